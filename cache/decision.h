@@ -1,0 +1,53 @@
+/* Same question or not: candidates -> guards -> probability -> policy. The one
+ * screen to read about why a semantic hit was served or refused. Pure; any
+ * thread. */
+#ifndef CACHE_DECISION_H
+#define CACHE_DECISION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+
+#define DECISION_CANDIDATES_MAX 8
+#define DECISION_REASON_BYTES   32
+
+struct decision_candidate {
+    struct digest key;
+    float similarity;     /* cosine */
+    struct span question; /* of the stored entry */
+};
+
+struct decision_policy {
+    double threshold; /* on P(same), 0..1, higher is stricter */
+    float floor;      /* cosine below which nothing is looked at */
+};
+
+struct decision {
+    bool hit;
+    struct digest key; /* of the best candidate, when there is one */
+    bool has_candidate;
+    float similarity;   /* its cosine */
+    double probability; /* P(same) of it, guards included */
+    double threshold;   /* what it was compared with */
+    /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", or the
+     * name of the guard that fired ("number", "negation", ...). Static storage. */
+    const char *reason;
+};
+
+/* Candidates best first. The first that passes is taken; if none does, the facts
+ * of the nearest one are reported. */
+void decision_make(struct span question, const struct decision_candidate *c, size_t n,
+                   const struct decision_policy *policy, struct decision *out);
+
+/* P(same) from cosine and guards: logistic; constants fitted off-line (see
+ * bench/quality). */
+double decision_probability(float cosine, bool guard_fired);
+
+/* Every reason there can be, for metrics: NULL-terminated. */
+const char *const *decision_reasons(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* A stored answer with everything that proves where it came from. Immutable and
+ * reference-counted: an entry may be replayed while it is evicted. The bytes of
+ * the answer are opaque here. */
+#ifndef CACHE_ENTRY_H
+#define CACHE_ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+#include "base/status.h"
+
+#define ENTRY_DIMENSIONS_MAX 4096
+
+struct entry {
+    struct digest key;       /* fingerprint */
+    struct digest partition; /* all zero: not for semantic reuse */
+    uint64_t created_ms;     /* wall clock */
+    uint64_t expires_ms;
+    uint32_t prompt_tokens, completion_tokens;
+    uint64_t took_us;     /* what the original answer took, end to end */
+    struct span model;    /* who answered, for prices */
+    struct span question; /* last user text; empty when not for semantic reuse */
+    const float *vector;  /* unit vector of question; NULL when there is none */
+    uint32_t dimensions;  /* of vector; 0 when there is none */
+    struct span answer;   /* opaque */
+};
+
+/* A copy of *e with one reference; spans and vector live in the same block.
+ * ST_LIMIT when a part is beyond what a frame can hold. */
+enum status entry_new(const struct entry *e, struct entry **out) MUST_CHECK;
+/* Any thread. */
+struct entry *entry_ref(struct entry *e);
+void entry_unref(struct entry *e);
+/* Bytes an entry occupies in memory. */
+size_t entry_bytes(const struct entry *e);
+
+/* The frame a store keeps: magic, version, lengths, fields, checksum (XXH3 64 over
+ * all before it). */
+enum status entry_encode(const struct entry *e, struct buf *out) MUST_CHECK;
+/* ST_INVALID for anything that is not a whole, unharmed frame of a version we
+ * know: such an entry is a miss. */
+enum status entry_decode(struct span frame, struct entry **out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,63 @@
+/* Nearest neighbours within a partition.
+ *
+ * While a partition is small its vectors lie as a run in a shared int8 arena and
+ * are scanned by our own kernel; a large one moves to FAISS (IVF, 8-bit codes),
+ * trained and swapped in the background. Removal is a tombstone at once.
+ *
+ * Threads: add and remove from any thread (queued to the one writer thread,
+ * bounded); search from any thread, under a reader lock. */
+#ifndef CACHE_INDEX_H
+#define CACHE_INDEX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "cache/decision.h"
+
+struct index;
+
+struct index_options {
+    uint32_t dimensions;
+    uint32_t entries_max; /* of all partitions; the oldest goes first */
+    uint32_t queue_max;   /* adds and removes that wait for the writer */
+    uint32_t large_from;  /* entries of one partition from which FAISS takes over; 0: default */
+    uint64_t bytes_max;   /* vectors and questions together */
+};
+
+struct index_stats {
+    uint64_t entries, partitions, large_partitions, bytes;
+    uint64_t adds_total, removes_total, dropped_total, evictions_total, rebuilds_total;
+};
+
+enum status index_open(const struct index_options *o, struct index **out) MUST_CHECK;
+/* Joins the writer. No search may be under way. */
+void index_close(struct index *ix);
+
+/* `vector` (unit, dimensions floats) and `question` are copied. ST_OVERLOAD: queue
+ * full, nothing done. An entry of the same key is replaced. */
+enum status index_add(struct index *ix, const struct digest *partition,
+                      const struct digest *key, const float *vector, struct span question,
+                      uint64_t expires_ms) MUST_CHECK;
+/* Not found by any search that starts after this returns. */
+void index_remove(struct index *ix, const struct digest *partition, const struct digest *key);
+
+/* Up to k (<= DECISION_CANDIDATES_MAX) nearest, best first, none below `floor` and
+ * none expired at now_ms; their questions are copied into `arena`. Returns how
+ * many. */
+size_t index_search(struct index *ix, const struct digest *partition, const float *vector,
+                    size_t k, float floor, uint64_t now_ms, struct arena *arena,
+                    struct decision_candidate *out);
+
+/* Waits until everything queued before is searchable. Tests, rebuild. */
+void index_flush(struct index *ix);
+void index_stats(struct index *ix, struct index_stats *out);
+/* "faiss c 1.7.3 avx2", "faiss shim", "flat": what serves large partitions. */
+const char *index_backend(void);
+
+#endif

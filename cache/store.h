@@ -1,0 +1,96 @@
+/* Where entries live beyond the memory of this process. One interface, real
+ * kinds: LMDB (embedded) and Redis (shared); memory only for tests and `store.url:
+ * memory:`. A store is a cache of frames (entry.h) by key: losing one is a miss.
+ *
+ * Loop thread only, unless said otherwise. Every get ends within the deadline. */
+#ifndef CACHE_STORE_H
+#define CACHE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+#include "base/status.h"
+
+struct entry;
+struct loop;
+struct connector;
+struct store;
+struct store_get;
+
+/* ST_OK with a reference to an entry (the callee's to release); ST_NOTFOUND;
+ * anything else: the store could not say, in time or at all. */
+typedef void store_done_fn(struct store_get *op, enum status st, struct entry *e);
+
+/* Embed in the owner of the operation. */
+struct store_get {
+    store_done_fn *done;
+    struct digest key;
+    struct store *store;
+    void *state; /* the store's */
+};
+
+struct store_options {
+    const char *url;      /* "lmdb:", "lmdb:/path", "redis://[user[:pw]@]host[:port][/db]",
+                             "rediss://…", "redis+unix:///path", "memory:" */
+    const char *data_dir; /* LMDB's folder when the URL names none */
+    const char *ca_file;  /* rediss; NULL: system */
+    uint64_t entries_max, bytes_max;
+    uint32_t deadline_ms; /* of one command */
+    uint32_t queue_max;   /* writes that wait */
+    const char *prefix;   /* of Redis keys: "ibid:" */
+};
+
+struct store_stats {
+    bool up;                 /* answers now */
+    const char *kind;        /* "lmdb", "redis", "memory" */
+    uint64_t entries, bytes; /* 0 when unknown (Redis) */
+    uint64_t gets_total, hits_total, errors_total, timeouts_total, corrupt_total;
+    uint64_t puts_total, dropped_total, evictions_total;
+    bool breaker_open;
+    char trouble[160]; /* why it is not up; empty when it is */
+};
+
+/* Called for every entry at start (index rebuild): any thread of the store's
+ * choosing, one at a time; the callee does not keep `e` without a reference. false
+ * stops. */
+typedef bool store_visit_fn(void *owner, struct entry *e);
+typedef void store_scanned_fn(void *owner, enum status st, uint64_t entries);
+/* The store dropped this entry (evicted, expired, corrupt): the index must
+ * forget it. Any thread. */
+typedef void store_lost_fn(void *owner, const struct digest *key,
+                           const struct digest *partition);
+
+struct store_ops {
+    /* Is it worth asking? false: surely absent (LMDB knows its keys in memory). */
+    bool (*may_have)(struct store *s, const struct digest *key);
+    enum status (*get)(struct store *s, struct store_get *op);
+    /* done comes later with ST_CANCELED. */
+    void (*cancel)(struct store_get *op);
+    /* Takes a reference of its own. Never waits; a full queue drops (counted). */
+    void (*put)(struct store *s, struct entry *e);
+    void (*remove)(struct store *s, const struct digest *key);
+    /* Visits all entries in the background, then `scanned` on the loop, once. */
+    enum status (*scan)(struct store *s, store_visit_fn *visit, store_scanned_fn *scanned,
+                        void *owner);
+    void (*stats)(struct store *s, struct store_stats *out);
+    /* Writes what is queued (bounded by a deadline), then `closed` on the loop. */
+    void (*close)(struct store *s, void (*closed)(void *owner), void *owner);
+};
+
+struct store {
+    const struct store_ops *ops;
+    store_lost_fn *lost; /* set by the owner after open */
+    void *lost_owner;
+};
+
+/* By the URL's scheme. Redis that is down is ST_OK: it reconnects. LMDB that can
+ * not be opened is an error with `why`; the caller goes on without (fail open). */
+enum status store_open(struct loop *loop, struct connector *connector,
+                       const struct store_options *o, struct store **out, char *why,
+                       size_t why_cap) MUST_CHECK;
+
+#endif

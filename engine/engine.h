@@ -1,0 +1,156 @@
+/* Quantized transformer inference: the only header that others see.
+ *
+ * A model is immutable, fully validated at open, and shared between threads; a
+ * session is one thread's workspace. Nothing here knows a loop, a socket or the
+ * cache. A long call takes a stop predicate and returns ST_CANCELED soon after
+ * it says true. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+
+struct encoder;
+struct encoder_session;
+struct decoder;
+struct decoder_session;
+
+/* What was wrong with a model file: the file, the thing in it, the way out. */
+struct engine_error {
+    char text[256];
+};
+
+/* true: give up. Called every few milliseconds of work at the least. */
+typedef bool engine_stop_fn(void *arg);
+
+struct engine_stop {
+    engine_stop_fn *fn; /* NULL: never */
+    void *arg;
+};
+
+/* "int8 avx512vnni": what this CPU will run; stable text for logs and /metrics. */
+const char *cpu_kernels(void);
+/* Forces a kernel set by name (ref, avx2, avxvnni, avx512vnni; NULL or "" = best).
+ * Before any model is opened. ST_INVALID: unknown name; ST_UNAVAILABLE: not on
+ * this CPU. */
+enum status cpu_force(const char *name) MUST_CHECK;
+/* Does the machine have what the binary was compiled for (AVX2, FMA, F16C on x86)? */
+bool cpu_supported(void);
+
+struct model_info {
+    char id[72];           /* "sha256:" and the first 16 hex digits of the weights file's
+                              digest, or of its header and size: stable across machines */
+    char architecture[16]; /* "bert", "llama" */
+    char weights[24];      /* "int8", "f32", "Q4_1" */
+    uint64_t parameters;
+    uint64_t memory_bytes; /* resident for weights */
+    uint32_t dimensions;   /* encoder: of a vector; decoder: of the residual stream */
+    uint32_t context_max;  /* tokens */
+    uint32_t vocabulary;
+};
+
+/* --- encoder: text -> unit vector ------------------------------------------------ */
+
+enum encoder_precision { ENCODER_INT8, ENCODER_F32 };
+
+struct encoder_options {
+    enum encoder_precision precision;
+    uint32_t window_max; /* word pieces, special tokens included; 0: the model's, 256 at most */
+    uint64_t memory_max_bytes; /* refuse a model that needs more; 0: no limit */
+};
+
+/* `path` is a folder with model.safetensors, tokenizer.json, config.json, or the
+ * safetensors file in it. */
+enum status encoder_open(const char *path, const struct encoder_options *o,
+                         struct encoder **out, struct engine_error *err) MUST_CHECK;
+void encoder_close(struct encoder *e);
+void encoder_info(const struct encoder *e, struct model_info *out);
+
+enum status encoder_session_open(const struct encoder *e,
+                                 struct encoder_session **out) MUST_CHECK;
+void encoder_session_close(struct encoder_session *s);
+
+/* Word pieces of `text`, special tokens included. *count is the full number, also
+ * when it exceeds cap (ids then holds the first cap). Any thread, no session. */
+enum status encoder_tokenize(const struct encoder *e, struct span text, uint32_t *ids,
+                             size_t cap, size_t *count) MUST_CHECK;
+
+/* out[i*dimensions ...]: unit vector (L2) of texts[i]; each[i] is ST_OK, or ST_LIMIT
+ * for a text over the window (never truncated), or ST_INVALID (not UTF-8); its
+ * vector is then untouched. Texts of like length are computed together without
+ * padding. Returns ST_OK, or ST_CANCELED. */
+enum status encoder_embed(struct encoder_session *s, const struct span *texts, size_t n,
+                          float *out, enum status *each, struct engine_stop stop) MUST_CHECK;
+
+/* --- decoder: chat -> text ------------------------------------------------------- */
+
+struct decoder_options {
+    uint32_t context_max;      /* tokens of KV cache a session; 0: the model's */
+    uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
+    const char *chat_template; /* family by name ("chatml", "llama3", …); NULL: from the file */
+};
+
+enum status decoder_open(const char *path, const struct decoder_options *o,
+                         struct decoder **out, struct engine_error *err) MUST_CHECK;
+void decoder_close(struct decoder *d);
+void decoder_info(const struct decoder *d, struct model_info *out);
+
+/* `threads` >= 1: workers of this session's matrix products, the caller included. */
+enum status decoder_session_open(const struct decoder *d, unsigned threads,
+                                 struct decoder_session **out) MUST_CHECK;
+void decoder_session_close(struct decoder_session *s);
+
+struct decoder_turn {
+    struct span role, text;
+};
+
+enum status decoder_tokenize(const struct decoder *d, struct span text, bool special,
+                             uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
+/* Appends the bytes of one token. */
+enum status decoder_token_text(const struct decoder *d, uint32_t id,
+                               struct buf *out) MUST_CHECK;
+/* The model's chat template applied, with the opening of an assistant turn. A text
+ * that looks like a control token stays text. */
+enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_turn *turns,
+                                size_t n, uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
+
+struct decoder_params {
+    float temperature; /* 0: greedy */
+    float top_p;       /* 1: off */
+    uint32_t top_k;    /* 0: off */
+    uint64_t seed;
+    uint32_t max_tokens; /* 0: to the end of the context */
+    const struct span *stop;
+    size_t stop_count;
+};
+
+enum decoder_finish { DECODER_STOP, DECODER_LENGTH, DECODER_CANCELED };
+
+struct decoder_result {
+    enum decoder_finish finish;
+    uint32_t prompt_tokens, completion_tokens;
+    uint64_t prompt_us, decode_us;
+};
+
+/* A piece of the answer: whole UTF-8 characters, never part of a stop string. */
+typedef void decoder_text_fn(void *arg, struct span text);
+
+/* ST_LIMIT when the prompt does not fit the context (nothing was generated). */
+enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
+                         const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
+                         struct engine_stop stop, struct decoder_result *out) MUST_CHECK;
+
+/* The parts of it, for benches and tests: feed tokens from position 0, and read
+ * the logits (vocabulary floats, owned by the session) after the last one. */
+enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
+                            struct engine_stop stop) MUST_CHECK;
+enum status decoder_step(struct decoder_session *s, uint32_t id) MUST_CHECK;
+const float *decoder_logits(const struct decoder_session *s);
+
+#endif

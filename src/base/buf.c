@@ -1,0 +1,91 @@
+#include "base/buf.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUF_FIRST_BYTES 256
+
+void buf_init(struct buf *b, size_t limit)
+{
+    *b = (struct buf){.limit = limit};
+}
+
+void buf_release(struct buf *b)
+{
+    free(b->ptr);
+    buf_init(b, b->limit);
+}
+
+enum status buf_reserve(struct buf *b, size_t more)
+{
+    size_t cap = b->cap != 0 ? b->cap : BUF_FIRST_BYTES;
+    char *p;
+
+    if (more > b->limit || b->len > b->limit - more)
+        return ST_LIMIT;
+    if (b->len + more <= b->cap)
+        return ST_OK;
+    while (cap < b->len + more)
+        cap = cap > b->limit / 2 ? b->limit : cap * 2;
+    p = realloc(b->ptr, cap);
+    if (p == NULL)
+        return ST_NOMEM;
+    b->ptr = p;
+    b->cap = cap;
+    return ST_OK;
+}
+
+enum status buf_append(struct buf *b, struct span s)
+{
+    enum status st = buf_reserve(b, s.len);
+
+    if (st != ST_OK)
+        return st;
+    if (s.len > 0)
+        memcpy(b->ptr + b->len, s.ptr, s.len);
+    b->len += s.len;
+    return ST_OK;
+}
+
+enum status buf_vprintf(struct buf *b, const char *fmt, va_list args)
+{
+    enum status st;
+    va_list again;
+    int n;
+
+    va_copy(again, args);
+    n = vsnprintf(NULL, 0, fmt, args);
+    if (n < 0) {
+        va_end(again);
+        return ST_INVALID;
+    }
+    /* vsnprintf wants room for a NUL; it is not counted in len. */
+    st = buf_reserve(b, (size_t)n + 1);
+    if (st == ST_OK) {
+        vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, again);
+        b->len += (size_t)n;
+    }
+    va_end(again);
+    return st;
+}
+
+enum status buf_printf(struct buf *b, const char *fmt, ...)
+{
+    enum status st;
+    va_list args;
+
+    va_start(args, fmt);
+    st = buf_vprintf(b, fmt, args);
+    va_end(args);
+    return st;
+}
+
+void buf_consume(struct buf *b, size_t n)
+{
+    assert(n <= b->len);
+    if (n < b->len)
+        memmove(b->ptr, b->ptr + n, b->len - n);
+    b->len -= n;
+}

@@ -1,0 +1,48 @@
+/* An owned, growing run of bytes that cannot grow past its limit.
+ *
+ * Not thread-safe. A failed append leaves the content as it was. */
+#ifndef BASE_BUF_H
+#define BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+
+struct buf {
+    char *ptr; /* owned */
+    size_t len;
+    size_t cap;
+    size_t limit; /* bytes; an append beyond it is ST_LIMIT */
+};
+
+/* Allocates nothing. */
+void buf_init(struct buf *b, size_t limit);
+
+/* Frees the bytes; the buf may be used again as if just initialized. */
+void buf_release(struct buf *b);
+
+/* Room for `more` bytes after len. ST_LIMIT or ST_NOMEM leave it unchanged. */
+enum status buf_reserve(struct buf *b, size_t more) MUST_CHECK;
+
+/* ST_LIMIT or ST_NOMEM leave it unchanged. */
+enum status buf_append(struct buf *b, struct span s) MUST_CHECK;
+enum status buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
+enum status buf_vprintf(struct buf *b, const char *fmt, va_list args) MUST_CHECK;
+
+/* Drops the first n bytes (n <= len). */
+void buf_consume(struct buf *b, size_t n);
+
+static inline struct span buf_span(const struct buf *b)
+{
+    return (struct span){b->ptr, b->len};
+}
+
+static inline void buf_clear(struct buf *b)
+{
+    b->len = 0;
+}
+
+#endif

@@ -1,0 +1,50 @@
+/* SHA-256 and HMAC-SHA-256 (FIPS 180-4, RFC 2104), by OpenSSL. Any thread; a
+ * context belongs to one. */
+#ifndef BASE_DIGEST_H
+#define BASE_DIGEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+
+#define DIGEST_BYTES 32
+
+struct digest {
+    uint8_t bytes[DIGEST_BYTES];
+};
+
+/* One reusable context; owns OpenSSL state. */
+struct digest_ctx {
+    void *state; /* EVP_MD_CTX, owned */
+};
+
+enum status digest_init(struct digest_ctx *c) MUST_CHECK;
+void digest_release(struct digest_ctx *c);
+/* Starts anew; then any number of updates and one final. */
+void digest_start(struct digest_ctx *c);
+void digest_update(struct digest_ctx *c, struct span s);
+void digest_final(struct digest_ctx *c, struct digest *out);
+
+/* One shot. */
+void digest_sha256(struct span s, struct digest *out);
+void digest_hmac(struct span key, struct span s, struct digest *out);
+
+/* Lower-case hexadecimal of n bytes and a NUL; hex needs 2n+1 bytes. */
+void digest_hex(const uint8_t *bytes, size_t n, char *hex);
+
+static inline bool digest_eq(const struct digest *a, const struct digest *b)
+{
+    return memcmp(a->bytes, b->bytes, DIGEST_BYTES) == 0;
+}
+
+/* Time does not depend on where the bytes differ; for tokens. */
+bool digest_equal_secret(struct span a, struct span b);
+
+/* Cryptographically strong random bytes; ST_UNAVAILABLE when there are none. */
+enum status digest_random(uint8_t *out, size_t n) MUST_CHECK;
+
+#endif

@@ -1,0 +1,142 @@
+/* All settings, plain data, immutable once loaded. Units are in the names.
+ *
+ * One table in config.c drives parsing, defaults, bounds, environment names,
+ * `ibid check` and docs/configuration.md. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+
+#define CONFIG_TEXT_MAX   1024
+#define CONFIG_LISTEN_MAX 8
+#define CONFIG_PRICES_MAX 256
+
+enum config_semantic { SEMANTIC_ON, SEMANTIC_OFF, SEMANTIC_SHADOW };
+enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
+
+struct config_price {
+    char model[128]; /* exact name, or a prefix ending in '*' */
+    double input_usd_per_mtok, output_usd_per_mtok;
+    char source[256]; /* where the price was read */
+    char date[16];    /* YYYY-MM-DD */
+};
+
+struct config {
+    char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "unix:/path" */
+    size_t listen_count;
+
+    struct {
+        char listen[256];
+        char token_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
+    } admin;
+
+    char data_dir[CONFIG_TEXT_MAX]; /* "~" expanded */
+    char model_dir[CONFIG_TEXT_MAX];
+    char secret_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
+
+    struct {
+        char url[CONFIG_TEXT_MAX];
+        char ca_file[CONFIG_TEXT_MAX];
+        uint64_t ttl_s;
+        uint64_t entries_max, bytes_max;
+        uint64_t memory_entries_max, memory_bytes_max;
+        uint64_t deadline_ms;
+        uint64_t queue_max;
+        char prefix[64];
+    } store;
+
+    struct {
+        char url[CONFIG_TEXT_MAX]; /* empty: none */
+        char name[64];
+        char ca_file[CONFIG_TEXT_MAX];
+        uint64_t connections_max, waiting_max;
+        uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
+        uint64_t keep_ms;
+        uint64_t auth_ttl_s;               /* how long an accepted credential counts */
+        char accept_file[CONFIG_TEXT_MAX]; /* credentials that always count, one a line */
+    } upstream;
+
+    struct {
+        char model[CONFIG_TEXT_MAX]; /* name in the manifest, or a path; empty or "off": none */
+        char precision[8];           /* int8 | f32 */
+        uint64_t workers, queue_max, batch_max;
+        uint64_t deadline_ms; /* longer than this: the cache is bypassed */
+    } encoder;
+
+    struct {
+        char model[CONFIG_TEXT_MAX];
+        char chat_template[32];
+        uint64_t workers, threads, queue_max;
+        uint64_t context_max, max_tokens;
+        uint64_t deadline_ms;
+    } local;
+
+    struct {
+        bool exact;
+        enum config_semantic semantic;
+        char policy[16]; /* threshold */
+        double threshold, floor;
+        uint64_t top_k;
+        enum config_scope scope;
+        char scope_header[64]; /* SCOPE_HEADER */
+        char scope_name[64];   /* SCOPE_SHARED */
+        uint64_t epoch;
+        double temperature_max;
+        bool store_false_ignore; /* store_false: ignore */
+        uint64_t answer_max_bytes;
+        uint64_t index_entries_max, index_bytes_max;
+        bool coalesce; /* join an identical request in flight */
+    } cache;
+
+    struct {
+        uint64_t head_max_bytes, body_max_bytes, json_depth_max;
+        uint64_t connections_max;
+        uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
+        uint64_t drain_timeout_ms;
+        uint64_t requests_max; /* in flight */
+        uint64_t buffer_bytes; /* high-water mark of one direction of one relay */
+    } limits;
+
+    struct config_price prices[CONFIG_PRICES_MAX];
+    size_t price_count;
+
+    char log_level[8]; /* error | warn | info | debug */
+};
+
+/* Where and why a setting was refused. */
+struct config_error {
+    unsigned line; /* 1-based; 0: not from a file */
+    char text[256];
+};
+
+/* The defaults; then, in this order, the file, then the environment. */
+void config_defaults(struct config *c);
+/* YAML text. All or nothing: on failure *c is unchanged and *err says line, key and
+ * the way out. */
+enum status config_parse(struct config *c, struct span text,
+                         struct config_error *err) MUST_CHECK;
+/* IBID_* variables of `env` ("NAME=value" strings, NULL-terminated). An unknown
+ * IBID_ name is refused (a typo must not pass silently), except the few that are
+ * not settings (IBID_EVAL, IBID_KERNELS, …). */
+enum status config_environment(struct config *c, char *const *env,
+                               struct config_error *err) MUST_CHECK;
+/* What only makes sense together: checked after all sources. */
+enum status config_validate(const struct config *c, struct config_error *err) MUST_CHECK;
+
+/* The effective configuration as YAML that config_parse() takes. Passwords in URLs
+ * are masked when `mask`. */
+enum status config_write(const struct config *c, bool mask, struct buf *out) MUST_CHECK;
+/* docs/configuration.md: every key, type, bounds, default, environment name, help. */
+enum status config_write_reference(struct buf *out) MUST_CHECK;
+
+/* Price of a model; exact name first, then the longest prefix. NULL: unknown. */
+const struct config_price *config_price_find(const struct config *c, struct span model);
+
+#endif

@@ -1,0 +1,30 @@
+/* TLS over any struct io, by OpenSSL 3 with memory BIOs. The only file pair that
+ * sees OpenSSL's SSL API. Loop thread only. */
+#ifndef RT_IO_TLS_H
+#define RT_IO_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct io;
+struct io_tls_ctx; /* client settings and session cache; one loop's */
+
+/* ca_file NULL: the system's store. TLS 1.2 and up, peer verified always.
+ * On failure `why` says what the file lacks. */
+enum status io_tls_ctx_open(const char *ca_file, struct io_tls_ctx **out, char *why,
+                            size_t why_cap) MUST_CHECK;
+void io_tls_ctx_close(struct io_tls_ctx *c);
+
+typedef void io_tls_ready_fn(void *owner, enum status st, struct io *tls, const char *why);
+
+/* Takes ownership of `inner` at once (also on failure: it is closed then). Sends
+ * SNI and verifies `host` (name or IP). `ready` comes once, later; on ST_OK the
+ * callee owns `tls`. A stream that ends without close_notify may have been cut by
+ * anyone: on_read gets ST_UNAVAILABLE, not ST_CLOSED. */
+enum status io_tls_client(struct io_tls_ctx *c, struct io *inner, const char *host,
+                          io_tls_ready_fn *ready, void *owner) MUST_CHECK;
+
+#endif

@@ -1,0 +1,54 @@
+/* One event loop: a libuv loop, its clock, its timers, and an inbox through
+ * which other threads hand it messages. Everything a loop owns (connections,
+ * requests, timers) is touched by its thread only; loop_post() is the one door
+ * for the others. */
+#ifndef RT_LOOP_H
+#define RT_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct loop;
+struct loop_msg;
+
+typedef void loop_msg_fn(struct loop_msg *m);
+
+/* Embed in the object that travels. One post at a time. */
+struct loop_msg {
+    loop_msg_fn *run; /* on the loop thread */
+    struct loop_msg *next;
+};
+
+/* A loop with its own uv_loop_t, clock and inbox. */
+enum status loop_open(struct loop **out) MUST_CHECK;
+
+/* The inbox and the timer are closed, the loop must then run dry:
+ * ST_INTERNAL when a handle was left open (a leak), and the loop is freed. */
+enum status loop_close(struct loop *l) MUST_CHECK;
+
+/* Runs until loop_stop() or until nothing is left that keeps it alive. */
+void loop_run(struct loop *l);
+/* Runs what is ready now, without waiting; true while handles are alive. Tests. */
+bool loop_turn(struct loop *l);
+void loop_stop(struct loop *l);
+
+uv_loop_t *loop_uv(struct loop *l);
+
+/* Monotonic time of this turn, microseconds: read once a turn. */
+uint64_t loop_now_us(const struct loop *l);
+/* Tests: from now on time stands still until told; timers then fire by it. */
+void loop_set_now_us(struct loop *l, uint64_t now_us);
+
+/* Any thread. `m->run` is called once, later, on the loop's thread; messages of
+ * one thread keep their order. `m` must stay alive until then. */
+void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run);
+
+/* Counts against loop_run() ending: an operation that will post is in flight. */
+void loop_ref(struct loop *l);
+void loop_unref(struct loop *l);
+
+#endif

@@ -1,0 +1,72 @@
+/* Named, bounded worker pools for work that would stall an event loop.
+ *
+ * One pool per kind of work (encoder, model, store), so that a slow kind can
+ * never starve another, and each with a hard queue limit, so that overload is
+ * refused at the door instead of growing latency. Pools belong to no loop: an
+ * item says which loop its `done` runs on, so any number of loops share a pool.
+ *
+ * Contract: work_submit() returning ST_OK means `done` is called exactly once,
+ * on `home`'s thread, never from inside work_submit() or work_cancel(). Any
+ * other return means it is never called. The item must stay alive from submit
+ * until `done` starts. */
+#ifndef RT_WORK_H
+#define RT_WORK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+#include "rt/loop.h"
+
+struct work;
+struct work_pool;
+
+/* On a worker; `worker` is 0..threads-1, so that a pool can keep one engine
+ * session per worker. Touches nothing but the item's own data. */
+typedef void work_run_fn(struct work *w, unsigned worker);
+/* On the home loop. ST_OK, or ST_CANCELED whether or not `run` had started. */
+typedef void work_done_fn(struct work *w, enum status st);
+
+/* Embed in the struct that holds the input and the output of the work. */
+struct work {
+    work_run_fn *run;
+    work_done_fn *done;
+    struct loop *home;
+    struct work_pool *pool;
+    struct work *next;
+    struct loop_msg back;
+    uint64_t submitted_us;
+    atomic_bool canceled; /* long `run`s poll it and return early */
+    bool queued;          /* guarded by pool->mutex */
+};
+
+/* Starts `threads` workers. At most `queue_max` items wait; those being run are
+ * not counted. `name` is borrowed and names the threads. */
+enum status work_pool_open(struct work_pool **out, const char *name, unsigned threads,
+                           unsigned queue_max) MUST_CHECK;
+
+/* Cancels what is queued, asks what runs to stop, joins the workers. Blocks until
+ * they have returned. Every `done` of an item in flight is posted before this
+ * returns; the loops must still run to deliver them. */
+void work_pool_close(struct work_pool *p);
+
+/* From the home loop's thread. ST_OVERLOAD when the queue is full: the caller
+ * degrades, it does not wait. */
+enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
+                        work_run_fn *run, work_done_fn *done) MUST_CHECK;
+
+/* From the home loop's thread, only for an item in flight. Asks for an early
+ * end; `done` still comes, with ST_CANCELED. Safe to call twice. */
+void work_cancel(struct work *w);
+
+/* Items waiting now; any thread. */
+unsigned work_pool_queued(struct work_pool *p);
+
+static inline bool work_canceled(const struct work *w)
+{
+    return atomic_load_explicit(&w->canceled, memory_order_relaxed);
+}
+
+#endif

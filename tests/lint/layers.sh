@@ -1,0 +1,59 @@
+#!/bin/sh
+# Who may include whom, and which library is seen in which file.
+# Run from the repository root: tests/lint/layers.sh
+set -eu
+# "layer: layers it may include"
+rules='
+base:
+rt: base
+http: base rt
+protocol: base http
+config: base
+engine: base
+cache: base rt
+proxy: base rt http protocol config cache engine
+admin: base rt http protocol config cache engine proxy
+cli: base rt http protocol config cache engine proxy admin
+'
+# "header pattern: the only places that may include it"
+libraries='
+uv\.h: src/rt/
+llhttp\.h: src/http/
+hiredis: cache/store_redis
+faiss: cache/index_faiss
+openssl: src/rt/io_tls src/base/digest
+lmdb\.h: cache/store_lmdb
+simdjson: src/base/json
+utf8proc\.h: src/base/unicode
+xxhash\.h: src/base/hash
+yaml\.h: src/config/
+ares\.h: src/rt/
+'
+bad=0
+for dir in src/* cache engine; do
+    [ -d "$dir" ] || continue
+    layer=${dir#src/}
+    allowed=$(printf '%s' "$rules" | sed -n "s/^$layer://p")
+    files=$(find "$dir" -name '*.[ch]' -o -name '*.cc')
+    [ -n "$files" ] || continue
+    for edge in $(grep -hoE '^#include "[a-z_]+/' $files | sed 's/.*"//; s#/##' | sort -u); do
+        [ "$edge" = "$layer" ] && continue
+        case " $allowed " in
+        *" $edge "*) ;;
+        *) echo "$layer may not include $edge:"; grep -l "\"$edge/" $files; bad=1 ;;
+        esac
+    done
+done
+echo "$libraries" | while IFS=: read -r pattern places; do
+    [ -n "$pattern" ] || continue
+    for f in $(grep -rlE "^#include <[^>]*$pattern" src cache engine 2>/dev/null); do
+        ok=0
+        for p in $places; do
+            case "$f" in "$p"*) ok=1 ;; esac
+        done
+        [ "$ok" = 1 ] || { echo "$f may not include $pattern"; echo x >&3; }
+    done
+done 3>/tmp/ibid-lint.$$
+[ ! -s /tmp/ibid-lint.$$ ] || bad=1
+rm -f /tmp/ibid-lint.$$
+exit $bad

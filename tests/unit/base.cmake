@@ -1,0 +1,1 @@
+ibid_test(NAME arena LABEL unit SOURCES unit/test_arena.c LIBS base)
