@@ -24,8 +24,10 @@ struct work;
 struct work_pool;
 
 /* On a worker; `worker` is 0..threads-1, so that a pool can keep one engine
- * session per worker. Touches nothing but the item's own data. */
-typedef void work_run_fn(struct work *w, unsigned worker);
+ * session per worker. `first` is the head of a batch of 1..batch_max items, taken
+ * off the queue together and linked by ->next (NULL ends it); every one of them
+ * gets its own `done`. Touches nothing but the items' own data. */
+typedef void work_run_fn(struct work *first, unsigned worker);
 /* On the home loop. ST_OK, or ST_CANCELED whether or not `run` had started. */
 typedef void work_done_fn(struct work *w, enum status st);
 
@@ -43,9 +45,13 @@ struct work {
 };
 
 /* Starts `threads` workers. At most `queue_max` items wait; those being run are
- * not counted. `name` is borrowed and names the threads. */
+ * not counted. A worker takes up to `batch_max` waiting items at once (1: one by
+ * one); all items of a pool with batches have the same `run`. `name` is borrowed. */
 enum status work_pool_open(struct work_pool **out, const char *name, unsigned threads,
-                           unsigned queue_max) MUST_CHECK;
+                           unsigned queue_max, unsigned batch_max, void *owner) MUST_CHECK;
+
+/* The `owner` given at open. Any thread. */
+void *work_pool_owner(const struct work_pool *p);
 
 /* Cancels what is queued, asks what runs to stop, joins the workers. Blocks until
  * they have returned. Every `done` of an item in flight is posted before this

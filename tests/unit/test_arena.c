@@ -51,12 +51,30 @@ static void copies_with_a_terminator(void **state)
     arena_release(&a);
 }
 
+static void reset_keeps_one_chunk_and_the_limit(void **state)
+{
+    struct arena a;
+    void *first;
+
+    (void)state;
+    arena_init(&a, 64, 256);
+    first = arena_alloc(&a, 60, 1);
+    assert_non_null(arena_alloc(&a, 100, 1));
+    arena_reset(&a);
+    assert_int_equal(a.used, 0);
+    assert_ptr_equal(arena_alloc(&a, 60, 1), first);
+    assert_non_null(arena_alloc(&a, 196, 1));
+    assert_null(arena_alloc(&a, 1, 1));
+    arena_release(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(respects_alignment_across_chunks),
         cmocka_unit_test(refuses_more_than_the_limit),
         cmocka_unit_test(copies_with_a_terminator),
+        cmocka_unit_test(reset_keeps_one_chunk_and_the_limit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
