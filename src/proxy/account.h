@@ -1,0 +1,70 @@
+/* What was answered by whom, what that saved, and what it cost us. Net and
+ * honest: tokens and money only of answers that would otherwise have been paid
+ * for, our own work as a negative line, no money for a model without a price.
+ * Loop thread only. */
+#ifndef PROXY_ACCOUNT_H
+#define PROXY_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protocol/answer.h"
+#include "proxy/source.h"
+
+#define ACCOUNT_BUCKETS 14
+#define ACCOUNT_STEPS   12
+#define ACCOUNT_REASONS 32
+
+/* Upper bounds of the latency buckets, seconds; the last one is +Inf. */
+extern const double account_bounds_s[ACCOUNT_BUCKETS - 1];
+
+struct account_histogram {
+    uint64_t count[ACCOUNT_BUCKETS];
+    uint64_t total;
+    double sum_s;
+};
+
+struct account_reason {
+    const char *name; /* static */
+    uint64_t count;
+};
+
+struct account {
+    uint64_t started_wall_ms;
+    uint64_t requests_total;
+    uint64_t by_source[SOURCE_COUNT];
+    uint64_t errors_total;      /* answers of our own with a status of 400 and up */
+    uint64_t passthrough_total; /* paths we do not know, relayed */
+    uint64_t refused_total;     /* overload */
+    struct account_histogram latency[SOURCE_COUNT];
+    struct account_histogram step[ACCOUNT_STEPS];
+
+    /* saved, by exact and semantic hits and coalesced requests */
+    uint64_t saved_prompt_tokens, saved_completion_tokens;
+    uint64_t saved_unpriced_tokens; /* of these, tokens of models without a price */
+    double saved_usd;
+    double saved_s; /* what the original answers took, minus what ours took */
+
+    /* given by the built-in model */
+    uint64_t local_prompt_tokens, local_completion_tokens;
+
+    /* our own work, CPU seconds */
+    double cost_encoder_s, cost_lookup_s, cost_local_s;
+
+    /* why nothing stored answered; why an answer was not stored */
+    struct account_reason miss[ACCOUNT_REASONS];
+    struct account_reason unstored[ACCOUNT_REASONS];
+    uint64_t stored_total;
+    uint64_t shadow_hits_total; /* semantic: shadow would have answered */
+    uint64_t upstream_failures_total, upstream_timeouts_total;
+    uint64_t broken_streams_total; /* upstream answers that ended too soon */
+    uint64_t client_gone_total;    /* clients that left before their answer ended */
+    uint64_t embed_overload_total, embed_timeout_total;
+};
+
+void account_init(struct account *a, uint64_t wall_ms);
+void account_latency(struct account_histogram *h, uint64_t us);
+void account_miss(struct account *a, const char *reason);
+void account_unstored(struct account *a, const char *reason);
+
+#endif

@@ -1,0 +1,149 @@
+#include "base/json.h"
+#include "config/config.h"
+#include "http/head.h"
+#include "protocol/canonical.h"
+#include "proxy/local_model.h"
+#include "proxy/proxy.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+#include "rt/loop.h"
+
+/* Would the built-in model answer? It is named in the request, or by its own
+ * header, or there is nobody else. */
+static bool wants_local(const struct request *r)
+{
+    const struct proxy_parts *parts = &r->proxy->parts;
+
+    switch (r->controls.route) {
+    case ROUTE_LOCAL:
+        return true;
+    case ROUTE_UPSTREAM:
+        return false;
+    case ROUTE_ANY:
+        break;
+    }
+    return parts->upstream == NULL ||
+           (parts->local != NULL && local_model_is(parts->local, r->chat.model));
+}
+
+/* Why no stored answer may be used or made, or NULL. The same for reading and
+ * storing: what can not be stored was never stored. */
+static const char *not_reusable(const struct request *r)
+{
+    const struct config *c = r->proxy->parts.config;
+    const struct chat_request *q = &r->chat;
+
+    if (!c->cache.exact)
+        return "cache_off";
+    if (q->choices != 1)
+        return "choices";
+    if (q->has_temperature && q->temperature > c->cache.temperature_max)
+        return "temperature";
+    /* The end of a tool call: an agent must never get a stale action's sequel. */
+    if (q->has_tool_turns && q->last_text.ptr == NULL)
+        return "tool_result";
+    if (q->store_false && !c->cache.store_false_ignore)
+        return "store_false";
+    return NULL;
+}
+
+/* Why this request may not be compared by meaning, or NULL. */
+static const char *not_comparable(const struct request *r)
+{
+    const struct proxy_parts *parts = &r->proxy->parts;
+    const struct chat_request *q = &r->chat;
+
+    if (parts->config->cache.semantic == SEMANTIC_OFF)
+        return "semantic_off";
+    if (parts->embedder == NULL)
+        return "no_encoder";
+    if (q->last_text.ptr == NULL || q->last_text.len == 0)
+        return "no_user_text";
+    if (q->has_tools || q->has_tool_turns)
+        return "tools";
+    return NULL;
+}
+
+static void decide_reuse(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    const char *reason = not_reusable(r), *semantic = not_comparable(r);
+    bool accepted = r->to_local || credential_accepted(&p->credentials, &r->credential,
+                                                       loop_now_us(p->parts.loop));
+    bool reusable = reason == NULL;
+
+    r->may_store = reusable && !r->controls.no_store;
+    r->may_store_semantic = r->may_store && semantic == NULL;
+    if (reusable && r->controls.no_cache)
+        reason = "no_cache";
+    else if (reusable && !accepted)
+        reason = "credential_unproven";
+    r->may_read = reason == NULL;
+    r->may_read_semantic = r->may_read && semantic == NULL;
+    r->miss_reason = reason != NULL ? reason : semantic != NULL ? semantic : "absent";
+}
+
+static enum status identify(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    const struct config *c = p->parts.config;
+    struct span user = json_str(json_get(r->chat.body, SPAN("user")));
+    struct identity id = {
+        .protocol = span_of(r->protocol->name),
+        .method = r->head->method,
+        .path = r->head->path,
+        .query = r->head->query,
+        .fields = r->head->fields,
+        .field_count = r->head->field_count,
+        .name_space = r->controls.name_space,
+        .encoder = p->parts.encoder_id,
+        .epoch = c->cache.epoch,
+    };
+
+    id.answerer = r->to_local ? local_model_identity(p->parts.local)
+                              : upstream_identity(p->parts.upstream);
+    credential_scope(&p->credentials, c, r->head, &r->credential, user, &r->scope);
+    id.scope = r->scope;
+    buf_clear(&p->scratch);
+    return canonical_identity(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->key,
+                              r->may_store_semantic || r->may_read_semantic ? &r->partition
+                                                                            : NULL);
+}
+
+/* Who asks, who would answer, and what may be reused. A client's wish that can not
+ * be met is said here, before anything is spent. */
+enum step_result admit_enter(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    struct protocol_error err = {{0}, {0}};
+    bool anonymous;
+
+    credential_of(&p->credentials, r->head, &r->credential, &anonymous);
+    if (r->protocol == NULL)
+        return STEP_NEXT;
+    if (controls_parse(r->head, &r->controls, &err) != ST_OK) {
+        respond_error(r, 400, "invalid_request_error", "", err.param, err.message);
+        return STEP_DONE;
+    }
+    r->to_local = wants_local(r);
+    if (r->to_local && p->parts.local == NULL) {
+        respond_error(r, 503, "server_error", "no_answerer", "",
+                      p->parts.upstream == NULL
+                          ? "neither an upstream nor a built-in model is available; set "
+                            "upstream.url, or run 'ibid models pull' and see /readyz"
+                          : "the built-in model is not available; see /readyz");
+        return STEP_DONE;
+    }
+    if (!r->to_local && p->parts.upstream == NULL) {
+        respond_error(r, 503, "server_error", "no_upstream", "",
+                      "no upstream is configured; set upstream.url");
+        return STEP_DONE;
+    }
+    decide_reuse(r);
+    if (identify(r) != ST_OK) {
+        r->may_read = r->may_read_semantic = r->may_store = r->may_store_semantic = false;
+        r->miss_reason = "internal";
+    }
+    return STEP_NEXT;
+}

@@ -1,0 +1,248 @@
+#include "proxy/credential.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "http/head.h"
+
+#define ACCEPT_FILE_MAX (1024 * 1024)
+#define AUTH_BYTES_MAX  (64 * 1024)
+#define PROBES_MAX      8
+
+/* Every header by which the APIs we relay take a key. All of them together are
+ * the credential: a request with two must not pass for a request with one. */
+static const struct span auth_headers[] = {
+    {"authorization", 13}, {"api-key", 7}, {"x-api-key", 9}, {"x-goog-api-key", 14}};
+
+static bool is_auth(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(auth_headers); i++) {
+        if (http_name_eq(name, auth_headers[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Length-framed, so that no two lists of parts read the same. */
+static void put_part(struct buf *b, struct span s)
+{
+    uint64_t n = s.len;
+
+    if (buf_append(b, (struct span){(const char *)&n, sizeof(n)}) != ST_OK ||
+        buf_append(b, s) != ST_OK)
+        b->len = 0;
+}
+
+static void put_lower(struct buf *b, struct span s)
+{
+    char name[32] = {0};
+
+    for (size_t i = 0; i < s.len && i < sizeof(name); i++)
+        name[i] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? (char)(s.ptr[i] + 32) : s.ptr[i];
+    put_part(b, (struct span){name, s.len < sizeof(name) ? s.len : sizeof(name)});
+}
+
+void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
+                   bool *anonymous)
+{
+    struct buf b;
+
+    *anonymous = true;
+    buf_init(&b, AUTH_BYTES_MAX);
+    put_part(&b, SPAN("credential"));
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (!is_auth(h->fields[i].name))
+            continue;
+        *anonymous = false;
+        put_lower(&b, h->fields[i].name);
+        put_part(&b, h->fields[i].value);
+    }
+    digest_hmac(c->secret, buf_span(&b), out);
+    buf_release(&b);
+}
+
+void credential_scope(const struct credentials *c, const struct config *config,
+                      const struct http_head *h, const struct digest *credential,
+                      struct span user, struct digest *out)
+{
+    struct span own = {(const char *)credential->bytes, DIGEST_BYTES};
+    struct buf b;
+
+    buf_init(&b, AUTH_BYTES_MAX);
+    put_part(&b, SPAN("scope"));
+    switch (config->cache.scope) {
+    case SCOPE_CREDENTIAL:
+        put_part(&b, SPAN("credential"));
+        put_part(&b, own);
+        break;
+    case SCOPE_USER:
+        put_part(&b, SPAN("user"));
+        put_part(&b, own);
+        put_part(&b, user);
+        break;
+    case SCOPE_HEADER:
+        put_part(&b, SPAN("header"));
+        put_part(&b, own);
+        put_part(&b, http_head_get(h, span_of(config->cache.scope_header)));
+        break;
+    case SCOPE_SHARED:
+        put_part(&b, SPAN("shared"));
+        put_part(&b, span_of(config->cache.scope_name));
+        break;
+    }
+    digest_hmac(c->secret, buf_span(&b), out);
+    buf_release(&b);
+}
+
+static size_t home_slot(const struct digest *id)
+{
+    uint32_t n;
+
+    memcpy(&n, id->bytes, sizeof(n)); /* an HMAC: any of its bytes are spread evenly */
+    return n % CREDENTIALS_MAX;
+}
+
+static struct credential_slot *find_slot(const struct credentials *c, const struct digest *id)
+{
+    size_t at = home_slot(id);
+
+    for (size_t i = 0; i < PROBES_MAX; i++) {
+        struct credential_slot *s = &c->slots[(at + i) % CREDENTIALS_MAX];
+
+        if (s->accepted_us != 0 && digest_eq(&s->id, id))
+            return s;
+    }
+    return NULL;
+}
+
+bool credential_accepted(const struct credentials *c, const struct digest *id, uint64_t now_us)
+{
+    const struct credential_slot *s = find_slot(c, id);
+
+    if (s != NULL && now_us - s->accepted_us <= c->ttl_us)
+        return true;
+    for (size_t i = 0; i < c->listed_count; i++) {
+        if (digest_eq(&c->listed[i], id))
+            return true;
+    }
+    return false;
+}
+
+void credential_accept(struct credentials *c, const struct digest *id, uint64_t now_us)
+{
+    struct credential_slot *s = find_slot(c, id);
+    size_t at = home_slot(id);
+
+    if (s == NULL) {
+        s = &c->slots[at];
+        for (size_t i = 1; i < PROBES_MAX; i++) {
+            struct credential_slot *other = &c->slots[(at + i) % CREDENTIALS_MAX];
+
+            if (other->accepted_us < s->accepted_us)
+                s = other;
+        }
+    }
+    s->id = *id;
+    s->accepted_us = now_us > 0 ? now_us : 1;
+}
+
+void credential_revoke(struct credentials *c, const struct digest *id)
+{
+    struct credential_slot *s = find_slot(c, id);
+
+    if (s != NULL)
+        s->accepted_us = 0;
+}
+
+/* The HMAC a request with "Authorization: Bearer KEY" would have. */
+static void listed_id(const struct credentials *c, struct span key, struct digest *out)
+{
+    char value[1024];
+    struct http_field field = {SPAN("authorization"), {value, 0}};
+    struct http_head head = {.fields = &field, .field_count = 1};
+    bool anonymous;
+    int n = snprintf(value, sizeof(value), "Bearer %.*s", (int)key.len, key.ptr);
+
+    field.value.len = n > 0 && (size_t)n < sizeof(value) ? (size_t)n : 0;
+    credential_of(c, &head, out, &anonymous);
+}
+
+static enum status list_keys(struct credentials *c, struct span text)
+{
+    while (text.len > 0) {
+        const char *nl = memchr(text.ptr, '\n', text.len);
+        size_t n = nl != NULL ? (size_t)(nl - text.ptr) : text.len;
+        struct span line = {text.ptr, n};
+        struct digest *grown;
+
+        text.ptr += nl != NULL ? n + 1 : n;
+        text.len -= nl != NULL ? n + 1 : n;
+        while (line.len > 0 &&
+               (line.ptr[line.len - 1] == '\r' || line.ptr[line.len - 1] == ' '))
+            line.len--;
+        if (line.len == 0 || line.ptr[0] == '#')
+            continue;
+        grown = realloc(c->listed, (c->listed_count + 1) * sizeof(*grown));
+        if (grown == NULL)
+            return ST_NOMEM;
+        c->listed = grown;
+        listed_id(c, line, &grown[c->listed_count++]);
+    }
+    return ST_OK;
+}
+
+static enum status read_listed(struct credentials *c, const char *path)
+{
+    enum status st = ST_OK;
+    struct buf b;
+    ssize_t n = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        log_at(LOG_ERROR, NULL, kv_event("accept_file_unreadable"), kv_str("path", path));
+        return ST_NOTFOUND;
+    }
+    buf_init(&b, ACCEPT_FILE_MAX);
+    while (st == ST_OK && n > 0) {
+        st = buf_reserve(&b, 4096);
+        if (st != ST_OK)
+            break;
+        n = read(fd, b.ptr + b.len, 4096);
+        if (n > 0)
+            b.len += (size_t)n;
+    }
+    close(fd);
+    if (st == ST_OK)
+        st = n == 0 ? list_keys(c, buf_span(&b)) : ST_UNAVAILABLE;
+    buf_release(&b);
+    return st;
+}
+
+enum status credential_open(struct credentials *c, const struct config *config,
+                            struct span secret)
+{
+    enum status st = ST_OK;
+
+    *c =
+        (struct credentials){.secret = secret, .ttl_us = config->upstream.auth_ttl_s * 1000000};
+    c->slots = calloc(CREDENTIALS_MAX, sizeof(*c->slots));
+    if (c->slots == NULL)
+        return ST_NOMEM;
+    if (config->upstream.accept_file[0] != '\0')
+        st = read_listed(c, config->upstream.accept_file);
+    if (st != ST_OK)
+        credential_close(c);
+    return st;
+}
+
+void credential_close(struct credentials *c)
+{
+    free(c->slots);
+    free(c->listed);
+    *c = (struct credentials){0};
+}

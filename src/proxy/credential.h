@@ -1,0 +1,57 @@
+/* Who asks: the credential's digest, the scope it may see, and whether the
+ * upstream has accepted it lately.
+ *
+ * A hit is served only to a credential that the upstream accepted within a short
+ * time, or that the operator lists; a refusal revokes at once. Credentials are
+ * kept as HMACs only. Loop thread only. */
+#ifndef PROXY_CREDENTIAL_H
+#define PROXY_CREDENTIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+#include "base/status.h"
+
+struct config;
+struct http_head;
+
+/* How many accepted credentials are remembered; the oldest is forgotten. */
+#define CREDENTIALS_MAX 4096
+
+struct credential_slot {
+    struct digest id;
+    uint64_t accepted_us; /* 0: empty */
+};
+
+struct credentials {
+    struct span secret;            /* borrowed */
+    struct credential_slot *slots; /* owned; open addressing by id */
+    struct digest *listed;         /* owned; the operator's */
+    size_t listed_count;
+    uint64_t ttl_us;
+};
+
+/* Reads upstream.accept_file when it is named. */
+enum status credential_open(struct credentials *c, const struct config *config,
+                            struct span secret) MUST_CHECK;
+void credential_close(struct credentials *c);
+
+/* HMAC over every header a client may authenticate with (names and values, in
+ * order). *anonymous when there is none. */
+void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
+                   bool *anonymous);
+
+/* HMAC of the scope's kind and name: the credential, the end user within it, a
+ * header's value, or a shared space. `user` is the request's end-user field. */
+void credential_scope(const struct credentials *c, const struct config *config,
+                      const struct http_head *h, const struct digest *credential,
+                      struct span user, struct digest *out);
+
+bool credential_accepted(const struct credentials *c, const struct digest *id, uint64_t now_us);
+void credential_accept(struct credentials *c, const struct digest *id, uint64_t now_us);
+void credential_revoke(struct credentials *c, const struct digest *id);
+
+#endif

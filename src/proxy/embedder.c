@@ -1,0 +1,184 @@
+#include "proxy/embedder.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+
+#define BATCH_MAX       32
+#define JOB_ARENA_BYTES (64 * 1024) /* questions of the candidates of one job */
+
+/* One worker's own things; touched by that worker only. */
+struct bench {
+    struct encoder_session *session; /* opened at the first job */
+    struct arena arena;
+    float *vectors; /* batch_max x dimensions */
+};
+
+struct embedder {
+    struct encoder *encoder; /* borrowed */
+    struct work_pool *pool;
+    uint32_t dimensions;
+    unsigned workers;
+    unsigned batch_max;
+    _Atomic uint64_t texts, batches; /* statistics only: relaxed */
+    struct bench benches[];
+};
+
+static struct embed_job *job_of(struct work *w)
+{
+    return CONTAINER_OF(w, struct embed_job, work);
+}
+
+static bool batch_canceled(void *arg)
+{
+    /* Give up only when nobody of the batch waits any more. */
+    for (struct work *w = arg; w != NULL; w = w->next) {
+        if (!work_canceled(w))
+            return false;
+    }
+    return true;
+}
+
+static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
+                   const float *vector, uint64_t cpu_us)
+{
+    uint64_t t0;
+
+    job->embed_cpu_us = cpu_us;
+    if (job->status != ST_OK)
+        return;
+    job->vector = malloc(e->dimensions * sizeof(*job->vector));
+    if (job->vector == NULL) {
+        job->status = ST_NOMEM;
+        return;
+    }
+    memcpy(job->vector, vector, e->dimensions * sizeof(*vector));
+    job->dimensions = e->dimensions;
+    if (!job->search)
+        return;
+    t0 = clock_thread_cpu_us();
+    cache_decide(job->cache, &job->partition, vector, job->text, &job->policy, job->top_k,
+                 clock_wall_ms(), &b->arena, &job->decision);
+    arena_reset(&b->arena);
+    job->search_us = clock_thread_cpu_us() - t0;
+}
+
+static bool prepare(struct embedder *e, struct bench *b)
+{
+    if (b->vectors == NULL)
+        b->vectors = malloc((size_t)e->batch_max * e->dimensions * sizeof(*b->vectors));
+    if (b->session == NULL && encoder_session_open(e->encoder, &b->session) != ST_OK)
+        b->session = NULL;
+    return b->vectors != NULL && b->session != NULL;
+}
+
+static void run_batch(struct work *first, unsigned worker)
+{
+    struct embedder *e = work_pool_owner(first->pool);
+    struct bench *b = &e->benches[worker];
+    struct span texts[BATCH_MAX];
+    enum status each[BATCH_MAX], st = ST_NOMEM;
+    struct engine_stop stop = {batch_canceled, first};
+    uint64_t t0 = clock_thread_cpu_us(), cpu_us;
+    size_t n = 0, i = 0;
+
+    for (struct work *w = first; w != NULL; w = w->next) {
+        each[n] = ST_INTERNAL;
+        texts[n++] = job_of(w)->text;
+    }
+    assert(n <= e->batch_max);
+    if (prepare(e, b))
+        st = encoder_embed(b->session, texts, n, b->vectors, each, stop);
+    cpu_us = (clock_thread_cpu_us() - t0) / n;
+    atomic_fetch_add_explicit(&e->texts, n, memory_order_relaxed);
+    atomic_fetch_add_explicit(&e->batches, 1, memory_order_relaxed);
+    for (struct work *w = first; w != NULL; w = w->next, i++) {
+        struct embed_job *job = job_of(w);
+
+        job->status = st == ST_OK ? each[i] : st;
+        finish(e, b, job, b->vectors + i * e->dimensions, cpu_us);
+    }
+}
+
+static void on_done(struct work *w, enum status st)
+{
+    struct embed_job *job = job_of(w);
+
+    job->done(job, st);
+}
+
+enum status embedder_open(struct encoder *encoder, const struct embedder_options *o,
+                          struct embedder **out)
+{
+    struct embedder *e = calloc(1, sizeof(*e) + o->workers * sizeof(e->benches[0]));
+    struct model_info info;
+    enum status st;
+
+    if (e == NULL)
+        return ST_NOMEM;
+    encoder_info(encoder, &info);
+    e->encoder = encoder;
+    e->dimensions = info.dimensions;
+    e->workers = o->workers;
+    e->batch_max = o->batch_max < BATCH_MAX ? o->batch_max : BATCH_MAX;
+    for (unsigned i = 0; i < o->workers; i++)
+        arena_init(&e->benches[i].arena, JOB_ARENA_BYTES, JOB_ARENA_BYTES);
+    st = work_pool_open(&e->pool, "encoder", o->workers, o->queue_max, e->batch_max, e);
+    if (st != ST_OK) {
+        free(e);
+        return st;
+    }
+    *out = e;
+    return ST_OK;
+}
+
+void embedder_close(struct embedder *e)
+{
+    work_pool_close(e->pool);
+    for (unsigned i = 0; i < e->workers; i++) {
+        if (e->benches[i].session != NULL)
+            encoder_session_close(e->benches[i].session);
+        free(e->benches[i].vectors);
+        arena_release(&e->benches[i].arena);
+    }
+    free(e);
+}
+
+enum status embedder_submit(struct embedder *e, struct embed_job *job, struct loop *home,
+                            void (*done)(struct embed_job *, enum status))
+{
+    job->done = done;
+    job->vector = NULL;
+    job->status = ST_CANCELED;
+    return work_submit(e->pool, &job->work, home, run_batch, on_done);
+}
+
+void embedder_cancel(struct embed_job *job)
+{
+    work_cancel(&job->work);
+}
+
+void embedder_job_release(struct embed_job *job)
+{
+    free(job->vector);
+    job->vector = NULL;
+}
+
+uint32_t embedder_dimensions(const struct embedder *e)
+{
+    return e->dimensions;
+}
+
+unsigned embedder_queued(struct embedder *e)
+{
+    return work_pool_queued(e->pool);
+}
+
+void embedder_counts(struct embedder *e, uint64_t *texts, uint64_t *batches)
+{
+    *texts = atomic_load_explicit(&e->texts, memory_order_relaxed);
+    *batches = atomic_load_explicit(&e->batches, memory_order_relaxed);
+}

@@ -1,0 +1,67 @@
+/* The encoder pool: text in, unit vector and the cache's decision out. Embedding
+ * and searching are one job on one worker, so a semantic look-up is one hop to a
+ * worker and one back. Jobs that wait are taken together and embedded in one
+ * batch. */
+#ifndef PROXY_EMBEDDER_H
+#define PROXY_EMBEDDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "cache/cache.h"
+#include "rt/work.h"
+
+struct embedder;
+struct encoder;
+struct loop;
+
+/* Embed in the owner. Input above, output below; owned by a worker between
+ * embedder_submit() and done. */
+struct embed_job {
+    struct work work;
+    void (*done)(struct embed_job *job, enum status st);
+
+    struct span text;
+    bool search; /* also look for neighbours and decide */
+    struct digest partition;
+    struct decision_policy policy;
+    struct cache *cache;
+    uint32_t top_k;
+
+    enum status status; /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID */
+    float *vector;      /* owned by the job until embedder_job_release() */
+    uint32_t dimensions;
+    struct decision decision; /* when `search` and ST_OK */
+    uint64_t embed_cpu_us;    /* this job's share of its batch */
+    uint64_t search_us;       /* CPU of look-up and decision */
+};
+
+struct embedder_options {
+    unsigned workers;
+    unsigned queue_max;
+    unsigned batch_max; /* texts taken together */
+};
+
+enum status embedder_open(struct encoder *encoder, const struct embedder_options *o,
+                          struct embedder **out) MUST_CHECK;
+/* Joins the workers; every job in flight is still delivered by its loop. */
+void embedder_close(struct embedder *e);
+
+/* ST_OK: done comes once, later, on `home`, with ST_OK (see job->status) or
+ * ST_CANCELED. ST_OVERLOAD: the queue is full. */
+enum status embedder_submit(struct embedder *e, struct embed_job *job, struct loop *home,
+                            void (*done)(struct embed_job *, enum status)) MUST_CHECK;
+void embedder_cancel(struct embed_job *job);
+void embedder_job_release(struct embed_job *job);
+
+uint32_t embedder_dimensions(const struct embedder *e);
+unsigned embedder_queued(struct embedder *e);
+/* Texts embedded and batches run so far; any thread. */
+void embedder_counts(struct embedder *e, uint64_t *texts, uint64_t *batches);
+
+#endif

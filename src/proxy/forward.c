@@ -1,0 +1,322 @@
+/* The upstream: the request goes out as it came, the answer comes back as it is.
+ * Reading it for the cache happens beside the relay, never in it.
+ *
+ * An answer that breaks off is never finished cleanly: a stream gets an error event
+ * and then a cut connection, anything else just the cut, so that no SDK takes half
+ * an answer for a whole one. */
+#include "proxy/forward.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config/config.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "protocol/answer.h"
+#include "proxy/proxy.h"
+#include "proxy/record.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+#include "rt/loop.h"
+
+#define TARGET_MAX_BYTES 8192
+
+static struct span media_type(const struct http_head *h)
+{
+    struct span v = http_head_get(h, SPAN("content-type"));
+    const char *semicolon = v.len > 0 ? memchr(v.ptr, ';', v.len) : NULL;
+
+    if (semicolon != NULL)
+        v.len = (size_t)(semicolon - v.ptr);
+    while (v.len > 0 && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t'))
+        v.len--;
+    return v;
+}
+
+static bool is_coded(const struct http_head *h)
+{
+    struct span v = http_head_get(h, SPAN("content-encoding"));
+
+    return v.ptr != NULL && !http_name_eq(v, SPAN("identity"));
+}
+
+/* Decides from the head whether and how the answer is collected beside. */
+static void start_recording(struct request *r, const struct http_head *h)
+{
+    struct span type = media_type(h);
+
+    if (r->protocol == NULL || !r->may_store)
+        return;
+    if (h->status != 200) {
+        record_nothing(r, "status");
+    } else if (is_coded(h)) {
+        record_nothing(r, "content_encoding");
+    } else if (http_name_eq(type, SPAN("text/event-stream"))) {
+        if (collector_open(r->protocol, r->proxy->parts.config->cache.answer_max_bytes,
+                           &r->collector) != ST_OK)
+            record_nothing(r, "no_memory");
+    } else if (http_name_eq(type, SPAN("application/json"))) {
+        buf_clear(&r->recorded);
+        r->recording = true;
+    } else {
+        record_nothing(r, "content_type");
+    }
+}
+
+/* The upstream's word about this credential. Only an answer about the request
+ * itself proves it: a 429 or a 5xx may come before any check. */
+static void note_credential(struct request *r, unsigned status)
+{
+    struct credentials *c = &r->proxy->credentials;
+
+    if (status >= 200 && status < 300)
+        credential_accept(c, &r->credential, loop_now_us(r->proxy->parts.loop));
+    else if (status == 401 || status == 403)
+        credential_revoke(c, &r->credential);
+}
+
+static bool is_head_request(const struct request *r)
+{
+    return span_eq(r->head->method, SPAN("HEAD"));
+}
+
+static void on_head(void *owner, struct http_call *call, const struct http_head *h)
+{
+    struct request *r = owner;
+    struct respond_fields f = {.count = 0};
+    uint64_t body = HTTP_BODY_CHUNKED;
+
+    (void)call;
+    if (r->closed)
+        return;
+    r->upstream_status = h->status;
+    /* A path we do not know may answer 200 to anybody; it proves nothing. */
+    if (r->protocol != NULL || h->status == 401 || h->status == 403)
+        note_credential(r, h->status);
+    start_recording(r, h);
+    upstream_answer_fields(h, &f);
+    respond_add_facts(r, &f);
+    if (h->framing == HTTP_LENGTH)
+        body = h->content_length;
+    else if (h->framing == HTTP_NO_BODY)
+        body = is_head_request(r) ? h->content_length : 0;
+    r->flow.head_sent = true;
+    if (http_respond(r->stream, h->status, f.list, f.count, body) != ST_OK)
+        http_abort(r->stream);
+}
+
+static void record_piece(struct request *r, struct span data)
+{
+    if (r->collector != NULL) {
+        collector_feed(r->collector, data);
+    } else if (r->recording && buf_append(&r->recorded, data) != ST_OK) {
+        r->recording = false;
+        record_nothing(r, answer_verdict_name(ANSWER_TOO_LARGE));
+    }
+}
+
+static void on_body(void *owner, struct http_call *call, struct span data)
+{
+    struct request *r = owner;
+    bool wait = false;
+
+    if (r->closed)
+        return;
+    record_piece(r, data);
+    if (http_write(r->stream, data, &wait) != ST_OK)
+        http_abort(r->stream);
+    else if (wait)
+        http_call_pause(call);
+}
+
+void forward_drained(struct request *r)
+{
+    http_call_resume(r->call);
+}
+
+/* The body ended by its framing: is it an answer worth keeping? */
+static void record_end(struct request *r)
+{
+    struct answer a;
+    enum status st;
+
+    if (r->collector != NULL)
+        st = collector_finish(r->collector, true, &r->arena, &a);
+    else if (r->recording)
+        st = r->protocol->read_answer(&r->arena, buf_span(&r->recorded), &a);
+    else
+        return;
+    if (st == ST_OK)
+        record_answer(r, &a);
+    else
+        record_nothing(r, "no_memory");
+}
+
+static void fail_before_head(struct request *r, enum status st, const char *why)
+{
+    struct account *a = &r->proxy->account;
+    char text[192];
+
+    record_nothing(r, "upstream_failed");
+    r->source = SOURCE_NONE;
+    if (st == ST_OVERLOAD) {
+        a->refused_total++;
+        respond_error(r, 503, "server_error", "overloaded", "",
+                      "too many requests wait for the upstream; see upstream.waiting_max");
+        return;
+    }
+    snprintf(text, sizeof(text), "the upstream did not answer: %s", why);
+    if (st == ST_TIMEOUT)
+        respond_error(r, 504, "server_error", "upstream_timeout", "", text);
+    else
+        respond_error(r, 502, "server_error", "upstream_failed", "", text);
+}
+
+static void fail_after_head(struct request *r)
+{
+    struct buf *out = &r->proxy->scratch;
+    struct span blank = SPAN("\n\n");
+    bool wait;
+
+    r->proxy->account.broken_streams_total++;
+    record_nothing(r, answer_verdict_name(ANSWER_INCOMPLETE));
+    if (r->collector != NULL) {
+        buf_clear(out);
+        if ((collector_between_events(r->collector) || buf_append(out, blank) == ST_OK) &&
+            r->protocol->write_stream_error(
+                out, SPAN("server_error"),
+                SPAN("the upstream broke off in the middle of its answer")) == ST_OK)
+            (void)!http_write(r->stream, buf_span(out), &wait);
+    }
+    http_abort(r->stream);
+}
+
+static void count_failure(struct request *r, enum status st, const char *why)
+{
+    struct account *a = &r->proxy->account;
+
+    if (st == ST_CANCELED)
+        return;
+    if (st == ST_TIMEOUT)
+        a->upstream_timeouts_total++;
+    else
+        a->upstream_failures_total++;
+    log_at(LOG_WARN, NULL, kv_event("upstream_failed"), kv_status(st), kv_str("why", why));
+}
+
+static void on_end(void *owner, struct http_call *call, enum status st, const char *why)
+{
+    struct request *r = owner;
+
+    (void)call;
+    r->call = NULL;
+    if (st != ST_OK)
+        count_failure(r, st, why);
+    if (!request_drop(r))
+        return;
+    request_finish(r);
+    if (st == ST_OK) {
+        /* First kept, then finished: whoever saw the end finds the entry. */
+        record_end(r);
+        http_end(r->stream);
+    } else if (!r->flow.head_sent) {
+        fail_before_head(r, st, why);
+    } else {
+        fail_after_head(r);
+    }
+}
+
+static void on_drained(void *owner, struct http_call *call)
+{
+    struct request *r = owner;
+
+    (void)call;
+    if (!r->closed && !r->upload_ended)
+        http_read_start(r->stream);
+}
+
+static const struct http_call_events events = {on_head, on_body, on_drained, on_end};
+
+void forward_upload(struct request *r, struct span data)
+{
+    bool wait = false;
+
+    if (r->call == NULL)
+        return;
+    if (http_call_write(r->call, data, &wait) != ST_OK)
+        http_call_cancel(r->call);
+    else if (wait)
+        http_read_stop(r->stream);
+}
+
+void forward_upload_end(struct request *r)
+{
+    r->upload_ended = true;
+    if (r->call != NULL)
+        http_call_end(r->call);
+}
+
+/* A body that was not read whole goes out as it comes in. */
+static void start_upload(struct request *r)
+{
+    if (r->body.len > 0)
+        forward_upload(r, buf_span(&r->body));
+    if (r->body_complete)
+        forward_upload_end(r);
+    else
+        http_read_start(r->stream);
+}
+
+static enum status start_call(struct request *r)
+{
+    struct upstream *u = r->proxy->parts.upstream;
+    const struct http_head *h = r->head;
+    struct http_request q = {.method = h->method, .host = span_of(u->url.authority)};
+    struct http_field *fields;
+    char *target = arena_alloc(&r->arena, TARGET_MAX_BYTES, 1);
+    size_t n;
+    enum status st;
+
+    if (target == NULL)
+        return ST_NOMEM;
+    st = url_target(&u->url, h->target, target, TARGET_MAX_BYTES, &n);
+    if (st != ST_OK)
+        return st;
+    q.target = (struct span){target, n};
+    st = upstream_request_fields(h, r->protocol != NULL, &r->arena, &fields, &q.field_count);
+    if (st != ST_OK)
+        return st;
+    q.fields = fields;
+    if (r->body_complete && !r->oversize) {
+        q.body = buf_span(&r->body);
+    } else if (h->framing != HTTP_NO_BODY) {
+        q.body_streams = true;
+        q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
+    }
+    return http_call_start(u->pool, &q, &r->arena, &events, r, &r->call);
+}
+
+enum step_result forward_enter(struct request *r)
+{
+    struct upstream *u = r->proxy->parts.upstream;
+    enum status st;
+
+    r->source = SOURCE_UPSTREAM;
+    st = u != NULL ? start_call(r) : ST_UNAVAILABLE;
+    if (st != ST_OK) {
+        fail_before_head(r, st, status_text(st));
+        return STEP_DONE;
+    }
+    request_hold(r);
+    if (!(r->body_complete && !r->oversize) && r->head->framing != HTTP_NO_BODY)
+        start_upload(r);
+    return STEP_WAIT;
+}
+
+void forward_cancel(struct request *r)
+{
+    if (r->call != NULL)
+        http_call_cancel(r->call);
+}

@@ -1,0 +1,15 @@
+/* The upstream step's doors for the other events of a request. */
+#ifndef PROXY_FORWARD_H
+#define PROXY_FORWARD_H
+
+#include "base/span.h"
+
+struct request;
+
+/* More of the client's body arrived while it is relayed. */
+void forward_upload(struct request *r, struct span data);
+void forward_upload_end(struct request *r);
+/* The client took some of the answer: let the upstream go on. */
+void forward_drained(struct request *r);
+
+#endif

@@ -1,0 +1,226 @@
+#include <string.h>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "protocol/answer.h"
+#include "proxy/local_model.h"
+#include "proxy/proxy.h"
+#include "proxy/record.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+#include "rt/timer.h"
+
+/* The text of the answer is collected in r->recorded; a stream is written beside. */
+
+static bool begin_stream(struct request *r)
+{
+    struct respond_fields f = {.count = 0};
+    struct buf *out = &r->proxy->scratch;
+    bool wait;
+
+    respond_add(&f, SPAN("Content-Type"), SPAN("text/event-stream; charset=utf-8"));
+    respond_add(&f, SPAN("Cache-Control"), SPAN("no-cache"));
+    respond_add_facts(r, &f);
+    buf_clear(out);
+    r->flow.head_sent = true;
+    return r->protocol->write_begin(out, local_model_name(r->proxy->parts.local),
+                                    &r->flow.stamp) == ST_OK &&
+           http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
+           http_write(r->stream, buf_span(out), &wait) == ST_OK;
+}
+
+static void on_text(void *owner, struct span text)
+{
+    struct request *r = owner;
+    struct buf *out = &r->proxy->scratch;
+    bool wait;
+
+    if (r->closed)
+        return;
+    if (buf_append(&r->recorded, text) != ST_OK) {
+        local_model_cancel(r->local);
+        return;
+    }
+    if (!r->chat.stream)
+        return;
+    /* A reader that takes nothing is cut by the server's write time-out; until then
+     * what waits for it is bounded by max_tokens. */
+    buf_clear(out);
+    if ((!r->flow.head_sent && !begin_stream(r)) ||
+        (buf_clear(out), r->protocol->write_delta(out, local_model_name(r->proxy->parts.local),
+                                                  &r->flow.stamp, text)) != ST_OK ||
+        http_write(r->stream, buf_span(out), &wait) != ST_OK)
+        http_abort(r->stream);
+}
+
+static void fail(struct request *r, enum status st)
+{
+    struct buf *out = &r->proxy->scratch;
+    bool wait;
+
+    record_nothing(r, "local_failed");
+    if (r->flow.head_sent) {
+        buf_clear(out);
+        if (r->protocol->write_stream_error(out, SPAN("server_error"),
+                                            SPAN("the built-in model stopped early")) == ST_OK)
+            (void)!http_write(r->stream, buf_span(out), &wait);
+        http_abort(r->stream);
+    } else if (st == ST_LIMIT) {
+        respond_error(r, 400, "invalid_request_error", "context_length_exceeded", "messages",
+                      "the conversation does not fit the built-in model's context "
+                      "(local.context_max)");
+    } else if (st == ST_TIMEOUT) {
+        respond_error(r, 504, "server_error", "timeout", "",
+                      "the built-in model did not finish within local.deadline_ms");
+    } else {
+        respond_error(r, 500, "server_error", "local_failed", "",
+                      "the built-in model failed; see the log");
+    }
+}
+
+static void finish_stream(struct request *r, const struct answer *a)
+{
+    struct buf *out = &r->proxy->scratch;
+    bool wait;
+
+    if (!r->flow.head_sent && !begin_stream(r)) {
+        http_abort(r->stream);
+        return;
+    }
+    buf_clear(out);
+    if (r->protocol->write_finish(out, a, &r->flow.stamp, r->chat.include_usage) != ST_OK ||
+        http_write(r->stream, buf_span(out), &wait) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
+    http_end(r->stream);
+}
+
+static void finish(struct request *r, const struct decoder_result *result)
+{
+    struct account *acc = &r->proxy->account;
+    struct buf *out = &r->proxy->scratch;
+    struct answer a;
+
+    acc->local_prompt_tokens += result->prompt_tokens;
+    acc->local_completion_tokens += result->completion_tokens;
+    if (answer_from_text(&r->arena, local_model_name(r->proxy->parts.local),
+                         buf_span(&r->recorded),
+                         result->finish == DECODER_STOP ? SPAN("stop") : SPAN("length"),
+                         result->prompt_tokens, result->completion_tokens, &a) != ST_OK) {
+        fail(r, ST_NOMEM);
+        return;
+    }
+    record_answer(r, &a);
+    if (r->chat.stream) {
+        finish_stream(r, &a);
+        return;
+    }
+    buf_clear(out);
+    if (r->protocol->write_answer(out, &a, &r->flow.stamp) == ST_OK)
+        respond_whole(r, 200, SPAN("application/json"), buf_span(out));
+    else
+        http_abort(r->stream);
+}
+
+static void on_end(void *owner, enum status st, const struct decoder_result *result,
+                   uint64_t cpu_us)
+{
+    struct request *r = owner;
+    bool timed_out = r->timed_out;
+
+    r->local = NULL;
+    r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
+    if (!request_drop(r))
+        return;
+    timer_stop(r->proxy->parts.loop, &r->deadline);
+    request_finish(r);
+    if (st == ST_OK)
+        finish(r, result);
+    else
+        fail(r, timed_out ? ST_TIMEOUT : st);
+}
+
+static const struct local_events events = {on_text, on_end};
+
+static void on_deadline(struct timer *t)
+{
+    struct request *r = CONTAINER_OF(t, struct request, deadline);
+
+    r->timed_out = true;
+    local_model_cancel(r->local);
+}
+
+static struct decoder_turn *turns_of(struct request *r)
+{
+    size_t n = r->chat.turn_count;
+    struct decoder_turn *t =
+        arena_alloc(&r->arena, (n > 0 ? n : 1) * sizeof(*t), _Alignof(struct decoder_turn));
+
+    for (size_t i = 0; t != NULL && i < n; i++)
+        t[i] = (struct decoder_turn){r->chat.turns[i].role, r->chat.turns[i].text};
+    return t;
+}
+
+/* What the built-in model can not do is refused by name, not answered wrongly. */
+static const char *unsupported(const struct chat_request *q)
+{
+    if (q->has_attachments)
+        return "the built-in model reads text only; this request has other parts";
+    if (q->choices != 1)
+        return "the built-in model gives one choice; n must be 1";
+    return NULL;
+}
+
+/* Answer by the built-in model. Without a temperature it decodes greedily: a small
+ * model is at its best there, and the answer can be repeated. */
+enum step_result local_enter(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    const struct chat_request *q = &r->chat;
+    uint32_t most;
+    struct decoder_params params = {
+        .temperature = q->has_temperature ? (float)q->temperature : 0.0f,
+        .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
+        .seed = q->has_seed ? q->seed : clock_now_us(),
+        .stop = q->stop,
+        .stop_count = q->stop_count,
+    };
+    struct decoder_turn *turns;
+    const char *why = r->protocol != NULL && r->to_local ? unsupported(q) : NULL;
+    enum status st = ST_NOMEM;
+
+    if (r->protocol == NULL || !r->to_local)
+        return STEP_NEXT;
+    r->source = SOURCE_LOCAL;
+    if (why != NULL) {
+        respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "", why);
+        return STEP_DONE;
+    }
+    most = local_model_max_tokens(p->parts.local);
+    params.max_tokens =
+        q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
+    protocol_stamp_new(&r->flow.stamp, clock_wall_ms());
+    buf_clear(&r->recorded);
+    turns = turns_of(r);
+    if (turns != NULL)
+        st = local_model_start(p->parts.local, p->parts.loop, turns, q->turn_count, &params,
+                               &events, r, &r->local);
+    if (st != ST_OK) {
+        p->account.refused_total++;
+        record_nothing(r, "overloaded");
+        respond_error(r, 503, "server_error", "overloaded", "",
+                      "the built-in model's queue is full; see local.queue_max");
+        return STEP_DONE;
+    }
+    request_hold(r);
+    timer_start(p->parts.loop, &r->deadline, p->parts.config->local.deadline_ms * 1000,
+                on_deadline);
+    return STEP_WAIT;
+}
+
+void local_cancel(struct request *r)
+{
+    local_model_cancel(r->local);
+}

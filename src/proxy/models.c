@@ -1,0 +1,168 @@
+#include "proxy/models.h"
+
+#include <stdio.h>
+
+#include "base/json.h"
+#include "config/config.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "proxy/local_model.h"
+#include "proxy/proxy.h"
+#include "proxy/request.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+#include "rt/loop.h"
+
+#define LIST_MAX_BYTES (4 * 1024 * 1024)
+#define MODELS_PATH    "/v1/models"
+
+static enum status write_local(struct buf *out, struct local_model *m)
+{
+    enum status st = buf_append(out, SPAN("{\"id\":"));
+
+    if (st == ST_OK)
+        st = json_write_string(out, local_model_name(m));
+    if (st == ST_OK)
+        st =
+            buf_append(out, SPAN(",\"object\":\"model\",\"created\":0,\"owned_by\":\"ibid\"}"));
+    return st;
+}
+
+/* The upstream's list (NULL: none) and ours, in one. */
+static enum status write_list(struct buf *out, const struct json *upstream,
+                              struct local_model *m)
+{
+    const struct json *data = json_get(upstream, SPAN("data"));
+    enum status st = buf_append(out, SPAN("{\"object\":\"list\",\"data\":["));
+    bool comma = false;
+
+    for (const struct json *x = data != NULL ? data->child : NULL; st == ST_OK && x != NULL;
+         x = x->next) {
+        if (comma)
+            st = buf_append(out, SPAN(","));
+        if (st == ST_OK)
+            st = json_write(out, x);
+        comma = true;
+    }
+    if (st == ST_OK && m != NULL) {
+        if (comma)
+            st = buf_append(out, SPAN(","));
+        if (st == ST_OK)
+            st = write_local(out, m);
+    }
+    if (st == ST_OK)
+        st = buf_append(out, SPAN("]}"));
+    return st;
+}
+
+static void respond_list(struct request *r, const struct json *upstream)
+{
+    struct buf *out = &r->proxy->scratch;
+
+    buf_clear(out);
+    if (write_list(out, upstream, r->proxy->parts.local) != ST_OK) {
+        respond_error(r, 500, "server_error", "", "", "the list of models is too large");
+        return;
+    }
+    respond_whole(r, 200, SPAN("application/json"), buf_span(out));
+}
+
+static void on_head(void *owner, struct http_call *c, const struct http_head *h)
+{
+    struct request *r = owner;
+
+    (void)c;
+    r->upstream_status = h->status;
+}
+
+static void on_body(void *owner, struct http_call *c, struct span data)
+{
+    struct request *r = owner;
+
+    if (buf_append(&r->recorded, data) != ST_OK)
+        http_call_cancel(c);
+}
+
+static void on_drained(void *owner, struct http_call *c)
+{
+    (void)owner;
+    (void)c;
+}
+
+/* An upstream that refuses keeps its own words and status. */
+static void on_end(void *owner, struct http_call *c, enum status st, const char *why)
+{
+    struct request *r = owner;
+    struct json_error err;
+    struct json *list;
+    char text[192];
+
+    (void)c;
+    r->call = NULL;
+    if (!request_drop(r))
+        return;
+    if (st != ST_OK) {
+        snprintf(text, sizeof(text), "the upstream did not answer: %s", why);
+        respond_error(r, st == ST_TIMEOUT ? 504 : 502, "server_error", "upstream_failed", "",
+                      text);
+        return;
+    }
+    r->source = SOURCE_UPSTREAM;
+    if (r->upstream_status == 200 &&
+        json_parse(&r->arena, buf_span(&r->recorded), JSON_DEPTH_MAX, &list, &err) == ST_OK &&
+        json_get(list, SPAN("data")) != NULL)
+        respond_list(r, list);
+    else
+        respond_whole(r, r->upstream_status, SPAN("application/json"), buf_span(&r->recorded));
+}
+
+static const struct http_call_events events = {on_head, on_body, on_drained, on_end};
+
+static bool ask_upstream(struct request *r)
+{
+    struct upstream *u = r->proxy->parts.upstream;
+    struct http_request q = {.method = SPAN("GET"), .host = span_of(u->url.authority)};
+    struct http_field *fields;
+    char target[512];
+    size_t n;
+
+    if (url_target(&u->url, r->head->target, target, sizeof(target), &n) != ST_OK ||
+        upstream_request_fields(r->head, true, &r->arena, &fields, &q.field_count) != ST_OK)
+        return false;
+    q.target = (struct span){target, n};
+    q.fields = fields;
+    buf_clear(&r->recorded);
+    if (http_call_start(u->pool, &q, &r->arena, &events, r, &r->call) != ST_OK)
+        return false;
+    request_hold(r);
+    return true;
+}
+
+bool models_serve(struct request *r)
+{
+    struct local_model *m = r->proxy->parts.local;
+    struct span path = r->head->path, name;
+
+    if (!span_eq(r->head->method, SPAN("GET")) || path.len < sizeof(MODELS_PATH) - 1 ||
+        memcmp(path.ptr, MODELS_PATH, sizeof(MODELS_PATH) - 1) != 0)
+        return false;
+    if (path.len == sizeof(MODELS_PATH) - 1) {
+        if (r->proxy->parts.upstream == NULL) {
+            r->source = SOURCE_LOCAL;
+            respond_list(r, NULL);
+            return true;
+        }
+        /* Without a model of ours there is nothing to add: relayed untouched. */
+        return m != NULL && ask_upstream(r);
+    }
+    name = (struct span){path.ptr + sizeof(MODELS_PATH), path.len - sizeof(MODELS_PATH)};
+    if (path.ptr[sizeof(MODELS_PATH) - 1] != '/' || m == NULL || !local_model_is(m, name))
+        return false;
+    r->source = SOURCE_LOCAL;
+    buf_clear(&r->proxy->scratch);
+    if (write_local(&r->proxy->scratch, m) != ST_OK)
+        return false;
+    respond_whole(r, 200, SPAN("application/json"), buf_span(&r->proxy->scratch));
+    return true;
+}

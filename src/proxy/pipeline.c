@@ -1,0 +1,176 @@
+/* The path of a request. Read the table from top to bottom; every step is a file
+ * of its name. A step that finds the answer chosen passes at once. Below the
+ * table: how a request gets here (the events of the HTTP server) and how its
+ * answer flows on.
+ *
+ * A request on a route we know is walked once its body is there, because its
+ * identity is its body. Any other request is walked at its head and streams
+ * through to the upstream untouched: that is what makes ibid a drop-in. */
+#include "proxy/pipeline.h"
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "proxy/forward.h"
+#include "proxy/models.h"
+#include "proxy/proxy.h"
+#include "proxy/replay.h"
+#include "proxy/request.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+
+/* clang-format off */
+static const struct step pipeline[] = {
+    {"decode",  decode_enter,  NULL},           /* bytes -> what is asked; a 400 names the field */
+    {"admit",   admit_enter,   NULL},           /* who asks, who would answer, what may be reused */
+    {"exact",   exact_enter,   exact_cancel},   /* the same request before: memory, then the store */
+    {"join",    join_enter,    join_cancel},    /* the same request in flight: wait for its answer */
+    {"lookup",  lookup_enter,  lookup_cancel},  /* embed, nearest, verify: one hop to a worker */
+    {"recall",  recall_enter,  recall_cancel},  /* the entry that the decision chose */
+    {"replay",  replay_enter,  NULL},           /* answer from an entry */
+    {"route",   route_enter,   NULL},           /* nothing stored: who answers? */
+    {"local",   local_enter,   local_cancel},   /* the built-in model */
+    {"forward", forward_enter, forward_cancel}, /* the upstream, relayed and recorded beside */
+    {NULL, NULL, NULL},
+};
+/* clang-format on */
+
+const char *pipeline_step_name(size_t i)
+{
+    return i < ARRAY_LEN(pipeline) ? pipeline[i].name : NULL;
+}
+
+void pipeline_step_took(struct request *r, uint64_t us)
+{
+    size_t i = (size_t)(r->step - pipeline);
+
+    if (i < ACCOUNT_STEPS)
+        account_latency(&r->proxy->account.step[i], us);
+}
+
+static void on_request(void *owner, struct http_stream *s)
+{
+    struct proxy *p = owner;
+    const struct http_head *h = http_stream_head(s);
+    struct request *r = request_open(p, s);
+
+    if (r == NULL) {
+        http_abort(s);
+        return;
+    }
+    http_stream_set_owner(s, r);
+    p->account.requests_total++;
+    if (p->request_count > p->parts.config->limits.requests_max) {
+        p->account.refused_total++;
+        respond_error(r, 503, "server_error", "overloaded", "",
+                      "too many requests in flight; see limits.requests_max");
+        return;
+    }
+    if (models_serve(r))
+        return;
+    r->protocol = protocol_find(h->method, h->path);
+    /* A coded body is not ours to read; it goes through as it is. */
+    if (r->protocol != NULL && http_head_get(h, SPAN("content-encoding")).ptr != NULL)
+        r->protocol = NULL;
+    if (r->protocol == NULL) {
+        p->account.passthrough_total++;
+        request_start(r, pipeline);
+        return;
+    }
+    if (h->framing == HTTP_LENGTH && h->content_length > r->body.limit)
+        r->oversize = true;
+    if (r->oversize || (h->framing == HTTP_LENGTH &&
+                        buf_reserve(&r->body, (size_t)h->content_length) != ST_OK)) {
+        r->oversize = true;
+        request_start(r, pipeline);
+        return;
+    }
+    http_read_start(s);
+}
+
+static void on_body(void *owner, struct http_stream *s, struct span data)
+{
+    struct request *r = owner;
+
+    if (r->step != NULL) {
+        forward_upload(r, data);
+        return;
+    }
+    if (buf_append(&r->body, data) == ST_OK)
+        return;
+    /* Larger than we decode: relay what came, then the rest as it comes. */
+    http_read_stop(s);
+    r->oversize = true;
+    request_start(r, pipeline);
+    if (!r->closed && r->call != NULL)
+        forward_upload(r, data);
+}
+
+static void on_body_end(void *owner, struct http_stream *s)
+{
+    struct request *r = owner;
+
+    (void)s;
+    r->body_complete = true;
+    if (r->step != NULL)
+        forward_upload_end(r);
+    else
+        request_start(r, pipeline);
+}
+
+static void on_drained(void *owner, struct http_stream *s)
+{
+    struct request *r = owner;
+
+    (void)s;
+    if (r->call != NULL)
+        forward_drained(r);
+    else if (r->entry != NULL)
+        replay_drained(r);
+}
+
+static void on_closed(void *owner, struct http_stream *s, enum status st)
+{
+    struct request *r = owner;
+    struct account *a = &r->proxy->account;
+    uint64_t took_us = clock_now_us() - r->started_us;
+
+    (void)s;
+    if (st == ST_OK) {
+        a->by_source[r->source]++;
+        account_latency(&a->latency[r->source], took_us);
+        if (r->entry != NULL)
+            replay_count(r, took_us);
+    } else if (st != ST_CANCELED) {
+        a->client_gone_total++;
+    }
+    /* The list of models is asked for outside the walk, which cancels its own. */
+    if (r->step == NULL && r->call != NULL)
+        http_call_cancel(r->call);
+    request_close(r);
+}
+
+static void write_error(void *owner, unsigned status, const char *text, struct buf *out)
+{
+    struct proxy *p = owner;
+
+    p->account.errors_total++;
+    respond_error_body(out, status, status >= 500 ? "server_error" : "invalid_request_error",
+                       "", "", text);
+}
+
+void pipeline_request_gone(struct proxy *p)
+{
+    if (p->closed != NULL && p->request_count == 0 && p->lessons == 0)
+        proxy_requests_gone(p);
+}
+
+const struct http_server_events pipeline_events = {
+    .on_request = on_request,
+    .on_body = on_body,
+    .on_body_end = on_body_end,
+    .on_drained = on_drained,
+    .on_closed = on_closed,
+    .write_error = write_error,
+};

@@ -1,0 +1,120 @@
+#include "proxy/proxy.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "proxy/pipeline.h"
+#include "proxy/request.h"
+#include "rt/loop.h"
+
+/* Canonical bytes of a request, or one piece of an answer. */
+#define SCRATCH_FACTOR 8
+/* Of one connection's head and our fields of its answer. */
+#define STREAM_ARENA_BYTES (256 * 1024)
+
+static void server_options(const struct config *c, struct http_server_options *o)
+{
+    *o = (struct http_server_options){
+        .head_max_bytes = (uint32_t)c->limits.head_max_bytes,
+        .connections_max = (uint32_t)c->limits.connections_max,
+        .head_timeout_us = c->limits.head_timeout_ms * 1000,
+        .body_timeout_us = c->limits.body_timeout_ms * 1000,
+        .idle_timeout_us = c->limits.idle_timeout_ms * 1000,
+        .write_timeout_us = c->limits.write_timeout_ms * 1000,
+        .out_high_bytes = c->limits.buffer_bytes,
+        .out_low_bytes = c->limits.buffer_bytes / 2,
+        .arena_max_bytes = c->limits.head_max_bytes * 4 + STREAM_ARENA_BYTES,
+    };
+}
+
+enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
+{
+    const struct config *c = parts->config;
+    struct proxy *p = calloc(1, sizeof(*p));
+    struct http_server_options o;
+    enum status st;
+
+    if (p == NULL)
+        return ST_NOMEM;
+    p->parts = *parts;
+    list_init(&p->requests);
+    list_init(&p->spare);
+    flight_init(&p->flights);
+    account_init(&p->account, clock_wall_ms());
+    buf_init(&p->scratch,
+             SCRATCH_FACTOR * (c->limits.body_max_bytes + c->cache.answer_max_bytes));
+    st = digest_init(&p->digest_ctx);
+    if (st != ST_OK)
+        goto fail_digest;
+    st = credential_open(&p->credentials, c, parts->secret);
+    if (st != ST_OK)
+        goto fail_credentials;
+    server_options(c, &o);
+    st = http_server_open(parts->loop, &o, &pipeline_events, p, &p->server);
+    if (st != ST_OK)
+        goto fail_server;
+    *out = p;
+    return ST_OK;
+
+fail_server:
+    credential_close(&p->credentials);
+fail_credentials:
+    digest_release(&p->digest_ctx);
+fail_digest:
+    free(p);
+    return st;
+}
+
+void proxy_accept(struct proxy *p, struct io *io, const char *peer)
+{
+    http_server_accept(p->server, io, peer);
+}
+
+static void on_drained(void *owner)
+{
+    struct proxy *p = owner;
+
+    if (p->drained != NULL)
+        p->drained(p->owner);
+}
+
+void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner)
+{
+    p->draining = true;
+    p->drained = drained;
+    p->owner = owner;
+    http_server_drain(p->server, on_drained);
+}
+
+void proxy_requests_gone(struct proxy *p)
+{
+    void (*closed)(void *owner) = p->closed;
+    void *owner = p->owner;
+
+    if (p->server != NULL)
+        return;
+    request_pool_release(p);
+    credential_close(&p->credentials);
+    digest_release(&p->digest_ctx);
+    buf_release(&p->scratch);
+    free(p);
+    closed(owner);
+}
+
+static void on_server_closed(void *owner)
+{
+    struct proxy *p = owner;
+
+    p->server = NULL;
+    pipeline_request_gone(p);
+}
+
+void proxy_close(struct proxy *p, void (*closed)(void *owner), void *owner)
+{
+    p->drained = NULL;
+    p->closed = closed;
+    p->owner = owner;
+    http_server_close(p->server, on_server_closed);
+}

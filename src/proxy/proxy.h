@@ -1,0 +1,79 @@
+/* What the requests of one loop share, and the way in: a listener hands a
+ * connection to the server, the server a request to the pipeline.
+ *
+ * Everything here belongs to the loop thread. The parts that other threads touch
+ * (cache, encoder, model) say so in their own headers. */
+#ifndef PROXY_PROXY_H
+#define PROXY_PROXY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/list.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "proxy/account.h"
+#include "proxy/credential.h"
+#include "proxy/flight.h"
+
+struct cache;
+struct config;
+struct connector;
+struct embedder;
+struct http_server;
+struct io;
+struct local_model;
+struct loop;
+struct request;
+struct upstream;
+
+/* The parts, opened by the program. Those that may be missing are NULL. */
+struct proxy_parts {
+    const struct config *config;
+    struct loop *loop;
+    struct cache *cache;
+    struct upstream *upstream; /* NULL: no upstream */
+    struct embedder *embedder; /* NULL: no semantic cache */
+    struct local_model *local; /* NULL: no built-in model */
+    struct span encoder_id;    /* part of every partition */
+    struct span secret;        /* keys the scopes; borrowed */
+};
+
+struct proxy {
+    struct proxy_parts parts;
+    struct http_server *server;
+    struct credentials credentials;
+    struct flights flights;
+    struct account account;
+    struct digest_ctx digest_ctx; /* scratch of the loop thread */
+    struct buf scratch;           /* canonical bytes of the request at hand */
+    struct list_node requests;    /* live ones, closed but busy ones included */
+    uint32_t request_count;
+    struct list_node spare; /* freelist */
+    uint32_t spare_count;
+    uint32_t lessons; /* entries that are being embedded after their answer was out */
+    bool draining;
+    void (*drained)(void *owner);
+    void (*closed)(void *owner);
+    void *owner;
+};
+
+enum status proxy_open(const struct proxy_parts *parts, struct proxy **out) MUST_CHECK;
+
+/* A new client connection; takes ownership of `io`. */
+void proxy_accept(struct proxy *p, struct io *io, const char *peer);
+
+/* Ready is over: idle connections close, the others finish. `drained` comes once,
+ * later. */
+void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
+/* Cuts what is left, waits for operations in flight, then `closed` once, later;
+ * the proxy is gone then. */
+void proxy_close(struct proxy *p, void (*closed)(void *owner), void *owner);
+
+/* The pipeline says that a request, or a lesson, came to its end. */
+void proxy_requests_gone(struct proxy *p);
+
+#endif

@@ -1,0 +1,145 @@
+#include "proxy/record.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "cache/cache.h"
+#include "cache/entry.h"
+#include "config/config.h"
+#include "protocol/answer.h"
+#include "proxy/embedder.h"
+#include "proxy/pipeline.h"
+#include "proxy/proxy.h"
+#include "proxy/request.h"
+
+/* An entry whose question was not embedded on the way (its credential was not
+ * proven then, or the encoder was busy) learns its vector after the answer is out,
+ * so that nobody waits for it. */
+struct lesson {
+    struct embed_job job;
+    struct entry *entry; /* owned reference */
+    struct proxy *proxy; /* borrowed; proxy_close() waits for lessons */
+};
+
+static void on_embedded(struct embed_job *job, enum status st)
+{
+    struct lesson *l = CONTAINER_OF(job, struct lesson, job);
+    struct entry copy = *l->entry, *e;
+
+    l->proxy->account.cost_encoder_s += (double)job->embed_cpu_us / 1e6;
+    if (st == ST_OK && job->status == ST_OK) {
+        copy.vector = job->vector;
+        copy.dimensions = job->dimensions;
+        if (entry_new(&copy, &e) == ST_OK) {
+            cache_put(l->proxy->parts.cache, e);
+            entry_unref(e);
+        }
+    }
+    entry_unref(l->entry);
+    embedder_job_release(job);
+    l->proxy->lessons--;
+    pipeline_request_gone(l->proxy);
+    free(l);
+}
+
+static void learn(struct proxy *p, struct entry *e)
+{
+    struct lesson *l = calloc(1, sizeof(*l));
+
+    if (l == NULL)
+        return;
+    l->entry = entry_ref(e);
+    l->proxy = p;
+    l->job.text = l->entry->question;
+    if (embedder_submit(p->parts.embedder, &l->job, p->parts.loop, on_embedded) != ST_OK) {
+        entry_unref(l->entry);
+        free(l);
+        return;
+    }
+    p->lessons++;
+}
+
+static uint32_t clamp_u32(uint64_t n)
+{
+    return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+static uint64_t life_ms(const struct request *r)
+{
+    uint64_t ttl_s = r->proxy->parts.config->store.ttl_s;
+
+    if (r->controls.has_ttl && r->controls.ttl_s < ttl_s)
+        ttl_s = r->controls.ttl_s;
+    return ttl_s * 1000;
+}
+
+static enum status make_entry(struct request *r, const struct answer *a, struct entry **out)
+{
+    struct buf packed;
+    struct entry e = {
+        .key = r->key,
+        .created_ms = clock_wall_ms(),
+        .took_us = clock_now_us() - r->started_us,
+        .prompt_tokens = clamp_u32(a->prompt_tokens),
+        .completion_tokens = clamp_u32(a->completion_tokens),
+        .model = a->model,
+    };
+    enum status st;
+
+    e.expires_ms = e.created_ms + life_ms(r);
+    if (r->may_store_semantic) {
+        e.partition = r->partition;
+        e.question = r->chat.last_text;
+        if (r->embed_done && r->embed.status == ST_OK) {
+            e.vector = r->embed.vector;
+            e.dimensions = r->embed.dimensions;
+        }
+    }
+    buf_init(&packed, r->proxy->parts.config->cache.answer_max_bytes + 64 * 1024);
+    st = answer_pack(&packed, a);
+    if (st == ST_OK) {
+        e.answer = buf_span(&packed);
+        st = entry_new(&e, out);
+    }
+    buf_release(&packed);
+    return st;
+}
+
+/* A text beyond the encoder's window will not be embedded by trying again. */
+static bool needs_lesson(const struct request *r, const struct entry *e)
+{
+    return r->may_store_semantic && e->vector == NULL && e->question.len > 0 &&
+           !(r->embed_done && (r->embed.status == ST_LIMIT || r->embed.status == ST_INVALID));
+}
+
+void record_answer(struct request *r, const struct answer *a)
+{
+    struct proxy *p = r->proxy;
+    struct entry *e;
+
+    if (!r->may_store) {
+        flight_land(r, NULL);
+        return;
+    }
+    if (a->verdict != ANSWER_STORABLE) {
+        record_nothing(r, answer_verdict_name(a->verdict));
+        return;
+    }
+    if (make_entry(r, a, &e) != ST_OK) {
+        record_nothing(r, "no_memory");
+        return;
+    }
+    cache_put(p->parts.cache, e);
+    p->account.stored_total++;
+    if (needs_lesson(r, e))
+        learn(p, e);
+    flight_land(r, e);
+    entry_unref(e);
+}
+
+void record_nothing(struct request *r, const char *reason)
+{
+    if (r->may_store)
+        account_unstored(&r->proxy->account, reason);
+    flight_land(r, NULL);
+}

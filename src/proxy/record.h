@@ -1,0 +1,16 @@
+/* From a fresh answer to an entry: storable or not, priced, kept, and shared with
+ * those who wait for it. */
+#ifndef PROXY_RECORD_H
+#define PROXY_RECORD_H
+
+struct answer;
+struct request;
+
+/* The answer is complete (or not: see its verdict). Stores it when it may be,
+ * counts the reason when not, and lands the flight that `r` leads either way. */
+void record_answer(struct request *r, const struct answer *a);
+
+/* There is no answer to keep; `reason` is counted. Lands the flight. */
+void record_nothing(struct request *r, const char *reason);
+
+#endif

@@ -1,0 +1,119 @@
+#include "proxy/replay.h"
+
+#include "base/clock.h"
+#include "cache/cache.h"
+#include "cache/entry.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "protocol/answer.h"
+#include "proxy/proxy.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+
+/* Bytes of a stream that are made at a time. */
+#define REPLAY_PIECE_BYTES (32 * 1024)
+
+static void forget(struct request *r)
+{
+    cache_remove(r->proxy->parts.cache, &r->entry->key, &r->entry->partition);
+    entry_unref(r->entry);
+    r->entry = NULL;
+    r->source = SOURCE_NONE;
+    r->miss_reason = "entry_corrupt";
+}
+
+static void replay_whole(struct request *r, const struct answer *a)
+{
+    struct buf *out = &r->proxy->scratch;
+
+    buf_clear(out);
+    if (r->protocol->write_answer(out, a, &r->flow.stamp) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
+    respond_whole(r, 200, SPAN("application/json"), buf_span(out));
+}
+
+/* Writes events until the client has to catch up or the terminal one is out. */
+static void replay_events(struct request *r, const struct answer *a)
+{
+    struct buf *out = &r->proxy->scratch;
+    bool done = false, wait = false;
+
+    while (!done && !wait) {
+        buf_clear(out);
+        if (r->protocol->write_stream(out, a, &r->flow.stamp, r->chat.include_usage,
+                                      &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
+            http_write(r->stream, buf_span(out), &wait) != ST_OK) {
+            http_abort(r->stream);
+            return;
+        }
+    }
+    if (done)
+        http_end(r->stream);
+}
+
+static void replay_stream(struct request *r, const struct answer *a)
+{
+    struct respond_fields f = {.count = 0};
+
+    respond_add(&f, SPAN("Content-Type"), SPAN("text/event-stream; charset=utf-8"));
+    respond_add(&f, SPAN("Cache-Control"), SPAN("no-cache"));
+    respond_add_facts(r, &f);
+    if (http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
+    replay_events(r, a);
+}
+
+void replay_drained(struct request *r)
+{
+    struct answer a;
+
+    if (answer_unpack(r->entry->answer, &a) != ST_OK)
+        http_abort(r->stream);
+    else
+        replay_events(r, &a);
+}
+
+void replay_count(struct request *r, uint64_t took_us)
+{
+    struct account *a = &r->proxy->account;
+    const struct entry *e = r->entry;
+    const struct config_price *price = config_price_find(r->proxy->parts.config, e->model);
+
+    a->saved_prompt_tokens += e->prompt_tokens;
+    a->saved_completion_tokens += e->completion_tokens;
+    a->saved_s += ((double)e->took_us - (double)took_us) / 1e6;
+    if (price != NULL)
+        a->saved_usd += (price->input_usd_per_mtok * e->prompt_tokens +
+                         price->output_usd_per_mtok * e->completion_tokens) /
+                        1e6;
+    else
+        a->saved_unpriced_tokens += (uint64_t)e->prompt_tokens + e->completion_tokens;
+}
+
+/* Answer from the entry that an earlier step found: as JSON or as a stream, with a
+ * fresh id and time. */
+enum step_result replay_enter(struct request *r)
+{
+    struct answer a;
+
+    if (r->entry == NULL) {
+        if (r->protocol != NULL)
+            account_miss(&r->proxy->account, r->miss_reason);
+        return STEP_NEXT;
+    }
+    if (answer_unpack(r->entry->answer, &a) != ST_OK) {
+        forget(r);
+        return STEP_NEXT;
+    }
+    flight_land(r, NULL);
+    protocol_stamp_new(&r->flow.stamp, clock_wall_ms());
+    if (r->chat.stream)
+        replay_stream(r, &a);
+    else
+        replay_whole(r, &a);
+    return STEP_DONE;
+}

@@ -1,0 +1,182 @@
+#include "proxy/request.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "cache/entry.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "protocol/answer.h"
+#include "proxy/pipeline.h"
+#include "proxy/proxy.h"
+#include "rt/loop.h"
+
+#define ARENA_CHUNK_BYTES 8192
+/* A decoded body in the arena is a tree of nodes and copies of its strings. */
+#define ARENA_BODY_FACTOR 24
+#define SPARE_MAX         256
+
+struct request *request_open(struct proxy *p, struct http_stream *s)
+{
+    const struct config *c = p->parts.config;
+    struct request *r;
+
+    if (!list_empty(&p->spare)) {
+        struct arena arena;
+
+        r = CONTAINER_OF(p->spare.next, struct request, link);
+        list_remove(&r->link);
+        p->spare_count--;
+        arena = r->arena;
+        *r = (struct request){.arena = arena, .body = r->body, .recorded = r->recorded};
+    } else {
+        r = calloc(1, sizeof(*r));
+        if (r == NULL)
+            return NULL;
+        arena_init(&r->arena, ARENA_CHUNK_BYTES,
+                   ARENA_BODY_FACTOR * c->limits.body_max_bytes + (1u << 20));
+        buf_init(&r->body, c->limits.body_max_bytes);
+        buf_init(&r->recorded, c->cache.answer_max_bytes);
+    }
+    r->proxy = p;
+    r->stream = s;
+    r->head = http_stream_head(s);
+    r->started_us = http_stream_started_us(s);
+    list_init(&r->flight_link);
+    list_append(&p->requests, &r->link);
+    p->request_count++;
+    return r;
+}
+
+/* Buffers that one large request made large go back to the heap. */
+static void shrink(struct buf *b)
+{
+    buf_clear(b);
+    if (b->cap > 64 * 1024)
+        buf_release(b);
+}
+
+static void destroy(struct request *r)
+{
+    arena_release(&r->arena);
+    buf_release(&r->body);
+    buf_release(&r->recorded);
+    free(r);
+}
+
+static void maybe_free(struct request *r)
+{
+    struct proxy *p = r->proxy;
+
+    if (!r->closed || r->in_flight != 0)
+        return;
+    assert(r->flight == NULL);
+    if (r->entry != NULL)
+        entry_unref(r->entry);
+    if (r->collector != NULL)
+        collector_close(r->collector);
+    embedder_job_release(&r->embed);
+    list_remove(&r->link);
+    p->request_count--;
+    if (p->spare_count < SPARE_MAX) {
+        arena_reset(&r->arena);
+        shrink(&r->body);
+        shrink(&r->recorded);
+        list_append(&p->spare, &r->link);
+        p->spare_count++;
+    } else {
+        destroy(r);
+    }
+    pipeline_request_gone(p);
+}
+
+void request_pool_release(struct proxy *p)
+{
+    while (!list_empty(&p->spare)) {
+        struct request *r = CONTAINER_OF(p->spare.next, struct request, link);
+
+        list_remove(&r->link);
+        destroy(r);
+    }
+    p->spare_count = 0;
+}
+
+static void leave_step(struct request *r)
+{
+    uint64_t now = clock_now_us();
+
+    pipeline_step_took(r, now - r->step_us);
+    r->step_us = now;
+}
+
+static void walk(struct request *r)
+{
+    enum step_result res = STEP_NEXT;
+
+    assert(!r->walking);
+    r->walking = true;
+    while (res == STEP_NEXT && r->step->enter != NULL) {
+        res = r->step->enter(r);
+        if (res == STEP_NEXT) {
+            leave_step(r);
+            r->step++;
+        }
+    }
+    r->walking = false;
+    r->waiting = res == STEP_WAIT;
+    assert(!r->waiting || r->in_flight > 0);
+}
+
+void request_start(struct request *r, const struct step *steps)
+{
+    r->step = steps;
+    r->step_us = clock_now_us();
+    walk(r);
+}
+
+void request_resume(struct request *r)
+{
+    assert(r->waiting && !r->closed);
+    r->waiting = false;
+    leave_step(r);
+    r->step++;
+    walk(r);
+}
+
+void request_finish(struct request *r)
+{
+    assert(r->waiting && !r->closed);
+    r->waiting = false;
+    leave_step(r);
+}
+
+void request_close(struct request *r)
+{
+    assert(!r->closed && !r->walking);
+    r->closed = true;
+    r->stream = NULL;
+    r->head = NULL;
+    timer_stop(r->proxy->parts.loop, &r->deadline);
+    r->in_flight++; /* cancel() may drop the last operation; we still need r */
+    if (r->waiting && r->step->cancel != NULL)
+        r->step->cancel(r);
+    flight_land(r, NULL);
+    r->in_flight--;
+    maybe_free(r);
+}
+
+void request_hold(struct request *r)
+{
+    r->in_flight++;
+}
+
+bool request_drop(struct request *r)
+{
+    assert(r->in_flight > 0);
+    r->in_flight--;
+    if (!r->closed)
+        return true;
+    maybe_free(r);
+    return false;
+}

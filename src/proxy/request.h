@@ -1,0 +1,148 @@
+/* One request: a fixed list of steps walked from the top to the bottom.
+ *
+ * A step does its part and says what comes next. The order of the steps is the
+ * architecture of the proxy and stands in one table (pipeline.c); a step knows
+ * nothing of its neighbours, only the facts that earlier steps left here. A step
+ * that has to wait starts one operation, returns STEP_WAIT, and its callback
+ * calls request_resume(): that is the only way back in, so there is one place to
+ * look for "who moves this on".
+ *
+ * Lifetime: a request is freed when it is closed and no operation is in flight.
+ * Every started operation is bracketed by request_hold() and, first thing in its
+ * callback, request_drop(). Loop thread only. */
+#ifndef PROXY_REQUEST_H
+#define PROXY_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/list.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "cache/cache.h"
+#include "protocol/protocol.h"
+#include "proxy/controls.h"
+#include "proxy/embedder.h"
+#include "proxy/source.h"
+#include "rt/timer.h"
+
+struct collector;
+struct flight;
+struct http_call;
+struct http_head;
+struct http_stream;
+struct local_job;
+struct proxy;
+struct request;
+
+enum step_result {
+    STEP_NEXT, /* go on with the following step, now */
+    STEP_WAIT, /* an operation is in flight; request_resume() will come */
+    STEP_DONE, /* the answer is on its way; nothing left to decide */
+};
+
+struct step {
+    const char *name; /* in logs and in the per-step latency metric */
+    enum step_result (*enter)(struct request *r);
+    /* The client went away while the step waited, or the program ends. NULL: the
+     * step never waits. */
+    void (*cancel)(struct request *r);
+};
+
+/* How the answer's bytes flow to the client once it is chosen. */
+struct answer_flow {
+    struct answer_stamp stamp; /* id and created of an answer that we write */
+    size_t cursor;             /* of a replayed stream */
+    bool head_sent;
+};
+
+struct request {
+    /* where we are */
+    const struct step *step; /* the current one; ends at .enter == NULL */
+    unsigned in_flight;      /* operations started, callback not yet run */
+    bool walking;            /* a step is running: guards against re-entry */
+    bool waiting;            /* current step returned STEP_WAIT */
+    bool closed;             /* the stream is gone: client left or answer sent */
+
+    /* who and where */
+    struct proxy *proxy;          /* borrowed; outlives every request */
+    struct http_stream *stream;   /* borrowed; NULL once closed */
+    const struct http_head *head; /* borrowed from the stream: not after close */
+    struct list_node link;        /* in proxy->requests */
+    struct arena arena;
+    uint64_t started_us;
+    uint64_t step_us; /* when the current step began */
+
+    /* body (cached routes: whole; otherwise streams to the upstream) */
+    const struct protocol *protocol; /* NULL: relayed untouched */
+    struct buf body;
+    bool body_complete;
+    bool oversize; /* a cached route's body beyond the limit: relayed untouched */
+
+    /* decode */
+    struct chat_request chat;
+
+    /* admit */
+    struct controls controls;
+    struct digest credential; /* HMAC of what the client authenticates with */
+    struct digest scope;
+    bool to_local;           /* the built-in model would answer, not the upstream */
+    bool may_read;           /* an exact entry may answer */
+    bool may_read_semantic;  /* a near one may */
+    bool may_store;          /* the answer may become an entry */
+    bool may_store_semantic; /* … to be found by meaning */
+    const char *miss_reason; /* why nothing stored answered; static */
+
+    /* exact, flight, lookup */
+    struct digest key, partition;
+    struct cache_get get;
+    struct entry *entry; /* owned reference: the entry that answers */
+    enum source source;
+    struct flight *flight;        /* the flight this request leads or follows */
+    struct list_node flight_link; /* among the followers */
+    bool leads;                   /* of `flight` */
+    struct embed_job embed;       /* vector, decision, and what they cost */
+    bool embed_started, embed_done;
+    struct timer deadline; /* of the step that waits */
+
+    /* the answer on its way */
+    struct answer_flow flow;
+    struct http_call *call;      /* forward; NULL when none is under way */
+    struct collector *collector; /* owned: an event stream is collected beside */
+    struct buf recorded;         /* a JSON answer is collected beside */
+    bool recording;
+    unsigned upstream_status;
+    bool upload_ended;
+    bool timed_out;          /* local: the deadline came */
+    struct local_job *local; /* local; NULL when none is under way */
+};
+
+/* From a freelist of the proxy. NULL when memory is out. */
+struct request *request_open(struct proxy *p, struct http_stream *s);
+
+void request_start(struct request *r, const struct step *steps);
+
+/* From an operation's callback, after request_drop(). */
+void request_resume(struct request *r);
+
+/* From such a callback too: the answer is on its way, the walk is over. */
+void request_finish(struct request *r);
+
+/* The stream is gone. Cancels the current step if it waits. Never called from
+ * inside a step. May free the request. */
+void request_close(struct request *r);
+
+void request_hold(struct request *r);
+
+/* Returns false if the request is closed: then it may be gone already and the
+ * callback must return at once. */
+bool request_drop(struct request *r) MUST_CHECK;
+
+/* Frees what the freelist keeps (at the end of the proxy). */
+void request_pool_release(struct proxy *p);
+
+#endif

@@ -1,0 +1,48 @@
+/* The upstream API: where it is, and what of a request and an answer goes through
+ * unchanged. Loop thread only. */
+#ifndef PROXY_UPSTREAM_H
+#define PROXY_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "http/client.h"
+#include "http/url.h"
+#include "proxy/respond.h"
+
+struct config;
+struct connector;
+struct io_tls_ctx;
+struct loop;
+
+struct upstream {
+    struct http_pool *pool; /* owned */
+    struct io_tls_ctx *tls; /* owned; NULL for http:// */
+    struct url url;
+    char identity[1200]; /* "upstream:NAME URL": who answers, for identities */
+    char name[64];
+};
+
+/* From config->upstream; its url must not be empty. `why` says what is wrong. */
+enum status upstream_open(struct loop *loop, struct connector *connector,
+                          const struct config *config, struct upstream **out, char *why,
+                          size_t why_cap) MUST_CHECK;
+void upstream_close(struct upstream *u, void (*closed)(void *owner), void *owner);
+
+struct span upstream_identity(const struct upstream *u);
+
+/* The end-to-end fields of a client's request for the upstream, our own controls
+ * left out. With `plain` the upstream is asked for an uncoded answer, because the
+ * cache reads it. *out is in `arena`. */
+enum status upstream_request_fields(const struct http_head *h, bool plain, struct arena *arena,
+                                    struct http_field **out, size_t *n) MUST_CHECK;
+
+/* The end-to-end fields of an upstream's answer for the client. Another ibid's word
+ * about itself (x-ibid-*) is not passed on as ours. */
+void upstream_answer_fields(const struct http_head *h, struct respond_fields *f);
+
+#endif
