@@ -1,0 +1,230 @@
+#include "admin/metrics.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "admin/admin.h"
+#include "base/buf.h"
+#include "cache/cache.h"
+#include "config/config.h"
+#include "engine/engine.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "proxy/embedder.h"
+#include "proxy/local_model.h"
+#include "proxy/pipeline.h"
+#include "proxy/proxy.h"
+#include "proxy/upstream.h"
+
+/* Prometheus text. The first failure sticks in *st, so that a table of lines stays
+ * a table of lines. */
+struct page {
+    struct buf *out;
+    enum status st;
+};
+
+static void line(struct page *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void line(struct page *p, const char *fmt, ...)
+{
+    va_list args;
+
+    if (p->st != ST_OK)
+        return;
+    va_start(args, fmt);
+    p->st = buf_vprintf(p->out, fmt, args);
+    va_end(args);
+}
+
+static void head(struct page *p, const char *name, const char *type, const char *help)
+{
+    line(p, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void counter(struct page *p, const char *name, const char *help, uint64_t n)
+{
+    head(p, name, "counter", help);
+    line(p, "%s %" PRIu64 "\n", name, n);
+}
+
+static void gauge(struct page *p, const char *name, const char *help, double v)
+{
+    head(p, name, "gauge", help);
+    line(p, "%s %.9g\n", name, v);
+}
+
+static void histogram(struct page *p, const char *name, const char *label, const char *value,
+                      const struct account_histogram *h)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < ACCOUNT_BUCKETS; i++) {
+        sum += h->count[i];
+        if (i < ACCOUNT_BUCKETS - 1)
+            line(p, "%s_bucket{%s=\"%s\",le=\"%g\"} %" PRIu64 "\n", name, label, value,
+                 account_bounds_s[i], sum);
+        else
+            line(p, "%s_bucket{%s=\"%s\",le=\"+Inf\"} %" PRIu64 "\n", name, label, value, sum);
+    }
+    line(p, "%s_sum{%s=\"%s\"} %.9g\n%s_count{%s=\"%s\"} %" PRIu64 "\n", name, label, value,
+         h->sum_s, name, label, value, h->total);
+}
+
+static void requests(struct page *p, const struct account *a)
+{
+    head(p, "ibid_requests_total", "counter", "Answers delivered whole, by who gave them.");
+    for (unsigned i = 0; i < SOURCE_COUNT; i++)
+        line(p, "ibid_requests_total{source=\"%s\"} %" PRIu64 "\n", source_name((enum source)i),
+             a->by_source[i]);
+    counter(p, "ibid_requests_received_total", "Requests received.", a->requests_total);
+    counter(p, "ibid_errors_total", "Errors of our own answered to clients.", a->errors_total);
+    counter(p, "ibid_passthrough_total", "Requests relayed untouched.", a->passthrough_total);
+    counter(p, "ibid_refused_total", "Requests refused because of overload.", a->refused_total);
+    counter(p, "ibid_client_gone_total", "Clients that left before their answer ended.",
+            a->client_gone_total);
+    head(p, "ibid_request_duration_seconds", "histogram",
+         "First byte of the request to the last byte of the answer.");
+    for (unsigned i = 0; i < SOURCE_COUNT; i++)
+        histogram(p, "ibid_request_duration_seconds", "source", source_name((enum source)i),
+                  &a->latency[i]);
+    head(p, "ibid_step_duration_seconds", "histogram", "Time a request spent in a step.");
+    for (unsigned i = 0; pipeline_step_name(i) != NULL; i++)
+        histogram(p, "ibid_step_duration_seconds", "step", pipeline_step_name(i), &a->step[i]);
+}
+
+static void reasons(struct page *p, const char *name, const char *help,
+                    const struct account_reason *list)
+{
+    head(p, name, "counter", help);
+    for (unsigned i = 0; i < ACCOUNT_REASONS; i++) {
+        if (list[i].name != NULL)
+            line(p, "%s{reason=\"%s\"} %" PRIu64 "\n", name, list[i].name, list[i].count);
+    }
+}
+
+static void savings(struct page *p, const struct account *a)
+{
+    head(p, "ibid_saved_tokens_total", "counter",
+         "Tokens of answers that were not paid again.");
+    line(p, "ibid_saved_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", a->saved_prompt_tokens);
+    line(p, "ibid_saved_tokens_total{kind=\"completion\"} %" PRIu64 "\n",
+         a->saved_completion_tokens);
+    gauge(p, "ibid_saved_usd", "Money saved, by the configured prices.", a->saved_usd);
+    gauge(p, "ibid_saved_seconds", "What the original answers took, less what ours took.",
+          a->saved_s);
+    head(p, "ibid_cost_cpu_seconds_total", "counter", "Our own work, CPU seconds.");
+    line(p, "ibid_cost_cpu_seconds_total{part=\"encoder\"} %.9g\n", a->cost_encoder_s);
+    line(p, "ibid_cost_cpu_seconds_total{part=\"lookup\"} %.9g\n", a->cost_lookup_s);
+    line(p, "ibid_cost_cpu_seconds_total{part=\"local\"} %.9g\n", a->cost_local_s);
+    head(p, "ibid_local_tokens_total", "counter", "Tokens of the built-in model.");
+    line(p, "ibid_local_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", a->local_prompt_tokens);
+    line(p, "ibid_local_tokens_total{kind=\"completion\"} %" PRIu64 "\n",
+         a->local_completion_tokens);
+}
+
+static void cache_lines(struct page *p, const struct cache_stats *c, const struct account *a)
+{
+    reasons(p, "ibid_cache_miss_total", "Why nothing stored answered.", a->miss);
+    reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
+    counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);
+    counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",
+            a->shadow_hits_total);
+    gauge(p, "ibid_cache_memory_entries", "Entries in memory.", (double)c->memory_entries);
+    gauge(p, "ibid_cache_memory_bytes", "Bytes of entries in memory.", (double)c->memory_bytes);
+    counter(p, "ibid_cache_memory_evictions_total",
+            "Entries that left memory for want of room.", c->memory_evictions_total);
+    gauge(p, "ibid_store_up", "1 when the store answers.", c->store_present && c->store.up);
+    gauge(p, "ibid_store_breaker_open", "1 when the store is not asked for a while.",
+          c->store.breaker_open);
+    gauge(p, "ibid_store_entries", "Entries in the store, 0 when unknown.",
+          (double)c->store.entries);
+    gauge(p, "ibid_store_bytes", "Bytes in the store, 0 when unknown.", (double)c->store.bytes);
+    counter(p, "ibid_store_gets_total", "Look-ups in the store.", c->store.gets_total);
+    counter(p, "ibid_store_hits_total", "Look-ups that found something.", c->store.hits_total);
+    counter(p, "ibid_store_errors_total", "Failed commands.", c->store.errors_total);
+    counter(p, "ibid_store_timeouts_total", "Commands over their deadline.",
+            c->store.timeouts_total);
+    counter(p, "ibid_store_corrupt_total", "Values that were no whole entry.",
+            c->store.corrupt_total);
+    counter(p, "ibid_store_puts_total", "Entries written.", c->store.puts_total);
+    counter(p, "ibid_store_dropped_total", "Writes dropped because the queue was full.",
+            c->store.dropped_total);
+    counter(p, "ibid_store_evictions_total", "Entries evicted from the store.",
+            c->store.evictions_total);
+    gauge(p, "ibid_index_entries", "Vectors in the index.", (double)c->index.entries);
+    gauge(p, "ibid_index_partitions", "Partitions of the index.", (double)c->index.partitions);
+    gauge(p, "ibid_index_bytes", "Bytes of the index.", (double)c->index.bytes);
+    gauge(p, "ibid_index_ready", "1 when the rebuild at start has ended.", c->index_ready);
+    counter(p, "ibid_index_dropped_total", "Index updates dropped because the queue was full.",
+            c->index.dropped_total);
+}
+
+static void part_lines(struct page *p, const struct proxy *x)
+{
+    const struct account *a = &x->account;
+    struct http_server_stats s;
+    uint64_t texts = 0, batches = 0;
+
+    http_server_stats(x->server, &s);
+    gauge(p, "ibid_client_connections", "Client connections now.", s.connections_now);
+    gauge(p, "ibid_requests_in_flight", "Requests now.", x->request_count);
+    counter(p, "ibid_client_bad_heads_total", "Requests refused for their head or framing.",
+            s.bad_heads_total);
+    counter(p, "ibid_client_timeouts_total", "Clients cut for being too slow.",
+            s.timeouts_total);
+    if (x->parts.embedder != NULL) {
+        embedder_counts(x->parts.embedder, &texts, &batches);
+        gauge(p, "ibid_encoder_queue", "Texts that wait for the encoder.",
+              embedder_queued(x->parts.embedder));
+    }
+    counter(p, "ibid_encoder_texts_total", "Texts embedded.", texts);
+    counter(p, "ibid_encoder_batches_total", "Batches embedded.", batches);
+    counter(p, "ibid_encoder_overload_total", "Look-ups skipped: encoder queue full.",
+            a->embed_overload_total);
+    counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
+            a->embed_timeout_total);
+    if (x->parts.local != NULL)
+        gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
+              local_model_queued(x->parts.local));
+}
+
+static void upstream_lines(struct page *p, const struct proxy *x)
+{
+    const struct account *a = &x->account;
+    struct http_pool_stats s = {0};
+
+    if (x->parts.upstream != NULL)
+        http_pool_stats(x->parts.upstream->pool, &s);
+    gauge(p, "ibid_upstream_connections", "Upstream connections now.", s.connections_now);
+    gauge(p, "ibid_upstream_waiting", "Requests that wait for an upstream connection.",
+          s.waiting_now);
+    counter(p, "ibid_upstream_connects_total", "Upstream connections opened.",
+            s.connects_total);
+    counter(p, "ibid_upstream_reuses_total", "Requests on a kept connection.", s.reuses_total);
+    counter(p, "ibid_upstream_retries_total", "Requests sent again on a fresh connection.",
+            s.retries_total);
+    counter(p, "ibid_upstream_failures_total", "Requests the upstream did not answer whole.",
+            a->upstream_failures_total);
+    counter(p, "ibid_upstream_timeouts_total", "Requests the upstream did not answer in time.",
+            a->upstream_timeouts_total);
+    counter(p, "ibid_upstream_broken_total", "Answers that broke off after their head.",
+            a->broken_streams_total);
+}
+
+enum status metrics_write(struct buf *out, const struct admin_view *v)
+{
+    struct page p = {out, ST_OK};
+    struct cache_stats c;
+
+    cache_stats(v->proxy->parts.cache, &c);
+    head(&p, "ibid_build_info", "gauge", "Constant 1, with what runs.");
+    line(&p, "ibid_build_info{version=\"%s\",kernels=\"%s\",index=\"%s\"} 1\n", v->version,
+         cpu_kernels(), index_backend());
+    gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
+    requests(&p, &v->proxy->account);
+    cache_lines(&p, &c, &v->proxy->account);
+    savings(&p, &v->proxy->account);
+    part_lines(&p, v->proxy);
+    upstream_lines(&p, v->proxy);
+    return p.st;
+}
