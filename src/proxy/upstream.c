@@ -42,7 +42,7 @@ enum status upstream_open(struct loop *loop, struct connector *connector,
     if (u->url.tls) {
         const char *ca = config->upstream.ca_file[0] != '\0' ? config->upstream.ca_file : NULL;
 
-        st = io_tls_ctx_open(ca, &u->tls, why, why_cap);
+        st = io_tls_ctx_open(loop, ca, &u->tls, why, why_cap);
         if (st != ST_OK)
             goto fail_url;
     }

@@ -5,17 +5,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/status.h"
 
 struct io;
+struct loop;
 struct io_tls_ctx; /* client settings and session cache; one loop's */
 
 /* ca_file NULL: the system's store. TLS 1.2 and up, peer verified always.
  * On failure `why` says what the file lacks. */
-enum status io_tls_ctx_open(const char *ca_file, struct io_tls_ctx **out, char *why,
-                            size_t why_cap) MUST_CHECK;
+enum status io_tls_ctx_open(struct loop *loop, const char *ca_file, struct io_tls_ctx **out,
+                            char *why, size_t why_cap) MUST_CHECK;
+/* Streams opened with it may outlive it. */
 void io_tls_ctx_close(struct io_tls_ctx *c);
 
 typedef void io_tls_ready_fn(void *owner, enum status st, struct io *tls, const char *why);
@@ -25,6 +28,11 @@ typedef void io_tls_ready_fn(void *owner, enum status st, struct io *tls, const 
  * callee owns `tls`. A stream that ends without close_notify may have been cut by
  * anyone: on_read gets ST_UNAVAILABLE, not ST_CLOSED. */
 enum status io_tls_client(struct io_tls_ctx *c, struct io *inner, const char *host,
-                          io_tls_ready_fn *ready, void *owner) MUST_CHECK;
+                          io_tls_ready_fn *ready, void *owner, struct io **tls) MUST_CHECK;
+/* Before `ready` only: it then comes with ST_CANCELED, later. */
+void io_tls_cancel(struct io *tls);
+
+/* Handshakes so far, and how many of them resumed a session. */
+void io_tls_ctx_counts(const struct io_tls_ctx *c, uint64_t *handshakes, uint64_t *resumed);
 
 #endif

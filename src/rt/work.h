@@ -53,9 +53,9 @@ enum status work_pool_open(struct work_pool **out, const char *name, unsigned th
 /* The `owner` given at open. Any thread. */
 void *work_pool_owner(const struct work_pool *p);
 
-/* Cancels what is queued, asks what runs to stop, joins the workers. Blocks until
- * they have returned. Every `done` of an item in flight is posted before this
- * returns; the loops must still run to deliver them. */
+/* Cancels what is queued and joins the workers: blocks until what runs has
+ * returned, so the owner cancels that first. Every `done` of an item in flight is posted before
+ * this returns; the loops must still run to deliver them. */
 void work_pool_close(struct work_pool *p);
 
 /* From the home loop's thread. ST_OVERLOAD when the queue is full: the caller

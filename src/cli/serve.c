@@ -1,0 +1,476 @@
+/* `ibid serve`: opens the parts, wires them, waits for signals, closes them in the
+ * order in which nothing is left in flight.
+ *
+ * A part that cannot be opened is a trouble that /readyz names, not a reason to
+ * stop: without an encoder there is no semantic cache, without a store the cache is
+ * memory, without a model misses need an upstream. Only what a client would talk to
+ * (a listener) and what keeps tenants apart (the secret) must be there. */
+#include "cli/serve.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "cli/config_load.h"
+#include "cli/serve_files.h"
+#include "cli/version.h"
+#include "config/config.h"
+#include "config/model_path.h"
+#include "engine/engine.h"
+#include "proxy/embedder.h"
+#include "proxy/local_model.h"
+#include "proxy/proxy.h"
+#include "proxy/upstream.h"
+#include "rt/connect.h"
+#include "rt/listener.h"
+#include "rt/loop.h"
+#include "rt/signals.h"
+#include "rt/timer.h"
+
+#define SECRET_BYTES_MAX 4096
+#define DNS_TTL_MAX_S    60
+#define LISTEN_BACKLOG   1024
+
+struct server {
+    struct config config;
+    struct loop *loop;
+    struct connector *connector;
+    struct signals *signals;
+    struct cache *cache;
+    struct encoder *encoder;
+    struct embedder *embedder;
+    struct decoder *decoder;
+    struct local_model *local;
+    struct upstream *upstream;
+    struct proxy *proxy;
+    struct admin *admin;
+    struct listener *listeners[CONFIG_LISTEN_MAX];
+    struct listener *admin_listener;
+    struct buf secret, token;
+    struct admin_view view;
+    struct timer drain_timer;
+    char encoder_id[128];
+    uint64_t started_us;
+    bool stopping; /* a signal came */
+    bool closing;  /* connections are being cut */
+};
+
+static void trouble(struct server *s, const char *part, const char *why)
+{
+    struct admin_trouble *t;
+
+    log_at(LOG_WARN, NULL, kv_event("degraded"), kv_str("part", part), kv_str("why", why));
+    if (s->view.trouble_count == ADMIN_TROUBLES_MAX)
+        return;
+    t = &s->view.troubles[s->view.trouble_count++];
+    t->part = part;
+    snprintf(t->why, sizeof(t->why), "%s", why);
+}
+
+/* --- opening, lowest first --------------------------------------------------------- */
+
+static bool is_off(const char *model)
+{
+    return model[0] == '\0' || strcmp(model, "off") == 0;
+}
+
+static void open_encoder(struct server *s)
+{
+    const struct config *c = &s->config;
+    struct encoder_options eo = {
+        .precision = strcmp(c->encoder.precision, "f32") == 0 ? ENCODER_F32 : ENCODER_INT8};
+    struct embedder_options o = {(unsigned)c->encoder.workers, (unsigned)c->encoder.queue_max,
+                                 (unsigned)c->encoder.batch_max};
+    struct engine_error err = {{0}};
+    struct model_info info;
+    char path[CONFIG_TEXT_MAX];
+
+    if (is_off(c->encoder.model) || c->cache.semantic == SEMANTIC_OFF)
+        return;
+    if (model_path_encoder(c->model_dir, c->encoder.model, path, sizeof(path), err.text,
+                           sizeof(err.text)) != ST_OK ||
+        encoder_open(path, &eo, &s->encoder, &err) != ST_OK) {
+        trouble(s, "encoder", err.text);
+        return;
+    }
+    if (embedder_open(s->encoder, &o, &s->embedder) != ST_OK) {
+        trouble(s, "encoder", "no thread for the encoder could be started");
+        return;
+    }
+    encoder_info(s->encoder, &info);
+    snprintf(s->encoder_id, sizeof(s->encoder_id), "%s %s", info.id, info.weights);
+}
+
+static void open_local(struct server *s)
+{
+    const struct config *c = &s->config;
+    struct decoder_options od = {
+        .context_max = (uint32_t)c->local.context_max,
+        .chat_template = c->local.chat_template[0] != '\0' ? c->local.chat_template : NULL};
+    struct local_model_options o = {.workers = (unsigned)c->local.workers,
+                                    .threads = (unsigned)c->local.threads,
+                                    .queue_max = (unsigned)c->local.queue_max,
+                                    .max_tokens = (uint32_t)c->local.max_tokens};
+    struct engine_error err = {{0}};
+    char path[CONFIG_TEXT_MAX], name[128];
+
+    if (is_off(c->local.model))
+        return;
+    if (model_path_decoder(c->model_dir, c->local.model, path, sizeof(path), err.text,
+                           sizeof(err.text)) != ST_OK ||
+        decoder_open(path, &od, &s->decoder, &err) != ST_OK) {
+        trouble(s, "local_model", err.text);
+        return;
+    }
+    model_path_name(c->local.model, name, sizeof(name));
+    o.name = name;
+    if (local_model_open(s->decoder, &o, &s->local) != ST_OK)
+        trouble(s, "local_model", "no thread for the model could be started");
+}
+
+static enum status open_cache(struct server *s)
+{
+    const struct config *c = &s->config;
+    struct model_info info = {.dimensions = 0};
+    struct cache_options o = {
+        .store = {.url = c->store.url,
+                  .data_dir = c->data_dir,
+                  .ca_file = c->store.ca_file[0] != '\0' ? c->store.ca_file : NULL,
+                  .entries_max = c->store.entries_max,
+                  .bytes_max = c->store.bytes_max,
+                  .deadline_ms = (uint32_t)c->store.deadline_ms,
+                  .queue_max = (uint32_t)c->store.queue_max,
+                  .prefix = c->store.prefix},
+        .memory_max_bytes = c->store.memory_bytes_max,
+        .memory_entries_max = (uint32_t)c->store.memory_entries_max,
+        .index = {.entries_max = (uint32_t)c->cache.index_entries_max,
+                  .bytes_max = c->cache.index_bytes_max,
+                  .queue_max = (uint32_t)c->store.queue_max},
+    };
+
+    if (s->embedder != NULL) {
+        encoder_info(s->encoder, &info);
+        o.index.dimensions = info.dimensions;
+    }
+    return cache_open(s->loop, s->connector, &o, &s->cache);
+}
+
+static enum status open_upstream(struct server *s)
+{
+    char why[256] = "";
+    enum status st;
+
+    if (s->config.upstream.url[0] == '\0')
+        return ST_OK;
+    st = upstream_open(s->loop, s->connector, &s->config, &s->upstream, why, sizeof(why));
+    /* A wrong URL or CA file is a mistake in the configuration, not an outage. */
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: upstream.url: %s\n", why);
+    return st;
+}
+
+static enum status open_secrets(struct server *s)
+{
+    const struct config *c = &s->config;
+    char why[256] = "";
+    bool generated;
+    enum status st = serve_files_mkdir(c->data_dir, why, sizeof(why));
+
+    buf_init(&s->secret, SECRET_BYTES_MAX);
+    buf_init(&s->token, SECRET_BYTES_MAX);
+    if (st == ST_OK)
+        st = serve_files_secret(c->secret_file, c->data_dir, "secret", &s->secret, &generated,
+                                why, sizeof(why));
+    if (st == ST_OK && generated && strncmp(c->store.url, "redis", 5) == 0)
+        log_at(LOG_WARN, NULL, kv_event("secret_generated"),
+               kv_str("why", "replicas on one Redis find each other's entries only with the "
+                             "same secret; set secret_file"));
+    if (st == ST_OK)
+        st = serve_files_secret(c->admin.token_file, c->data_dir, "admin.token", &s->token,
+                                &generated, why, sizeof(why));
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    return st;
+}
+
+static enum status open_proxy(struct server *s)
+{
+    struct proxy_parts parts = {
+        .config = &s->config,
+        .loop = s->loop,
+        .cache = s->cache,
+        .upstream = s->upstream,
+        .embedder = s->embedder,
+        .local = s->local,
+        .encoder_id = span_of(s->encoder_id),
+        .secret = buf_span(&s->secret),
+    };
+    enum status st = proxy_open(&parts, &s->proxy);
+
+    if (st != ST_OK)
+        return st;
+    s->view.proxy = s->proxy;
+    s->view.token = buf_span(&s->token);
+    s->view.version = IBID_VERSION;
+    s->view.started_us = s->started_us;
+    return admin_open(s->loop, &s->view, &s->admin);
+}
+
+static void on_client(void *owner, struct io *io, const char *peer)
+{
+    struct server *s = owner;
+
+    proxy_accept(s->proxy, io, peer);
+}
+
+static void on_admin_client(void *owner, struct io *io, const char *peer)
+{
+    struct server *s = owner;
+
+    admin_accept(s->admin, io, peer);
+}
+
+static enum status listen_on(struct server *s, const char *address, listener_accept_fn *accept,
+                             const char *what, struct listener **out)
+{
+    struct listener_options o = {.backlog = LISTEN_BACKLOG};
+    char why[256] = "";
+    enum status st = listener_open(s->loop, address, &o, accept, s, out, why, sizeof(why));
+
+    if (st != ST_OK) {
+        fprintf(stderr, "ibid: %s '%s': %s\n", what, address, why);
+        return st;
+    }
+    log_at(LOG_INFO, NULL, kv_event("listening"), kv_str("what", what),
+           kv_str("address", address), kv_u64("port", listener_port(*out)));
+    return ST_OK;
+}
+
+static enum status open_listeners(struct server *s)
+{
+    enum status st = ST_OK;
+
+    for (size_t i = 0; st == ST_OK && i < s->config.listen_count; i++)
+        st = listen_on(s, s->config.listen[i], on_client, "listen", &s->listeners[i]);
+    if (st == ST_OK)
+        st = listen_on(s, s->config.admin.listen, on_admin_client, "admin.listen",
+                       &s->admin_listener);
+    return st;
+}
+
+/* --- closing, highest first -------------------------------------------------------- */
+
+static void on_cache_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->cache = NULL;
+    if (s->connector != NULL)
+        connector_close(s->connector);
+    s->connector = NULL;
+    if (s->signals != NULL)
+        signals_close(s->signals);
+    s->signals = NULL;
+}
+
+/* No request is left, so no worker has anything to do. */
+static void close_engine(struct server *s)
+{
+    if (s->embedder != NULL)
+        embedder_close(s->embedder);
+    if (s->local != NULL)
+        local_model_close(s->local);
+    if (s->encoder != NULL)
+        encoder_close(s->encoder);
+    if (s->decoder != NULL)
+        decoder_close(s->decoder);
+    if (s->cache != NULL)
+        cache_close(s->cache, on_cache_closed, s);
+    else
+        on_cache_closed(s);
+}
+
+static void on_upstream_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->upstream = NULL;
+    close_engine(s);
+}
+
+static void close_upstream(struct server *s)
+{
+    if (s->upstream != NULL)
+        upstream_close(s->upstream, on_upstream_closed, s);
+    else
+        close_engine(s);
+}
+
+static void on_admin_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->admin = NULL;
+    close_upstream(s);
+}
+
+static void on_proxy_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->proxy = NULL;
+    if (s->admin != NULL)
+        admin_close(s->admin, on_admin_closed, s);
+    else
+        close_upstream(s);
+}
+
+static void close_all(struct server *s)
+{
+    if (s->closing)
+        return;
+    s->closing = true;
+    timer_stop(s->loop, &s->drain_timer);
+    for (size_t i = 0; i < s->config.listen_count; i++) {
+        if (s->listeners[i] != NULL)
+            listener_close(s->listeners[i]);
+        s->listeners[i] = NULL;
+    }
+    if (s->admin_listener != NULL)
+        listener_close(s->admin_listener);
+    s->admin_listener = NULL;
+    if (s->proxy != NULL)
+        proxy_close(s->proxy, on_proxy_closed, s);
+    else
+        on_proxy_closed(s);
+}
+
+static void on_drained(void *owner)
+{
+    close_all(owner);
+}
+
+static void on_drain_timeout(struct timer *t)
+{
+    struct server *s = CONTAINER_OF(t, struct server, drain_timer);
+
+    log_at(LOG_WARN, NULL, kv_event("drain_timeout"));
+    close_all(s);
+}
+
+/* The first signal drains, the second ends at once. */
+static void on_signal(void *owner, int signum)
+{
+    struct server *s = owner;
+
+    if (signum == SIGHUP)
+        return;
+    if (s->stopping) {
+        close_all(s);
+        return;
+    }
+    s->stopping = true;
+    log_at(LOG_INFO, NULL, kv_event("draining"));
+    timer_start(s->loop, &s->drain_timer, s->config.limits.drain_timeout_ms * 1000,
+                on_drain_timeout);
+    proxy_drain(s->proxy, on_drained, s);
+}
+
+/* --- the program ------------------------------------------------------------------- */
+
+static enum status open_all(struct server *s)
+{
+    struct connector_options co = {.dns_ttl_max_s = DNS_TTL_MAX_S};
+    enum status st = open_secrets(s);
+
+    if (st == ST_OK)
+        st = loop_open(&s->loop);
+    if (st == ST_OK)
+        st = connector_open(s->loop, &co, &s->connector);
+    if (st == ST_OK)
+        st = signals_open(s->loop, on_signal, s, &s->signals);
+    if (st != ST_OK)
+        return st;
+    open_encoder(s);
+    open_local(s);
+    st = open_upstream(s);
+    if (st == ST_OK)
+        st = open_cache(s);
+    if (st == ST_OK)
+        st = open_proxy(s);
+    if (st == ST_OK)
+        st = open_listeners(s);
+    if (st == ST_OK && s->upstream == NULL && s->local == NULL)
+        trouble(s, "answerer",
+                "neither upstream.url nor a built-in model: only stored answers "
+                "can be given");
+    return st;
+}
+
+static void run(struct server *s)
+{
+    s->view.ready_s = (double)(clock_now_us() - s->started_us) / 1e6;
+    log_at(LOG_INFO, NULL, kv_event("ready"), kv_str("version", IBID_VERSION),
+           kv_str("kernels", cpu_kernels()), kv_str("index", index_backend()),
+           kv_f64("start_s", s->view.ready_s));
+    loop_run(s->loop);
+}
+
+static void set_log_level(const char *name)
+{
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(name, names[i]) == 0)
+            log_set_level((enum log_level)i);
+    }
+}
+
+/* Prompts in memory stay out of core files. */
+static void forbid_core_files(void)
+{
+    struct rlimit none = {0, 0};
+
+    (void)!setrlimit(RLIMIT_CORE, &none);
+}
+
+int serve_main(int argc, char **argv)
+{
+    struct server *s = calloc(1, sizeof(*s));
+    enum status st;
+    int rc;
+
+    if (s == NULL)
+        return 1;
+    s->started_us = clock_now_us();
+    rc = config_load(argc, argv, "serve", &s->config);
+    if (rc >= 0) {
+        free(s);
+        return rc;
+    }
+    set_log_level(s->config.log_level);
+    forbid_core_files();
+    st = open_all(s);
+    if (st == ST_OK) {
+        run(s);
+    } else if (s->loop != NULL) {
+        close_all(s);
+        loop_run(s->loop);
+    }
+    buf_release(&s->secret);
+    buf_release(&s->token);
+    if (s->loop != NULL && loop_close(s->loop) != ST_OK)
+        log_at(LOG_ERROR, NULL, kv_event("handles_left_open"));
+    free(s);
+    return st == ST_OK ? 0 : 1;
+}

@@ -1,0 +1,220 @@
+#include "rt/io_tcp.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "rt/loop_internal.h"
+
+/* Parts of one write; what a caller has more is a bug. */
+#define PARTS_MAX 8
+
+struct io_tcp {
+    struct io io; /* first: a struct io * is a struct io_tcp * */
+    struct loop *loop;
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } u;
+    uv_write_t write;
+    uv_shutdown_t shutdown;
+    bool writing;
+    bool closing;
+    bool silent; /* discarded: nobody listens */
+};
+
+static struct io_tcp *of(struct io *io)
+{
+    return CONTAINER_OF(io, struct io_tcp, io);
+}
+
+enum status io_tcp_status(int uv_code)
+{
+    switch (uv_code) {
+    case 0:
+        return ST_OK;
+    case UV_EOF:
+        return ST_CLOSED;
+    case UV_ENOMEM:
+    case UV_ENOBUFS:
+        return ST_NOMEM;
+    case UV_ECANCELED:
+        return ST_CANCELED;
+    case UV_ETIMEDOUT:
+        return ST_TIMEOUT;
+    default:
+        return ST_UNAVAILABLE;
+    }
+}
+
+static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf)
+{
+    struct io_tcp *t = CONTAINER_OF(h, struct io_tcp, u.handle);
+    char *p = loop_read_buffer(t->loop);
+
+    (void)hint;
+    *buf = uv_buf_init(p, p != NULL ? LOOP_READ_BYTES : 0);
+}
+
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
+    struct io_tcp *t = CONTAINER_OF(s, struct io_tcp, u.stream);
+
+    if (n == 0 || t->closing)
+        return;
+    if (n > 0) {
+        t->io.events->on_read(t->io.owner, ST_OK, (struct span){buf->base, (size_t)n});
+        return;
+    }
+    uv_read_stop(s);
+    t->io.events->on_read(t->io.owner, io_tcp_status((int)n), (struct span){NULL, 0});
+}
+
+static void read_start(struct io *io)
+{
+    struct io_tcp *t = of(io);
+
+    /* Fails only on a closing handle, where no event is due any more. */
+    if (!t->closing)
+        uv_read_start(&t->u.stream, on_alloc, on_read);
+}
+
+static void read_stop(struct io *io)
+{
+    uv_read_stop(&of(io)->u.stream);
+}
+
+static unsigned to_bufs(const struct span *part, size_t n, uv_buf_t *bufs)
+{
+    unsigned count = 0;
+
+    assert(n <= PARTS_MAX);
+    for (size_t i = 0; i < n; i++) {
+        if (part[i].len > 0)
+            bufs[count++] =
+                (uv_buf_t){.base = (char *)(uintptr_t)part[i].ptr, .len = part[i].len};
+    }
+    return count;
+}
+
+static enum status try_write(struct io *io, const struct span *part, size_t n, size_t *taken)
+{
+    uv_buf_t bufs[PARTS_MAX];
+    unsigned count = to_bufs(part, n, bufs);
+    int rc;
+
+    *taken = 0;
+    if (count == 0)
+        return ST_OK;
+    rc = uv_try_write(&of(io)->u.stream, bufs, count);
+    if (rc == UV_EAGAIN)
+        return ST_OK;
+    if (rc < 0)
+        return io_tcp_status(rc);
+    *taken = (size_t)rc;
+    return ST_OK;
+}
+
+static void on_written(uv_write_t *w, int code)
+{
+    struct io_tcp *t = CONTAINER_OF(w, struct io_tcp, write);
+
+    t->writing = false;
+    if (!t->closing)
+        t->io.events->on_written(t->io.owner, io_tcp_status(code));
+}
+
+static enum status write_parts(struct io *io, const struct span *part, size_t n)
+{
+    struct io_tcp *t = of(io);
+    uv_buf_t bufs[PARTS_MAX];
+    unsigned count = to_bufs(part, n, bufs);
+    int rc;
+
+    assert(!t->writing && !t->closing);
+    rc = uv_write(&t->write, &t->u.stream, bufs, count, on_written);
+    if (rc < 0)
+        return io_tcp_status(rc);
+    t->writing = true;
+    return ST_OK;
+}
+
+static void on_shutdown(uv_shutdown_t *s, int code)
+{
+    (void)s;
+    (void)code; /* the peer will say, or its silence will run into a deadline */
+}
+
+static void shut(struct io *io)
+{
+    struct io_tcp *t = of(io);
+
+    if (!t->closing)
+        (void)uv_shutdown(&t->shutdown, &t->u.stream, on_shutdown);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    struct io_tcp *t = CONTAINER_OF(h, struct io_tcp, u.handle);
+
+    if (!t->silent)
+        t->io.events->on_closed(t->io.owner);
+    free(t);
+}
+
+static void close_io(struct io *io)
+{
+    struct io_tcp *t = of(io);
+
+    if (t->closing)
+        return;
+    t->closing = true;
+    uv_close(&t->u.handle, on_closed);
+}
+
+static const struct io_ops ops = {
+    .read_start = read_start,
+    .read_stop = read_stop,
+    .try_write = try_write,
+    .write = write_parts,
+    .shutdown = shut,
+    .close = close_io,
+};
+
+enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out)
+{
+    struct io_tcp *t = calloc(1, sizeof(*t));
+    int rc;
+
+    if (t == NULL)
+        return ST_NOMEM;
+    t->io.ops = &ops;
+    t->loop = loop;
+    rc = unix_socket ? uv_pipe_init(&loop->uv, &t->u.pipe, 0)
+                     : uv_tcp_init(&loop->uv, &t->u.tcp);
+    if (rc != 0) {
+        free(t);
+        return io_tcp_status(rc);
+    }
+    if (!unix_socket)
+        uv_tcp_nodelay(&t->u.tcp, 1); /* remembered until there is a socket */
+    *out = t;
+    return ST_OK;
+}
+
+uv_stream_t *io_tcp_stream(struct io_tcp *t)
+{
+    return &t->u.stream;
+}
+
+struct io *io_tcp_io(struct io_tcp *t)
+{
+    return &t->io;
+}
+
+void io_tcp_discard(struct io_tcp *t)
+{
+    t->silent = true;
+    close_io(&t->io);
+}

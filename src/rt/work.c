@@ -1,0 +1,261 @@
+#include "rt/work.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+struct fifo {
+    struct work *head;
+    struct work **tail;
+};
+
+struct worker {
+    struct work_pool *pool;
+    unsigned number;
+    pthread_t thread;
+};
+
+struct work_pool {
+    const char *name;
+    void *owner;
+    pthread_mutex_t mutex; /* guards everything below it, down to `stopping` */
+    pthread_cond_t nonempty;
+    struct fifo todo;
+    unsigned queued;
+    bool stopping;
+
+    unsigned queue_max, batch_max;
+    unsigned nthreads;
+    struct worker workers[];
+};
+
+static void fifo_init(struct fifo *q)
+{
+    q->head = NULL;
+    q->tail = &q->head;
+}
+
+static void fifo_push(struct fifo *q, struct work *w)
+{
+    w->next = NULL;
+    *q->tail = w;
+    q->tail = &w->next;
+}
+
+static struct work *fifo_pop(struct fifo *q)
+{
+    struct work *w = q->head;
+
+    if (w != NULL) {
+        q->head = w->next;
+        if (q->head == NULL)
+            q->tail = &q->head;
+    }
+    return w;
+}
+
+static bool fifo_remove(struct fifo *q, struct work *w)
+{
+    for (struct work **p = &q->head; *p != NULL; p = &(*p)->next) {
+        if (*p == w) {
+            *p = w->next;
+            if (w->next == NULL)
+                q->tail = p;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_back(struct loop_msg *m)
+{
+    struct work *w = CONTAINER_OF(m, struct work, back);
+
+    loop_unref(w->home);
+    w->done(w, work_canceled(w) ? ST_CANCELED : ST_OK);
+}
+
+/* Takes up to batch_max items that wait, linked by next. NULL: the pool stops. */
+static struct work *take_batch(struct work_pool *p)
+{
+    struct work *first = NULL, **tail = &first;
+
+    pthread_mutex_lock(&p->mutex);
+    while (p->todo.head == NULL && !p->stopping)
+        pthread_cond_wait(&p->nonempty, &p->mutex);
+    for (unsigned i = 0; i < p->batch_max; i++) {
+        struct work *w = fifo_pop(&p->todo);
+
+        if (w == NULL)
+            break;
+        w->queued = false;
+        p->queued--;
+        *tail = w;
+        tail = &w->next;
+        *tail = NULL;
+    }
+    pthread_mutex_unlock(&p->mutex);
+    return first;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *me = arg;
+    struct work *first;
+
+    while ((first = take_batch(me->pool)) != NULL) {
+        first->run(first, me->number);
+        while (first != NULL) {
+            struct work *next = first->next; /* `done` may free the item at once */
+
+            loop_post(first->home, &first->back, on_back);
+            first = next;
+        }
+    }
+    return NULL;
+}
+
+static void stop_workers(struct work_pool *p)
+{
+    pthread_mutex_lock(&p->mutex);
+    p->stopping = true;
+    pthread_cond_broadcast(&p->nonempty);
+    pthread_mutex_unlock(&p->mutex);
+    for (unsigned i = 0; i < p->nthreads; i++)
+        pthread_join(p->workers[i].thread, NULL);
+    pthread_cond_destroy(&p->nonempty);
+    pthread_mutex_destroy(&p->mutex);
+    free(p);
+}
+
+/* Signals are the main thread's: workers inherit a mask that blocks them all. */
+static bool start_workers(struct work_pool *p, unsigned threads)
+{
+    sigset_t all, before;
+    bool ok = true;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    for (unsigned i = 0; ok && i < threads; i++) {
+        p->workers[i].pool = p;
+        p->workers[i].number = i;
+        ok = pthread_create(&p->workers[i].thread, NULL, worker_main, &p->workers[i]) == 0;
+        if (ok)
+            p->nthreads++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return ok;
+}
+
+enum status work_pool_open(struct work_pool **out, const char *name, unsigned threads,
+                           unsigned queue_max, unsigned batch_max, void *owner)
+{
+    struct work_pool *p = calloc(1, sizeof(*p) + threads * sizeof(p->workers[0]));
+
+    assert(threads > 0 && queue_max > 0 && batch_max > 0);
+    if (p == NULL)
+        return ST_NOMEM;
+    p->name = name;
+    p->owner = owner;
+    p->queue_max = queue_max;
+    p->batch_max = batch_max;
+    fifo_init(&p->todo);
+    if (pthread_mutex_init(&p->mutex, NULL) != 0)
+        goto fail_mutex;
+    if (pthread_cond_init(&p->nonempty, NULL) != 0)
+        goto fail_cond;
+    if (!start_workers(p, threads)) {
+        stop_workers(p);
+        return ST_UNAVAILABLE;
+    }
+    *out = p;
+    return ST_OK;
+
+fail_cond:
+    pthread_mutex_destroy(&p->mutex);
+fail_mutex:
+    free(p);
+    return ST_UNAVAILABLE;
+}
+
+void *work_pool_owner(const struct work_pool *p)
+{
+    return p->owner;
+}
+
+void work_pool_close(struct work_pool *p)
+{
+    struct work *left, *next;
+
+    pthread_mutex_lock(&p->mutex);
+    left = p->todo.head;
+    fifo_init(&p->todo);
+    p->queued = 0;
+    for (struct work *w = left; w != NULL; w = w->next)
+        w->queued = false;
+    pthread_mutex_unlock(&p->mutex);
+    for (; left != NULL; left = next) {
+        next = left->next;
+        atomic_store_explicit(&left->canceled, true, memory_order_relaxed);
+        loop_post(left->home, &left->back, on_back);
+    }
+    stop_workers(p);
+}
+
+enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
+                        work_run_fn *run, work_done_fn *done)
+{
+    enum status st = ST_OK;
+
+    w->run = run;
+    w->done = done;
+    w->home = home;
+    w->pool = p;
+    w->submitted_us = clock_now_us();
+    atomic_init(&w->canceled, false);
+
+    pthread_mutex_lock(&p->mutex);
+    if (p->stopping) {
+        st = ST_UNAVAILABLE;
+    } else if (p->queued >= p->queue_max) {
+        st = ST_OVERLOAD;
+    } else {
+        w->queued = true;
+        p->queued++;
+        fifo_push(&p->todo, w);
+        loop_ref(home);
+        pthread_cond_signal(&p->nonempty);
+    }
+    pthread_mutex_unlock(&p->mutex);
+    return st;
+}
+
+void work_cancel(struct work *w)
+{
+    struct work_pool *p = w->pool;
+    bool waited;
+
+    atomic_store_explicit(&w->canceled, true, memory_order_relaxed);
+    pthread_mutex_lock(&p->mutex);
+    waited = w->queued && fifo_remove(&p->todo, w);
+    if (waited) {
+        w->queued = false;
+        p->queued--;
+    }
+    pthread_mutex_unlock(&p->mutex);
+    if (waited)
+        loop_post(w->home, &w->back, on_back);
+}
+
+unsigned work_pool_queued(struct work_pool *p)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&p->mutex);
+    n = p->queued;
+    pthread_mutex_unlock(&p->mutex);
+    return n;
+}
