@@ -1,0 +1,334 @@
+/* Defaults, environment, and what must hold between settings. */
+#include "config/config.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "config/listen.h"
+#include "config/options.h"
+
+#define ENV_PREFIX "IBID_"
+
+static enum status fail(struct config_error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static enum status fail(struct config_error *err, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    err->line = 0;
+    vsnprintf(err->text, sizeof(err->text), fmt, args);
+    va_end(args);
+    return ST_INVALID;
+}
+
+void config_defaults(struct config *c)
+{
+    char why[256];
+
+    memset(c, 0, sizeof(*c));
+    for (size_t i = 0; i < options_table_count; i++) {
+        const struct option *o = &options_table[i];
+
+        if (o->type == OPTION_PRICES)
+            continue;
+        if (options_set(c, o, span_of(o->preset), why, sizeof(why)) != ST_OK) {
+            /* A bad table is a bug, not an input. */
+            fprintf(stderr, "default of %s: %s\n", o->name, why);
+            abort();
+        }
+    }
+}
+
+/* --- environment ------------------------------------------------------------------- */
+
+static bool is_digits(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] < '0' || s[i] > '9')
+            return false;
+    }
+    return n > 0;
+}
+
+/* Kubernetes puts IBID_SERVICE_HOST, IBID_PORT, IBID_PORT_8080_TCP_ADDR and the like
+ * into every container beside a Service called "ibid". */
+static bool is_service_link(struct span name)
+{
+    char text[OPTIONS_ENV_MAX * 2];
+    const char *port;
+    size_t n;
+
+    if (name.len >= sizeof(text))
+        return false;
+    memcpy(text, name.ptr, name.len);
+    text[name.len] = '\0';
+    if (strstr(text, "_SERVICE_HOST") != NULL || strstr(text, "_SERVICE_PORT") != NULL)
+        return true;
+    port = strstr(text, "_PORT");
+    if (port == NULL)
+        return false;
+    port += strlen("_PORT");
+    if (*port == '\0')
+        return true;
+    n = *port == '_' ? strspn(port + 1, "0123456789") : 0;
+    return n > 0 && is_digits(port + 1, n) && port[1 + n] == '_';
+}
+
+static bool is_no_setting(struct span name)
+{
+    static const char *const names[] = {"IBID_EVAL", "IBID_KERNELS", "IBID_BINARY"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (span_eq(span_of(names[i]), name))
+            return true;
+    }
+    return is_service_link(name);
+}
+
+static const struct option *find_env(struct span name)
+{
+    char env[OPTIONS_ENV_MAX];
+
+    for (size_t i = 0; i < options_table_count; i++) {
+        options_env_name(&options_table[i], env);
+        if (options_table[i].type != OPTION_PRICES && span_eq(span_of(env), name))
+            return &options_table[i];
+    }
+    return NULL;
+}
+
+/* IBID_CACHE_TRESHOLD -> cache.treshold -> cache.threshold -> IBID_CACHE_THRESHOLD.
+ * Which '_' was a dot is not known: the first, if what is before it is a section. */
+static enum status fail_unknown(struct span name, struct config_error *err)
+{
+    char key[OPTIONS_ENV_MAX], near_name[OPTIONS_ENV_MAX];
+    size_t n = name.len - strlen(ENV_PREFIX);
+    const char *underscore, *near = NULL;
+    struct span section = {"", 0}, rest;
+
+    if (n < sizeof(key)) {
+        for (size_t i = 0; i < n; i++) {
+            char c = name.ptr[strlen(ENV_PREFIX) + i];
+
+            key[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+        }
+        key[n] = '\0';
+        rest = (struct span){key, n};
+        underscore = strchr(key, '_');
+        if (underscore != NULL)
+            section = (struct span){key, (size_t)(underscore - key)};
+        if (options_has_section(section))
+            rest = span_of(underscore + 1);
+        else
+            section.len = 0;
+        near = options_nearest(section, rest);
+    }
+    if (near == NULL)
+        return fail(err, "%.*s is not a setting", (int)name.len, name.ptr);
+    for (size_t i = 0; i < options_table_count; i++) {
+        if (strcmp(options_table[i].name, near) == 0)
+            options_env_name(&options_table[i], near_name);
+    }
+    return fail(err, "%.*s is not a setting; did you mean %s?", (int)name.len, name.ptr,
+                near_name);
+}
+
+static struct span trim(struct span s)
+{
+    while (s.len > 0 && s.ptr[0] == ' ') {
+        s.ptr++;
+        s.len--;
+    }
+    while (s.len > 0 && s.ptr[s.len - 1] == ' ')
+        s.len--;
+    return s;
+}
+
+static enum status set_listen(struct config *c, struct span list, char *why, size_t why_cap)
+{
+    enum status st = ST_OK;
+
+    c->listen_count = 0;
+    while (st == ST_OK) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        size_t n = comma != NULL ? (size_t)(comma - list.ptr) : list.len;
+
+        st = listen_add(c, trim((struct span){list.ptr, n}), why, why_cap);
+        if (comma == NULL)
+            break;
+        list = (struct span){comma + 1, list.len - n - 1};
+    }
+    return st;
+}
+
+static enum status set_env(struct config *c, const char *variable, struct config_error *err)
+{
+    const char *equals = strchr(variable, '=');
+    const struct option *o;
+    struct span name;
+    char why[200];
+    enum status st;
+
+    if (strncmp(variable, ENV_PREFIX, strlen(ENV_PREFIX)) != 0 || equals == NULL)
+        return ST_OK;
+    name = (struct span){variable, (size_t)(equals - variable)};
+    o = find_env(name);
+    if (o == NULL)
+        return is_no_setting(name) ? ST_OK : fail_unknown(name, err);
+    if (o->type == OPTION_LISTEN)
+        st = set_listen(c, span_of(equals + 1), why, sizeof(why));
+    else
+        st = options_set(c, o, span_of(equals + 1), why, sizeof(why));
+    if (st != ST_OK)
+        (void)fail(err, "%.*s: %s", (int)name.len, name.ptr, why);
+    return st;
+}
+
+enum status config_environment(struct config *c, char *const *env, struct config_error *err)
+{
+    struct config *next = malloc(sizeof(*next));
+    enum status st = ST_OK;
+
+    if (next == NULL)
+        return ST_NOMEM;
+    *next = *c; /* all or nothing */
+    for (size_t i = 0; st == ST_OK && env[i] != NULL; i++)
+        st = set_env(next, env[i], err);
+    if (st == ST_OK)
+        *c = *next;
+    free(next);
+    return st;
+}
+
+/* --- what must hold between settings ----------------------------------------------- */
+
+static bool has_scheme(const char *url, const char *const *schemes)
+{
+    for (; *schemes != NULL; schemes++) {
+        if (strncmp(url, *schemes, strlen(*schemes)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum status check_urls(const struct config *c, struct config_error *err)
+{
+    static const char *const http[] = {"http://", "https://", NULL};
+    static const char *const remote[] = {"redis://", "rediss://", NULL};
+    static const char *const stores[] = {"redis://", "rediss://", "redis+unix:", "lmdb:", NULL};
+    const char *up = c->upstream.url, *store = c->store.url;
+
+    if (up[0] != '\0' && (!has_scheme(up, http) || strchr("/?#", strchr(up, ':')[3]) != NULL))
+        return fail(err, "upstream.url: expected http://HOST[:PORT] or https://HOST[:PORT], "
+                         "with /v1 or without");
+    if (strpbrk(up, "?#@ ") != NULL)
+        return fail(err, "upstream.url: no query, fragment, user or blank; callers bring "
+                         "their own credentials");
+    if (!has_scheme(store, stores) && strcmp(store, "memory:") != 0)
+        return fail(err, "store.url: expected lmdb:, lmdb:/path, redis://HOST[:PORT][/DB], "
+                         "rediss://…, redis+unix:/path or memory:");
+    if (has_scheme(store, remote) && strchr("/?#", strchr(store, ':')[3]) != NULL)
+        return fail(err, "store.url: names no host");
+    if (c->store.ca_file[0] != '\0' && strncmp(store, "rediss:", 7) != 0)
+        return fail(err, "store.ca_file: only rediss:// has certificates");
+    if (c->upstream.ca_file[0] != '\0' && strncmp(up, "https:", 6) != 0)
+        return fail(err, "upstream.ca_file: only an https:// upstream has certificates");
+    return ST_OK;
+}
+
+static enum status check_listeners(const struct config *c, struct config_error *err)
+{
+    char why[200];
+
+    if (c->listen_count == 0)
+        return fail(err, "listen: at least one address is needed");
+    if (!listen_is_address(c->admin.listen, why, sizeof(why)))
+        return fail(err, "admin.listen: %s", why);
+    for (size_t i = 0; i < c->listen_count; i++) {
+        if (strcmp(c->listen[i], c->admin.listen) == 0 && !listen_is_any_port(c->listen[i]))
+            return fail(err, "admin.listen: '%s' is the clients' address", c->listen[i]);
+    }
+    return ST_OK;
+}
+
+/* A setting that looks like isolation but has no effect is worse than an error. */
+static enum status check_cache(const struct config *c, struct config_error *err)
+{
+    bool header = c->cache.scope == SCOPE_HEADER, shared = c->cache.scope == SCOPE_SHARED;
+
+    if (strcmp(c->cache.policy, "threshold") != 0)
+        return fail(err, "cache.policy: only 'threshold' is known");
+    if (header && c->cache.scope_header[0] == '\0')
+        return fail(err, "cache.scope_header: scope 'header' needs the name of one");
+    if (!header && c->cache.scope_header[0] != '\0')
+        return fail(err, "cache.scope_header: has no effect unless cache.scope is 'header'");
+    if (shared && c->cache.scope_name[0] == '\0')
+        return fail(err, "cache.scope_name: scope 'shared' needs a name, so that it is "
+                         "never shared by accident");
+    if (!shared && c->cache.scope_name[0] != '\0')
+        return fail(err, "cache.scope_name: has no effect unless cache.scope is 'shared'");
+    if (strpbrk(c->cache.scope_header, " :\t") != NULL)
+        return fail(err, "cache.scope_header: '%s' is no header name", c->cache.scope_header);
+    return ST_OK;
+}
+
+static enum status check_limits(const struct config *c, struct config_error *err)
+{
+    if (c->upstream.first_byte_timeout_ms > c->upstream.total_timeout_ms)
+        return fail(err, "upstream.first_byte_timeout_ms: is longer than total_timeout_ms");
+    if (c->upstream.idle_timeout_ms > c->upstream.total_timeout_ms)
+        return fail(err, "upstream.idle_timeout_ms: is longer than total_timeout_ms");
+    if (c->cache.answer_max_bytes > c->store.bytes_max)
+        return fail(err, "cache.answer_max_bytes: is more than store.bytes_max");
+    if (c->local.max_tokens >= c->local.context_max)
+        return fail(err, "local.max_tokens: leaves no room for a question in "
+                         "local.context_max");
+    if (c->store.prefix[0] == '\0')
+        return fail(err, "store.prefix: must not be empty; others may use the same Redis");
+    if (c->upstream.name[0] == '\0')
+        return fail(err, "upstream.name: must not be empty");
+    if (c->data_dir[0] == '\0' || c->model_dir[0] == '\0')
+        return fail(err, "%s: must not be empty", c->data_dir[0] ? "model_dir" : "data_dir");
+    return ST_OK;
+}
+
+enum status config_validate(const struct config *c, struct config_error *err)
+{
+    enum status st = check_listeners(c, err);
+
+    if (st == ST_OK)
+        st = check_urls(c, err);
+    if (st == ST_OK)
+        st = check_cache(c, err);
+    if (st == ST_OK)
+        st = check_limits(c, err);
+    return st;
+}
+
+/* --- prices ------------------------------------------------------------------------ */
+
+const struct config_price *config_price_find(const struct config *c, struct span model)
+{
+    const struct config_price *best = NULL;
+    size_t best_len = 0;
+
+    for (size_t i = 0; i < c->price_count; i++) {
+        const struct config_price *p = &c->prices[i];
+        struct span name = span_of(p->model);
+
+        if (span_eq(name, model))
+            return p;
+        if (name.len == 0 || name.ptr[name.len - 1] != '*')
+            continue;
+        name.len--;
+        if (model.len < name.len || memcmp(model.ptr, name.ptr, name.len) != 0)
+            continue;
+        if (best == NULL || name.len > best_len) {
+            best = p;
+            best_len = name.len;
+        }
+    }
+    return best;
+}

@@ -1,0 +1,161 @@
+/* The table of settings. A new setting is a field in config.h and a row here; it
+ * then has a place in the file, a name in the environment, and its line in
+ * docs/configuration.md. */
+#include "config/config.h"
+#include "config/options.h"
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define GIB (UINT64_C(1) << 30)
+#define TIB (UINT64_C(1) << 40)
+
+#define SECOND_MS UINT64_C(1000)
+#define HOUR_MS   (3600 * SECOND_MS)
+#define DAY_MS    (24 * HOUR_MS)
+#define YEAR_S    UINT64_C(31536000)
+
+/* The null pointer comparison makes a field of the wrong type a compile error. */
+#define AT(ctype, f)                                                                           \
+    .offset = offsetof(struct config, f) + 0 * sizeof(&((struct config *)0)->f == (ctype *)0)
+#define CHARS(f) .offset = offsetof(struct config, f), .size = sizeof(((struct config *)0)->f)
+
+#define UINT(n, f, d, l, h, t)                                                                 \
+    {                                                                                          \
+        .name = n, .type = OPTION_UINT, AT(uint64_t, f), .preset = d, .low = l, .high = h,     \
+        .help = t                                                                              \
+    }
+#define BYTES(n, f, d, l, h, t)                                                                \
+    {                                                                                          \
+        .name = n, .type = OPTION_BYTES, AT(uint64_t, f), .preset = d, .low = l, .high = h,    \
+        .help = t                                                                              \
+    }
+#define REAL(n, f, d, l, h, t)                                                                 \
+    {                                                                                          \
+        .name = n, .type = OPTION_REAL, AT(double, f), .preset = d, .min = l, .max = h,        \
+        .help = t                                                                              \
+    }
+#define SWITCH(n, f, d, w, t)                                                                  \
+    {                                                                                          \
+        .name = n, .type = OPTION_SWITCH, AT(bool, f), .preset = d, .words = w, .help = t      \
+    }
+#define WORD(n, etype, f, d, w, t)                                                             \
+    {                                                                                          \
+        .name = n, .type = OPTION_WORD, AT(etype, f), .preset = d, .words = w, .help = t       \
+    }
+#define CHOICE(n, f, d, w, t)                                                                  \
+    {                                                                                          \
+        .name = n, .type = OPTION_CHOICE, CHARS(f), .preset = d, .words = w, .help = t         \
+    }
+#define TEXT(n, f, d, t)                                                                       \
+    {                                                                                          \
+        .name = n, .type = OPTION_TEXT, CHARS(f), .preset = d, .help = t                       \
+    }
+#define PATH(n, f, d, t)                                                                       \
+    {                                                                                          \
+        .name = n, .type = OPTION_PATH, CHARS(f), .preset = d, .help = t                       \
+    }
+#define URL(n, f, d, t)                                                                        \
+    {                                                                                          \
+        .name = n, .type = OPTION_URL, CHARS(f), .preset = d, .help = t                        \
+    }
+
+static const char *const on_off[] = {"on", "off", NULL};
+static const char *const semantic[] = {"on", "off", "shadow", NULL};
+static const char *const policies[] = {"threshold", NULL};
+static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
+static const char *const store_false[] = {"ignore", "honour", NULL};
+static const char *const precisions[] = {"int8", "f32", NULL};
+static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+
+_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3, "the words follow the enums");
+_Static_assert(sizeof(enum config_semantic) == sizeof(unsigned) &&
+                   sizeof(enum config_scope) == sizeof(unsigned),
+               "an OPTION_WORD is written as an unsigned");
+
+/* clang-format off */
+const struct option options_table[] = {
+    {.name = "listen", .type = OPTION_LISTEN, .preset = "127.0.0.1:8080",
+     .help = "where clients connect: HOST:PORT, [V6]:PORT or unix:/path; one, or a list (separated by commas in the environment). Port 0 takes a free one"},
+    PATH("data_dir", data_dir, "~/.local/share/ibid", "where the embedded store, the generated secret and the admin token live"),
+    PATH("model_dir", model_dir, "~/.cache/ibid/models", "where `ibid models pull` puts models"),
+    PATH("secret_file", secret_file, "", "the key that turns credentials into cache scopes, 16 bytes or more; empty: generated in data_dir. Replicas on one Redis need the same"),
+    CHOICE("log_level", log_level, "info", levels, "what is logged"),
+
+    TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT or unix:/path"),
+    PATH("admin.token_file", admin.token_file, "", "the bearer token of the admin API; empty: generated as admin.token in data_dir"),
+
+    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:/path, or memory:"),
+    PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
+    UINT("store.ttl_s", store.ttl_s, "86400", 1, YEAR_S, "seconds an answer may be reused"),
+    UINT("store.entries_max", store.entries_max, "1000000", 1, 1000000000, "stored answers, beyond which the oldest go (embedded store)"),
+    BYTES("store.bytes_max", store.bytes_max, "4GiB", MIB, 64 * TIB, "size of the embedded store, beyond which the oldest answers go"),
+    UINT("store.memory_entries_max", store.memory_entries_max, "100000", 0, 100000000, "answers also kept in this process's memory"),
+    BYTES("store.memory_bytes_max", store.memory_bytes_max, "64MiB", 0, TIB, "memory for them"),
+    UINT("store.deadline_ms", store.deadline_ms, "50", 1, 10 * SECOND_MS, "milliseconds a look-up may wait for the store before the request goes on without it"),
+    UINT("store.queue_max", store.queue_max, "4096", 1, 1000000, "writes that may wait; more are dropped and counted"),
+    TEXT("store.prefix", store.prefix, "ibid:", "what every Redis key starts with"),
+
+    URL("upstream.url", upstream.url, "", "the API that answers what the cache cannot: https://host[:port][/v1]; empty: the built-in model answers everything"),
+    TEXT("upstream.name", upstream.name, "upstream", "its name in logs, metrics and cache keys"),
+    PATH("upstream.ca_file", upstream.ca_file, "", "certificate authorities for it; empty: the system's"),
+    UINT("upstream.connections_max", upstream.connections_max, "256", 1, 65536, "connections to it"),
+    UINT("upstream.waiting_max", upstream.waiting_max, "1024", 0, 1000000, "requests that may wait for one of them"),
+    UINT("upstream.connect_timeout_ms", upstream.connect_timeout_ms, "5000", 1, HOUR_MS, "to a connection, TLS included"),
+    UINT("upstream.first_byte_timeout_ms", upstream.first_byte_timeout_ms, "600000", 1, DAY_MS, "from the request to the first byte of the answer; models may think for minutes"),
+    UINT("upstream.idle_timeout_ms", upstream.idle_timeout_ms, "300000", 1, DAY_MS, "between two pieces of an answer"),
+    UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
+    UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
+    UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
+    PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),
+
+    TEXT("encoder.model", encoder.model, "all-minilm-l6-v2", "the model that compares questions: a name of `ibid models list`, a path, or off"),
+    CHOICE("encoder.precision", encoder.precision, "int8", precisions, "its arithmetic"),
+    UINT("encoder.workers", encoder.workers, "1", 1, 64, "threads that run it"),
+    UINT("encoder.queue_max", encoder.queue_max, "1024", 1, 100000, "questions that may wait; more go on without the semantic cache"),
+    UINT("encoder.batch_max", encoder.batch_max, "16", 1, 256, "questions computed together"),
+    UINT("encoder.deadline_ms", encoder.deadline_ms, "1000", 1, 60 * SECOND_MS, "milliseconds after which a request goes on without the semantic cache"),
+
+    TEXT("local.model", local.model, "smollm2-135m-instruct", "the built-in model: a name of `ibid models list`, a path, or off"),
+    TEXT("local.chat_template", local.chat_template, "", "its family of chat template; empty: from the file"),
+    UINT("local.workers", local.workers, "1", 1, 64, "answers it writes at the same time"),
+    UINT("local.threads", local.threads, "1", 1, 256, "threads that work on one answer"),
+    UINT("local.queue_max", local.queue_max, "64", 1, 100000, "requests that may wait; more are refused with 503 or go upstream"),
+    UINT("local.context_max", local.context_max, "2048", 64, 1048576, "tokens of question and answer together"),
+    UINT("local.max_tokens", local.max_tokens, "512", 1, 1048576, "tokens of an answer when the request names no limit, and the most it may name"),
+    UINT("local.deadline_ms", local.deadline_ms, "120000", 100, DAY_MS, "for a whole answer, waiting included"),
+
+    SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),
+    WORD("cache.semantic", enum config_semantic, cache.semantic, "on", semantic, "reuse answers to the same question in other words; shadow: decide and count, but do not serve"),
+    CHOICE("cache.policy", cache.policy, "threshold", policies, "how it is decided"),
+    REAL("cache.threshold", cache.threshold, "0.9", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
+    REAL("cache.floor", cache.floor, "0.6", 0, 1, "cosine similarity below which a stored question is not even looked at"),
+    UINT("cache.top_k", cache.top_k, "4", 1, 8, "stored questions looked at"),
+    WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user`, or the value of a header); or all in a space named here (shared)"),
+    TEXT("cache.scope_header", cache.scope_header, "", "the header that names the end user, for scope: header"),
+    TEXT("cache.scope_name", cache.scope_name, "", "the name of the shared space, for scope: shared"),
+    UINT("cache.epoch", cache.epoch, "0", 0, UINT64_MAX, "another number starts with an empty cache"),
+    REAL("cache.temperature_max", cache.temperature_max, "1", 0, 2, "requests above this temperature are never answered from the cache"),
+    SWITCH("cache.store_false", cache.store_false_ignore, "honour", store_false, "whether store: false in a request keeps its answer out of the cache"),
+    BYTES("cache.answer_max_bytes", cache.answer_max_bytes, "4MiB", KIB, GIB, "longer answers are relayed but not stored"),
+    UINT("cache.index_entries_max", cache.index_entries_max, "200000", 1, 100000000, "questions in the semantic index, beyond which the oldest go"),
+    BYTES("cache.index_bytes_max", cache.index_bytes_max, "256MiB", MIB, 4 * TIB, "memory for them"),
+    SWITCH("cache.coalesce", cache.coalesce, "on", on_off, "a request equal to one in flight waits for that answer"),
+
+    BYTES("limits.head_max_bytes", limits.head_max_bytes, "64KiB", KIB, 16 * MIB, "request line and headers"),
+    BYTES("limits.body_max_bytes", limits.body_max_bytes, "16MiB", KIB, GIB, "a decoded body on a cached route; uploads that are passed through have no limit"),
+    UINT("limits.json_depth_max", limits.json_depth_max, "64", 8, 128, "nesting of a JSON body"),
+    UINT("limits.connections_max", limits.connections_max, "4096", 1, 1000000, "client connections; more wait to be accepted"),
+    UINT("limits.requests_max", limits.requests_max, "8192", 1, 1000000, "requests in flight; more are refused with 503"),
+    UINT("limits.head_timeout_ms", limits.head_timeout_ms, "10000", 1, HOUR_MS, "for a request's head"),
+    UINT("limits.body_timeout_ms", limits.body_timeout_ms, "30000", 1, DAY_MS, "between two pieces of a request's body"),
+    UINT("limits.idle_timeout_ms", limits.idle_timeout_ms, "75000", 1, DAY_MS, "between two requests of a connection"),
+    UINT("limits.write_timeout_ms", limits.write_timeout_ms, "60000", 1, DAY_MS, "for a client that does not read"),
+    UINT("limits.drain_timeout_ms", limits.drain_timeout_ms, "25000", 0, HOUR_MS, "for requests in flight after SIGTERM; Kubernetes kills after 30 s"),
+    BYTES("limits.buffer_bytes", limits.buffer_bytes, "256KiB", 4 * KIB, 64 * MIB, "waiting bytes of one direction of one relay, beyond which the sender is made to wait"),
+
+    {.name = "prices", .type = OPTION_PRICES, .preset = "",
+     .help = "a list of {model, input, output, source, date}: US dollars per million tokens, where and when the price was read. A model may end in `*`. Without a price only tokens are counted"},
+};
+/* clang-format on */
+
+const size_t options_table_count = ARRAY_LEN(options_table);
