@@ -62,6 +62,9 @@ bool http_name_eq(struct span a, struct span b); /* ASCII, ignoring case */
  * the message's own Connection field names? Such a field is never relayed. */
 bool http_head_is_hop_by_hop(const struct http_head *h, struct span name);
 
+/* Can it be written without becoming two fields, or none (RFC 9110 5.5)? */
+bool http_field_is_safe(const struct http_field *f);
+
 /* "Not Found". Never NULL. */
 const char *http_reason(unsigned status);
 

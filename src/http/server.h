@@ -82,10 +82,10 @@ void http_server_stats(const struct http_server *srv, struct http_server_stats *
 /* --- one request ------------------------------------------------------------ */
 
 void http_stream_set_owner(struct http_stream *s, void *owner);
-const struct http_head *http_stream_head(const struct http_stream *s);
+const struct http_head *http_stream_head(struct http_stream *s);
 /* The request's arena: lives until on_closed has returned. */
 struct arena *http_stream_arena(struct http_stream *s);
-const char *http_stream_peer(const struct http_stream *s);
+const char *http_stream_peer(struct http_stream *s);
 uint64_t http_stream_started_us(const struct http_stream *s); /* first byte of the head */
 
 /* Body events may come / come no more until the next start. Sends 100 Continue

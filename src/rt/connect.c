@@ -67,7 +67,6 @@ static void on_end(struct loop_msg *m)
 {
     struct connect_op *op = CONTAINER_OF(m, struct connect_op, end);
 
-    loop_unref(op->loop);
     list_remove(&op->link);
     op->in_flight--;
     op->done(op, op->status, op->io, op->why);
@@ -83,8 +82,7 @@ static void finish(struct connect_op *op, enum status st, struct io *io)
     timer_stop(op->loop, &op->deadline);
     timer_stop(op->loop, &op->attempt);
     op->in_flight++;
-    loop_ref(op->loop);
-    loop_post(op->loop, &op->end, on_end);
+    loop_defer(op->loop, &op->end, on_end);
 }
 
 static void give_up(struct connect_op *op, enum status st, const char *why)

@@ -169,7 +169,7 @@ static void tell_later(struct name *n)
         return;
     n->posted = true;
     n->dns->in_flight++;
-    loop_post(n->dns->loop, &n->tell, on_tell);
+    loop_defer(n->dns->loop, &n->tell, on_tell);
 }
 
 static enum status translate(int code)

@@ -31,6 +31,7 @@ struct io_ops {
     /* Half-close: no more will be written; on_written of the last write came. */
     void (*shutdown)(struct io *io);
     void (*close)(struct io *io);
+    void (*reset)(struct io *io);
 };
 
 /* Embedded as the first member by each kind (struct tcp, struct tls, ...). */
@@ -53,6 +54,11 @@ static inline void io_close(struct io *io)
     io->ops->close(io);
 }
 
+/* Closes so that the peer sees an error, not an end (TCP RST). */
+static inline void io_reset(struct io *io)
+{
+    io->ops->reset(io);
+}
 static inline void io_shutdown(struct io *io)
 {
     io->ops->shutdown(io);

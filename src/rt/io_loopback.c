@@ -41,8 +41,7 @@ static void poke(struct end *e)
     if (e == NULL || e->posted || e->closed)
         return;
     e->posted = true;
-    loop_ref(e->loop);
-    loop_post(e->loop, &e->turn, on_turn);
+    loop_defer(e->loop, &e->turn, on_turn);
 }
 
 static void finish_close(struct end *e)
@@ -97,7 +96,6 @@ static void on_turn(struct loop_msg *m)
     struct end *e = CONTAINER_OF(m, struct end, turn);
 
     e->posted = false;
-    loop_unref(e->loop);
     if (e->closing) {
         finish_close(e);
     } else if (e->writing && (write_is_through(e) || e->reset)) {
@@ -187,6 +185,12 @@ static void close_io(struct io *io)
     poke(e);
 }
 
+static void reset_io(struct io *io)
+{
+    io_loopback_reset(io);
+    close_io(io);
+}
+
 static const struct io_ops ops = {
     .read_start = read_start,
     .read_stop = read_stop,
@@ -194,6 +198,7 @@ static const struct io_ops ops = {
     .write = write_parts,
     .shutdown = shut,
     .close = close_io,
+    .reset = reset_io,
 };
 
 static struct end *end_new(struct loop *loop, const struct io_loopback_options *o)

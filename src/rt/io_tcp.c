@@ -173,6 +173,18 @@ static void close_io(struct io *io)
     uv_close(&t->u.handle, on_closed);
 }
 
+static void reset_io(struct io *io)
+{
+    struct io_tcp *t = of(io);
+
+    if (t->closing)
+        return;
+    if (t->u.handle.type == UV_TCP && uv_tcp_close_reset(&t->u.tcp, on_closed) == 0)
+        t->closing = true;
+    else
+        close_io(io);
+}
+
 static const struct io_ops ops = {
     .read_start = read_start,
     .read_stop = read_stop,
@@ -180,6 +192,7 @@ static const struct io_ops ops = {
     .write = write_parts,
     .shutdown = shut,
     .close = close_io,
+    .reset = reset_io,
 };
 
 enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out)

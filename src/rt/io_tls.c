@@ -174,7 +174,6 @@ static void on_turn(struct loop_msg *m)
     struct tls *t = CONTAINER_OF(m, struct tls, turn);
 
     t->posted = false;
-    loop_unref(t->ctx->loop);
     advance(t);
 }
 
@@ -183,8 +182,7 @@ static void poke(struct tls *t)
     if (t->posted)
         return;
     t->posted = true;
-    loop_ref(t->ctx->loop);
-    loop_post(t->ctx->loop, &t->turn, on_turn);
+    loop_defer(t->ctx->loop, &t->turn, on_turn);
 }
 
 static void destroy(struct tls *t)
@@ -480,6 +478,16 @@ static void close_io(struct io *io)
     io_close(t->inner);
 }
 
+static void reset_io(struct io *io)
+{
+    struct tls *t = of(io);
+
+    if (t->closing)
+        return;
+    t->closing = true;
+    io_reset(t->inner);
+}
+
 static const struct io_ops ops = {
     .read_start = read_start,
     .read_stop = read_stop,
@@ -487,6 +495,7 @@ static const struct io_ops ops = {
     .write = write_parts,
     .shutdown = shut,
     .close = close_io,
+    .reset = reset_io,
 };
 
 static bool is_address(const char *host)

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "rt/loop_internal.h"
 
+#define DEFER_ROUNDS_MAX 16
+
 static void on_inbox(uv_async_t *h)
 {
     struct loop *l = CONTAINER_OF(h, struct loop, inbox);
@@ -25,14 +27,43 @@ static void on_inbox(uv_async_t *h)
     }
 }
 
+/* What was deferred, and what that defers in turn; a chain without an end gets its
+ * next round after the sockets had theirs. */
+static void run_deferred(struct loop *l)
+{
+    for (unsigned round = 0; l->soon != NULL; round++) {
+        struct loop_msg *m = l->soon;
+
+        if (round == DEFER_ROUNDS_MAX) {
+            uv_async_send(&l->inbox);
+            return;
+        }
+        l->soon = NULL;
+        l->soon_tail = &l->soon;
+        while (m != NULL) {
+            struct loop_msg *next = m->next;
+
+            loop_unref(l);
+            m->run(m);
+            m = next;
+        }
+    }
+}
+
 static void on_check(uv_check_t *h)
 {
-    loop_refresh(CONTAINER_OF(h, struct loop, after_poll));
+    struct loop *l = CONTAINER_OF(h, struct loop, after_poll);
+
+    loop_refresh(l);
+    run_deferred(l);
 }
 
 static void on_prepare(uv_prepare_t *h)
 {
-    loop_refresh(CONTAINER_OF(h, struct loop, before_poll));
+    struct loop *l = CONTAINER_OF(h, struct loop, before_poll);
+
+    loop_refresh(l);
+    run_deferred(l);
 }
 
 void loop_refresh(struct loop *l)
@@ -48,6 +79,7 @@ enum status loop_open(struct loop **out)
     if (l == NULL)
         return ST_NOMEM;
     l->tail = &l->head;
+    l->soon_tail = &l->soon;
     if (uv_loop_init(&l->uv) != 0)
         goto fail_loop;
     if (uv_mutex_init(&l->mutex) != 0)
@@ -150,6 +182,15 @@ void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
     l->tail = &m->next;
     uv_mutex_unlock(&l->mutex);
     uv_async_send(&l->inbox);
+}
+
+void loop_defer(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
+{
+    m->run = run;
+    m->next = NULL;
+    *l->soon_tail = m;
+    l->soon_tail = &m->next;
+    loop_ref(l);
 }
 
 void loop_ref(struct loop *l)

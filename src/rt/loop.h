@@ -47,6 +47,10 @@ void loop_set_now_us(struct loop *l, uint64_t now_us);
  * one thread keep their order. `m` must stay alive until then. */
 void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run);
 
+/* Loop thread only: the same, within this turn or the next, without a system call.
+ * Keeps the loop alive until it ran. */
+void loop_defer(struct loop *l, struct loop_msg *m, loop_msg_fn *run);
+
 /* Counts against loop_run() ending: an operation that will post is in flight. */
 void loop_ref(struct loop *l);
 void loop_unref(struct loop *l);

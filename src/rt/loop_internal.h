@@ -20,7 +20,8 @@ struct loop {
     uv_prepare_t before_poll;
     uv_mutex_t mutex; /* guards head and tail */
     struct loop_msg *head, **tail;
-    unsigned refs; /* loop thread only, like all below */
+    struct loop_msg *soon, **soon_tail; /* deferred, loop thread only */
+    unsigned refs;                      /* loop thread only, like all below */
     bool stopped;
     char *read_buffer; /* owned */
 

@@ -1,0 +1,160 @@
+#include "http/head.h"
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+bool http_name_eq(struct span a, struct span b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (lower(a.ptr[i]) != lower(b.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+struct span http_head_get(const struct http_head *h, struct span name)
+{
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (http_name_eq(h->fields[i].name, name))
+            return h->fields[i].value;
+    }
+    return (struct span){NULL, 0};
+}
+
+size_t http_head_count(const struct http_head *h, struct span name)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < h->field_count; i++)
+        n += http_name_eq(h->fields[i].name, name);
+    return n;
+}
+
+static bool list_has(struct span list, struct span token)
+{
+    while (list.len > 0) {
+        const char *comma = memchr(list.ptr, ',', list.len);
+        struct span item = {list.ptr, comma != NULL ? (size_t)(comma - list.ptr) : list.len};
+        size_t step = item.len + (comma != NULL);
+
+        while (item.len > 0 && (item.ptr[0] == ' ' || item.ptr[0] == '\t')) {
+            item.ptr++;
+            item.len--;
+        }
+        while (item.len > 0 &&
+               (item.ptr[item.len - 1] == ' ' || item.ptr[item.len - 1] == '\t'))
+            item.len--;
+        if (http_name_eq(item, token))
+            return true;
+        list.ptr += step;
+        list.len -= step;
+    }
+    return false;
+}
+
+bool http_head_has_token(const struct http_head *h, struct span name, struct span token)
+{
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (http_name_eq(h->fields[i].name, name) && list_has(h->fields[i].value, token))
+            return true;
+    }
+    return false;
+}
+
+bool http_head_is_hop_by_hop(const struct http_head *h, struct span name)
+{
+    /* RFC 9110 7.6.1, and what older proxies added to it. */
+    static const struct span names[] = {
+        {"connection", 10},
+        {"keep-alive", 10},
+        {"proxy-connection", 16},
+        {"transfer-encoding", 17},
+        {"te", 2},
+        {"trailer", 7},
+        {"upgrade", 7},
+        {"proxy-authenticate", 18},
+        {"proxy-authorization", 19},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (http_name_eq(name, names[i]))
+            return true;
+    }
+    return http_head_has_token(h, SPAN("connection"), name);
+}
+
+bool http_field_is_safe(const struct http_field *f)
+{
+    if (f->name.len == 0)
+        return false;
+    for (size_t i = 0; i < f->name.len; i++) {
+        unsigned char c = (unsigned char)f->name.ptr[i];
+
+        if (c <= 0x20 || c == ':' || c >= 0x7f)
+            return false;
+    }
+    for (size_t i = 0; i < f->value.len; i++) {
+        char c = f->value.ptr[i];
+
+        if (c == '\r' || c == '\n' || c == '\0')
+            return false;
+    }
+    return true;
+}
+
+const char *http_reason(unsigned status)
+{
+    static const struct {
+        unsigned status;
+        const char *text;
+    } reasons[] = {
+        {100, "Continue"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {206, "Partial Content"},
+        {301, "Moved Permanently"},
+        {302, "Found"},
+        {303, "See Other"},
+        {304, "Not Modified"},
+        {307, "Temporary Redirect"},
+        {308, "Permanent Redirect"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {402, "Payment Required"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {406, "Not Acceptable"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {410, "Gone"},
+        {411, "Length Required"},
+        {413, "Content Too Large"},
+        {415, "Unsupported Media Type"},
+        {417, "Expectation Failed"},
+        {422, "Unprocessable Content"},
+        {424, "Failed Dependency"},
+        {429, "Too Many Requests"},
+        {431, "Request Header Fields Too Large"},
+        {499, "Client Closed Request"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {502, "Bad Gateway"},
+        {503, "Service Unavailable"},
+        {504, "Gateway Timeout"},
+        {505, "HTTP Version Not Supported"},
+        {529, "Site Overloaded"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].text;
+    }
+    return "Unknown";
+}

@@ -1,0 +1,474 @@
+#include "http/message.h"
+
+#include <string.h>
+
+/* Framing (chunk sizes, extensions) may outweigh the body by this much. */
+#define OVERHEAD_MAX_BYTES 16384
+#define OVERHEAD_FACTOR    16
+#define LEADING_CRLF_MAX   4
+
+static int on_url(llhttp_t *p, const char *at, size_t n);
+static int on_field(llhttp_t *p, const char *at, size_t n);
+static int on_value(llhttp_t *p, const char *at, size_t n);
+static int on_status(llhttp_t *p, const char *at, size_t n);
+static int on_head(llhttp_t *p);
+static int on_body(llhttp_t *p, const char *at, size_t n);
+static int on_end(llhttp_t *p);
+
+static const llhttp_settings_t settings = {
+    .on_url = on_url,
+    .on_status = on_status,
+    .on_header_field = on_field,
+    .on_header_value = on_value,
+    .on_headers_complete = on_head,
+    .on_body = on_body,
+    .on_message_complete = on_end,
+};
+
+static enum status refuse(struct message *m, unsigned status, const char *text)
+{
+    m->refuse_status = status;
+    m->refuse_text = text;
+    return ST_INVALID;
+}
+
+/* --- before llhttp: what it would take and we do not -------------------------------- */
+
+static bool is_token(unsigned char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static enum status check_start_line(struct message *m, struct span line)
+{
+    unsigned spaces = 0;
+
+    for (size_t i = 0; i < line.len; i++) {
+        unsigned char c = (unsigned char)line.ptr[i];
+
+        spaces += c == ' ';
+        if (c < 0x20 || c == 0x7f || (c >= 0x80 && m->side == MESSAGE_REQUEST))
+            return refuse(m, 400, "the start line has a control or non-ASCII character");
+    }
+    /* RFC 9112 3: single spaces; lenient splitting is a way to smuggle. */
+    if (m->side == MESSAGE_REQUEST && spaces != 2)
+        return refuse(m, 400, "the request line must be: METHOD SP TARGET SP HTTP/1.1");
+    return ST_OK;
+}
+
+static enum status check_field_line(struct message *m, struct span line)
+{
+    size_t i = 0;
+
+    if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
+        return refuse(m, 400, "folded header lines are not allowed");
+    while (i < line.len && line.ptr[i] != ':') {
+        if (!is_token((unsigned char)line.ptr[i]))
+            return refuse(m, 400, "a header name has a character that is not allowed");
+        i++;
+    }
+    if (i == 0 || i == line.len)
+        return refuse(m, 400, "a header line must be: NAME: VALUE");
+    for (; i < line.len; i++) {
+        unsigned char c = (unsigned char)line.ptr[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return refuse(m, 400, "a header value has a control character");
+    }
+    return ST_OK;
+}
+
+/* `head` ends with CRLF CRLF. Every line ends with CRLF and has neither within. */
+static enum status check_lines(struct message *m, struct span head)
+{
+    const char *p = head.ptr, *end = head.ptr + head.len - 2;
+    enum status st = ST_OK;
+
+    for (bool first = true; st == ST_OK && p < end; first = false) {
+        const char *lf = memchr(p, '\n', (size_t)(end - p));
+        struct span line;
+
+        if (lf == NULL || lf == p || lf[-1] != '\r')
+            return refuse(m, 400, "lines must end with CRLF");
+        line = (struct span){p, (size_t)(lf - p - 1)};
+        if (line.len > 0 && memchr(line.ptr, '\r', line.len) != NULL)
+            return refuse(m, 400, "a bare CR is not allowed");
+        if (line.len == 0)
+            return refuse(m, 400, "an empty line within the head");
+        st = first ? check_start_line(m, line) : check_field_line(m, line);
+        p = lf + 1;
+    }
+    return st;
+}
+
+/* --- llhttp's callbacks ------------------------------------------------------------- */
+
+static struct message *of(llhttp_t *p)
+{
+    return p->data;
+}
+
+static int on_url(llhttp_t *p, const char *at, size_t n)
+{
+    of(p)->head.target = (struct span){at, n};
+    return 0;
+}
+
+static int on_status(llhttp_t *p, const char *at, size_t n)
+{
+    of(p)->head.reason = (struct span){at, n};
+    return 0;
+}
+
+static int on_field(llhttp_t *p, const char *at, size_t n)
+{
+    struct message *m = of(p);
+
+    if (m->in_body) {
+        /* A trailer. Of a request it is refused: nothing we relay to reads it, and it
+         * is one more place where two readers can disagree. */
+        if (m->side == MESSAGE_RESPONSE)
+            return 0;
+        refuse(m, 400, "trailers are not supported");
+        return -1;
+    }
+    if (m->head.field_count == HTTP_FIELDS_MAX) {
+        refuse(m, 431, "too many header fields");
+        return -1;
+    }
+    m->head.fields[m->head.field_count++].name = (struct span){at, n};
+    return 0;
+}
+
+static int on_value(llhttp_t *p, const char *at, size_t n)
+{
+    struct message *m = of(p);
+
+    if (m->in_body)
+        return 0;
+    while (n > 0 && (at[n - 1] == ' ' || at[n - 1] == '\t'))
+        n--;
+    m->head.fields[m->head.field_count - 1].value = (struct span){at, n};
+    return 0;
+}
+
+static bool has_no_body(const struct message *m)
+{
+    unsigned s = m->head.status;
+
+    return m->side == MESSAGE_RESPONSE &&
+           (m->head_request || s == 204 || s == 304 || (s >= 100 && s < 200));
+}
+
+static int on_head(llhttp_t *p)
+{
+    struct message *m = of(p);
+
+    m->head.minor = p->http_minor;
+    m->head.status = p->status_code;
+    p->upgrade = 0; /* we speak HTTP/1.1 only; the offer is ignored (RFC 9110 7.8) */
+    m->in_body = true;
+    return has_no_body(m) ? 1 : 0;
+}
+
+static int on_body(llhttp_t *p, const char *at, size_t n)
+{
+    of(p)->piece = (struct span){at, n};
+    return HPE_PAUSED;
+}
+
+static int on_end(llhttp_t *p)
+{
+    of(p)->done = true;
+    return HPE_PAUSED;
+}
+
+/* --- after llhttp: what the fields mean --------------------------------------------- */
+
+static bool parse_length(struct span s, uint64_t *out)
+{
+    uint64_t n = 0;
+
+    if (s.len == 0 || s.len > 18)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] < '0' || s.ptr[i] > '9')
+            return false;
+        n = n * 10 + (uint64_t)(s.ptr[i] - '0');
+    }
+    *out = n;
+    return true;
+}
+
+/* RFC 9112 6.3, without its leniencies. */
+static enum status read_framing(struct message *m)
+{
+    struct http_head *h = &m->head;
+    size_t codings = http_head_count(h, SPAN("transfer-encoding"));
+    size_t lengths = http_head_count(h, SPAN("content-length"));
+
+    if (codings > 0 && lengths > 0)
+        return refuse(m, 400, "both Transfer-Encoding and Content-Length");
+    if (codings > 1 || lengths > 1)
+        return refuse(m, 400, "a framing header is repeated");
+    if (lengths == 1 &&
+        !parse_length(http_head_get(h, SPAN("content-length")), &h->content_length))
+        return refuse(m, 400, "Content-Length must be a number");
+    if (codings == 1 &&
+        !http_name_eq(http_head_get(h, SPAN("transfer-encoding")), SPAN("chunked")))
+        return refuse(m, 501, "the only transfer coding is 'chunked'");
+    if (codings == 1 && h->minor == 0)
+        return refuse(m, 400, "Transfer-Encoding in HTTP/1.0");
+    if (has_no_body(m))
+        h->framing = HTTP_NO_BODY;
+    else if (codings == 1)
+        h->framing = HTTP_CHUNKED;
+    else if (lengths == 1)
+        h->framing = HTTP_LENGTH;
+    else
+        h->framing = m->side == MESSAGE_REQUEST ? HTTP_NO_BODY : HTTP_UNTIL_EOF;
+    if (m->side == MESSAGE_REQUEST && h->framing == HTTP_LENGTH && h->content_length == 0)
+        h->framing = HTTP_NO_BODY;
+    h->keep_alive =
+        h->framing != HTTP_UNTIL_EOF &&
+        (h->minor >= 1 ? !http_head_has_token(h, SPAN("connection"), SPAN("close"))
+                       : http_head_has_token(h, SPAN("connection"), SPAN("keep-alive")));
+    return ST_OK;
+}
+
+static bool starts_scheme(struct span s, const char *scheme)
+{
+    size_t n = strlen(scheme);
+
+    return s.len > n && http_name_eq((struct span){s.ptr, n}, (struct span){scheme, n});
+}
+
+/* absolute-form (RFC 9112 3.2.2) becomes origin-form; its authority must be the Host's,
+ * or two readers would route it differently. */
+static enum status read_absolute(struct message *m)
+{
+    struct http_head *h = &m->head;
+    struct span rest = h->target, authority;
+    size_t skip = starts_scheme(rest, "http://") ? 7 : starts_scheme(rest, "https://") ? 8 : 0;
+    size_t n = 0;
+
+    if (skip == 0)
+        return refuse(m, 400, "the request target must begin with '/'");
+    rest.ptr += skip;
+    rest.len -= skip;
+    while (n < rest.len && rest.ptr[n] != '/' && rest.ptr[n] != '?')
+        n++;
+    authority = (struct span){rest.ptr, n};
+    if (!http_name_eq(authority, http_head_get(h, SPAN("host"))))
+        return refuse(m, 400, "the target's authority is not the Host");
+    h->target = (struct span){rest.ptr + n, rest.len - n};
+    if (h->target.len == 0)
+        h->target = SPAN("/");
+    else if (h->target.ptr[0] != '/')
+        return refuse(m, 400, "the request target must begin with '/'");
+    return ST_OK;
+}
+
+static enum status read_target(struct message *m)
+{
+    struct http_head *h = &m->head;
+    const char *q;
+    enum status st;
+
+    h->method = span_of(llhttp_method_name((llhttp_method_t)m->parser.method));
+    if (m->parser.method == HTTP_CONNECT || m->parser.method == HTTP_PRI)
+        return refuse(m, 501, "this method is not supported");
+    if (memchr(h->target.ptr, '#', h->target.len) != NULL)
+        return refuse(m, 400, "a fragment in the request target");
+    if (h->target.ptr[0] != '/' &&
+        !(m->parser.method == HTTP_OPTIONS && span_eq(h->target, SPAN("*")))) {
+        st = read_absolute(m);
+        if (st != ST_OK)
+            return st;
+    }
+    q = memchr(h->target.ptr, '?', h->target.len);
+    h->path = h->target;
+    h->query = (struct span){"", 0};
+    if (q != NULL) {
+        h->path.len = (size_t)(q - h->target.ptr);
+        h->query = (struct span){q + 1, h->target.len - h->path.len - 1};
+    }
+    return ST_OK;
+}
+
+static enum status read_request(struct message *m)
+{
+    struct http_head *h = &m->head;
+    size_t hosts = http_head_count(h, SPAN("host"));
+    struct span expect = http_head_get(h, SPAN("expect"));
+
+    if (hosts > 1 || (hosts == 0 && h->minor >= 1))
+        return refuse(m, 400, "exactly one Host is needed");
+    if (hosts == 1) {
+        struct span host = http_head_get(h, SPAN("host"));
+
+        for (size_t i = 0; i < host.len; i++) {
+            if (strchr(" \t,/\\@?#", host.ptr[i]) != NULL)
+                return refuse(m, 400, "the Host has a character that is not allowed");
+        }
+    }
+    if (expect.ptr != NULL && !http_name_eq(expect, SPAN("100-continue")))
+        return refuse(m, 417, "the only expectation is 100-continue");
+    h->expect_continue = expect.ptr != NULL && h->minor >= 1;
+    return read_target(m);
+}
+
+/* --- the head ----------------------------------------------------------------------- */
+
+/* Offset after CRLF CRLF, or 0. */
+static size_t find_end(struct message *m, struct span in)
+{
+    size_t i = m->scanned;
+
+    while (i + 4 <= in.len) {
+        const char *lf = memchr(in.ptr + i + 3, '\n', in.len - i - 3);
+
+        if (lf == NULL)
+            break;
+        i = (size_t)(lf - in.ptr) - 3;
+        if (memcmp(in.ptr + i, "\r\n\r\n", 4) == 0)
+            return i + 4;
+        i++;
+    }
+    m->scanned = in.len > 3 ? in.len - 3 : 0;
+    return 0;
+}
+
+static enum status parse_head(struct message *m, struct span raw)
+{
+    struct span head;
+    enum llhttp_errno rc;
+    enum status st = check_lines(m, raw);
+
+    if (st != ST_OK)
+        return st;
+    if (arena_copy(m->arena, raw, &head) != ST_OK)
+        return ST_NOMEM;
+    m->head.fields = arena_alloc(m->arena, HTTP_FIELDS_MAX * sizeof(*m->head.fields),
+                                 _Alignof(struct http_field));
+    if (m->head.fields == NULL)
+        return ST_NOMEM;
+    llhttp_init(&m->parser, m->side == MESSAGE_REQUEST ? HTTP_REQUEST : HTTP_RESPONSE,
+                &settings);
+    m->parser.data = m;
+    rc = llhttp_execute(&m->parser, head.ptr, head.len);
+    if (rc == HPE_PAUSED && m->done) {
+        llhttp_resume(&m->parser); /* a message without a body is complete */
+    } else if (rc != HPE_OK) {
+        if (m->refuse_status == 0)
+            refuse(m, rc == HPE_INVALID_VERSION ? 505 : 400, "the head is malformed");
+        return ST_INVALID;
+    }
+    if (!m->in_body)
+        return refuse(m, 400, "the head is malformed");
+    if (m->parser.http_major != 1)
+        return refuse(m, 505, "the only version is HTTP/1.1");
+    if (m->side == MESSAGE_REQUEST) {
+        st = read_request(m);
+        if (st != ST_OK)
+            return st;
+    }
+    return read_framing(m);
+}
+
+/* RFC 9112 2.2: a few empty lines before a request are forgiven. */
+static size_t leading_crlf(const struct message *m, struct span in)
+{
+    size_t n = 0;
+
+    while (m->side == MESSAGE_REQUEST && n < 2 * LEADING_CRLF_MAX && n + 2 <= in.len &&
+           in.ptr[n] == '\r' && in.ptr[n + 1] == '\n')
+        n += 2;
+    return n;
+}
+
+static enum status next_head(struct message *m, struct span in, size_t *used,
+                             enum message_event *event)
+{
+    size_t skip = m->scanned == 0 ? leading_crlf(m, in) : 0, end;
+    enum status st;
+
+    *event = MESSAGE_MORE;
+    *used = skip;
+    in.ptr += skip;
+    in.len -= skip;
+    /* The first byte tells a client that speaks something else (TLS, HTTP/2). */
+    if (in.len > 0 && m->side == MESSAGE_REQUEST && !is_token((unsigned char)in.ptr[0]) &&
+        in.ptr[0] != '\r')
+        return refuse(m, 400, "this is no HTTP/1.1 request");
+    end = find_end(m, in);
+    if ((end != 0 ? end : in.len) > m->head_max)
+        return refuse(m, 431, "the head is too large");
+    if (end == 0)
+        return ST_OK;
+    st = parse_head(m, (struct span){in.ptr, end});
+    if (st != ST_OK)
+        return st;
+    *used = skip + end;
+    *event = MESSAGE_HEAD;
+    return ST_OK;
+}
+
+/* --- the body ----------------------------------------------------------------------- */
+
+static enum status next_body(struct message *m, struct span in, size_t *used,
+                             enum message_event *event)
+{
+    enum llhttp_errno rc;
+
+    *used = 0;
+    *event = MESSAGE_MORE;
+    if (m->done) {
+        *event = MESSAGE_END;
+        return ST_OK;
+    }
+    if (in.len == 0)
+        return ST_OK;
+    m->piece = (struct span){NULL, 0};
+    rc = llhttp_execute(&m->parser, in.ptr, in.len);
+    if (rc == HPE_PAUSED) {
+        *used = (size_t)(llhttp_get_error_pos(&m->parser) - in.ptr);
+        llhttp_resume(&m->parser);
+    } else if (rc != HPE_OK) {
+        if (m->refuse_status == 0)
+            refuse(m, 400, "the framing of the body is malformed");
+        return ST_INVALID;
+    } else {
+        *used = in.len;
+    }
+    m->raw_bytes += *used;
+    m->body_bytes += m->piece.len;
+    if (m->raw_bytes - m->body_bytes > OVERHEAD_MAX_BYTES + OVERHEAD_FACTOR * m->body_bytes)
+        return refuse(m, 400, "the chunked body has too much framing");
+    if (m->piece.len > 0)
+        *event = MESSAGE_BODY;
+    else if (m->done)
+        *event = MESSAGE_END;
+    return ST_OK;
+}
+
+void message_start(struct message *m, enum message_side side, struct arena *arena,
+                   size_t head_max, bool head_request)
+{
+    *m = (struct message){
+        .arena = arena, .side = side, .head_max = head_max, .head_request = head_request};
+}
+
+enum status message_next(struct message *m, struct span in, size_t *used,
+                         enum message_event *event)
+{
+    return m->in_body ? next_body(m, in, used, event) : next_head(m, in, used, event);
+}
+
+enum status message_eof(struct message *m)
+{
+    if (m->in_body && (m->done || m->head.framing == HTTP_UNTIL_EOF))
+        return ST_OK;
+    return ST_CLOSED;
+}
