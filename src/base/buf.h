@@ -37,7 +37,9 @@ void buf_consume(struct buf *b, size_t n);
 
 static inline struct span buf_span(const struct buf *b)
 {
-    return (struct span){b->ptr, b->len};
+    struct span s = {b->ptr, b->len};
+
+    return s;
 }
 
 static inline void buf_clear(struct buf *b)

@@ -20,7 +20,9 @@ static inline bool span_eq(struct span a, struct span b)
 
 static inline struct span span_of(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    struct span s = {text, strlen(text)};
+
+    return s; /* no compound literal: C++ reads this header too */
 }
 
 #endif

@@ -23,7 +23,7 @@ hiredis: cache/store_redis
 faiss: cache/index_faiss
 openssl: src/rt/io_tls src/base/digest
 lmdb\.h: cache/store_lmdb
-simdjson: src/base/json
+rapidjson: src/base/json
 utf8proc\.h: src/base/unicode
 xxhash\.h: src/base/hash
 yaml\.h: src/config/
