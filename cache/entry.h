@@ -14,6 +14,9 @@
 #include "base/status.h"
 
 #define ENTRY_DIMENSIONS_MAX 4096
+/* Of a whole frame. Answers are bounded long before (cache.answer_max_bytes); this
+ * one keeps a peer's length from becoming our allocation. */
+#define ENTRY_FRAME_BYTES_MAX (64u * 1024 * 1024)
 
 struct entry {
     struct digest key;       /* fingerprint */
@@ -34,6 +37,7 @@ struct entry {
 enum status entry_new(const struct entry *e, struct entry **out) MUST_CHECK;
 /* Any thread. */
 struct entry *entry_ref(struct entry *e);
+/* NULL is ignored. */
 void entry_unref(struct entry *e);
 /* Bytes an entry occupies in memory. */
 size_t entry_bytes(const struct entry *e);
@@ -41,7 +45,7 @@ size_t entry_bytes(const struct entry *e);
 /* The frame a store keeps: magic, version, lengths, fields, checksum (XXH3 64 over
  * all before it). */
 enum status entry_encode(const struct entry *e, struct buf *out) MUST_CHECK;
-/* ST_INVALID for anything that is not a whole, unharmed frame of a version we
+/* ST_INVALID for anything that is not exactly one whole, unharmed frame of a version we
  * know: such an entry is a miss. */
 enum status entry_decode(struct span frame, struct entry **out) MUST_CHECK;
 

@@ -1,0 +1,1 @@
+ibid_fuzz(NAME entry SOURCES fuzz/fuzz_entry.c LIBS base cache)

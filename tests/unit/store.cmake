@@ -1,0 +1,3 @@
+# Entries and where they live: frames, memory, stores, the facade.
+ibid_test(NAME entry LABEL unit SOURCES unit/test_entry.c LIBS base cache)
+ibid_test(NAME memory LABEL unit SOURCES unit/test_memory.c LIBS base cache)
