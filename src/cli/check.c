@@ -1,0 +1,71 @@
+/* `ibid check`: are the settings right, and which are in effect? */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "cli/args.h"
+#include "cli/commands.h"
+#include "cli/config_load.h"
+#include "config/config.h"
+
+#define OUTPUT_MAX_BYTES (4 * 1024 * 1024)
+
+static const char usage[] =
+    "usage: ibid check [-c FILE] [--quiet] [--reference]\n"
+    "  Reads the settings as `ibid serve` would, says what is wrong with line and key,\n"
+    "  and prints those in effect (passwords masked).\n"
+    "  -c, --config FILE  the file; without it: defaults and environment\n"
+    "  -q, --quiet        print nothing when all is well\n"
+    "  --reference        print every setting there is (docs/configuration.md)\n";
+
+static int print(enum status st, struct buf *text)
+{
+    if (st == ST_OK && fwrite(text->ptr, 1, text->len, stdout) != text->len)
+        st = ST_UNAVAILABLE;
+    if (st == ST_OK && fflush(stdout) != 0)
+        st = ST_UNAVAILABLE;
+    if (st != ST_OK)
+        fprintf(stderr, "ibid check: cannot print: %s\n", status_text(st));
+    buf_release(text);
+    return st == ST_OK ? 0 : 1;
+}
+
+static int print_effective(const char *file, bool quiet)
+{
+    struct config *c = malloc(sizeof(*c));
+    struct buf text;
+    int rc;
+
+    if (c == NULL)
+        return 1;
+    buf_init(&text, OUTPUT_MAX_BYTES);
+    rc = config_load_file(file, c);
+    if (rc < 0)
+        rc = quiet ? 0 : print(config_write(c, true, &text), &text);
+    free(c);
+    return rc;
+}
+
+int check_main(int argc, char **argv)
+{
+    const char *file = NULL;
+    bool quiet = false, reference = false;
+    struct buf text;
+    struct args a;
+
+    args_init(&a, "check", usage, argc, argv);
+    while (args_more(&a)) {
+        if (args_help(&a))
+            return 0;
+        if (args_flag(&a, NULL, "--reference"))
+            reference = true;
+        else if (args_flag(&a, "-q", "--quiet"))
+            quiet = true;
+        else if (!args_value(&a, "-c", "--config", &file))
+            return args_refuse(&a);
+    }
+    if (!reference)
+        return print_effective(file, quiet);
+    buf_init(&text, OUTPUT_MAX_BYTES);
+    return print(config_write_reference(&text), &text);
+}

@@ -1,0 +1,170 @@
+#include "cli/fetch.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define ANSWER_MAX_BYTES (8 * 1024 * 1024)
+#define PIECE_BYTES      16384
+#define REQUEST_BYTES    8192
+#define UNIX_PREFIX      "unix:"
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    if (fd < 0 || strlen(path) >= sizeof(a.sun_path)) {
+        if (fd >= 0)
+            close(fd);
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(a.sun_path, path, strlen(path));
+    if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int connect_tcp(const char *address)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    const char *colon = strrchr(address, ':');
+    struct addrinfo *list = NULL;
+    char host[256];
+    int fd = -1, n;
+
+    if (colon == NULL)
+        return -1;
+    n = address[0] == '['
+            ? snprintf(host, sizeof(host), "%.*s", (int)(colon - address - 2), address + 1)
+            : snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+    if (n < 0 || (size_t)n >= sizeof(host) ||
+        getaddrinfo(host, colon + 1, &hints, &list) != 0) {
+        errno = EHOSTUNREACH;
+        return -1;
+    }
+    for (const struct addrinfo *a = list; a != NULL && fd < 0; a = a->ai_next) {
+        fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
+        if (fd >= 0 && connect(fd, a->ai_addr, a->ai_addrlen) != 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    freeaddrinfo(list);
+    return fd;
+}
+
+static enum status send_all(int fd, const char *s, size_t n)
+{
+    while (n > 0) {
+        ssize_t sent = send(fd, s, n, MSG_NOSIGNAL);
+
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return ST_CLOSED;
+        s += sent;
+        n -= (size_t)sent;
+    }
+    return ST_OK;
+}
+
+/* To the end of the stream; the request asked for a close. */
+static enum status receive_all(int fd, uint64_t until_us, struct buf *out)
+{
+    for (;;) {
+        uint64_t now = clock_now_us();
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        enum status st = buf_reserve(out, PIECE_BYTES);
+        ssize_t n;
+
+        if (st != ST_OK)
+            return st;
+        if (now >= until_us || poll(&p, 1, (int)((until_us - now) / 1000) + 1) == 0)
+            return ST_TIMEOUT;
+        n = recv(fd, out->ptr + out->len, PIECE_BYTES, 0);
+        if (n < 0 && errno != EINTR)
+            return ST_CLOSED;
+        if (n == 0)
+            return ST_OK;
+        if (n > 0)
+            out->len += (size_t)n;
+    }
+}
+
+static enum status exchange(const struct fetch *f, int fd, struct buf *answer)
+{
+    char request[REQUEST_BYTES];
+    uint64_t until = clock_now_us() + f->deadline_ms * UINT64_C(1000);
+    int n = snprintf(request, sizeof(request),
+                     "GET %s HTTP/1.1\r\nHost: ibid\r\nConnection: close\r\n%s%s%s\r\n",
+                     f->path, f->token != NULL ? "Authorization: Bearer " : "",
+                     f->token != NULL ? f->token : "", f->token != NULL ? "\r\n" : "");
+    enum status st;
+
+    if (n < 0 || (size_t)n >= sizeof(request))
+        return ST_LIMIT;
+    st = send_all(fd, request, (size_t)n);
+    return st == ST_OK ? receive_all(fd, until, answer) : st;
+}
+
+/* Status line and end of the head; our own listener answers with a plain body. */
+static enum status take_body(const struct fetch *f, struct buf *answer, struct buf *out,
+                             char *why, size_t why_cap)
+{
+    static const char version[] = "HTTP/1.1 ";
+    const size_t code_at = sizeof(version) - 1;
+    const char *end = NULL;
+
+    if (buf_append(answer, (struct span){"", 1}) != ST_OK) /* a NUL for strstr() */
+        return ST_LIMIT;
+    answer->len--;
+    if (answer->len > code_at + 3 && strncmp(answer->ptr, version, code_at) == 0)
+        end = strstr(answer->ptr, "\r\n\r\n");
+    if (end == NULL) {
+        snprintf(why, why_cap, "'%s' does not answer in HTTP", f->address);
+        return ST_INVALID;
+    }
+    if (strncmp(answer->ptr + code_at, "200", 3) != 0) {
+        bool token = strncmp(answer->ptr + code_at, "401", 3) == 0;
+
+        snprintf(why, why_cap, "'%s' answered %.3s%s", f->address, answer->ptr + code_at,
+                 token ? "; is admin.token_file (or data_dir) that of the running ibid?" : "");
+        return ST_UNAVAILABLE;
+    }
+    buf_consume(answer, (size_t)(end + 4 - answer->ptr));
+    return buf_append(out, buf_span(answer));
+}
+
+enum status fetch_body(const struct fetch *f, struct buf *out, char *why, size_t why_cap)
+{
+    bool local = strncmp(f->address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
+    int fd = local ? connect_unix(f->address + strlen(UNIX_PREFIX)) : connect_tcp(f->address);
+    struct buf answer;
+    enum status st;
+
+    if (fd < 0) {
+        snprintf(why, why_cap, "cannot connect to '%s': %s; is ibid running?", f->address,
+                 strerror(errno));
+        return ST_UNAVAILABLE;
+    }
+    buf_init(&answer, ANSWER_MAX_BYTES);
+    st = exchange(f, fd, &answer);
+    close(fd);
+    if (st == ST_OK)
+        st = take_body(f, &answer, out, why, why_cap);
+    else
+        snprintf(why, why_cap, "'%s': %s", f->address, status_text(st));
+    buf_release(&answer);
+    return st;
+}

@@ -1,0 +1,24 @@
+/* One GET from the admin listener of a running ibid, by a plain blocking socket. */
+#ifndef CLI_FETCH_H
+#define CLI_FETCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct fetch {
+    const char *address; /* "HOST:PORT", "[V6]:PORT", "unix:/path" */
+    const char *path;    /* "/admin/v1/savings" */
+    const char *token;   /* NULL: none */
+    unsigned deadline_ms;
+};
+
+/* The body of a 200 answer is appended to `out`; anything else is a failure that
+ * `why` explains. */
+enum status fetch_body(const struct fetch *f, struct buf *out, char *why,
+                       size_t why_cap) MUST_CHECK;
+
+#endif

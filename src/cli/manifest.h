@@ -1,0 +1,51 @@
+/* deploy/models.manifest: which models can be fetched, from where, and what their
+ * files' digests are. The text is built into the binary. Pure. */
+#ifndef CLI_MANIFEST_H
+#define CLI_MANIFEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/digest.h"
+#include "base/span.h"
+#include "base/status.h"
+
+#define MANIFEST_MODELS_MAX 32
+#define MANIFEST_FILES_MAX  8
+
+struct manifest_file {
+    char name[64];
+    uint64_t bytes;
+    struct digest sha256;
+    char member[192]; /* in the package */
+};
+
+struct manifest_model {
+    char name[64];
+    char kind[16]; /* "encoder", "decoder" */
+    uint64_t parameters;
+    char licence[32];
+    char origin[128];
+    char package[64], version[32];
+    uint64_t package_bytes;
+    struct manifest_file files[MANIFEST_FILES_MAX];
+    size_t file_count;
+};
+
+struct manifest {
+    struct manifest_model models[MANIFEST_MODELS_MAX];
+    size_t count;
+};
+
+/* ST_INVALID or ST_LIMIT with the line in *line. */
+enum status manifest_parse(struct span text, struct manifest *out, unsigned *line) MUST_CHECK;
+/* The one built in. Aborts if it is malformed: a bug, not an input. */
+void manifest_builtin(struct manifest *out);
+/* NULL: no such model. */
+const struct manifest_model *manifest_find(const struct manifest *m, const char *name);
+
+/* Generated from the file at build time. */
+extern const char manifest_text[];
+
+#endif
