@@ -16,6 +16,12 @@ bool http_name_eq(struct span a, struct span b)
     return true;
 }
 
+bool http_is_token_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
 struct span http_head_get(const struct http_head *h, struct span name)
 {
     for (size_t i = 0; i < h->field_count; i++) {

@@ -58,6 +58,9 @@ bool http_head_has_token(const struct http_head *h, struct span name, struct spa
 
 bool http_name_eq(struct span a, struct span b); /* ASCII, ignoring case */
 
+/* May it stand in a field's name or a method (RFC 9110 5.6.2)? */
+bool http_is_token_char(char c);
+
 /* Is the field hop-by-hop in this message: RFC 9110 7.6.1's list, and whatever
  * the message's own Connection field names? Such a field is never relayed. */
 bool http_head_is_hop_by_hop(const struct http_head *h, struct span name);

@@ -2,18 +2,13 @@
 
 #include <string.h>
 
-/* Framing (chunk sizes, extensions) may outweigh the body by this much. */
-#define OVERHEAD_MAX_BYTES 16384
-#define OVERHEAD_FACTOR    16
-#define LEADING_CRLF_MAX   4
+#define LEADING_LINES_MAX 4
 
 static int on_url(llhttp_t *p, const char *at, size_t n);
 static int on_field(llhttp_t *p, const char *at, size_t n);
 static int on_value(llhttp_t *p, const char *at, size_t n);
 static int on_status(llhttp_t *p, const char *at, size_t n);
 static int on_head(llhttp_t *p);
-static int on_body(llhttp_t *p, const char *at, size_t n);
-static int on_end(llhttp_t *p);
 
 static const llhttp_settings_t settings = {
     .on_url = on_url,
@@ -21,8 +16,6 @@ static const llhttp_settings_t settings = {
     .on_header_field = on_field,
     .on_header_value = on_value,
     .on_headers_complete = on_head,
-    .on_body = on_body,
-    .on_message_complete = on_end,
 };
 
 static enum status refuse(struct message *m, unsigned status, const char *text)
@@ -34,15 +27,17 @@ static enum status refuse(struct message *m, unsigned status, const char *text)
 
 /* --- before llhttp: what it would take and we do not -------------------------------- */
 
-static bool is_token(unsigned char c)
+/* llhttp 8 takes other protocols' names for HTTP. */
+static bool has_version(struct span version)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c != 0 && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+    return span_eq(version, SPAN("HTTP/1.1")) || span_eq(version, SPAN("HTTP/1.0"));
 }
 
 static enum status check_start_line(struct message *m, struct span line)
 {
+    const size_t n = sizeof("HTTP/1.1") - 1;
     unsigned spaces = 0;
+    bool known;
 
     for (size_t i = 0; i < line.len; i++) {
         unsigned char c = (unsigned char)line.ptr[i];
@@ -54,7 +49,10 @@ static enum status check_start_line(struct message *m, struct span line)
     /* RFC 9112 3: single spaces; lenient splitting is a way to smuggle. */
     if (m->side == MESSAGE_REQUEST && spaces != 2)
         return refuse(m, 400, "the request line must be: METHOD SP TARGET SP HTTP/1.1");
-    return ST_OK;
+    known = line.len > n &&
+            (m->side == MESSAGE_REQUEST ? has_version((struct span){line.ptr + line.len - n, n})
+                                        : has_version((struct span){line.ptr, n}));
+    return known ? ST_OK : refuse(m, 505, "the only version is HTTP/1.1");
 }
 
 static enum status check_field_line(struct message *m, struct span line)
@@ -64,7 +62,7 @@ static enum status check_field_line(struct message *m, struct span line)
     if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
         return refuse(m, 400, "folded header lines are not allowed");
     while (i < line.len && line.ptr[i] != ':') {
-        if (!is_token((unsigned char)line.ptr[i]))
+        if (!http_is_token_char(line.ptr[i]))
             return refuse(m, 400, "a header name has a character that is not allowed");
         i++;
     }
@@ -125,19 +123,13 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 {
     struct message *m = of(p);
 
-    if (m->in_body) {
-        /* A trailer. Of a request it is refused: nothing we relay to reads it, and it
-         * is one more place where two readers can disagree. */
-        if (m->side == MESSAGE_RESPONSE)
-            return 0;
-        refuse(m, 400, "trailers are not supported");
-        return -1;
-    }
     if (m->head.field_count == HTTP_FIELDS_MAX) {
         refuse(m, 431, "too many header fields");
         return -1;
     }
-    m->head.fields[m->head.field_count++].name = (struct span){at, n};
+    /* An empty value may come without a call of its own. */
+    m->head.fields[m->head.field_count++] =
+        (struct http_field){.name = {at, n}, .value = {"", 0}};
     return 0;
 }
 
@@ -145,20 +137,10 @@ static int on_value(llhttp_t *p, const char *at, size_t n)
 {
     struct message *m = of(p);
 
-    if (m->in_body)
-        return 0;
     while (n > 0 && (at[n - 1] == ' ' || at[n - 1] == '\t'))
         n--;
     m->head.fields[m->head.field_count - 1].value = (struct span){at, n};
     return 0;
-}
-
-static bool has_no_body(const struct message *m)
-{
-    unsigned s = m->head.status;
-
-    return m->side == MESSAGE_RESPONSE &&
-           (m->head_request || s == 204 || s == 304 || (s >= 100 && s < 200));
 }
 
 static int on_head(llhttp_t *p)
@@ -169,22 +151,18 @@ static int on_head(llhttp_t *p)
     m->head.status = p->status_code;
     p->upgrade = 0; /* we speak HTTP/1.1 only; the offer is ignored (RFC 9110 7.8) */
     m->in_body = true;
-    return has_no_body(m) ? 1 : 0;
-}
-
-static int on_body(llhttp_t *p, const char *at, size_t n)
-{
-    of(p)->piece = (struct span){at, n};
-    return HPE_PAUSED;
-}
-
-static int on_end(llhttp_t *p)
-{
-    of(p)->done = true;
-    return HPE_PAUSED;
+    return 1; /* to llhttp it has no body: bodies are read here */
 }
 
 /* --- after llhttp: what the fields mean --------------------------------------------- */
+
+static bool has_no_body(const struct message *m)
+{
+    unsigned s = m->head.status;
+
+    return m->side == MESSAGE_RESPONSE &&
+           (m->head_request || s == 204 || s == 304 || (s >= 100 && s < 200));
+}
 
 static bool parse_length(struct span s, uint64_t *out)
 {
@@ -340,6 +318,14 @@ static size_t find_end(struct message *m, struct span in)
     return 0;
 }
 
+static void start_body(struct message *m)
+{
+    m->left = m->head.content_length;
+    m->done = m->head.framing == HTTP_NO_BODY ||
+              (m->head.framing == HTTP_LENGTH && m->head.content_length == 0);
+    chunked_start(&m->chunked);
+}
+
 static enum status parse_head(struct message *m, struct span raw)
 {
     struct span head;
@@ -358,40 +344,41 @@ static enum status parse_head(struct message *m, struct span raw)
                 &settings);
     m->parser.data = m;
     rc = llhttp_execute(&m->parser, head.ptr, head.len);
-    if (rc == HPE_PAUSED && m->done) {
-        llhttp_resume(&m->parser); /* a message without a body is complete */
-    } else if (rc != HPE_OK) {
+    if (rc != HPE_OK) {
         if (m->refuse_status == 0)
             refuse(m, rc == HPE_INVALID_VERSION ? 505 : 400, "the head is malformed");
         return ST_INVALID;
     }
     if (!m->in_body)
         return refuse(m, 400, "the head is malformed");
-    if (m->parser.http_major != 1)
-        return refuse(m, 505, "the only version is HTTP/1.1");
     if (m->side == MESSAGE_REQUEST) {
         st = read_request(m);
         if (st != ST_OK)
             return st;
     }
-    return read_framing(m);
+    st = read_framing(m);
+    if (st == ST_OK)
+        start_body(m);
+    return st;
 }
 
 /* RFC 9112 2.2: a few empty lines before a request are forgiven. */
-static size_t leading_crlf(const struct message *m, struct span in)
+static size_t leading_lines(struct message *m, struct span in)
 {
     size_t n = 0;
 
-    while (m->side == MESSAGE_REQUEST && n < 2 * LEADING_CRLF_MAX && n + 2 <= in.len &&
-           in.ptr[n] == '\r' && in.ptr[n + 1] == '\n')
+    while (m->side == MESSAGE_REQUEST && m->skipped < LEADING_LINES_MAX && n + 2 <= in.len &&
+           in.ptr[n] == '\r' && in.ptr[n + 1] == '\n') {
         n += 2;
+        m->skipped++;
+    }
     return n;
 }
 
 static enum status next_head(struct message *m, struct span in, size_t *used,
                              enum message_event *event)
 {
-    size_t skip = m->scanned == 0 ? leading_crlf(m, in) : 0, end;
+    size_t skip = m->scanned == 0 ? leading_lines(m, in) : 0, end;
     enum status st;
 
     *event = MESSAGE_MORE;
@@ -399,8 +386,8 @@ static enum status next_head(struct message *m, struct span in, size_t *used,
     in.ptr += skip;
     in.len -= skip;
     /* The first byte tells a client that speaks something else (TLS, HTTP/2). */
-    if (in.len > 0 && m->side == MESSAGE_REQUEST && !is_token((unsigned char)in.ptr[0]) &&
-        in.ptr[0] != '\r')
+    if (in.len > 0 && m->side == MESSAGE_REQUEST && !http_is_token_char(in.ptr[0]) &&
+        (in.ptr[0] != '\r' || m->skipped == LEADING_LINES_MAX))
         return refuse(m, 400, "this is no HTTP/1.1 request");
     end = find_end(m, in);
     if ((end != 0 ? end : in.len) > m->head_max)
@@ -417,35 +404,39 @@ static enum status next_head(struct message *m, struct span in, size_t *used,
 
 /* --- the body ----------------------------------------------------------------------- */
 
+static enum status next_chunk(struct message *m, struct span in, size_t *used)
+{
+    enum status st = chunked_next(&m->chunked, in, used, &m->piece);
+
+    if (st == ST_LIMIT)
+        return refuse(m, 400, "the chunked body has too much framing");
+    if (st != ST_OK)
+        return refuse(m, 400, "the framing of the body is malformed");
+    m->done = m->chunked.state == CHUNKED_END;
+    return ST_OK;
+}
+
 static enum status next_body(struct message *m, struct span in, size_t *used,
                              enum message_event *event)
 {
-    enum llhttp_errno rc;
+    enum status st;
 
     *used = 0;
-    *event = MESSAGE_MORE;
-    if (m->done) {
-        *event = MESSAGE_END;
+    *event = m->done ? MESSAGE_END : MESSAGE_MORE;
+    if (m->done || in.len == 0)
         return ST_OK;
-    }
-    if (in.len == 0)
-        return ST_OK;
-    m->piece = (struct span){NULL, 0};
-    rc = llhttp_execute(&m->parser, in.ptr, in.len);
-    if (rc == HPE_PAUSED) {
-        *used = (size_t)(llhttp_get_error_pos(&m->parser) - in.ptr);
-        llhttp_resume(&m->parser);
-    } else if (rc != HPE_OK) {
-        if (m->refuse_status == 0)
-            refuse(m, 400, "the framing of the body is malformed");
-        return ST_INVALID;
+    if (m->head.framing == HTTP_CHUNKED) {
+        st = next_chunk(m, in, used);
+        if (st != ST_OK)
+            return st;
     } else {
+        if (m->head.framing == HTTP_LENGTH && in.len > m->left)
+            in.len = (size_t)m->left;
+        m->left -= m->head.framing == HTTP_LENGTH ? in.len : 0;
+        m->done = m->head.framing == HTTP_LENGTH && m->left == 0;
+        m->piece = in;
         *used = in.len;
     }
-    m->raw_bytes += *used;
-    m->body_bytes += m->piece.len;
-    if (m->raw_bytes - m->body_bytes > OVERHEAD_MAX_BYTES + OVERHEAD_FACTOR * m->body_bytes)
-        return refuse(m, 400, "the chunked body has too much framing");
     if (m->piece.len > 0)
         *event = MESSAGE_BODY;
     else if (m->done)

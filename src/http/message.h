@@ -1,6 +1,6 @@
 /* Reading HTTP/1.1 messages, either direction: bytes in any chunking -> a head, then
- * pieces of the body, then the end. llhttp reads; what is ambiguous is refused before
- * it, because a message that two readers can read in two ways is how requests are
+ * pieces of the body, then the end. llhttp reads the head; what is ambiguous is refused
+ * before it, because a message that two readers can read in two ways is how requests are
  * smuggled (RFC 9112 6.3, 11.2). Pull-driven: one event a call. Pure. */
 #ifndef HTTP_MESSAGE_H
 #define HTTP_MESSAGE_H
@@ -15,6 +15,7 @@
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "http/chunked.h"
 #include "http/head.h"
 
 enum message_side { MESSAGE_REQUEST, MESSAGE_RESPONSE };
@@ -32,14 +33,15 @@ struct message {
     enum message_side side;
     bool head_request; /* response to HEAD: has no body whatever it says */
     bool in_body;
-    bool done;
-    size_t scanned; /* of the head, looked through for its end */
+    bool done;        /* all of it is read; MESSAGE_END needs no more bytes */
+    size_t scanned;   /* of the head, looked through for its end */
+    unsigned skipped; /* empty lines before the head */
     size_t head_max;
-    uint64_t raw_bytes, body_bytes; /* of the body: with and without its framing */
+    uint64_t left; /* of an HTTP_LENGTH body */
+    struct chunked chunked;
 
     struct http_head head;
     struct span piece;
-    size_t values; /* fields that have their value already */
 
     /* why it was refused */
     unsigned refuse_status;  /* for the client: 400, 431, 501, 505 */
