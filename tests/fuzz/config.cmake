@@ -1,0 +1,1 @@
+ibid_fuzz(NAME config SOURCES fuzz/fuzz_config.c LIBS config base)

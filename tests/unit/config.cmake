@@ -1,0 +1,2 @@
+ibid_test(NAME config LABEL unit SOURCES unit/test_config.c LIBS config base)
+ibid_test(NAME manifest LABEL unit SOURCES unit/test_manifest.c LIBS cli config base)
