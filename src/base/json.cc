@@ -1,7 +1,11 @@
 /* RapidJSON's SAX reader makes the tree. It works in situ on a copy in the arena, so
  * strings and numbers are where they were, decoded, and nothing is copied twice.
  * Numbers come as text. Depth and duplicate keys are ours to see to. */
+#include <cstdint>
+
+extern "C" {
 #include "base/json.h"
+}
 
 #include <cstdio>
 #include <cstdlib>

@@ -45,19 +45,11 @@ struct json_error {
     char text[128]; /* "duplicate key 'model'", lower case, no full stop */
 };
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Parses `text` into `arena`. Strings are copied, so `text` may go afterwards.
  * ST_INVALID with *err set; ST_LIMIT when deeper than depth_max or when the
  * arena is full (also with *err set). depth_max: 1..JSON_DEPTH_MAX. */
 enum status json_parse(struct arena *arena, struct span text, unsigned depth_max,
                        struct json **out, struct json_error *err) MUST_CHECK;
-
-#ifdef __cplusplus
-}
-#endif
 
 /* Member of an object by name; NULL when absent or when `v` is NULL or not an
  * object. */

@@ -27,13 +27,17 @@ struct identity {
     uint64_t epoch;         /* cache epoch */
 };
 
-/* `ctx` is a scratch digest context of the calling thread, `scratch` a cleared
- * buf. Fingerprint: the canonical body without transport-only fields, and the
- * identity. Partition: the same with the last user text replaced by a
- * placeholder (a bare string equals one text part). Both are prefixed by what
- * they are, so that they can never be equal. partition may be NULL. */
-enum status canonical_identity(const struct chat_request *q, const struct identity *id,
-                               struct digest_ctx *ctx, struct buf *scratch,
-                               struct digest *fingerprint, struct digest *partition) MUST_CHECK;
+/* `ctx` is a scratch digest context of the calling thread, `scratch` a buf that is
+ * cleared. Over the identity and the request's canonical body (RFC 8785 in spirit),
+ * every part with its length before it, the two kinds with a different beginning: so
+ * no two different inputs read the same. */
+enum status canonical_fingerprint(const struct chat_request *q, const struct identity *id,
+                                  struct digest_ctx *ctx, struct buf *scratch,
+                                  struct digest *out) MUST_CHECK;
+/* The same with the last user text left out, and with encoder and epoch. ST_INVALID
+ * for a request without a last user text. */
+enum status canonical_partition(const struct chat_request *q, const struct identity *id,
+                                struct digest_ctx *ctx, struct buf *scratch,
+                                struct digest *out) MUST_CHECK;
 
 #endif

@@ -40,7 +40,10 @@ struct chat_request {
      * joined by a newline. ptr NULL when there is none (other last role, or a
      * user message without text). */
     struct span last_text;
-    const struct json *last_content; /* its content value, replaced in the partition */
+
+    /* The request's identity (canonical.h): the body without the fields that only
+     * matter to the transport, and the same with the last user text taken out. */
+    const struct json *exact_form, *partition_form; /* partition: NULL without last_text */
 
     /* what makes semantic or any reuse unsafe */
     uint64_t choices;     /* n; 1 when absent */
@@ -63,10 +66,16 @@ struct protocol_error {
     char message[192]; /* for people; names the field and what it should be */
 };
 
+/* Ids and times of answers are written with a fixed width: "chatcmpl-" and so many
+ * letters; ten digits of Unix seconds, which last until 2286. */
+#define ANSWER_ID_RANDOM     29
+#define ANSWER_ID_BYTES      (9 + ANSWER_ID_RANDOM)
+#define ANSWER_CREATED_BYTES 10
+
 /* Fresh identity of an answer we write. */
 struct answer_stamp {
-    char id[40];        /* "chatcmpl-…", NUL-terminated */
-    uint64_t created_s; /* Unix seconds */
+    char id[ANSWER_ID_BYTES + 1]; /* "chatcmpl-…", NUL-terminated */
+    uint64_t created_s;           /* Unix seconds */
 };
 
 struct protocol {
@@ -81,8 +90,6 @@ struct protocol {
     /* Upstream bytes -> answer. A whole JSON body at once; *out always gets set on
      * ST_OK and says by itself whether it may be stored (answer.h). */
     enum status (*read_answer)(struct arena *arena, struct span body, struct answer *out);
-    /* A stream, event by event, into a collector; see answer.h. */
-    enum status (*read_event)(struct collector *c, struct span event, struct span data);
 
     /* Answer -> client bytes, whole. */
     enum status (*write_answer)(struct buf *out, const struct answer *a,

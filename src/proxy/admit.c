@@ -1,3 +1,5 @@
+#include "proxy/admit.h"
+
 #include "base/json.h"
 #include "config/config.h"
 #include "http/head.h"
@@ -84,31 +86,45 @@ static void decide_reuse(struct request *r)
     r->miss_reason = reason != NULL ? reason : semantic != NULL ? semantic : "absent";
 }
 
-static enum status identify(struct request *r)
+static struct identity identity_of(const struct request *r)
 {
     struct proxy *p = r->proxy;
-    const struct config *c = p->parts.config;
-    struct span user = json_str(json_get(r->chat.body, SPAN("user")));
-    struct identity id = {
+
+    return (struct identity){
         .protocol = span_of(r->protocol->name),
         .method = r->head->method,
         .path = r->head->path,
         .query = r->head->query,
         .fields = r->head->fields,
         .field_count = r->head->field_count,
+        .answerer = r->to_local ? local_model_identity(p->parts.local)
+                                : upstream_identity(p->parts.upstream),
+        .scope = r->scope,
         .name_space = r->controls.name_space,
         .encoder = p->parts.encoder_id,
-        .epoch = c->cache.epoch,
+        .epoch = p->parts.config->cache.epoch,
     };
+}
 
-    id.answerer = r->to_local ? local_model_identity(p->parts.local)
-                              : upstream_identity(p->parts.upstream);
-    credential_scope(&p->credentials, c, r->head, &r->credential, user, &r->scope);
-    id.scope = r->scope;
-    buf_clear(&p->scratch);
-    return canonical_identity(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->key,
-                              r->may_store_semantic || r->may_read_semantic ? &r->partition
-                                                                            : NULL);
+static enum status identify(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    struct span user = json_str(json_get(r->chat.body, SPAN("user")));
+    struct identity id;
+
+    credential_scope(&p->credentials, p->parts.config, r->head, &r->credential, user,
+                     &r->scope);
+    id = identity_of(r);
+    return canonical_fingerprint(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->key);
+}
+
+bool admit_partition(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    struct identity id = identity_of(r);
+
+    return canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
+           ST_OK;
 }
 
 /* Who asks, who would answer, and what may be reused. A client's wish that can not

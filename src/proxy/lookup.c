@@ -1,5 +1,6 @@
 #include "cache/cache.h"
 #include "config/config.h"
+#include "proxy/admit.h"
 #include "proxy/proxy.h"
 #include "proxy/steps.h"
 #include "rt/timer.h"
@@ -61,7 +62,11 @@ enum step_result lookup_enter(struct request *r)
     const struct config *c = p->parts.config;
     struct embed_job *job = &r->embed;
 
-    if (r->entry != NULL || !r->may_read_semantic)
+    if (r->entry != NULL)
+        return STEP_NEXT;
+    if ((r->may_read_semantic || r->may_store_semantic) && !admit_partition(r))
+        r->may_read_semantic = r->may_store_semantic = false;
+    if (!r->may_read_semantic)
         return STEP_NEXT;
     job->text = r->chat.last_text;
     job->search = true;
