@@ -19,6 +19,9 @@
 #include "rt/loop.h"
 #include "rt/timer.h"
 
+/* libuv cuts a longer path, and would connect to another socket. */
+#define UNIX_PATH_SIZE 108 /* sun_path, Linux */
+
 enum stage { RESOLVING, CONNECTING, SECURING, ENDED };
 
 struct connector {
@@ -49,7 +52,8 @@ struct connect_op {
 
     struct io *tls; /* SECURING: borrowed, until on_secured */
 
-    struct io *io; /* the result, until it is handed over */
+    struct io *io; /* ENDED: the result, owned until `told` */
+    bool told;     /* `done` came */
     enum status status;
     char why[256];
     struct loop_msg end;
@@ -69,6 +73,7 @@ static void on_end(struct loop_msg *m)
 
     list_remove(&op->link);
     op->in_flight--;
+    op->told = true;
     op->done(op, op->status, op->io, op->why);
     maybe_free(op);
 }
@@ -103,6 +108,11 @@ static void give_up(struct connect_op *op, enum status st, const char *why)
             io_tls_cancel(op->tls);
         break;
     case ENDED:
+        /* Connected, but nobody knows yet. */
+        if (!op->told && op->io != NULL)
+            io_close(op->io);
+        op->io = NULL;
+        op->status = op->told ? op->status : st;
         return;
     }
     finish(op, st, NULL);
@@ -271,9 +281,12 @@ static void on_resolved(struct dns_query *q, enum status st,
 enum status connect_start(struct connector *c, const struct endpoint *to, uint64_t timeout_us,
                           connect_done_fn *done, void *owner, struct connect_op **out)
 {
-    struct connect_op *op = calloc(1, sizeof(*op));
+    struct connect_op *op;
     enum status st = ST_OK;
 
+    if (to->unix_path != NULL && strlen(to->unix_path) >= UNIX_PATH_SIZE)
+        return ST_INVALID;
+    op = calloc(1, sizeof(*op));
     if (op == NULL)
         return ST_NOMEM;
     op->connector = c;

@@ -4,6 +4,7 @@
 #include <ares.h>
 #include <assert.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -16,6 +17,11 @@
 #define TICK_US   100000  /* c-ares counts its own time-outs; it must be asked */
 #define FAILED_US 1000000 /* a failure is not asked again sooner */
 #define TRY_MS    2000
+/* An old answer is at hand: wait this long for a new one. Shorter than any deadline of a
+ * connection, which c-ares' own TRIES of TRY_MS are not. */
+#define STALE_WAIT_US 500000
+/* An answer that must not be kept is kept this long, so that a burst asks once. */
+#define TTL_MIN_S 1
 #define TRIES     3
 
 /* A socket of c-ares, watched. */
@@ -35,11 +41,13 @@ struct name {
     size_t count;
     uint64_t fresh_until_us;
     bool asking;
-    bool answered; /* waiting queries are told at the next turn */
+    bool failing; /* the last look-up gave nothing */
     enum status status;
     struct dns_query *waiting;
+    struct dns_query *told; /* being told now, one by one */
+    struct timer patience;  /* for a new answer while there is an old one */
     struct loop_msg tell;
-    bool posted;
+    bool posted; /* on_tell is due or under way */
 };
 
 struct dns {
@@ -60,6 +68,7 @@ static void maybe_free(struct dns *d)
     while (!list_empty(&d->names)) {
         struct name *n = CONTAINER_OF(d->names.next, struct name, link);
 
+        timer_stop(d->loop, &n->patience);
         list_remove(&n->link);
         free(n);
     }
@@ -119,7 +128,10 @@ static void on_socket_state(void *arg, ares_socket_t fd, int readable, int writa
             return; /* c-ares runs into its own time-out */
         w->dns = d;
         w->fd = fd;
-        uv_poll_init_socket(loop_uv(d->loop), &w->poll, fd);
+        if (uv_poll_init_socket(loop_uv(d->loop), &w->poll, fd) != 0) {
+            free(w);
+            return;
+        }
         list_append(&d->watches, &w->link);
         d->in_flight++;
     }
@@ -141,25 +153,33 @@ static void on_tick(struct timer *t)
 
 /* --- answers ----------------------------------------------------------------------- */
 
+static void tell_later(struct name *n);
+
 static void on_tell(struct loop_msg *m)
 {
     struct name *n = CONTAINER_OF(m, struct name, tell);
     struct dns *d = n->dns;
-    struct dns_query *q = n->waiting;
+    struct dns_query *q;
 
-    n->posted = false;
+    /* Each `done` may cancel any of the others, ask again or close the resolver:
+     * `posted` and `in_flight` keep name and resolver until the last is told. */
+    n->told = n->waiting;
     n->waiting = NULL;
-    d->in_flight--;
-    while (q != NULL) {
-        struct dns_query *next = q->next;
-
+    timer_stop(d->loop, &n->patience);
+    while ((q = n->told) != NULL) {
+        n->told = q->next;
         q->state = NULL;
         if (d->closed)
             q->done(q, ST_CANCELED, NULL, 0);
+        else if (n->count > 0)
+            q->done(q, ST_OK, n->list, n->count);
         else
-            q->done(q, n->count > 0 ? ST_OK : n->status, n->list, n->count);
-        q = next;
+            q->done(q, n->status, NULL, 0);
     }
+    n->posted = false;
+    if (n->waiting != NULL && !n->asking)
+        tell_later(n);
+    d->in_flight--;
     maybe_free(d);
 }
 
@@ -190,10 +210,24 @@ static enum status translate(int code)
     }
 }
 
+static void on_impatient(struct timer *t)
+{
+    tell_later(CONTAINER_OF(t, struct name, patience));
+}
+
+static uint64_t bound_ttl(uint64_t ttl_us, int ttl_s)
+{
+    uint64_t us = (uint64_t)(ttl_s > TTL_MIN_S ? ttl_s : TTL_MIN_S) * 1000000;
+
+    return us < ttl_us ? us : ttl_us;
+}
+
 static void keep(struct name *n, const struct ares_addrinfo *info)
 {
     uint64_t ttl_us = n->dns->ttl_max_us;
 
+    for (const struct ares_addrinfo_cname *c = info->cnames; c != NULL; c = c->next)
+        ttl_us = bound_ttl(ttl_us, c->ttl);
     n->count = 0;
     for (const struct ares_addrinfo_node *a = info->nodes;
          a != NULL && n->count < DNS_ADDRESSES_MAX; a = a->ai_next) {
@@ -201,8 +235,7 @@ static void keep(struct name *n, const struct ares_addrinfo *info)
             continue;
         memset(&n->list[n->count], 0, sizeof(n->list[0]));
         memcpy(&n->list[n->count++], a->ai_addr, a->ai_addrlen);
-        if (a->ai_ttl > 0 && (uint64_t)a->ai_ttl * 1000000 < ttl_us)
-            ttl_us = (uint64_t)a->ai_ttl * 1000000;
+        ttl_us = bound_ttl(ttl_us, a->ai_ttl);
     }
     n->fresh_until_us = loop_now_us(n->dns->loop) + ttl_us;
 }
@@ -213,8 +246,9 @@ static void on_answer(void *arg, int code, int timeouts, struct ares_addrinfo *i
 
     (void)timeouts;
     n->asking = false;
+    n->failing = code != ARES_SUCCESS || info == NULL || info->nodes == NULL;
     n->status = code == ARES_SUCCESS ? ST_NOTFOUND : translate(code);
-    if (code == ARES_SUCCESS && info != NULL && info->nodes != NULL)
+    if (!n->failing)
         keep(n, info);
     else
         /* The last good answer, if any, stays. */
@@ -233,6 +267,7 @@ static void forget_oldest(struct dns *d)
 
         if (n->asking || n->posted || n->waiting != NULL)
             continue;
+        timer_stop(d->loop, &n->patience);
         list_remove(&n->link);
         free(n);
         d->name_count--;
@@ -251,6 +286,8 @@ static struct name *find_name(struct dns *d, const char *host)
     }
     if (d->name_count >= NAMES_MAX)
         forget_oldest(d);
+    if (d->name_count >= NAMES_MAX)
+        return NULL; /* all of them are being asked */
     n = calloc(1, sizeof(*n));
     if (n == NULL)
         return NULL;
@@ -280,18 +317,34 @@ enum status dns_resolve(struct dns *d, const char *host, struct dns_query *q, dn
         return ST_INVALID;
     n = find_name(d, host);
     if (n == NULL)
-        return ST_NOMEM;
+        return ST_OVERLOAD;
     q->done = done;
     q->state = n;
     q->next = n->waiting;
     n->waiting = q;
-    if (n->asking)
-        return ST_OK;
-    if (n->fresh_until_us > loop_now_us(d->loop))
+    if (n->fresh_until_us > loop_now_us(d->loop)) {
         tell_later(n);
-    else
+        return ST_OK;
+    }
+    if (!n->asking)
         ask(n);
+    /* A server that failed before is not waited for while there is an old answer. */
+    if (n->count > 0 && n->failing)
+        tell_later(n);
+    else if (n->count > 0 && n->asking && n->patience.slot == 0)
+        timer_start(d->loop, &n->patience, STALE_WAIT_US, on_impatient);
     return ST_OK;
+}
+
+static bool unlink_query(struct dns_query **head, const struct dns_query *q)
+{
+    for (struct dns_query **p = head; *p != NULL; p = &(*p)->next) {
+        if (*p == q) {
+            *p = q->next;
+            return true;
+        }
+    }
+    return false;
 }
 
 void dns_cancel(struct dns *d, struct dns_query *q)
@@ -301,13 +354,17 @@ void dns_cancel(struct dns *d, struct dns_query *q)
     (void)d;
     if (n == NULL)
         return;
-    for (struct dns_query **p = &n->waiting; *p != NULL; p = &(*p)->next) {
-        if (*p == q) {
-            *p = q->next;
-            break;
-        }
-    }
+    if (!unlink_query(&n->waiting, q))
+        (void)unlink_query(&n->told, q);
     q->state = NULL;
+}
+
+static uv_once_t library_once = UV_ONCE_INIT;
+
+/* Counts without a lock, and resolvers are opened by several threads. */
+static void init_library(void)
+{
+    (void)ares_library_init(ARES_LIB_INIT_ALL);
 }
 
 enum status dns_open(struct loop *loop, uint32_t ttl_max_s, const char *servers,
@@ -319,8 +376,7 @@ enum status dns_open(struct loop *loop, uint32_t ttl_max_s, const char *servers,
 
     if (d == NULL)
         return ST_NOMEM;
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
-        goto fail_library;
+    uv_once(&library_once, init_library);
     d->loop = loop;
     d->ttl_max_us = (uint64_t)ttl_max_s * 1000000;
     list_init(&d->watches);
@@ -337,8 +393,6 @@ enum status dns_open(struct loop *loop, uint32_t ttl_max_s, const char *servers,
 fail_servers:
     ares_destroy(d->channel);
 fail_channel:
-    ares_library_cleanup();
-fail_library:
     free(d);
     return ST_UNAVAILABLE;
 }
@@ -349,7 +403,6 @@ void dns_close(struct dns *d)
     timer_stop(d->loop, &d->tick);
     d->closed = true;
     ares_destroy(d->channel); /* every on_answer comes now, every socket closes */
-    ares_library_cleanup();
     d->in_flight--;
     maybe_free(d);
 }

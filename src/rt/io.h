@@ -54,7 +54,8 @@ static inline void io_close(struct io *io)
     io->ops->close(io);
 }
 
-/* Closes so that the peer sees an error, not an end (TCP RST). */
+/* Closes so that the peer sees an error, not an end (TCP RST). A Unix socket cannot: there
+ * the peer sees an end, and what it reads must tell by its framing that it is broken. */
 static inline void io_reset(struct io *io)
 {
     io->ops->reset(io);

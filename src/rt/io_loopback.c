@@ -54,7 +54,8 @@ static void finish_close(struct end *e)
         peer->peer_shut = true;
         poke(peer);
     }
-    e->io.events->on_closed(e->io.owner);
+    if (e->io.events != NULL)
+        e->io.events->on_closed(e->io.owner);
     buf_release(&e->in);
     free(e);
 }
@@ -98,7 +99,7 @@ static void on_turn(struct loop_msg *m)
     e->posted = false;
     if (e->closing) {
         finish_close(e);
-    } else if (e->writing && (write_is_through(e) || e->reset)) {
+    } else if (e->writing && (e->reset || write_is_through(e))) {
         e->writing = false;
         poke(e);
         e->io.events->on_written(e->io.owner,
@@ -145,7 +146,7 @@ static enum status try_write(struct io *io, const struct span *part, size_t n, s
     struct end *e = of(io);
     size_t used = e->peer != NULL ? e->peer->in.len : 0;
 
-    assert(!e->writing);
+    assert(!e->writing && !e->closing);
     return put(e, part, n, used < e->o.pipe_bytes ? e->o.pipe_bytes - used : 0, taken);
 }
 
@@ -241,4 +242,5 @@ void io_loopback_reset(struct io *io)
         poke(e->peer);
     }
     e->reset = true;
+    poke(e); /* its own write fails too */
 }

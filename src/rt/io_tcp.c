@@ -20,6 +20,7 @@ struct io_tcp {
     uv_write_t write;
     uv_shutdown_t shutdown;
     bool writing;
+    bool ended; /* the last read event was told */
     bool closing;
     bool silent; /* discarded: nobody listens */
 };
@@ -68,6 +69,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
         return;
     }
     uv_read_stop(s);
+    t->ended = true;
     t->io.events->on_read(t->io.owner, io_tcp_status((int)n), (struct span){NULL, 0});
 }
 
@@ -76,7 +78,7 @@ static void read_start(struct io *io)
     struct io_tcp *t = of(io);
 
     /* Fails only on a closing handle, where no event is due any more. */
-    if (!t->closing)
+    if (!t->closing && !t->ended)
         uv_read_start(&t->u.stream, on_alloc, on_read);
 }
 
@@ -100,14 +102,16 @@ static unsigned to_bufs(const struct span *part, size_t n, uv_buf_t *bufs)
 
 static enum status try_write(struct io *io, const struct span *part, size_t n, size_t *taken)
 {
+    struct io_tcp *t = of(io);
     uv_buf_t bufs[PARTS_MAX];
     unsigned count = to_bufs(part, n, bufs);
     int rc;
 
+    assert(!t->writing && !t->closing);
     *taken = 0;
     if (count == 0)
         return ST_OK;
-    rc = uv_try_write(&of(io)->u.stream, bufs, count);
+    rc = uv_try_write(&t->u.stream, bufs, count);
     if (rc == UV_EAGAIN)
         return ST_OK;
     if (rc < 0)
@@ -133,6 +137,8 @@ static enum status write_parts(struct io *io, const struct span *part, size_t n)
     int rc;
 
     assert(!t->writing && !t->closing);
+    if (count == 0)
+        bufs[count++] = uv_buf_init(NULL, 0); /* libuv wants one; it ends at once */
     rc = uv_write(&t->write, &t->u.stream, bufs, count, on_written);
     if (rc < 0)
         return io_tcp_status(rc);
@@ -158,7 +164,7 @@ static void on_closed(uv_handle_t *h)
 {
     struct io_tcp *t = CONTAINER_OF(h, struct io_tcp, u.handle);
 
-    if (!t->silent)
+    if (!t->silent && t->io.events != NULL)
         t->io.events->on_closed(t->io.owner);
     free(t);
 }

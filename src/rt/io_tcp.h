@@ -15,7 +15,7 @@ struct loop;
 /* A socket that is not connected yet; with `unix_socket` a Unix one. */
 enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out) MUST_CHECK;
 
-/* For uv_accept() and uv_*_connect(). */
+/* For uv_*_open() and uv_*_connect(). */
 uv_stream_t *io_tcp_stream(struct io_tcp *t);
 
 /* The connected stream; closing it frees all. */

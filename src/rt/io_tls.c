@@ -2,11 +2,12 @@
  * memory BIOs and never sees a socket:
  *
  *     inner on_read -> BIO in -> SSL_read -> our on_read
- *     our write -> SSL_write -> BIO out -> `wire` -> inner write -> our on_written
+ *     our write -> SSL_write -> BIO out -> inner write -> our on_written
  *
  * Everything happens in advance(), which moves what can be moved. Events that would
  * be due inside a call of ours (data that SSL holds already when reading starts) are
- * posted to the loop. Does not renegotiate and has no server side. */
+ * posted to the loop. A long write is encrypted piece by piece, as the inner stream
+ * takes it: memory does not follow its length. Does not renegotiate and has no server side. */
 #include "rt/io_tls.h"
 
 #include <arpa/inet.h>
@@ -23,11 +24,13 @@
 #include "rt/io.h"
 #include "rt/loop.h"
 
-#define SESSIONS_MAX   16
-#define PLAIN_BYTES    16384              /* the largest TLS record */
-#define WIRE_MAX_BYTES (8u * 1024 * 1024) /* of one write, encrypted */
-#define TAKE_MAX_BYTES 65536              /* plain bytes one try_write takes */
-#define READS_PER_TURN 16
+#define SESSIONS_MAX    16
+#define PLAIN_BYTES     16384 /* the largest TLS record */
+#define TAKE_MAX_BYTES  65536 /* plain bytes encrypted at once */
+#define WIRE_MAX_BYTES  (4 * TAKE_MAX_BYTES)
+#define PARTS_MAX       8 /* of one write */
+#define READS_PER_TURN  16
+#define PUSHES_PER_TURN 16
 
 struct session {
     char host[256];
@@ -56,7 +59,9 @@ struct tls {
     struct buf wire; /* encrypted bytes that the inner stream is writing */
     bool inner_writing;
     bool reading;
-    bool writing;       /* on_written is due when the wire is empty */
+    bool writing;                /* on_written is due when `rest` and the wire are empty */
+    struct span rest[PARTS_MAX]; /* borrowed: of that write, not yet encrypted */
+    size_t rest_next, rest_count;
     bool inner_ended;   /* no more bytes will come */
     enum status failed; /* not ST_OK: the stream is broken */
     bool told_end;
@@ -135,6 +140,7 @@ enum status io_tls_ctx_open(struct loop *loop, const char *ca_file, struct io_tl
         return ST_UNAVAILABLE;
     }
     SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION);
+    SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(c->ssl,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
@@ -195,39 +201,111 @@ static void destroy(struct tls *t)
     ctx_unref(c);
 }
 
+static void fail(struct tls *t, enum status st)
+{
+    t->failed = st;
+    poke(t); /* the reader must hear of it, and the writer */
+}
+
+static enum status encrypt(struct tls *t, struct span s)
+{
+    size_t written;
+
+    if (s.len == 0 || t->failed != ST_OK)
+        return t->failed;
+    ERR_clear_error();
+    /* A memory BIO takes everything, so a write never wants to be repeated. */
+    if (SSL_write_ex(t->ssl, s.ptr, s.len, &written) != 1 || written != s.len) {
+        ERR_clear_error();
+        fail(t, ST_UNAVAILABLE);
+    }
+    return t->failed;
+}
+
+/* The next piece of the write under way. */
+static void encrypt_rest(struct tls *t)
+{
+    size_t room = TAKE_MAX_BYTES;
+
+    while (t->rest_next < t->rest_count && room > 0 && t->failed == ST_OK) {
+        struct span *s = &t->rest[t->rest_next];
+        size_t n = s->len < room ? s->len : room;
+
+        (void)encrypt(t, (struct span){s->ptr, n});
+        s->ptr += n;
+        s->len -= n;
+        room -= n;
+        if (s->len == 0)
+            t->rest_next++;
+    }
+}
+
+/* What is left in the BIO must wait for the inner stream. */
+static void write_wire(struct tls *t, struct span left)
+{
+    struct span part;
+    enum status st;
+
+    buf_clear(&t->wire);
+    st = buf_append(&t->wire, left);
+    (void)BIO_reset(t->out);
+    if (st == ST_OK) {
+        part = buf_span(&t->wire);
+        st = io_write(t->inner, &part, 1);
+    }
+    if (st == ST_OK)
+        t->inner_writing = true;
+    else
+        fail(t, st);
+}
+
 /* Out of the BIO and on to the inner stream. */
 static void flush(struct tls *t)
 {
-    char *p;
-    long n;
-    struct span part;
+    for (unsigned i = 0; !t->inner_writing && t->inner != NULL && t->failed == ST_OK; i++) {
+        char *p;
+        long n;
+        struct span part;
+        size_t taken;
+        enum status st;
 
-    if (t->inner_writing || t->inner == NULL || t->failed != ST_OK)
-        return;
-    n = BIO_get_mem_data(t->out, &p);
-    if (n <= 0)
-        return;
-    buf_clear(&t->wire);
-    t->failed = buf_append(&t->wire, (struct span){p, (size_t)n});
-    (void)BIO_reset(t->out);
-    if (t->failed != ST_OK)
-        return;
-    part = buf_span(&t->wire);
-    t->failed = io_write(t->inner, &part, 1);
-    t->inner_writing = t->failed == ST_OK;
+        if (i == PUSHES_PER_TURN) {
+            poke(t);
+            return;
+        }
+        encrypt_rest(t);
+        n = BIO_get_mem_data(t->out, &p);
+        if (n <= 0)
+            return;
+        part = (struct span){p, (size_t)n};
+        st = io_try_write(t->inner, &part, 1, &taken);
+        if (st != ST_OK)
+            fail(t, st);
+        else if (taken < part.len)
+            write_wire(t, (struct span){p + taken, part.len - taken});
+        else
+            (void)BIO_reset(t->out);
+    }
 }
 
 static void explain(struct tls *t, enum status st, char *why, size_t why_cap)
 {
     long verdict = SSL_get_verify_result(t->ssl);
 
-    if (verdict != X509_V_OK)
+    if (st == ST_CANCELED)
+        snprintf(why, why_cap, "canceled");
+    else if (verdict == X509_V_ERR_HOSTNAME_MISMATCH ||
+             verdict == X509_V_ERR_IP_ADDRESS_MISMATCH)
+        snprintf(why, why_cap, "certificate verify failed: it is not for '%.200s'", t->host);
+    else if (verdict != X509_V_OK)
         snprintf(why, why_cap, "certificate verify failed: %s",
                  X509_verify_cert_error_string(verdict));
+    else if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_WRONG_VERSION_NUMBER)
+        snprintf(why, why_cap, "the peer does not speak TLS");
     else if (ERR_peek_last_error() != 0)
         last_error(why, why_cap);
     else
-        snprintf(why, why_cap, "the peer ended the handshake (%s)", status_text(st));
+        snprintf(why, why_cap, "the peer closed the connection during the handshake");
 }
 
 static void report_ready(struct tls *t, enum status st)
@@ -311,7 +389,10 @@ static void pump_reads(struct tls *t)
 
 static void finish_write(struct tls *t)
 {
-    if (!t->writing || (t->failed == ST_OK && (t->inner_writing || BIO_pending(t->out) > 0)))
+    if (!t->writing)
+        return;
+    if (t->failed == ST_OK &&
+        (t->rest_next < t->rest_count || t->inner_writing || BIO_pending(t->out) > 0))
         return;
     t->writing = false;
     t->io.events->on_written(t->io.owner, t->failed);
@@ -335,6 +416,7 @@ static void advance(struct tls *t)
         handshake(t);
         return;
     }
+    flush(t);
     pump_reads(t);
     if (t->closing)
         return;
@@ -360,7 +442,6 @@ static void inner_written(void *owner, enum status st)
     t->inner_writing = false;
     if (st != ST_OK)
         t->failed = st;
-    flush(t);
     advance(t);
 }
 
@@ -393,29 +474,16 @@ static void read_stop(struct io *io)
         io_read_stop(t->inner);
 }
 
-static enum status encrypt(struct tls *t, struct span s)
-{
-    size_t written;
-
-    if (s.len == 0)
-        return ST_OK;
-    ERR_clear_error();
-    /* A memory BIO takes everything, so a write never wants to be repeated. */
-    if (SSL_write_ex(t->ssl, s.ptr, s.len, &written) != 1 || written != s.len) {
-        ERR_clear_error();
-        t->failed = ST_UNAVAILABLE;
-    }
-    return t->failed;
-}
-
 static enum status try_write(struct io *io, const struct span *part, size_t n, size_t *taken)
 {
     struct tls *t = of(io);
 
+    assert(!t->writing && !t->closing);
     *taken = 0;
-    if (t->failed != ST_OK || t->inner == NULL)
-        return t->failed != ST_OK ? t->failed : ST_CLOSED;
-    if (t->inner_writing)
+    if (t->failed != ST_OK)
+        return t->failed;
+    /* An earlier one is not through yet. */
+    if (t->inner_writing || BIO_pending(t->out) > 0)
         return ST_OK;
     for (size_t i = 0; i < n && *taken < TAKE_MAX_BYTES; i++) {
         struct span s = part[i];
@@ -434,11 +502,13 @@ static enum status write_parts(struct io *io, const struct span *part, size_t n)
 {
     struct tls *t = of(io);
 
-    assert(!t->writing && !t->closing);
-    for (size_t i = 0; i < n && t->failed == ST_OK; i++)
-        (void)encrypt(t, part[i]);
+    assert(!t->writing && !t->closing && n <= PARTS_MAX);
     if (t->failed != ST_OK)
         return t->failed;
+    for (size_t i = 0; i < n; i++)
+        t->rest[i] = part[i];
+    t->rest_next = 0;
+    t->rest_count = n;
     t->writing = true;
     flush(t);
     poke(t);
@@ -462,8 +532,9 @@ static void close_io(struct io *io)
 
     if (t->closing)
         return;
-    /* close_notify as far as it goes without waiting. */
-    if (t->failed == ST_OK && !t->inner_writing && t->inner != NULL) {
+    /* close_notify, as far as it goes without waiting; not after half a write, which
+     * would then look whole. */
+    if (t->failed == ST_OK && !t->writing && !t->inner_writing && t->ready == NULL) {
         char *p;
         long n;
         size_t taken;
@@ -511,11 +582,12 @@ static bool set_peer(struct tls *t, const char *host)
     struct session *s = find_session(t->ctx, host);
 
     snprintf(t->host, sizeof(t->host), "%s", host);
-    if (s != NULL)
+    if (s != NULL && SSL_SESSION_is_resumable(s->session))
         SSL_set_session(t->ssl, s->session);
     /* RFC 6066: no SNI for addresses. */
     if (is_address(host))
         return X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1;
+    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set_tlsext_host_name(t->ssl, host) == 1 && SSL_set1_host(t->ssl, host) == 1;
 }
 

@@ -1,9 +1,16 @@
-/* SO_REUSEPORT is not POSIX. */
-#define _DEFAULT_SOURCE
+/* accept4() and SO_REUSEPORT are not POSIX. */
+#define _GNU_SOURCE
 
+/* Accepts by itself on a watched socket instead of uv_listen(): libuv takes all that
+ * waits in one go, cannot be told to stop, and when descriptors run out it may turn in
+ * its accept loop for ever. Here a turn takes a bounded burst, a pause stops the watch
+ * (the kernel's backlog does the waiting), and a full process sheds and tries again
+ * after a while. */
 #include "rt/listener.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,22 +26,24 @@
 #include "rt/loop.h"
 #include "rt/timer.h"
 
-/* Out of descriptors: wait this long before the next try, so that a full process
- * does not spin on a socket that stays readable. */
+/* Connections taken a turn, so that those we have are heard between. */
+#define BURST 32
+/* Out of descriptors or memory: this long until the next try. */
 #define SHED_US      100000
 #define LOG_EVERY_US 5000000
 
 struct listener {
     struct loop *loop;
-    union {
-        uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
-    } u;
+    uv_poll_t poll;
+    int fd; /* owned */
+    /* Owned; given up for a moment to take a connection that could not be had
+     * otherwise, and close it: a client that is told so beats one that hangs. */
+    int spare_fd;
     bool unix_socket;
-    bool paused;
-    bool pending; /* a connection waits in libuv until uv_accept() */
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* Unix: unlinked at close */
+    dev_t dev; /* of what was bound, lest another's socket is unlinked */
+    ino_t ino;
+    bool paused, closing;
     uint16_t port;
     listener_accept_fn *accept;
     void *owner;
@@ -42,19 +51,29 @@ struct listener {
     uint64_t logged_us;
 };
 
-static void peer_name(struct io_tcp *t, bool unix_socket, char *out, size_t cap)
-{
-    struct sockaddr_storage a;
-    int n = (int)sizeof(a);
+union name {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    struct sockaddr_un path;
+    struct sockaddr_storage room;
+};
 
-    snprintf(out, cap, "%s", unix_socket ? "unix" : "unknown");
-    if (unix_socket ||
-        uv_tcp_getpeername((uv_tcp_t *)io_tcp_stream(t), (struct sockaddr *)&a, &n) != 0)
-        return;
-    if (a.ss_family == AF_INET)
-        uv_ip4_name((struct sockaddr_in *)&a, out, cap);
+/* --- accepting --------------------------------------------------------------------- */
+
+static int open_spare(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void peer_name(const union name *a, char *out, size_t cap)
+{
+    if (a->any.sa_family == AF_INET)
+        uv_ip4_name(&a->v4, out, cap);
+    else if (a->any.sa_family == AF_INET6)
+        uv_ip6_name(&a->v6, out, cap);
     else
-        uv_ip6_name((struct sockaddr_in6 *)&a, out, cap);
+        snprintf(out, cap, "unix");
 }
 
 static void complain(struct listener *l, const char *why)
@@ -67,126 +86,215 @@ static void complain(struct listener *l, const char *why)
     log_at(LOG_ERROR, NULL, kv_event("accept_failed"), kv_str("why", why));
 }
 
-static void accept_one(struct listener *l)
+static void hand_over(struct listener *l, int fd, const union name *from)
 {
+    char peer[INET6_ADDRSTRLEN + 1];
     struct io_tcp *t;
-    char peer[64];
+    int rc;
 
-    l->pending = false;
     if (io_tcp_new(l->loop, l->unix_socket, &t) != ST_OK) {
-        /* libuv keeps the connection until it is accepted; ask again later. */
-        l->pending = true;
+        close(fd);
         complain(l, "out of memory");
         return;
     }
-    if (uv_accept(&l->u.stream, io_tcp_stream(t)) != 0) {
+    rc = l->unix_socket ? uv_pipe_open((uv_pipe_t *)io_tcp_stream(t), fd)
+                        : uv_tcp_open((uv_tcp_t *)io_tcp_stream(t), fd);
+    if (rc != 0) {
+        /* TCP_NODELAY on a connection that is gone already, for one. */
+        close(fd);
         io_tcp_discard(t);
         return;
     }
-    peer_name(t, l->unix_socket, peer, sizeof(peer));
+    peer_name(from, peer, sizeof(peer));
     l->accept(l->owner, io_tcp_io(t), peer);
+}
+
+static void on_readable(uv_poll_t *p, int status, int events);
+
+static void watch(struct listener *l)
+{
+    if (!l->paused && !l->closing)
+        uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
 
 static void on_retry(struct timer *timer)
 {
-    struct listener *l = CONTAINER_OF(timer, struct listener, retry);
-
-    if (!l->paused && l->pending)
-        accept_one(l);
+    watch(CONTAINER_OF(timer, struct listener, retry));
 }
 
-static void on_connection(uv_stream_t *s, int status)
+/* A socket that stays readable would be asked over and over. */
+static void back_off(struct listener *l, int error)
 {
-    struct listener *l = CONTAINER_OF(s, struct listener, u.stream);
+    complain(l, strerror(error));
+    if ((error == EMFILE || error == ENFILE) && l->spare_fd >= 0) {
+        for (unsigned i = 0; i < BURST; i++) {
+            int fd;
 
-    if (status < 0) {
-        complain(l, uv_strerror(status));
-        return;
+            close(l->spare_fd);
+            fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            if (fd >= 0)
+                close(fd);
+            l->spare_fd = open_spare();
+            if (fd < 0 || l->spare_fd < 0)
+                break;
+        }
     }
-    l->pending = true;
-    /* While paused, libuv holds this one and takes no more: the kernel's backlog
-     * does the waiting. */
-    if (l->paused)
-        return;
-    accept_one(l);
-    if (l->pending)
-        timer_start(l->loop, &l->retry, SHED_US, on_retry);
+    if (l->spare_fd < 0) /* another thread was quicker */
+        l->spare_fd = open_spare();
+    uv_poll_stop(&l->poll);
+    timer_start(l->loop, &l->retry, SHED_US, on_retry);
 }
 
-/* A socket file that nobody listens on is left over from a process that died. */
-static enum status clear_stale(const char *path, char *why, size_t why_cap)
+/* Errors of one connection, not of the listener: accept(2), "Error handling". */
+static bool is_transient(int error)
 {
-    struct sockaddr_un a = {.sun_family = AF_UNIX};
-    struct stat info;
-    int fd, rc;
-
-    if (lstat(path, &info) != 0)
-        return ST_OK;
-    if (!S_ISSOCK(info.st_mode)) {
-        snprintf(why, why_cap, "exists and is no socket");
-        return ST_INVALID;
+    switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM: /* a firewall rule */
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENOPROTOOPT:
+    case ENONET:
+    case EOPNOTSUPP:
+        return true;
+    default:
+        return false;
     }
-    fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0)
-        return ST_OK;
-    memcpy(a.sun_path, path, strnlen(path, sizeof(a.sun_path) - 1)); /* parsed to fit */
-    rc = connect(fd, (struct sockaddr *)&a, sizeof(a));
-    close(fd);
-    if (rc == 0) {
-        snprintf(why, why_cap, "another process listens there");
-        return ST_UNAVAILABLE;
-    }
-    unlink(path);
-    return ST_OK;
 }
 
-static enum status explain(int rc, char *why, size_t why_cap)
+static void on_readable(uv_poll_t *p, int status, int events)
 {
-    snprintf(why, why_cap, "%s", uv_strerror(rc));
+    struct listener *l = CONTAINER_OF(p, struct listener, poll);
+
+    (void)status; /* accept4() says it better */
+    (void)events;
+    for (unsigned i = 0; i < BURST && !l->paused && !l->closing; i++) {
+        union name from = {.any.sa_family = AF_UNSPEC};
+        socklen_t n = sizeof(from);
+        int fd = accept4(l->fd, &from.any, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            hand_over(l, fd, &from);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (!is_transient(errno)) {
+            back_off(l, errno);
+            return;
+        }
+    }
+}
+
+/* --- opening ----------------------------------------------------------------------- */
+
+static enum status explain(int error, char *why, size_t why_cap)
+{
+    snprintf(why, why_cap, "%s", strerror(error));
     return ST_UNAVAILABLE;
 }
 
-static enum status bind_unix(struct listener *l, const struct address *a, char *why,
-                             size_t why_cap)
+/* A socket file that nobody listens on is left over from a process that died. */
+static enum status clear_stale(const struct sockaddr_un *a, char *why, size_t why_cap)
 {
-    enum status st = clear_stale(a->host, why, why_cap);
-    int rc;
+    struct stat info;
+    int fd, rc;
 
-    if (st != ST_OK)
-        return st;
-    rc = uv_pipe_bind(&l->u.pipe, a->host);
-    if (rc != 0)
-        return explain(rc, why, why_cap);
+    if (lstat(a->sun_path, &info) != 0)
+        return ST_OK; /* bind() says what else may be wrong with the path */
+    if (!S_ISSOCK(info.st_mode)) {
+        snprintf(why, why_cap, "'%s' exists and is no socket", a->sun_path);
+        return ST_INVALID;
+    }
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return explain(errno, why, why_cap);
+    rc = connect(fd, (const struct sockaddr *)a, sizeof(*a)) == 0 ? 0 : errno;
+    close(fd);
+    /* EAGAIN: somebody listens, and has a full backlog. */
+    if (rc != ECONNREFUSED) {
+        snprintf(why, why_cap, "another process listens on '%s'", a->sun_path);
+        return ST_UNAVAILABLE;
+    }
+    if (unlink(a->sun_path) != 0)
+        return explain(errno, why, why_cap);
     return ST_OK;
 }
 
-static enum status bind_tcp(struct listener *l, const struct address *a,
-                            const struct listener_options *o, char *why, size_t why_cap)
+static enum status to_name(const struct address *a, union name *out, socklen_t *len, char *why,
+                           size_t why_cap)
 {
-    const char *host = strcmp(a->host, "localhost") == 0 ? "127.0.0.1" : a->host;
-    struct sockaddr_storage addr;
-    int on = 1, rc, n = (int)sizeof(addr);
-    uv_os_fd_t fd;
+    const char *host = a->host;
 
-    if (address_literal(strcmp(host, "*") == 0 ? "0.0.0.0" : host, a->port, &addr) != ST_OK) {
+    if (a->unix_socket) {
+        out->path = (struct sockaddr_un){.sun_family = AF_UNIX};
+        memcpy(out->path.sun_path, host, strlen(host) + 1); /* address_parse: it fits */
+        *len = sizeof(out->path);
+        return clear_stale(&out->path, why, why_cap);
+    }
+    if (strcmp(host, "localhost") == 0)
+        host = "127.0.0.1";
+    else if (strcmp(host, "*") == 0)
+        host = "0.0.0.0";
+    if (address_literal(host, a->port, &out->room) != ST_OK) {
         snprintf(why, why_cap, "'%s' is no IP address; listen on an address, not a name", host);
         return ST_INVALID;
     }
-    if (o->reuse_port && uv_fileno(&l->u.handle, &fd) == 0)
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
-    rc = uv_tcp_bind(&l->u.tcp, (struct sockaddr *)&addr, 0);
-    if (rc == 0)
-        rc = uv_tcp_getsockname(&l->u.tcp, (struct sockaddr *)&addr, &n);
-    if (rc != 0)
-        return explain(rc, why, why_cap);
-    l->port = addr.ss_family == AF_INET ? ntohs(((struct sockaddr_in *)&addr)->sin_port)
-                                        : ntohs(((struct sockaddr_in6 *)&addr)->sin6_port);
+    *len = out->any.sa_family == AF_INET ? sizeof(out->v4) : sizeof(out->v6);
     return ST_OK;
 }
 
-static void on_closed(uv_handle_t *h)
+/* Blocks: only where names are bound and files looked at, before anything is served. */
+static enum status bind_socket(struct listener *l, const struct address *a,
+                               const struct listener_options *o, char *why, size_t why_cap)
 {
-    free(CONTAINER_OF(h, struct listener, u.handle));
+    union name name;
+    socklen_t len;
+    enum status st = to_name(a, &name, &len, why, why_cap);
+    int on = 1;
+
+    if (st != ST_OK)
+        return st;
+    l->fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return explain(errno, why, why_cap);
+    if (!a->unix_socket)
+        (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (!a->unix_socket && o->reuse_port &&
+        setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+        return explain(errno, why, why_cap);
+    if (bind(l->fd, &name.any, len) != 0)
+        return explain(errno, why, why_cap);
+    if (a->unix_socket) {
+        struct stat info;
+
+        if (lstat(name.path.sun_path, &info) == 0) {
+            memcpy(l->path, name.path.sun_path, sizeof(l->path));
+            l->dev = info.st_dev;
+            l->ino = info.st_ino;
+        }
+    }
+    if (listen(l->fd, (int)o->backlog) != 0)
+        return explain(errno, why, why_cap);
+    if (!a->unix_socket && getsockname(l->fd, &name.any, &len) == 0)
+        l->port = ntohs(name.any.sa_family == AF_INET ? name.v4.sin_port : name.v6.sin6_port);
+    return ST_OK;
+}
+
+static void release(struct listener *l)
+{
+    struct stat info;
+
+    if (l->path[0] != '\0' && lstat(l->path, &info) == 0 && info.st_dev == l->dev &&
+        info.st_ino == l->ino)
+        (void)unlink(l->path);
+    if (l->fd >= 0)
+        close(l->fd);
+    if (l->spare_fd >= 0)
+        close(l->spare_fd);
+    l->fd = l->spare_fd = -1;
 }
 
 enum status listener_open(struct loop *loop, const char *address,
@@ -196,34 +304,29 @@ enum status listener_open(struct loop *loop, const char *address,
     struct listener *l;
     struct address a;
     enum status st = address_parse(address, &a, why, why_cap);
-    int rc;
 
     if (st != ST_OK)
         return st;
     l = calloc(1, sizeof(*l));
-    if (l == NULL)
+    if (l == NULL) {
+        snprintf(why, why_cap, "out of memory");
         return ST_NOMEM;
+    }
     l->loop = loop;
+    l->fd = l->spare_fd = -1;
     l->unix_socket = a.unix_socket;
     l->accept = accept;
     l->owner = owner;
-    rc = a.unix_socket ? uv_pipe_init(loop_uv(loop), &l->u.pipe, 0)
-                       : uv_tcp_init_ex(loop_uv(loop), &l->u.tcp,
-                                        strchr(a.host, ':') != NULL ? AF_INET6 : AF_INET);
-    if (rc != 0) {
-        free(l);
-        return explain(rc, why, why_cap);
-    }
-    st = a.unix_socket ? bind_unix(l, &a, why, why_cap) : bind_tcp(l, &a, o, why, why_cap);
-    if (st == ST_OK) {
-        rc = uv_listen(&l->u.stream, (int)o->backlog, on_connection);
-        if (rc != 0)
-            st = explain(rc, why, why_cap);
-    }
+    st = bind_socket(l, &a, o, why, why_cap);
+    if (st == ST_OK && uv_poll_init_socket(loop_uv(loop), &l->poll, l->fd) != 0)
+        st = explain(EBADF, why, why_cap);
     if (st != ST_OK) {
-        uv_close(&l->u.handle, on_closed);
+        release(l);
+        free(l);
         return st;
     }
+    l->spare_fd = open_spare();
+    watch(l);
     *out = l;
     return ST_OK;
 }
@@ -236,17 +339,26 @@ uint16_t listener_port(const struct listener *l)
 void listener_pause(struct listener *l)
 {
     l->paused = true;
+    uv_poll_stop(&l->poll);
 }
 
 void listener_resume(struct listener *l)
 {
     l->paused = false;
-    if (l->pending)
-        timer_start(l->loop, &l->retry, 0, on_retry);
+    /* A retry that is due starts the watch by itself. */
+    if (l->retry.slot == 0)
+        watch(l);
+}
+
+static void on_closed(uv_handle_t *h)
+{
+    free(CONTAINER_OF(h, struct listener, poll));
 }
 
 void listener_close(struct listener *l)
 {
+    l->closing = true;
     timer_stop(l->loop, &l->retry);
-    uv_close(&l->u.handle, on_closed);
+    uv_close((uv_handle_t *)&l->poll, on_closed);
+    release(l);
 }

@@ -7,6 +7,7 @@
 #include "rt/loop_internal.h"
 
 #define DEFER_ROUNDS_MAX 16
+#define SETTLE_TURNS_MAX 64
 
 static void on_inbox(uv_async_t *h)
 {
@@ -63,6 +64,9 @@ static void on_prepare(uv_prepare_t *h)
     struct loop *l = CONTAINER_OF(h, struct loop, before_poll);
 
     loop_refresh(l);
+    /* A clock turned by hand has no uv timer behind it; what is due fires here. */
+    if (l->manual)
+        timer_heap_run(l);
     run_deferred(l);
 }
 
@@ -108,26 +112,69 @@ fail_loop:
     return ST_UNAVAILABLE;
 }
 
-static void count_open(uv_handle_t *h, void *arg)
-{
-    unsigned *open = arg;
+struct census {
+    const struct loop *loop;
+    unsigned open, closing;
+};
 
-    if (!uv_is_closing(h))
-        (*open)++;
+static void count_handle(uv_handle_t *h, void *arg)
+{
+    struct census *c = arg;
+
+    if (h == (const uv_handle_t *)&c->loop->inbox ||
+        h == (const uv_handle_t *)&c->loop->after_poll ||
+        h == (const uv_handle_t *)&c->loop->before_poll ||
+        h == (const uv_handle_t *)&c->loop->timer)
+        return;
+    if (uv_is_closing(h))
+        c->closing++;
+    else
+        c->open++;
+}
+
+static struct census take_census(struct loop *l)
+{
+    struct census c = {.loop = l};
+
+    uv_walk(&l->uv, count_handle, &c);
+    return c;
+}
+
+static bool has_mail(struct loop *l)
+{
+    bool yes;
+
+    uv_mutex_lock(&l->mutex);
+    yes = l->head != NULL;
+    uv_mutex_unlock(&l->mutex);
+    return yes || l->soon != NULL;
+}
+
+/* Lets what was closed and what was sent arrive; each may cause more of either. */
+static struct census settle(struct loop *l)
+{
+    struct census c = take_census(l);
+
+    for (unsigned i = 0; i < SETTLE_TURNS_MAX && (c.closing > 0 || has_mail(l)); i++) {
+        loop_turn(l);
+        c = take_census(l);
+    }
+    return c;
 }
 
 enum status loop_close(struct loop *l)
 {
-    unsigned open = 0;
+    struct census left = settle(l);
     int rc;
 
+    if (left.open > 0 || left.closing > 0 || l->refs > 0)
+        return ST_INTERNAL;
     uv_close((uv_handle_t *)&l->inbox, NULL);
     uv_close((uv_handle_t *)&l->after_poll, NULL);
     uv_close((uv_handle_t *)&l->before_poll, NULL);
     timer_heap_close(l);
-    uv_walk(&l->uv, count_open, &open);
-    if (open > 0)
-        return ST_INTERNAL; /* the loop stays: its handles are still somebody's */
+    /* The first run ends at once when somebody asked for a stop since the last. */
+    uv_run(&l->uv, UV_RUN_NOWAIT);
     uv_run(&l->uv, UV_RUN_DEFAULT);
     rc = uv_loop_close(&l->uv);
     assert(rc == 0);
@@ -147,7 +194,11 @@ void loop_run(struct loop *l)
 
 bool loop_turn(struct loop *l)
 {
-    return uv_run(&l->uv, UV_RUN_NOWAIT) != 0;
+    /* uv_run() does nothing at all while nothing is alive, not even deliver the inbox. */
+    loop_ref(l);
+    uv_run(&l->uv, UV_RUN_NOWAIT);
+    loop_unref(l);
+    return uv_loop_alive(&l->uv) != 0;
 }
 
 void loop_stop(struct loop *l)
@@ -175,13 +226,19 @@ void loop_set_now_us(struct loop *l, uint64_t now_us)
 
 void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
 {
+    bool first;
+
     m->run = run;
     m->next = NULL;
     uv_mutex_lock(&l->mutex);
+    first = l->head == NULL;
     *l->tail = m;
     l->tail = &m->next;
+    /* Under the lock: once the loop has seen the message it may be closed and freed,
+     * so the sender must be done with the handle by then. */
+    if (first)
+        uv_async_send(&l->inbox);
     uv_mutex_unlock(&l->mutex);
-    uv_async_send(&l->inbox);
 }
 
 void loop_defer(struct loop *l, struct loop_msg *m, loop_msg_fn *run)

@@ -26,8 +26,9 @@ struct loop_msg {
 /* A loop with its own uv_loop_t, clock and inbox. */
 enum status loop_open(struct loop **out) MUST_CHECK;
 
-/* The inbox and the timer are closed, the loop must then run dry:
- * ST_INTERNAL when a handle was left open (a leak), and the loop is freed. */
+/* Delivers what was closed or posted, then frees the loop. ST_INTERNAL when a handle is
+ * still open or an operation in flight (a leak): the loop then stays as it is, because
+ * they point to it. */
 enum status loop_close(struct loop *l) MUST_CHECK;
 
 /* Runs until loop_stop() or until nothing is left that keeps it alive. */

@@ -83,9 +83,13 @@ void timer_heap_release(struct loop *l)
 
 void timer_heap_run(struct loop *l)
 {
-    while (l->timers > 0 && l->heap[1]->at_us <= l->now_us) {
+    /* A timer that starts itself again with no delay gets its turn later: sockets too
+     * want to be heard. */
+    for (uint32_t most = l->timers; most > 0 && l->timers > 0; most--) {
         struct timer *t = l->heap[1];
 
+        if (t->at_us > l->now_us)
+            break;
         timer_stop(l, t);
         t->fire(t);
     }

@@ -27,6 +27,10 @@ struct work_pool {
     unsigned queued;
     bool stopping;
 
+    /* The owner and every item in flight: an item may be canceled after the pool was
+     * closed, until its `done` came. */
+    atomic_uint refs;
+
     unsigned queue_max, batch_max;
     unsigned nthreads;
     struct worker workers[];
@@ -70,12 +74,24 @@ static bool fifo_remove(struct fifo *q, struct work *w)
     return false;
 }
 
+static void unref(struct work_pool *p)
+{
+    /* acq_rel: who frees has seen all that the others did with it. */
+    if (atomic_fetch_sub_explicit(&p->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    pthread_cond_destroy(&p->nonempty);
+    pthread_mutex_destroy(&p->mutex);
+    free(p);
+}
+
 static void on_back(struct loop_msg *m)
 {
     struct work *w = CONTAINER_OF(m, struct work, back);
+    struct work_pool *p = w->pool;
 
     loop_unref(w->home);
     w->done(w, work_canceled(w) ? ST_CANCELED : ST_OK);
+    unref(p);
 }
 
 /* Takes up to batch_max items that wait, linked by next. NULL: the pool stops. */
@@ -126,9 +142,7 @@ static void stop_workers(struct work_pool *p)
     pthread_mutex_unlock(&p->mutex);
     for (unsigned i = 0; i < p->nthreads; i++)
         pthread_join(p->workers[i].thread, NULL);
-    pthread_cond_destroy(&p->nonempty);
-    pthread_mutex_destroy(&p->mutex);
-    free(p);
+    unref(p);
 }
 
 /* Signals are the main thread's: workers inherit a mask that blocks them all. */
@@ -162,6 +176,7 @@ enum status work_pool_open(struct work_pool **out, const char *name, unsigned th
     p->owner = owner;
     p->queue_max = queue_max;
     p->batch_max = batch_max;
+    atomic_init(&p->refs, 1);
     fifo_init(&p->todo);
     if (pthread_mutex_init(&p->mutex, NULL) != 0)
         goto fail_mutex;
@@ -191,6 +206,7 @@ void work_pool_close(struct work_pool *p)
     struct work *left, *next;
 
     pthread_mutex_lock(&p->mutex);
+    p->stopping = true; /* refused from here on, or it would miss the sweep below */
     left = p->todo.head;
     fifo_init(&p->todo);
     p->queued = 0;
@@ -227,6 +243,7 @@ enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
         p->queued++;
         fifo_push(&p->todo, w);
         loop_ref(home);
+        atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
         pthread_cond_signal(&p->nonempty);
     }
     pthread_mutex_unlock(&p->mutex);

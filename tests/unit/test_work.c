@@ -1,0 +1,317 @@
+#include "rt/work.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/compiler.h"
+#include "check.h"
+
+/* A gate that holds workers until it is opened: no sleeping. */
+static struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    unsigned inside;
+    bool open;
+} gate = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+static void gate_pass(void)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.inside++;
+    pthread_cond_broadcast(&gate.changed);
+    while (!gate.open)
+        pthread_cond_wait(&gate.changed, &gate.mutex);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+static void gate_wait_inside(unsigned n)
+{
+    pthread_mutex_lock(&gate.mutex);
+    while (gate.inside < n)
+        pthread_cond_wait(&gate.changed, &gate.mutex);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+static void gate_set(bool open)
+{
+    pthread_mutex_lock(&gate.mutex);
+    gate.open = open;
+    if (!open)
+        gate.inside = 0;
+    pthread_cond_broadcast(&gate.changed);
+    pthread_mutex_unlock(&gate.mutex);
+}
+
+struct job {
+    struct work work; /* first */
+    unsigned ran, done;
+    enum status st;
+};
+
+static unsigned largest_batch;
+
+static void run(struct work *first, unsigned worker)
+{
+    unsigned n = 0;
+
+    (void)worker;
+    for (struct work *w = first; w != NULL; w = w->next, n++)
+        ((struct job *)w)->ran++;
+    if (n > largest_batch)
+        largest_batch = n; /* pools of one worker only */
+}
+
+static void run_batch(struct work *first, unsigned worker)
+{
+    (void)worker;
+    for (struct work *w = first; w != NULL; w = w->next)
+        ((struct job *)w)->ran++;
+}
+
+static void run_gated(struct work *first, unsigned worker)
+{
+    gate_pass();
+    run(first, worker);
+}
+
+static void run_until_canceled(struct work *first, unsigned worker)
+{
+    gate_pass();
+    run(first, worker);
+    while (!work_canceled(first))
+        ;
+}
+
+static void done(struct work *w, enum status st)
+{
+    struct job *j = (struct job *)w;
+
+    j->done++;
+    j->st = st;
+}
+
+static void check_job(const struct job *j, unsigned ran, enum status st)
+{
+    assert_int_equal(j->done, 1);
+    assert_int_equal(j->ran, ran);
+    assert_int_equal(j->st, st);
+}
+
+static void test_runs_each_once(void **state)
+{
+    enum { N = 200 };
+    struct job *jobs = calloc(N, sizeof(*jobs));
+    struct work_pool *p;
+    struct loop *l;
+
+    (void)state;
+    assert_non_null(jobs);
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 4, N, 1, &l));
+    assert_ptr_equal(work_pool_owner(p), &l);
+    for (unsigned i = 0; i < N; i++)
+        CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_batch, done));
+    loop_run(l);
+    for (unsigned i = 0; i < N; i++)
+        check_job(&jobs[i], 1, ST_OK);
+    work_pool_close(p);
+    CHECK_STATUS(ST_OK, loop_close(l));
+    free(jobs);
+}
+
+static void test_overload_is_refused_at_the_door(void **state)
+{
+    struct job jobs[5] = {0};
+    struct work_pool *p;
+    struct loop *l;
+
+    (void)state;
+    gate_set(false);
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 3, 1, NULL));
+    CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
+    gate_wait_inside(1); /* running, so not counted */
+    for (unsigned i = 1; i < 4; i++)
+        CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_gated, done));
+    assert_int_equal(work_pool_queued(p), 3);
+    CHECK_STATUS(ST_OVERLOAD, work_submit(p, &jobs[4].work, l, run_gated, done));
+    gate_set(true);
+    loop_run(l);
+    for (unsigned i = 0; i < 4; i++)
+        check_job(&jobs[i], 1, ST_OK);
+    assert_int_equal(jobs[4].done, 0);
+    work_pool_close(p);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
+static void test_takes_what_waits_together(void **state)
+{
+    struct job jobs[8] = {0};
+    struct work_pool *p;
+    struct loop *l;
+
+    (void)state;
+    gate_set(false);
+    largest_batch = 0;
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 16, 4, NULL));
+    CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
+    gate_wait_inside(1);
+    for (unsigned i = 1; i < 8; i++)
+        CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_gated, done));
+    gate_set(true);
+    loop_run(l);
+    for (unsigned i = 0; i < 8; i++)
+        check_job(&jobs[i], 1, ST_OK);
+    work_pool_close(p);
+    assert_int_equal(largest_batch, 4);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
+static void test_cancel_what_waits_and_what_runs(void **state)
+{
+    struct job running = {0}, waiting = {0}, last = {0};
+    struct work_pool *p;
+    struct loop *l;
+
+    (void)state;
+    gate_set(false);
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 8, 1, NULL));
+    CHECK_STATUS(ST_OK, work_submit(p, &running.work, l, run_until_canceled, done));
+    gate_wait_inside(1);
+    CHECK_STATUS(ST_OK, work_submit(p, &waiting.work, l, run_gated, done));
+    CHECK_STATUS(ST_OK, work_submit(p, &last.work, l, run_gated, done));
+    work_cancel(&waiting.work);
+    work_cancel(&waiting.work); /* safe */
+    work_cancel(&running.work);
+    assert_int_equal(waiting.done, 0); /* never from inside work_cancel() */
+    gate_set(true);
+    loop_run(l);
+    check_job(&running, 1, ST_CANCELED);
+    check_job(&waiting, 0, ST_CANCELED);
+    check_job(&last, 1, ST_OK);
+    work_pool_close(p);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
+static void *open_gate(void *arg)
+{
+    struct work_pool *p = arg;
+
+    /* Only when close has swept the queue, so that what waited cannot have run. */
+    while (work_pool_queued(p) > 0)
+        ;
+    gate_set(true);
+    return NULL;
+}
+
+static void test_close_with_items_in_flight(void **state)
+{
+    struct job jobs[4] = {0};
+    struct work_pool *p;
+    struct loop *l;
+    pthread_t opener;
+
+    (void)state;
+    gate_set(false);
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 8, 1, NULL));
+    CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
+    gate_wait_inside(1);
+    for (unsigned i = 1; i < 4; i++)
+        CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_gated, done));
+    assert_int_equal(pthread_create(&opener, NULL, open_gate, p), 0);
+    work_pool_close(p);
+    pthread_join(opener, NULL);
+    assert_int_equal(jobs[0].done, 0); /* posted, not yet delivered */
+    work_cancel(&jobs[3].work);        /* still in flight, so still allowed */
+    loop_run(l);
+    check_job(&jobs[0], 1, ST_OK);
+    for (unsigned i = 1; i < 4; i++)
+        check_job(&jobs[i], 0, ST_CANCELED);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
+/* Several loops share a pool; each cancels some of what it submitted. Threads of their
+ * own cannot fail a test: they leave a word. */
+struct driver {
+    struct work_pool *pool;
+    const char *complaint;
+};
+
+static const char *drive_loop(struct work_pool *p, struct loop *l, struct job *jobs, unsigned n)
+{
+    unsigned accepted = 0, finished = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (work_submit(p, &jobs[i].work, l, run_batch, done) != ST_OK)
+            continue;
+        accepted++;
+        if (i % 3 == 0)
+            work_cancel(&jobs[i].work);
+        if (i % 16 == 0)
+            loop_turn(l);
+    }
+    loop_run(l);
+    for (unsigned i = 0; i < n; i++) {
+        finished += jobs[i].done;
+        if (jobs[i].done > 1 || jobs[i].ran > 1)
+            return "an item came twice";
+        if (jobs[i].done == 1 && jobs[i].st == ST_OK && jobs[i].ran == 0)
+            return "an item was done without being run";
+    }
+    return finished == accepted ? NULL : "a done is missing";
+}
+
+static void *drive(void *arg)
+{
+    enum { N = 300 };
+    struct driver *d = arg;
+    struct job *jobs = calloc(N, sizeof(*jobs));
+    struct loop *l;
+
+    if (jobs == NULL || loop_open(&l) != ST_OK) {
+        d->complaint = "no memory";
+        return NULL;
+    }
+    d->complaint = drive_loop(d->pool, l, jobs, N);
+    if (loop_close(l) != ST_OK)
+        d->complaint = "the loop did not close";
+    free(jobs);
+    return NULL;
+}
+
+static void test_many_loops_share_a_pool(void **state)
+{
+    pthread_t threads[3];
+    struct driver drivers[3];
+    struct work_pool *p;
+
+    (void)state;
+    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 3, 64, 4, NULL));
+    for (unsigned i = 0; i < ARRAY_LEN(threads); i++) {
+        drivers[i].pool = p;
+        assert_int_equal(pthread_create(&threads[i], NULL, drive, &drivers[i]), 0);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(threads); i++) {
+        pthread_join(threads[i], NULL);
+        if (drivers[i].complaint != NULL)
+            fail_msg("%s", drivers[i].complaint);
+    }
+    work_pool_close(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_runs_each_once),
+        cmocka_unit_test(test_overload_is_refused_at_the_door),
+        cmocka_unit_test(test_takes_what_waits_together),
+        cmocka_unit_test(test_cancel_what_waits_and_what_runs),
+        cmocka_unit_test(test_close_with_items_in_flight),
+        cmocka_unit_test(test_many_loops_share_a_pool),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
