@@ -44,16 +44,15 @@ for dir in src/* cache engine; do
         esac
     done
 done
-echo "$libraries" | while IFS=: read -r pattern places; do
+wrong=$(echo "$libraries" | while IFS=: read -r pattern places; do
     [ -n "$pattern" ] || continue
     for f in $(grep -rlE "^#include <[^>]*$pattern" src cache engine 2>/dev/null); do
         ok=0
         for p in $places; do
             case "$f" in "$p"*) ok=1 ;; esac
         done
-        [ "$ok" = 1 ] || { echo "$f may not include $pattern"; echo x >&3; }
+        [ "$ok" = 1 ] || echo "$f may not include $pattern"
     done
-done 3>/tmp/ibid-lint.$$
-[ ! -s /tmp/ibid-lint.$$ ] || bad=1
-rm -f /tmp/ibid-lint.$$
+done)
+[ -z "$wrong" ] || { echo "$wrong"; bad=1; }
 exit $bad

@@ -107,7 +107,7 @@ static const struct {
     {"listen: &here 127.0.0.1:1\n", 1, "anchors"},
     {"listen: *here\n", 1, "aliases"},
     {"log_level: !!str info\n", 1, "tags"},
-    {"a: [\n", 2, ""},
+    {"listen: [\n", 2, ""},
     {"- a\n", 1, "expected 'key: value' lines"},
     {"words\n", 1, "expected 'key: value' lines"},
     {"log_level: info\n---\nlog_level: warn\n", 2, "more than one document"},

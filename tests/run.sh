@@ -1,0 +1,154 @@
+#!/usr/bin/env bash
+# All tests, from a bare Debian 12: packages, FAISS, models, builds with gcc and clang and
+# under the sanitizers, end to end, a short fuzz. The last line counts.
+#
+#   tests/run.sh            under 25 minutes on two cores
+#   tests/run.sh --all      also clang-tidy, cppcheck, long fuzz, slow end-to-end tests
+#   tests/run.sh --quick    release build only: lint, unit, golden, flow, end to end
+set -uo pipefail
+. "$(dirname "$0")/../deploy/lib.sh"
+cd "$root" || exit 1
+
+all= quick=
+for arg in "$@"; do
+    case $arg in
+    --all) all=1 ;;
+    --quick) quick=1 ;;
+    --help | -h) sed -n '2,/^set/p' "$0" | sed '$d; s/^# \{0,1\}//'; exit 0 ;;
+    *) die "'$arg' is not understood (--all, --quick)" ;;
+    esac
+done
+
+test_packages=(
+    clang clang-format clang-tidy cppcheck curl redis-server nginx-light wrk python3-venv
+)
+venv=$cache/venv
+results=$root/build/results
+jobs=$(nproc 2>/dev/null || echo 2)
+passed=0 failed=0 skipped=0
+export CTEST_OUTPUT_ON_FAILURE=1
+export UBSAN_OPTIONS=print_stacktrace=1
+
+# Adds the figures of a JUnit file; `what` counts as one failure when there is none.
+count() {
+    local what=$1 file=$2 figures
+    figures=$(python3 - "$file" <<'PY'
+import sys
+import xml.etree.ElementTree as tree
+try:
+    root = tree.parse(sys.argv[1]).getroot()
+except (OSError, tree.ParseError):
+    sys.exit(1)
+suites = [root] if root.tag == "testsuite" else root.findall("testsuite")
+ran = failed = skipped = 0
+for suite in suites:
+    number = lambda name: int(suite.get(name) or 0)
+    ran += number("tests")
+    failed += number("failures") + number("errors")
+    skipped += number("skipped") + number("disabled")
+print(ran - failed - skipped, failed, skipped)
+PY
+    ) || { echo "$what: no result"; failed=$((failed + 1)); return; }
+    # shellcheck disable=SC2086
+    set -- $figures
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    printf '%-34s%d passed, %d failed, %d skipped\n' "  $what" "$1" "$2" "$3"
+}
+
+# A step without tests of its own: only its failure counts.
+must() {
+    timed "$@" || { failed=$((failed + 1)); return 1; }
+}
+
+# tests PRESET [CTEST ARGUMENTS…]
+tests() {
+    local preset=$1 file=$results/$1.xml
+    shift
+    rm -f "$file"
+    timed "test $preset" ctest --preset "$preset" -j "$jobs" --output-junit "$file" "$@"
+    count "$preset" "$file"
+}
+
+build_and_test() {
+    local preset=$1
+    shift
+    must "build $preset" build "$preset" && tests "$preset" "$@"
+}
+
+venv_ready() {
+    local stamp
+    stamp=$(sha256sum tests/e2e/requirements.txt)
+    [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$venv"
+    python3 -m venv "$venv" &&
+        "$venv/bin/pip" install -q --disable-pip-version-check -r tests/e2e/requirements.txt &&
+        printf '%s\n' "$stamp" >"$venv/.stamp"
+}
+
+end_to_end() {
+    local file=$results/e2e.xml args=()
+    [ -n "$(find tests/e2e -name 'test_*.py' -print -quit)" ] || return 0
+    [ -n "$all" ] || args=(-m "not slow")
+    rm -f "$file"
+    timed "test end to end" env IBID_BINARY="$root/build/release/ibid" timeout 1800 \
+        "$venv/bin/python" -m pytest -q tests/e2e --junitxml "$file" "${args[@]}"
+    count "end to end" "$file"
+}
+
+versions() {
+    local tool
+    for tool in gcc clang cmake ninja python3 redis-server; do
+        printf '%s: %s\n' "$tool" "$("$tool" --version 2>/dev/null | head -n 1)"
+    done
+}
+
+clang_tidy() {
+    git ls-files 'src/*.c' 'cache/*.c' 'engine/*.c' |
+        xargs -P "$jobs" -n 8 clang-tidy -p build/clang --quiet --warnings-as-errors='*'
+}
+
+cpp_check() {
+    cppcheck --quiet --std=c11 --enable=warning,portability --inline-suppr \
+        --suppress=missingIncludeSystem --error-exitcode=1 -j "$jobs" -I src -I . src cache engine
+}
+
+long_fuzz() {
+    local program name bad=0
+    for program in build/fuzz/bin/fuzz_*; do
+        name=${program##*/fuzz_}
+        "$program" -max_total_time=120 -timeout=10 -rss_limit_mb=2048 \
+            -artifact_prefix=build/fuzz/fuzz/ "build/fuzz/fuzz/$name" \
+            "tests/fuzz/corpus/$name" || bad=1
+    done
+    return "$bad"
+}
+
+mkdir -p "$results"
+start=$SECONDS
+need_packages "${build_packages[@]}" "${test_packages[@]}"
+versions
+must "python packages" venv_ready
+need_faiss
+
+if must "build release" build release; then
+    must "models" build/release/ibid models pull --quiet all-minilm-l6-v2 smollm2-135m-instruct
+    tests release
+    end_to_end
+fi
+if [ -z "$quick" ]; then
+    build_and_test clang -L 'unit|flow'
+    build_and_test asan -LE lint
+    build_and_test tsan -L 'unit|flow'
+    must "build fuzz" build fuzz && tests fuzz -L fuzz
+fi
+if [ -n "$all" ]; then
+    must "clang-tidy" clang_tidy
+    must "cppcheck" cpp_check
+    must "long fuzz" long_fuzz
+fi
+
+printf '%-34s%5d s\n' "all" $((SECONDS - start))
+printf '%d passed, %d failed' "$passed" "$failed"
+[ "$skipped" = 0 ] || printf ', %d skipped' "$skipped"
+printf '\n'
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
