@@ -480,7 +480,11 @@ static bool take_event(struct link *l)
         fail(c, st, st == ST_NOMEM ? "out of memory" : l->message.refuse_text);
         return false;
     }
-    spend(l, used);
+    if (event == MESSAGE_BODY) {
+        set_stage(c);
+        c->events->on_body(c->owner, c, l->message.piece);
+    }
+    spend(l, used); /* moves what the piece was in */
     switch (event) {
     case MESSAGE_MORE:
         return used > 0 && input(l).len > 0;
@@ -488,8 +492,6 @@ static bool take_event(struct link *l)
         on_answer_head(c);
         return true;
     case MESSAGE_BODY:
-        set_stage(c);
-        c->events->on_body(c->owner, c, l->message.piece);
         return true;
     case MESSAGE_END:
         complete(c);

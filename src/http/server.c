@@ -28,6 +28,11 @@
 #define LINGER_BYTES      (512 * 1024)
 #define LINGER_US         2000000
 #define KEEP_BUFFER_BYTES 32768
+/* Above the limit so many more are told why; the others are just closed. */
+#define TURNED_AWAY_MAX 64
+/* Given to the io at a time, so that a reader who is slow but takes is told from one
+ * who takes nothing. */
+#define SLICE_BYTES 131072
 /* After the client's end of input: a half-closed client still reads, one that left
  * does not. Who takes nothing of the answer for so long has left. */
 #define HALF_CLOSED_US 250000
@@ -43,7 +48,7 @@ enum conn_state {
 struct http_stream {
     void *owner;
     uint64_t started_us;
-    uint64_t body_sent; /* bytes of the answer's body given to the kernel */
+    uint64_t body_given; /* bytes of the answer's body written by the owner */
     bool body_wanted;
     bool body_done; /* the request's body was delivered to its end */
     bool responded; /* a head is out */
@@ -67,8 +72,8 @@ struct conn {
     struct buf in;      /* read, not parsed yet */
     struct span fresh;  /* what on_read brought, while advance() runs on it */
     struct buf out;     /* to be written */
-    struct buf wire;    /* being written by the io; */
-    size_t wire_sent;
+    struct buf wire;    /* being written by the io, a slice at a time */
+    size_t wire_sent, slice;
     bool writing;
     bool reading;
     bool busy;     /* advance() runs */
@@ -200,13 +205,34 @@ static void wish(struct conn *c)
 
 static size_t pending(const struct conn *c)
 {
-    return c->out.len + (c->writing ? c->wire.len - c->wire_sent : 0);
+    return c->out.len + c->wire.len - c->wire_sent;
 }
 
 static void broke(struct conn *c)
 {
     c->broken = true;
     buf_clear(&c->out);
+}
+
+static size_t wire_left(const struct conn *c)
+{
+    return c->wire.len - c->wire_sent;
+}
+
+/* The next slice, of the wire, which is not empty. */
+static void write_wire(struct conn *c)
+{
+    struct span part = {c->wire.ptr + c->wire_sent, wire_left(c)};
+
+    if (part.len > SLICE_BYTES)
+        part.len = SLICE_BYTES;
+    if (io_write(c->io, &part, 1) != ST_OK) {
+        broke(c);
+        return;
+    }
+    c->slice = part.len;
+    c->writing = true;
+    set_deadline(c, c->server->o.write_timeout_us);
 }
 
 static void flush(struct conn *c)
@@ -227,19 +253,25 @@ static void flush(struct conn *c)
         buf_clear(&c->out);
         return;
     }
-    buf_consume(&c->out, taken);
     swap = c->wire;
     c->wire = c->out;
     c->out = swap;
     buf_clear(&c->out);
-    c->wire_sent = 0;
-    part = buf_span(&c->wire);
-    if (io_write(c->io, &part, 1) != ST_OK) {
-        broke(c);
-        return;
-    }
-    c->writing = true;
-    set_deadline(c, c->server->o.write_timeout_us);
+    c->wire_sent = taken;
+    write_wire(c);
+}
+
+/* With nothing to write: which silence of the client is measured? */
+static void deadline_after_writing(struct conn *c)
+{
+    if (c->state != CONN_SERVING)
+        return; /* lingering has its own */
+    if (c->input_ended)
+        set_deadline(c, HALF_CLOSED_US);
+    else if (c->stream.body_wanted && !c->stream.body_done && !c->message.done)
+        set_deadline(c, c->server->o.body_timeout_us);
+    else
+        set_deadline(c, 0);
 }
 
 static void on_io_written(void *owner, enum status st)
@@ -247,14 +279,19 @@ static void on_io_written(void *owner, enum status st)
     struct conn *c = owner;
 
     c->writing = false;
-    buf_clear(&c->wire);
     c->wrote_since_end = true;
     if (c->state == CONN_CLOSING)
         return;
+    c->wire_sent += c->slice;
     if (st != ST_OK)
         broke(c);
-    else
-        set_deadline(c, c->input_ended ? HALF_CLOSED_US : 0);
+    else if (wire_left(c) > 0)
+        write_wire(c);
+    if (!c->writing) {
+        buf_clear(&c->wire);
+        c->wire_sent = 0;
+        deadline_after_writing(c);
+    }
     advance(c);
 }
 
@@ -381,7 +418,7 @@ enum status http_write(struct http_stream *s, struct span data, bool *wait)
     }
     if (st != ST_OK)
         return st;
-    s->body_sent += data.len;
+    s->body_given += data.len;
     if (pending(c) > c->server->o.out_high_bytes) {
         s->told_wait = true;
         *wait = true;
@@ -537,7 +574,6 @@ static void read_body(struct conn *c)
         lose_stream(c, ST_INVALID);
         return;
     }
-    spend(c, used);
     if (event == MESSAGE_BODY) {
         set_deadline(c, srv->o.body_timeout_us);
         srv->events->on_body(s->owner, s, c->message.piece);
@@ -546,6 +582,7 @@ static void read_body(struct conn *c)
         set_deadline(c, 0);
         srv->events->on_body_end(s->owner, s);
     }
+    spend(c, used); /* moves what the piece was in */
 }
 
 static bool can_read_body(const struct conn *c)
@@ -624,7 +661,7 @@ static bool settle(struct conn *c)
     if (c->state != CONN_SERVING)
         return false;
     if (c->broken || c->timed_out) {
-        end_stream(c, c->timed_out ? ST_TIMEOUT : ST_CLOSED);
+        end_stream(c, c->server->closing ? ST_CANCELED : c->timed_out ? ST_TIMEOUT : ST_CLOSED);
         return true;
     }
     if (pending(c) > 0)
@@ -805,43 +842,26 @@ enum status http_server_open(struct loop *loop, const struct http_server_options
     return ST_OK;
 }
 
-static void on_refused_closed(void *owner)
+static void on_dropped_closed(void *owner)
 {
     (void)owner;
 }
 
-static void on_refused_written(void *owner, enum status st)
+static const struct io_events dropped_events = {.on_closed = on_dropped_closed};
+
+static void drop(struct http_server *srv, struct io *io)
 {
-    (void)owner;
-    (void)st;
-}
-
-static const struct io_events refused_events = {NULL, on_refused_written, on_refused_closed};
-
-/* Over the limit: one short answer without a conn, as far as the kernel takes it. */
-static void turn_away(struct http_server *srv, struct io *io)
-{
-    static const struct span answer = {"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                                       "Content-Length: 0\r\nConnection: close\r\n\r\n",
-                                       90};
-    size_t taken;
-
     srv->stats.refused_total++;
-    io_attach(io, &refused_events, NULL);
-    (void)!io_try_write(io, &answer, 1, &taken);
+    io_attach(io, &dropped_events, NULL);
     io_close(io);
 }
 
-void http_server_accept(struct http_server *srv, struct io *io, const char *peer)
+static struct conn *conn_new(struct http_server *srv, struct io *io, const char *peer)
 {
-    struct conn *c = NULL;
+    struct conn *c = calloc(1, sizeof(*c));
 
-    if (!srv->closing && srv->stats.connections_now < srv->o.connections_max)
-        c = calloc(1, sizeof(*c));
-    if (c == NULL) {
-        turn_away(srv, io);
-        return;
-    }
+    if (c == NULL)
+        return NULL;
     c->server = srv;
     c->io = io;
     snprintf(c->peer, sizeof(c->peer), "%s", peer);
@@ -851,9 +871,28 @@ void http_server_accept(struct http_server *srv, struct io *io, const char *peer
     buf_init(&c->wire, OUT_LIMIT_BYTES);
     list_append(&srv->conns, &c->link);
     srv->stats.connections_now++;
-    srv->stats.connections_total++;
     io_attach(io, &io_events, c);
     start_waiting(c);
+    return c;
+}
+
+void http_server_accept(struct http_server *srv, struct io *io, const char *peer)
+{
+    bool full = srv->stats.connections_now >= srv->o.connections_max;
+    struct conn *c = NULL;
+
+    if (!srv->closing && srv->stats.connections_now < srv->o.connections_max + TURNED_AWAY_MAX)
+        c = conn_new(srv, io, peer);
+    if (c == NULL) {
+        drop(srv, io);
+        return;
+    }
+    if (full) {
+        srv->stats.refused_total++;
+        refuse(c, 503, "too many connections");
+    } else {
+        srv->stats.connections_total++;
+    }
     want_reads(c, true);
 }
 
@@ -944,7 +983,10 @@ void http_read_stop(struct http_stream *s)
         set_deadline(conn_of(s), 0);
 }
 
-uint64_t http_stream_body_sent(const struct http_stream *s)
+uint64_t http_stream_body_sent(struct http_stream *s)
 {
-    return s->body_sent;
+    size_t waiting = pending(CONTAINER_OF(s, struct conn, stream));
+
+    /* Framing that waits counts as body that does: never too much is claimed. */
+    return waiting < s->body_given ? s->body_given - waiting : 0;
 }

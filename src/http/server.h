@@ -116,7 +116,7 @@ void http_end(struct http_stream *s);
  * written before is flushed first. on_closed follows. */
 void http_abort(struct http_stream *s);
 
-/* How many bytes of the answer's body the client's kernel has taken. */
-uint64_t http_stream_body_sent(const struct http_stream *s);
+/* How many bytes of the answer's body the kernel has taken, at least. */
+uint64_t http_stream_body_sent(struct http_stream *s);
 
 #endif
