@@ -581,14 +581,16 @@ static bool set_peer(struct tls *t, const char *host)
     X509_VERIFY_PARAM *p = SSL_get0_param(t->ssl);
     struct session *s = find_session(t->ctx, host);
 
-    snprintf(t->host, sizeof(t->host), "%s", host);
+    if (strlen(host) >= sizeof(t->host))
+        return false;
+    memcpy(t->host, host, strlen(host) + 1);
     if (s != NULL && SSL_SESSION_is_resumable(s->session))
         SSL_set_session(t->ssl, s->session);
     /* RFC 6066: no SNI for addresses. */
     if (is_address(host))
         return X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1;
     SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(t->ssl, host) == 1 && SSL_set1_host(t->ssl, host) == 1;
+    return SSL_set_tlsext_host_name(t->ssl, t->host) == 1 && SSL_set1_host(t->ssl, host) == 1;
 }
 
 static void drop_closed(void *owner)
