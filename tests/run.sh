@@ -90,7 +90,7 @@ end_to_end() {
     [ -n "$(find tests/e2e -name 'test_*.py' -print -quit)" ] || return 0
     [ -n "$all" ] || args=(-m "not slow")
     rm -f "$file"
-    timed "test end to end" env IBID_BINARY="$root/build/release/ibid" timeout 1800 \
+    timed "test end to end" env IBID_BIN="$root/build/release/ibid" timeout 1800 \
         "$venv/bin/python" -m pytest -q tests/e2e --junitxml "$file" "${args[@]}"
     count "end to end" "$file"
 }

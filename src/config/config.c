@@ -78,10 +78,16 @@ static bool is_service_link(struct span name)
 
 static bool is_no_setting(struct span name)
 {
-    static const char *const names[] = {"IBID_EVAL", "IBID_KERNELS", "IBID_BINARY"};
+    /* Of the tests and benches; the kernels are forced before there are settings. */
+    static const char *const starts[] = {"IBID_EVAL", "IBID_KERNELS", "IBID_BIN", "IBID_TEST_",
+                                         "IBID_BENCH_"};
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (span_eq(span_of(names[i]), name))
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+        struct span start = span_of(starts[i]);
+
+        if (start.ptr[start.len - 1] == '_'
+                ? name.len > start.len && memcmp(name.ptr, start.ptr, start.len) == 0
+                : span_eq(start, name))
             return true;
     }
     return is_service_link(name);

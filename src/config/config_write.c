@@ -116,7 +116,8 @@ static const char introduction[] =
     "Paths may start with `~/`.\n"
     "\n"
     "Kubernetes' service variables (`IBID_SERVICE_HOST`, `IBID_PORT_8080_TCP`, …) and\n"
-    "`IBID_EVAL`, `IBID_KERNELS`, `IBID_BINARY` are no settings and are passed over.\n";
+    "those of tests and benches (`IBID_EVAL`, `IBID_KERNELS`, `IBID_BIN`, `IBID_TEST_…`,\n"
+    "`IBID_BENCH_…`) are no settings and are passed over.\n";
 
 static const char prices_note[] =
     "\n"
