@@ -59,8 +59,8 @@ struct store_stats {
  * stops. */
 typedef bool store_visit_fn(void *owner, struct entry *e);
 typedef void store_scanned_fn(void *owner, enum status st, uint64_t entries);
-/* The store dropped this entry (evicted, expired, corrupt): the index must
- * forget it. Any thread. */
+/* The store dropped this entry (evicted, expired, corrupt, never written): the index
+ * must forget it, unless the entry lives elsewhere. On the loop thread. */
 typedef void store_lost_fn(void *owner, const struct digest *key,
                            const struct digest *partition);
 
@@ -83,6 +83,7 @@ struct store_ops {
 
 struct store {
     const struct store_ops *ops;
+    bool shared;         /* others write to it too */
     store_lost_fn *lost; /* set by the owner after open */
     void *lost_owner;
 };

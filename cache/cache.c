@@ -1,0 +1,370 @@
+/* The facade: memory in front, the store behind it, the index beside both.
+ *
+ * An entry is found exactly as soon as it is put, from memory; the store and the
+ * index follow. Each part may be missing: without a store the cache lives as long as
+ * the process, without an index it only knows exact questions.
+ *
+ * The index may name what is gone (evicted elsewhere, expired): whoever asks for it
+ * finds nothing and removes it. It must not miss what is there, so whatever leaves
+ * memory leaves the index only if the store does not have it either, and the other
+ * way round. */
+#include "cache/cache.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/memory.h"
+#include "rt/loop.h"
+#include "rt/timer.h"
+
+#define REBUILD_RETRY_FIRST_US (2u * 1000 * 1000)
+#define REBUILD_RETRY_MAX_US   (60u * 1000 * 1000)
+#define INDEX_ADD_TRIES        8
+
+struct cache {
+    struct loop *loop;     /* borrowed (outlives) */
+    struct memory *memory; /* owned */
+    struct store *store;   /* owned; NULL: none, or memory is the store */
+    struct index *index;   /* owned; NULL: none */
+    bool memory_is_store;
+    char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
+
+    uint32_t dimensions; /* of the index */
+    bool index_ready;
+    struct timer rebuild;
+    uint64_t rebuild_retry_us;
+    uint64_t rebuild_started_us;
+
+    struct loop_msg closing_msg;
+    atomic_bool closing; /* relaxed: a flag that a scan on another thread looks at */
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+/* --- the index ------------------------------------------------------------------------ */
+
+static bool is_zero(const struct digest *d)
+{
+    static const struct digest zero;
+
+    return digest_eq(d, &zero);
+}
+
+/* Any thread. */
+static enum status index_entry(struct cache *c, const struct entry *e)
+{
+    if (c->index == NULL || e->vector == NULL || e->dimensions != c->dimensions ||
+        is_zero(&e->partition))
+        return ST_OK;
+    return index_add(c->index, &e->partition, &e->key, e->vector, e->question, e->expires_ms);
+}
+
+/* A full queue costs this entry its semantic hits, and is counted by the index. */
+static void index_now(struct cache *c, const struct entry *e)
+{
+    enum status st = index_entry(c, e);
+
+    if (st != ST_OK)
+        log_at(LOG_DEBUG, NULL, kv_event("index_add_failed"), kv_status(st));
+}
+
+static void unindex(struct cache *c, const struct digest *key, const struct digest *partition)
+{
+    if (c->index != NULL && !is_zero(partition))
+        index_remove(c->index, partition, key);
+}
+
+/* On a thread of the store's. Reading is faster than indexing: it waits. */
+static bool on_scan_entry(void *owner, struct entry *e)
+{
+    struct cache *c = owner;
+
+    for (unsigned i = 0; i < INDEX_ADD_TRIES; i++) {
+        if (atomic_load_explicit(&c->closing, memory_order_relaxed))
+            return false;
+        if (index_entry(c, e) != ST_OVERLOAD)
+            break;
+        index_flush(c->index);
+    }
+    return true;
+}
+
+static void start_rebuild(struct cache *c);
+
+static void on_rebuild_time(struct timer *t)
+{
+    start_rebuild(CONTAINER_OF(t, struct cache, rebuild));
+}
+
+/* A store that is down now may come back with all it has. */
+static void retry_rebuild(struct cache *c)
+{
+    timer_start(c->loop, &c->rebuild, c->rebuild_retry_us, on_rebuild_time);
+    c->rebuild_retry_us *= 2;
+    if (c->rebuild_retry_us > REBUILD_RETRY_MAX_US)
+        c->rebuild_retry_us = REBUILD_RETRY_MAX_US;
+}
+
+static void on_scanned(void *owner, enum status st, uint64_t entries)
+{
+    struct cache *c = owner;
+    uint64_t took_us = loop_now_us(c->loop) - c->rebuild_started_us;
+
+    if (atomic_load_explicit(&c->closing, memory_order_relaxed))
+        return;
+    if (st != ST_OK) {
+        retry_rebuild(c);
+        return;
+    }
+    c->index_ready = true;
+    log_at(LOG_INFO, NULL, kv_event("index_ready"), kv_u64("entries", entries),
+           kv_f64("seconds", (double)took_us / 1e6));
+}
+
+static void start_rebuild(struct cache *c)
+{
+    c->rebuild_started_us = loop_now_us(c->loop);
+    if (c->store->ops->scan(c->store, on_scan_entry, on_scanned, c) != ST_OK)
+        retry_rebuild(c);
+}
+
+/* --- what leaves ---------------------------------------------------------------------- */
+
+static void on_memory_evicted(void *owner, const struct entry *e)
+{
+    struct cache *c = owner;
+
+    if (c->store == NULL || !c->store->ops->may_have(c->store, &e->key))
+        unindex(c, &e->key, &e->partition);
+}
+
+static void on_store_lost(void *owner, const struct digest *key, const struct digest *partition)
+{
+    struct cache *c = owner;
+
+    if (!memory_has(c->memory, key, clock_wall_ms()))
+        unindex(c, key, partition);
+}
+
+/* --- opening and closing -------------------------------------------------------------- */
+
+static enum status open_memory(struct cache *c, const struct cache_options *o)
+{
+    struct memory_options m = {.entries_max = o->memory_entries_max,
+                               .bytes_max = o->memory_max_bytes,
+                               .evicted = on_memory_evicted,
+                               .owner = c};
+
+    return memory_open(&m, &c->memory);
+}
+
+static void open_index(struct cache *c, const struct cache_options *o)
+{
+    enum status st;
+
+    if (o->index.dimensions == 0)
+        return;
+    st = index_open(&o->index, &c->index);
+    if (st == ST_OK)
+        c->dimensions = o->index.dimensions;
+    else
+        log_at(LOG_WARN, NULL, kv_event("index_unavailable"), kv_status(st));
+}
+
+/* Wrong options are the caller's; whatever else fails leaves a cache in memory. */
+static enum status open_store(struct cache *c, struct connector *connector,
+                              const struct store_options *o)
+{
+    enum status st;
+
+    /* The cache's own memory with its bounds, rather than a copy behind it. */
+    c->memory_is_store = strcmp(o->url, "memory:") == 0;
+    if (c->memory_is_store)
+        return ST_OK;
+    st = store_open(c->loop, connector, o, &c->store, c->trouble, sizeof(c->trouble));
+    if (st == ST_OK) {
+        c->store->lost = on_store_lost;
+        c->store->lost_owner = c;
+        return ST_OK;
+    }
+    log_at(st == ST_INVALID ? LOG_ERROR : LOG_WARN, NULL, kv_event("store_unavailable"),
+           kv_str("why", c->trouble));
+    return st == ST_INVALID ? ST_INVALID : ST_OK;
+}
+
+enum status cache_open(struct loop *loop, struct connector *connector,
+                       const struct cache_options *o, struct cache **out)
+{
+    struct cache *c = calloc(1, sizeof(*c));
+    enum status st;
+
+    if (c == NULL)
+        return ST_NOMEM;
+    c->loop = loop;
+    c->rebuild_retry_us = REBUILD_RETRY_FIRST_US;
+    atomic_init(&c->closing, false);
+    st = open_memory(c, o);
+    if (st != ST_OK)
+        goto fail_memory;
+    st = open_store(c, connector, &o->store);
+    if (st != ST_OK)
+        goto fail_store;
+    open_index(c, o);
+    if (c->index != NULL && c->store != NULL)
+        start_rebuild(c);
+    else
+        c->index_ready = true;
+    *out = c;
+    return ST_OK;
+
+fail_store:
+    memory_close(c->memory);
+fail_memory:
+    free(c);
+    return st;
+}
+
+static void on_store_closed(void *owner)
+{
+    struct cache *c = owner;
+    void (*closed)(void *owner) = c->closed;
+    void *closed_owner = c->closed_owner;
+
+    if (c->index != NULL)
+        index_close(c->index);
+    memory_close(c->memory);
+    free(c);
+    closed(closed_owner);
+}
+
+static void on_closing(struct loop_msg *m)
+{
+    on_store_closed(CONTAINER_OF(m, struct cache, closing_msg));
+}
+
+void cache_close(struct cache *c, void (*closed)(void *owner), void *owner)
+{
+    atomic_store_explicit(&c->closing, true, memory_order_relaxed);
+    c->closed = closed;
+    c->closed_owner = owner;
+    timer_stop(c->loop, &c->rebuild);
+    if (c->store != NULL)
+        c->store->ops->close(c->store, on_store_closed, c);
+    else
+        loop_defer(c->loop, &c->closing_msg, on_closing);
+}
+
+/* --- finding and keeping -------------------------------------------------------------- */
+
+enum cache_found cache_find(struct cache *c, const struct digest *key, struct entry **e)
+{
+    struct entry *found = memory_find(c->memory, key, clock_wall_ms());
+
+    if (found != NULL) {
+        *e = found;
+        return CACHE_HIT;
+    }
+    if (c->store == NULL || !c->store->ops->may_have(c->store, key))
+        return CACHE_ABSENT;
+    return CACHE_ASK;
+}
+
+static void on_fetched(struct store_get *get, enum status st, struct entry *e)
+{
+    struct cache_get *op = CONTAINER_OF(get, struct cache_get, get);
+    struct cache *c = op->cache;
+
+    if (st == ST_OK) {
+        memory_put(c->memory, e);
+        /* Written by another replica, it is new to our index. */
+        if (c->store->shared)
+            index_now(c, e);
+    }
+    op->done(op, st, e);
+}
+
+enum status cache_fetch(struct cache *c, struct cache_get *op, const struct digest *key,
+                        cache_get_fn *done)
+{
+    if (c->store == NULL)
+        return ST_UNAVAILABLE;
+    op->cache = c;
+    op->done = done;
+    op->get = (struct store_get){.done = on_fetched, .key = *key, .store = c->store};
+    return c->store->ops->get(c->store, &op->get);
+}
+
+void cache_cancel(struct cache_get *op)
+{
+    op->get.store->ops->cancel(&op->get);
+}
+
+void cache_put(struct cache *c, struct entry *e)
+{
+    bool kept = memory_put(c->memory, e);
+
+    if (c->store != NULL)
+        c->store->ops->put(c->store, e);
+    if (kept || c->store != NULL)
+        index_now(c, e);
+}
+
+void cache_remove(struct cache *c, const struct digest *key, const struct digest *partition)
+{
+    memory_remove(c->memory, key);
+    if (c->store != NULL)
+        c->store->ops->remove(c->store, key);
+    unindex(c, key, partition);
+}
+
+void cache_decide(struct cache *c, const struct digest *partition, const float *vector,
+                  struct span question, const struct decision_policy *policy, size_t top_k,
+                  uint64_t now_ms, struct arena *arena, struct decision *out)
+{
+    struct decision_candidate candidates[DECISION_CANDIDATES_MAX];
+    size_t n = 0;
+
+    if (top_k > DECISION_CANDIDATES_MAX)
+        top_k = DECISION_CANDIDATES_MAX;
+    if (c->index != NULL)
+        n = index_search(c->index, partition, vector, top_k, policy->floor, now_ms, arena,
+                         candidates);
+    decision_make(question, candidates, n, policy, out);
+}
+
+/* --- figures -------------------------------------------------------------------------- */
+
+static void memory_as_store(const struct memory_stats *m, struct store_stats *out)
+{
+    *out = (struct store_stats){.up = true, .kind = "memory"};
+    out->entries = m->entries;
+    out->bytes = m->bytes;
+    out->evictions_total = m->evictions_total;
+}
+
+void cache_stats(struct cache *c, struct cache_stats *out)
+{
+    struct memory_stats m;
+
+    memory_stats(c->memory, &m);
+    *out = (struct cache_stats){.memory_entries = m.entries,
+                                .memory_bytes = m.bytes,
+                                .memory_evictions_total = m.evictions_total,
+                                .store_present = c->store != NULL || c->memory_is_store,
+                                .store = {.kind = "none"},
+                                .index_present = c->index != NULL,
+                                .index_ready = c->index_ready};
+    if (c->store != NULL)
+        c->store->ops->stats(c->store, &out->store);
+    else if (c->memory_is_store)
+        memory_as_store(&m, &out->store);
+    else
+        snprintf(out->store.trouble, sizeof(out->store.trouble), "%s", c->trouble);
+    if (c->index != NULL)
+        index_stats(c->index, &out->index);
+}

@@ -1,0 +1,733 @@
+/* The embedded store. The loop knows every key (keyset), so a miss never leaves it;
+ * one thread reads, one writes, both through a bounded queue:
+ *
+ *   get   keyset -> still being written? from the queue : reader thread -> done
+ *   put   keyset, queue -> writer thread, batched -> done on the loop
+ *   scan  the reader, a few records at a time, so that look-ups come in between
+ *
+ * Records are numbered in the order of puts; the keyset holds the number of a key's
+ * latest. The oldest go first when room is short, whether read or not: what is read
+ * often lives in memory before this store, and a time to live ends it anyway.
+ *
+ * All of this file runs on the loop thread, except where it says otherwise. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/entry.h"
+#include "cache/keyset.h"
+#include "cache/store.h"
+#include "cache/store_kinds.h"
+#include "cache/store_lmdb_file.h"
+#include "cache/store_lmdb_write.h"
+#include "rt/loop.h"
+#include "rt/timer.h"
+#include "rt/work.h"
+
+#define WRITE_BATCH_MAX   256
+#define READ_BATCH_MAX    16
+#define READ_QUEUE_MAX    1024
+#define REMOVE_QUEUE_MAX  1024                /* removals that wait beside the puts */
+#define QUEUE_BYTES_MAX   (64u * 1024 * 1024) /* entries that wait to be written */
+#define SCAN_CHUNK        32
+#define PURGE_EVERY_US    (30u * 1000 * 1000)
+#define CLOSE_DEADLINE_US (5u * 1000 * 1000)
+
+struct store_lmdb {
+    struct store store;
+    struct loop *loop;            /* borrowed (outlives) */
+    struct store_lmdb_file *file; /* owned */
+    struct work_pool *reader;     /* owned */
+    struct work_pool *writer;     /* owned */
+    struct store_lmdb_writer out; /* the writer thread's */
+    struct keyset keys;
+    uint64_t next_number;
+    uint64_t deadline_us;
+
+    /* Entries on their way to the file, by number: numbers in flight are consecutive
+     * but for drops, so a ring of a power of two holds them. */
+    struct store_lmdb_write **ring; /* owned */
+    size_t ring_size, puts_max;
+    size_t puts_in_flight, writes_in_flight, reads_in_flight;
+    uint64_t queue_bytes;
+
+    struct timer purge;
+    struct timer close_deadline;
+    struct store_stats stats;
+    struct loop_msg closing_msg;
+    bool closing;
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+/* A look-up on its way. Outlives its `op` when the deadline comes first. */
+struct lmdb_read {
+    struct work work;
+    struct loop_msg soon;
+    struct timer deadline;
+    struct store_lmdb *store;
+    struct store_get *op; /* NULL: it has been answered */
+    struct digest key;
+    uint64_t number;
+    bool canceled, by_work;
+    /* out */
+    enum status st;
+    struct entry *entry;
+    struct store_lmdb_record record; /* valid when `bad` */
+    bool bad;                        /* corrupt or expired: to be forgotten */
+};
+
+struct lmdb_scan {
+    struct work work;
+    struct store_lmdb *store;
+    store_visit_fn *visit;
+    store_scanned_fn *scanned;
+    void *owner;
+    uint64_t from, end; /* records [from, end) are to be visited */
+    uint64_t visited, corrupt;
+    bool stop;
+    enum status st;
+};
+
+static struct store_lmdb *of(struct store *s)
+{
+    return CONTAINER_OF(s, struct store_lmdb, store);
+}
+
+static void maybe_closed(struct store_lmdb *s);
+
+/* --- what is known of the file ------------------------------------------------------------ */
+
+static void lost(struct store_lmdb *s, const struct store_lmdb_record *r)
+{
+    if (s->store.lost != NULL)
+        s->store.lost(s->store.lost_owner, &r->key, &r->partition);
+}
+
+static void set_trouble(struct store_lmdb *s, const char *why)
+{
+    /* A full disk fails every batch: one line when it begins and one when it ends. */
+    if (why[0] != '\0' && s->stats.up)
+        log_at(LOG_WARN, NULL, kv_event("store_write_failed"), kv_str("why", why));
+    if (why[0] == '\0' && !s->stats.up)
+        log_at(LOG_INFO, NULL, kv_event("store_write_recovered"));
+    s->stats.up = why[0] == '\0';
+    snprintf(s->stats.trouble, sizeof(s->stats.trouble), "%s", why);
+}
+
+/* --- writing -------------------------------------------------------------------------------
+ */
+
+/* On the writer. */
+static void run_write(struct work *first, unsigned worker)
+{
+    struct store_lmdb_write *w = CONTAINER_OF(first, struct store_lmdb_write, work);
+
+    (void)worker;
+    store_lmdb_write_batch(&w->store->out, w);
+}
+
+static void take_batch_result(struct store_lmdb *s, struct store_lmdb_write *w)
+{
+    for (size_t i = 0; i < w->gone_count; i++) {
+        const struct store_lmdb_gone *g = &w->gone[i];
+
+        if (!g->expired)
+            s->stats.evictions_total++;
+        if (keyset_remove(&s->keys, &g->record.key, g->record.number))
+            lost(s, &g->record);
+    }
+    s->stats.bytes = w->size.bytes;
+    set_trouble(s, w->why);
+    free(w->gone);
+}
+
+static void take_put_result(struct store_lmdb *s, struct store_lmdb_write *w, enum status st)
+{
+    struct entry *e = w->entry;
+
+    s->ring[w->number & (s->ring_size - 1)] = NULL;
+    s->puts_in_flight--;
+    s->queue_bytes -= w->bytes;
+    if (st == ST_OK && w->st == ST_OK) {
+        s->stats.puts_total++;
+    } else {
+        s->stats.errors_total++;
+        if (keyset_remove(&s->keys, &e->key, w->number) && s->store.lost != NULL)
+            s->store.lost(s->store.lost_owner, &e->key, &e->partition);
+    }
+    entry_unref(e);
+}
+
+static void on_write_done(struct work *work, enum status st)
+{
+    struct store_lmdb_write *w = CONTAINER_OF(work, struct store_lmdb_write, work);
+    struct store_lmdb *s = w->store;
+
+    s->writes_in_flight--;
+    /* Results first: what the batch evicted may be this very entry. */
+    if (w->first)
+        take_batch_result(s, w);
+    if (w->entry != NULL)
+        take_put_result(s, w, st);
+    free(w);
+    maybe_closed(s);
+}
+
+static enum status submit_write(struct store_lmdb *s, struct entry *e, uint64_t number,
+                                uint64_t old)
+{
+    struct store_lmdb_write *w = calloc(1, sizeof(*w));
+    enum status st;
+
+    if (w == NULL)
+        return ST_NOMEM;
+    w->store = s;
+    w->entry = e;
+    w->number = number;
+    w->old = old;
+    w->bytes = e == NULL ? 0 : entry_bytes(e);
+    st = work_submit(s->writer, &w->work, s->loop, run_write, on_write_done);
+    if (st != ST_OK) {
+        free(w);
+        return st;
+    }
+    s->writes_in_flight++;
+    if (e != NULL) {
+        s->ring[number & (s->ring_size - 1)] = w;
+        s->puts_in_flight++;
+        s->queue_bytes += w->bytes;
+    }
+    return ST_OK;
+}
+
+/* The ring slot is free unless an older put with the same remainder waits still. */
+static bool has_room(const struct store_lmdb *s, const struct entry *e)
+{
+    return !s->closing && s->puts_in_flight < s->puts_max &&
+           s->ring[s->next_number & (s->ring_size - 1)] == NULL &&
+           entry_bytes(e) <= s->out.bytes_max &&
+           s->queue_bytes + entry_bytes(e) <= QUEUE_BYTES_MAX;
+}
+
+static void lmdb_put(struct store *store, struct entry *e)
+{
+    struct store_lmdb *s = of(store);
+    uint64_t old = keyset_find(&s->keys, &e->key), number = s->next_number;
+
+    if (!has_room(s, e) || keyset_set(&s->keys, &e->key, number) != ST_OK) {
+        s->stats.dropped_total++;
+        return;
+    }
+    if (submit_write(s, entry_ref(e), number, old) == ST_OK) {
+        s->next_number++;
+        return;
+    }
+    s->stats.dropped_total++;
+    /* The older record is as good as it was. */
+    if (old == 0 || keyset_set(&s->keys, &e->key, old) != ST_OK)
+        keyset_remove(&s->keys, &e->key, number);
+    entry_unref(e);
+}
+
+/* Gone from the keyset at once, from the file soon. */
+static void forget(struct store_lmdb *s, const struct digest *key, uint64_t number)
+{
+    if (!keyset_remove(&s->keys, key, number) || s->closing)
+        return;
+    if (submit_write(s, NULL, 0, number) != ST_OK)
+        s->stats.dropped_total++;
+}
+
+static void lmdb_remove(struct store *store, const struct digest *key)
+{
+    struct store_lmdb *s = of(store);
+
+    forget(s, key, keyset_find(&s->keys, key));
+}
+
+/* What nobody writes to must lose its expired entries too. */
+static void on_purge(struct timer *t)
+{
+    struct store_lmdb *s = CONTAINER_OF(t, struct store_lmdb, purge);
+
+    if (s->writes_in_flight == 0 && s->keys.used > 0 && submit_write(s, NULL, 0, 0) != ST_OK)
+        s->stats.errors_total++;
+    timer_start(s->loop, &s->purge, PURGE_EVERY_US, on_purge);
+}
+
+/* --- reading -------------------------------------------------------------------------------
+ */
+
+static bool lmdb_may_have(struct store *store, const struct digest *key)
+{
+    return keyset_find(&of(store)->keys, key) != 0;
+}
+
+/* On the reader. */
+static bool visit_one(void *owner, const struct store_lmdb_record *record, struct span frame)
+{
+    struct lmdb_read *r = owner;
+
+    if (record->number != r->number || !digest_eq(&record->key, &r->key))
+        return false;
+    r->st = entry_decode(frame, &r->entry);
+    if (r->st == ST_OK && !digest_eq(&r->entry->key, &r->key)) {
+        entry_unref(r->entry);
+        r->entry = NULL;
+        r->st = ST_INVALID;
+    }
+    r->bad = r->st == ST_INVALID || (r->st == ST_OK && r->entry->expires_ms <= clock_wall_ms());
+    r->record = *record;
+    return false;
+}
+
+/* On the reader. */
+static void read_one(struct lmdb_read *r)
+{
+    uint64_t next;
+    enum status st;
+
+    r->st = ST_NOTFOUND;
+    st = store_lmdb_file_walk(r->store->file, r->number, 1, visit_one, r, &next);
+    if (st != ST_OK)
+        r->st = ST_UNAVAILABLE;
+}
+
+static void run_scan(struct lmdb_scan *scan);
+
+/* On the reader: look-ups and pieces of a scan, told apart by their `done`. */
+static void on_scan_done(struct work *work, enum status st);
+static void run_read(struct work *first, unsigned worker)
+{
+    struct store_lmdb_file *file = NULL;
+
+    (void)worker;
+    for (struct work *w = first; w != NULL; w = w->next) {
+        if (w->done == on_scan_done) {
+            struct lmdb_scan *scan = CONTAINER_OF(w, struct lmdb_scan, work);
+
+            run_scan(scan);
+            file = scan->store->file;
+        } else {
+            struct lmdb_read *r = CONTAINER_OF(w, struct lmdb_read, work);
+
+            if (!work_canceled(w))
+                read_one(r);
+            file = r->store->file;
+        }
+    }
+    store_lmdb_file_trim(file, false);
+}
+
+/* Settles counters and the keyset; turns what is no answer into a miss. */
+static void take_read_result(struct lmdb_read *r)
+{
+    struct store_lmdb *s = r->store;
+
+    if (r->st == ST_INVALID)
+        s->stats.corrupt_total++;
+    else if (r->st != ST_OK && r->st != ST_NOTFOUND)
+        s->stats.errors_total++;
+    if (r->bad) {
+        bool known = keyset_find(&s->keys, &r->key) == r->number;
+
+        entry_unref(r->entry);
+        r->entry = NULL;
+        r->st = ST_NOTFOUND;
+        forget(s, &r->key, r->number);
+        if (known)
+            lost(s, &r->record);
+    }
+}
+
+static void answer(struct lmdb_read *r, enum status st, struct entry *e)
+{
+    struct store_get *op = r->op;
+
+    r->op = NULL;
+    if (op == NULL) {
+        entry_unref(e);
+        return;
+    }
+    timer_stop(r->store->loop, &r->deadline);
+    op->state = NULL;
+    if (st == ST_OK)
+        r->store->stats.hits_total++;
+    op->done(op, st, e);
+}
+
+static void end_read(struct lmdb_read *r)
+{
+    struct store_lmdb *s = r->store;
+
+    answer(r, r->canceled ? ST_CANCELED : r->st, r->canceled ? NULL : r->entry);
+    if (r->canceled)
+        entry_unref(r->entry);
+    free(r);
+    s->reads_in_flight--;
+    maybe_closed(s);
+}
+
+static void on_read_done(struct work *work, enum status st)
+{
+    struct lmdb_read *r = CONTAINER_OF(work, struct lmdb_read, work);
+
+    if (st == ST_CANCELED)
+        r->canceled = true;
+    else
+        take_read_result(r);
+    end_read(r);
+}
+
+static void on_soon(struct loop_msg *m)
+{
+    end_read(CONTAINER_OF(m, struct lmdb_read, soon));
+}
+
+/* The disk did not answer in time; the caller goes on, the read ends when it may. */
+static void on_deadline(struct timer *t)
+{
+    struct lmdb_read *r = CONTAINER_OF(t, struct lmdb_read, deadline);
+
+    if (!r->canceled)
+        r->store->stats.timeouts_total++;
+    answer(r, r->canceled ? ST_CANCELED : ST_TIMEOUT, NULL);
+}
+
+/* The entry, when it is still on its way to the file. */
+static struct entry *pending(const struct store_lmdb *s, uint64_t number,
+                             const struct digest *key)
+{
+    struct store_lmdb_write *w = s->ring[number & (s->ring_size - 1)];
+
+    if (w == NULL || w->number != number || !digest_eq(&w->entry->key, key))
+        return NULL;
+    return w->entry;
+}
+
+static enum status lmdb_get(struct store *store, struct store_get *op)
+{
+    struct store_lmdb *s = of(store);
+    struct lmdb_read *r;
+    struct entry *e;
+    enum status st;
+
+    if (s->closing)
+        return ST_UNAVAILABLE;
+    r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return ST_NOMEM;
+    *r = (struct lmdb_read){.store = s, .op = op, .key = op->key, .st = ST_NOTFOUND};
+    r->number = keyset_find(&s->keys, &op->key);
+    e = r->number == 0 ? NULL : pending(s, r->number, &op->key);
+    r->by_work = r->number != 0 && e == NULL;
+    if (r->by_work) {
+        st = work_submit(s->reader, &r->work, s->loop, run_read, on_read_done);
+        if (st != ST_OK) {
+            free(r);
+            return st;
+        }
+        timer_start(s->loop, &r->deadline, s->deadline_us, on_deadline);
+    } else {
+        if (e != NULL && e->expires_ms > clock_wall_ms()) {
+            r->entry = entry_ref(e);
+            r->st = ST_OK;
+        }
+        loop_defer(s->loop, &r->soon, on_soon);
+    }
+    op->state = r;
+    s->stats.gets_total++;
+    s->reads_in_flight++;
+    return ST_OK;
+}
+
+static void lmdb_cancel(struct store_get *op)
+{
+    struct lmdb_read *r = op->state;
+
+    if (r == NULL)
+        return;
+    r->canceled = true;
+    if (r->by_work && r->store->reader != NULL)
+        work_cancel(&r->work);
+}
+
+/* --- scanning ------------------------------------------------------------------------------
+ */
+
+/* On the reader. A record that is no entry is left: who asks for it will find out. */
+static bool visit_scan(void *owner, const struct store_lmdb_record *record, struct span frame)
+{
+    struct lmdb_scan *scan = owner;
+    struct entry *e;
+
+    if (record->number >= scan->end || work_canceled(&scan->work)) {
+        scan->stop = true;
+        return false;
+    }
+    if (record->expires_ms <= clock_wall_ms())
+        return true;
+    if (entry_decode(frame, &e) != ST_OK) {
+        scan->corrupt++;
+        return true;
+    }
+    scan->visited++;
+    scan->stop = !scan->visit(scan->owner, e);
+    entry_unref(e);
+    return !scan->stop;
+}
+
+/* On the reader. */
+static void run_scan(struct lmdb_scan *scan)
+{
+    uint64_t next = 0;
+
+    scan->st = store_lmdb_file_walk(scan->store->file, scan->from, SCAN_CHUNK, visit_scan, scan,
+                                    &next);
+    if (scan->st != ST_OK || next == 0)
+        scan->stop = true;
+    scan->from = next;
+    if (scan->stop)
+        store_lmdb_file_trim(scan->store->file, true);
+}
+
+static void end_scan(struct lmdb_scan *scan, enum status st)
+{
+    struct store_lmdb *s = scan->store;
+
+    s->stats.corrupt_total += scan->corrupt;
+    s->reads_in_flight--;
+    scan->scanned(scan->owner, st, scan->visited);
+    free(scan);
+    maybe_closed(s);
+}
+
+static void on_scan_done(struct work *work, enum status st)
+{
+    struct lmdb_scan *scan = CONTAINER_OF(work, struct lmdb_scan, work);
+    struct store_lmdb *s = scan->store;
+
+    if (st == ST_CANCELED || s->closing) {
+        end_scan(scan, ST_CANCELED);
+        return;
+    }
+    if (!scan->stop) {
+        st = work_submit(s->reader, &scan->work, s->loop, run_read, on_scan_done);
+        if (st != ST_OK)
+            end_scan(scan, st);
+        return;
+    }
+    end_scan(scan, scan->st);
+}
+
+static enum status lmdb_scan(struct store *store, store_visit_fn *visit,
+                             store_scanned_fn *scanned, void *owner)
+{
+    struct store_lmdb *s = of(store);
+    struct lmdb_scan *scan = calloc(1, sizeof(*scan));
+    enum status st;
+
+    if (scan == NULL)
+        return ST_NOMEM;
+    *scan = (struct lmdb_scan){.store = s,
+                               .visit = visit,
+                               .scanned = scanned,
+                               .owner = owner,
+                               .from = 1,
+                               .end = s->next_number};
+    st = work_submit(s->reader, &scan->work, s->loop, run_read, on_scan_done);
+    if (st != ST_OK)
+        free(scan);
+    else
+        s->reads_in_flight++;
+    return st;
+}
+
+/* --- closing -------------------------------------------------------------------------------
+ */
+
+static void close_pools(struct store_lmdb *s)
+{
+    if (s->reader != NULL)
+        work_pool_close(s->reader);
+    if (s->writer != NULL)
+        work_pool_close(s->writer);
+    s->reader = s->writer = NULL;
+}
+
+static void release(struct store_lmdb *s)
+{
+    close_pools(s);
+    if (s->file != NULL)
+        store_lmdb_file_close(s->file);
+    buf_release(&s->out.frame);
+    keyset_release(&s->keys);
+    free(s->ring);
+    free(s);
+}
+
+static void on_closed(struct loop_msg *m)
+{
+    struct store_lmdb *s = CONTAINER_OF(m, struct store_lmdb, closing_msg);
+    void (*closed)(void *owner) = s->closed;
+    void *owner = s->closed_owner;
+
+    release(s);
+    closed(owner);
+}
+
+static void maybe_closed(struct store_lmdb *s)
+{
+    if (!s->closing || s->writes_in_flight > 0 || s->reads_in_flight > 0)
+        return;
+    timer_stop(s->loop, &s->close_deadline);
+    loop_defer(s->loop, &s->closing_msg, on_closed);
+}
+
+/* What waits still is dropped; what is being written ends. */
+static void on_close_deadline(struct timer *t)
+{
+    close_pools(CONTAINER_OF(t, struct store_lmdb, close_deadline));
+}
+
+static void lmdb_close(struct store *store, void (*closed)(void *owner), void *owner)
+{
+    struct store_lmdb *s = of(store);
+
+    assert(!s->closing);
+    s->closing = true;
+    s->closed = closed;
+    s->closed_owner = owner;
+    timer_stop(s->loop, &s->purge);
+    timer_start(s->loop, &s->close_deadline, CLOSE_DEADLINE_US, on_close_deadline);
+    maybe_closed(s);
+}
+
+/* --- opening -------------------------------------------------------------------------------
+ */
+
+static void lmdb_stats(struct store *store, struct store_stats *out)
+{
+    struct store_lmdb *s = of(store);
+
+    *out = s->stats;
+    out->entries = s->keys.used;
+}
+
+static const struct store_ops lmdb_ops = {
+    .may_have = lmdb_may_have,
+    .get = lmdb_get,
+    .cancel = lmdb_cancel,
+    .put = lmdb_put,
+    .remove = lmdb_remove,
+    .scan = lmdb_scan,
+    .stats = lmdb_stats,
+    .close = lmdb_close,
+};
+
+static bool visit_key(void *owner, const struct store_lmdb_record *r, struct span frame)
+{
+    struct store_lmdb *s = owner;
+
+    (void)frame; /* not looked at, so not read from the disk */
+    s->next_number = r->number + 1;
+    /* A key that does not fit into memory is an entry that is never asked for. */
+    if (keyset_set(&s->keys, &r->key, r->number) != ST_OK)
+        s->stats.dropped_total++;
+    return true;
+}
+
+static enum status load_keys(struct store_lmdb *s, char *why, size_t why_cap)
+{
+    uint64_t next;
+    enum status st = store_lmdb_file_walk(s->file, 1, SIZE_MAX, visit_key, s, &next);
+
+    if (st == ST_INVALID) {
+        keyset_release(&s->keys);
+        s->next_number = 1;
+        st = store_lmdb_file_renew(s->file, why, why_cap);
+        if (st != ST_OK)
+            return st;
+    } else if (st != ST_OK) {
+        snprintf(why, why_cap, "cannot read the keys: %s", status_text(st));
+        return st;
+    }
+    store_lmdb_file_trim(s->file, true);
+    st = store_lmdb_file_begin(s->file);
+    if (st != ST_OK) {
+        snprintf(why, why_cap, "%s", store_lmdb_file_why(s->file));
+        return st;
+    }
+    store_lmdb_file_size(s->file, &s->out.committed);
+    store_lmdb_file_abort(s->file);
+    s->stats.bytes = s->out.committed.bytes;
+    return ST_OK;
+}
+
+static enum status open_threads(struct store_lmdb *s, const struct store_options *o)
+{
+    enum status st;
+
+    s->puts_max = o->queue_max;
+    s->ring_size = 1;
+    while (s->ring_size < s->puts_max)
+        s->ring_size *= 2;
+    s->ring = calloc(s->ring_size, sizeof(struct store_lmdb_write *));
+    if (s->ring == NULL)
+        return ST_NOMEM;
+    st = work_pool_open(&s->writer, "store_writer", 1, o->queue_max + REMOVE_QUEUE_MAX,
+                        WRITE_BATCH_MAX, s);
+    if (st != ST_OK)
+        return st;
+    return work_pool_open(&s->reader, "store_reader", 1, READ_QUEUE_MAX, READ_BATCH_MAX, s);
+}
+
+/* "lmdb:" is the data folder, "lmdb:/path" another one. */
+static const char *folder_of(const struct store_options *o)
+{
+    const char *path = o->url + strlen("lmdb:");
+
+    return path[0] != '\0' ? path : o->data_dir;
+}
+
+enum status store_lmdb_open(struct loop *loop, const struct store_options *o,
+                            struct store **out, char *why, size_t why_cap)
+{
+    struct store_lmdb *s = calloc(1, sizeof(*s));
+    enum status st;
+
+    if (s == NULL)
+        return ST_NOMEM;
+    s->store.ops = &lmdb_ops;
+    s->loop = loop;
+    s->deadline_us = (uint64_t)o->deadline_ms * 1000;
+    s->next_number = 1;
+    s->stats = (struct store_stats){.kind = "lmdb", .up = true};
+    keyset_init(&s->keys);
+    buf_init(&s->out.frame, ENTRY_FRAME_BYTES_MAX);
+    st = store_lmdb_file_open(folder_of(o), o->bytes_max, &s->file, why, why_cap);
+    if (st == ST_OK)
+        st = load_keys(s, why, why_cap);
+    if (st == ST_OK) {
+        s->out.file = s->file;
+        s->out.entries_max = o->entries_max;
+        s->out.bytes_max = o->bytes_max;
+        st = open_threads(s, o);
+    }
+    if (st != ST_OK) {
+        if (why[0] == '\0')
+            snprintf(why, why_cap, "%s", status_text(st));
+        release(s);
+        return st;
+    }
+    timer_start(loop, &s->purge, PURGE_EVERY_US, on_purge);
+    log_at(LOG_INFO, NULL, kv_event("store_open"), kv_str("kind", "lmdb"),
+           kv_str("folder", folder_of(o)), kv_u64("entries", s->keys.used),
+           kv_u64("bytes", s->stats.bytes));
+    *out = &s->store;
+    return ST_OK;
+}
