@@ -1,5 +1,6 @@
 /* ibid: the program. Finds the subcommand and hands it its arguments. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
@@ -33,6 +34,17 @@ static void print_help(FILE *out)
     fputs("\n  --version, --help\n", out);
 }
 
+/* IBID_KERNELS=ref: for tests, and to find out whether a kernel is to blame. */
+static bool choose_kernels(void)
+{
+    const char *wanted = getenv("IBID_KERNELS");
+
+    if (wanted == NULL || cpu_force(wanted) == ST_OK)
+        return true;
+    fprintf(stderr, "ibid: IBID_KERNELS: there is no '%s' on this CPU\n", wanted);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -41,6 +53,8 @@ int main(int argc, char **argv)
         fputs("ibid: this CPU lacks AVX2, FMA or F16C, which ibid needs on x86\n", stderr);
         return 1;
     }
+    if (!choose_kernels())
+        return EXIT_USAGE;
     if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0) {
         puts("ibid " IBID_VERSION);
         return 0;
