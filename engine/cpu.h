@@ -1,0 +1,20 @@
+/* Which kernels this machine runs. Chosen once, before any model is opened; read from
+ * any thread after. */
+#ifndef ENGINE_CPU_H
+#define ENGINE_CPU_H
+
+#include <stdbool.h>
+
+/* Each level has what those before it have. */
+enum cpu_level { CPU_REF, CPU_AVX2, CPU_AVXVNNI, CPU_AVX512VNNI };
+
+#define CPU_LEVELS 4
+
+/* The level in force: the best of this machine, or the forced one. */
+enum cpu_level cpu_level(void);
+/* Can this machine run it (and was it compiled in)? */
+bool cpu_has(enum cpu_level level);
+/* "avx2". Never NULL. */
+const char *cpu_level_name(enum cpu_level level);
+
+#endif

@@ -1,0 +1,43 @@
+/* Code points and what the Unicode tables say of them, by utf8proc. Pure. */
+#ifndef BASE_UNICODE_H
+#define BASE_UNICODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+
+#define UNICODE_UTF8_MAX      4
+#define UNICODE_DECOMPOSE_MAX 18 /* code points one code point can become */
+
+/* General categories, grouped as tokenizers ask for them. */
+enum unicode_class {
+    UNICODE_LETTER,      /* L* */
+    UNICODE_MARK,        /* Mn: marks without width of their own */
+    UNICODE_OTHER_MARK,  /* Mc, Me */
+    UNICODE_NUMBER,      /* N* */
+    UNICODE_PUNCTUATION, /* P* */
+    UNICODE_SYMBOL,      /* S* */
+    UNICODE_SEPARATOR,   /* Z* */
+    UNICODE_CONTROL,     /* Cc, Cf, Co */
+    UNICODE_UNASSIGNED,  /* Cn, Cs */
+};
+
+/* The code point at *at, which moves past it. false at malformed UTF-8. */
+bool unicode_next(struct span s, size_t *at, uint32_t *out) MUST_CHECK;
+/* Writes UTF-8 to out (UNICODE_UTF8_MAX bytes) and returns its length. */
+size_t unicode_put(uint32_t c, char *out);
+
+enum unicode_class unicode_class_of(uint32_t c);
+/* The White_Space property. */
+bool unicode_is_space(uint32_t c);
+uint32_t unicode_lower(uint32_t c);
+/* Full canonical decomposition of one code point (NFD, without reordering): how many
+ * of out[UNICODE_DECOMPOSE_MAX] were written. */
+size_t unicode_decompose(uint32_t c, uint32_t *out);
+/* Is all of it valid UTF-8? */
+bool unicode_valid(struct span s);
+
+#endif
