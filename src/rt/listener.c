@@ -326,6 +326,8 @@ enum status listener_open(struct loop *loop, const char *address,
         return st;
     }
     l->spare_fd = open_spare();
+    /* A watch that is stopped would not keep the loop alive. */
+    loop_ref(loop);
     watch(l);
     *out = l;
     return ST_OK;
@@ -358,6 +360,7 @@ static void on_closed(uv_handle_t *h)
 void listener_close(struct listener *l)
 {
     l->closing = true;
+    loop_unref(l->loop);
     timer_stop(l->loop, &l->retry);
     uv_close((uv_handle_t *)&l->poll, on_closed);
     release(l);
