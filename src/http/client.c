@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "http/message.h"
+#include "http/outbox.h"
 #include "http/server.h"
 #include "rt/io.h"
 #include "rt/loop.h"
@@ -40,9 +41,9 @@ struct link {
     struct message message;
     struct buf in;     /* read, not parsed yet */
     struct span fresh; /* what on_read brought, while take_input() runs on it */
-    struct buf out;    /* upload, to be written */
-    struct buf wire;   /* being written */
-    bool writing, reading, closing;
+    struct outbox out;
+    bool reading, closing;
+    bool deaf;     /* it takes no more of what we send; it may still answer */
     bool reused;   /* has served a call before */
     bool answered; /* a byte of this answer came */
     bool deferred;
@@ -68,7 +69,8 @@ struct http_call {
     bool is_head; /* method HEAD */
     bool upload_done;
     bool told_wait;
-    uint64_t uploaded; /* bytes of a streamed body given to us */
+    uint64_t uploaded;     /* bytes of a streamed body given to us */
+    uint64_t upload_bytes; /* what was announced, or HTTP_BODY_CHUNKED */
     bool retried;
 
     bool paused, canceled, got_head;
@@ -127,8 +129,7 @@ static void link_free(struct link *l)
     struct http_pool *p = l->pool;
 
     buf_release(&l->in);
-    buf_release(&l->out);
-    buf_release(&l->wire);
+    outbox_release(&l->out);
     free(l);
     p->links--;
     check_gone(p);
@@ -219,7 +220,7 @@ static void link_give_back(struct link *l, bool again)
 {
     struct http_pool *p = l->pool;
 
-    if (!again || p->closing || l->in.len > 0 || l->writing || l->out.len > 0) {
+    if (!again || p->closing || l->in.len > 0 || l->deaf || outbox_pending(&l->out) > 0) {
         link_close(l);
         serve_waiting(p);
         return;
@@ -228,8 +229,7 @@ static void link_give_back(struct link *l, bool again)
     l->reused = true;
     if (l->in.cap > KEEP_BUFFER_BYTES)
         buf_release(&l->in);
-    if (l->wire.cap > KEEP_BUFFER_BYTES)
-        buf_release(&l->wire);
+    outbox_trim(&l->out, KEEP_BUFFER_BYTES);
     list_remove(&l->node);
     /* The latest used first: the others get old and go. */
     list_append(&p->idle, &l->node);
@@ -304,23 +304,34 @@ static void on_total(struct timer *t)
          "the whole exchange took too long");
 }
 
+static bool sending(const struct http_call *c)
+{
+    return c->link != NULL && outbox_pending(&c->link->out) > 0;
+}
+
 static void on_stage(struct timer *t)
 {
     struct http_call *c = CONTAINER_OF(t, struct http_call, stage);
 
-    fail(c, ST_TIMEOUT,
-         c->got_head ? "it fell silent in the middle of its answer"
-                     : "it sent no answer in time");
+    if (c->state == CALL_WAITING)
+        fail(c, ST_TIMEOUT, "no connection became free in time");
+    else if (c->got_head)
+        fail(c, ST_TIMEOUT, "it fell silent in the middle of its answer");
+    else if (sending(c))
+        fail(c, ST_TIMEOUT, "it stopped taking the request");
+    else
+        fail(c, ST_TIMEOUT, "it sent no answer in time");
 }
 
-/* Which silence is being measured now? */
+/* Which silence is measured from now on? Called at a sign of life, or when the turn to
+ * speak has changed. */
 static void set_stage(struct http_call *c)
 {
     struct http_pool *p = c->pool;
 
-    if (c->paused && c->got_head)
+    if (c->got_head ? c->paused : !c->upload_done && !sending(c))
         timer_stop(p->loop, &c->stage); /* it waits for us */
-    else if (c->got_head || !c->upload_done)
+    else if (c->got_head || sending(c))
         timer_start(p->loop, &c->stage, p->o.idle_timeout_us, on_stage);
     else
         timer_start(p->loop, &c->stage, p->o.first_byte_timeout_us, on_stage);
@@ -330,8 +341,8 @@ static void set_stage(struct http_call *c)
 
 static void tell_drained(struct http_call *c)
 {
-    if (!c->told_wait || c->state != CALL_EXCHANGING ||
-        c->link->out.len > c->pool->o.out_low_bytes)
+    if (!c->told_wait || c->state != CALL_EXCHANGING || c->canceled ||
+        outbox_pending(&c->link->out) > c->pool->o.out_low_bytes)
         return;
     c->told_wait = false;
     c->events->on_drained(c->owner, c);
@@ -341,48 +352,33 @@ static void send_failed(struct link *l)
 {
     /* The answer, or the reason, may be there to be read: the reading side decides. A
      * stream that can not be read either says so itself. */
-    buf_clear(&l->out);
+    l->deaf = true;
+    outbox_drop(&l->out);
     link_read(l, true);
 }
 
 static void flush(struct link *l)
 {
-    struct span part = buf_span(&l->out);
-    struct buf swap;
-    size_t taken = 0;
+    bool progress;
 
-    if (l->writing || l->closing || part.len == 0)
+    if (l->closing || l->deaf)
         return;
-    if (io_try_write(l->io, &part, 1, &taken) != ST_OK) {
+    if (outbox_flush(&l->out, l->io, &progress) != ST_OK)
         send_failed(l);
-        return;
-    }
-    buf_consume(&l->out, taken);
-    if (l->out.len == 0)
-        return;
-    swap = l->wire;
-    l->wire = l->out;
-    l->out = swap;
-    buf_clear(&l->out);
-    part = buf_span(&l->wire);
-    if (io_write(l->io, &part, 1) == ST_OK)
-        l->writing = true;
-    else
-        send_failed(l);
+    else if (l->call != NULL && (progress || l->call->stage.slot == 0))
+        set_stage(l->call);
 }
 
 static void on_written(void *owner, enum status st)
 {
     struct link *l = owner;
 
-    l->writing = false;
-    buf_clear(&l->wire);
     if (l->closing)
         return;
-    if (st != ST_OK)
+    if (st != ST_OK || outbox_written(&l->out, l->io) != ST_OK) {
+        l->out.writing = false;
         send_failed(l);
-    else
-        flush(l);
+    }
     if (l->call != NULL) {
         set_stage(l->call);
         tell_drained(l->call);
@@ -396,20 +392,25 @@ static void send_request(struct http_call *c)
     struct link *l = c->link;
     struct span parts[2] = {buf_span(&c->head), c->body};
     size_t taken = 0, n = c->body.len > 0 ? 2 : 1;
-    enum status st = io_try_write(l->io, parts, n, &taken);
+    enum status st;
 
-    for (size_t i = 0; st == ST_OK && i < n; i++) {
+    if (io_try_write(l->io, parts, n, &taken) != ST_OK) {
+        send_failed(l);
+        return;
+    }
+    st = buf_reserve(&l->out.next, parts[0].len + c->body.len - taken);
+    if (st != ST_OK) {
+        fail(c, st, status_text(st));
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
         size_t skip = taken < parts[i].len ? taken : parts[i].len;
 
         taken -= skip;
-        st = buf_append(&l->out, (struct span){parts[i].ptr + skip, parts[i].len - skip});
+        (void)!buf_append(&l->out.next,
+                          (struct span){parts[i].ptr + skip, parts[i].len - skip});
     }
-    if (st == ST_NOMEM || st == ST_LIMIT)
-        fail(c, st, "out of memory");
-    else if (st != ST_OK)
-        send_failed(l);
-    else
-        flush(l);
+    flush(l);
 }
 
 /* --- receiving ---------------------------------------------------------------------------- */
@@ -534,7 +535,7 @@ static bool may_retry(const struct link *l)
     const struct http_call *c = l->call;
 
     return l->reused && !l->answered && !c->retried && !c->canceled &&
-           !(c->streams && c->uploaded > 0);
+           !(c->streams && (c->uploaded > 0 || c->upload_done));
 }
 
 static void retry(struct link *l)
@@ -619,6 +620,20 @@ static void exchange(struct http_call *c, struct link *l)
         link_wish(l); /* the pieces that waited for the connection are on their way */
 }
 
+static void on_dropped_closed(void *owner)
+{
+    (void)owner;
+}
+
+/* A stream that nobody wants any more. */
+static void drop(struct io *io)
+{
+    static const struct io_events nobody = {.on_closed = on_dropped_closed};
+
+    io_attach(io, &nobody, NULL);
+    io_close(io);
+}
+
 static struct link *link_new(struct http_pool *p, struct io *io)
 {
     struct link *l = calloc(1, sizeof(*l));
@@ -628,8 +643,7 @@ static struct link *link_new(struct http_pool *p, struct io *io)
     l->pool = p;
     l->io = io;
     buf_init(&l->in, p->o.head_max_bytes + IN_EXTRA_BYTES);
-    buf_init(&l->out, OUT_LIMIT_BYTES);
-    buf_init(&l->wire, OUT_LIMIT_BYTES);
+    outbox_init(&l->out, OUT_LIMIT_BYTES);
     list_init(&l->node);
     io_attach(io, &link_events, l);
     p->links++;
@@ -640,13 +654,9 @@ static struct link *link_new(struct http_pool *p, struct io *io)
  * free again. */
 static void on_unwanted(struct http_pool *p, enum status st, struct io *io)
 {
-    struct link *l = st == ST_OK ? link_new(p, io) : NULL;
-
     p->stats.connections_now--;
-    if (l != NULL) {
-        l->closing = true;
-        io_close(io);
-    }
+    if (st == ST_OK)
+        drop(io);
     serve_waiting(p);
 }
 
@@ -669,7 +679,9 @@ static void on_connected(struct connect_op *op, enum status st, struct io *io, c
     l = st == ST_OK ? link_new(p, io) : NULL;
     if (l == NULL) {
         p->stats.connections_now--;
-        fail(c, st == ST_OK ? ST_NOMEM : st, why);
+        if (st == ST_OK)
+            drop(io);
+        fail(c, st == ST_OK ? ST_NOMEM : st, st == ST_OK ? "out of memory" : why);
         serve_waiting(p);
         return;
     }
@@ -700,6 +712,7 @@ static void serve(struct http_call *c)
     struct http_pool *p = c->pool;
     struct link *l;
 
+    timer_stop(p->loop, &c->stage);
     if (!list_empty(&p->idle) && !c->retried) {
         l = CONTAINER_OF(p->idle.prev, struct link, node);
         timer_stop(p->loop, &l->keep);
@@ -717,6 +730,7 @@ static void serve(struct http_call *c)
         list_remove(&c->node);
         list_append(&p->waiting, &c->node);
         p->stats.waiting_now++;
+        timer_start(p->loop, &c->stage, p->o.first_byte_timeout_us, on_stage);
     } else {
         fail(c, ST_OVERLOAD, "too many calls wait for a connection");
     }
@@ -752,6 +766,29 @@ static enum status put_framing(struct http_call *c, const struct http_request *r
     return buf_printf(&c->head, "Content-Length: %" PRIu64 "\r\n", n);
 }
 
+/* What would not be one request line and one set of fields is never written. */
+static bool is_safe(const struct http_request *r)
+{
+    struct http_field host = {SPAN("Host"), r->host};
+
+    for (size_t i = 0; i < r->method.len; i++) {
+        if (!http_is_token_char(r->method.ptr[i]))
+            return false;
+    }
+    for (size_t i = 0; i < r->target.len; i++) {
+        if ((unsigned char)r->target.ptr[i] <= 0x20 || r->target.ptr[i] == 0x7f)
+            return false;
+    }
+    for (size_t i = 0; i < r->field_count; i++) {
+        struct span name = r->fields[i].name;
+
+        if (!http_field_is_safe(&r->fields[i]) || http_name_eq(name, SPAN("content-length")) ||
+            http_name_eq(name, SPAN("transfer-encoding")))
+            return false;
+    }
+    return r->method.len > 0 && r->target.len > 0 && http_field_is_safe(&host);
+}
+
 static enum status put_head(struct http_call *c, const struct http_request *r)
 {
     bool has_host = false;
@@ -764,11 +801,8 @@ static enum status put_head(struct http_call *c, const struct http_request *r)
         has_host = http_name_eq(r->fields[i].name, SPAN("host"));
     if (st == ST_OK && !has_host)
         st = put_field(&c->head, SPAN("Host"), r->host);
-    for (size_t i = 0; st == ST_OK && i < r->field_count; i++) {
-        if (!http_field_is_safe(&r->fields[i]))
-            return ST_INVALID;
+    for (size_t i = 0; st == ST_OK && i < r->field_count; i++)
         st = put_field(&c->head, r->fields[i].name, r->fields[i].value);
-    }
     if (st == ST_OK)
         st = put_framing(c, r);
     return st == ST_OK ? buf_append(&c->head, SPAN("\r\n")) : st;
@@ -783,6 +817,8 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
 
     if (p->closing)
         return ST_UNAVAILABLE;
+    if (!is_safe(r))
+        return ST_INVALID;
     if (p->stats.connections_now >= p->o.connections_max && list_empty(&p->idle) &&
         p->stats.waiting_now >= p->o.waiting_max)
         return ST_OVERLOAD;
@@ -796,6 +832,7 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     c->body = r->body;
     c->streams = r->body_streams;
     c->upload_done = !r->body_streams;
+    c->upload_bytes = r->body_bytes;
     c->is_head = span_eq(r->method, SPAN("HEAD"));
     c->started_us = clock_now_us();
     buf_init(&c->head, REQUEST_HEAD_LIMIT);
@@ -814,52 +851,58 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     return ST_OK;
 }
 
+/* Before there is a connection the head's buffer takes the first pieces. */
+static struct buf *upload_buffer(struct http_call *c)
+{
+    return c->link != NULL ? &c->link->out.next : &c->head;
+}
+
 enum status http_call_write(struct http_call *c, struct span data, bool *wait)
 {
     struct buf *b;
-    enum status st = ST_OK;
+    enum status st;
 
     assert(c->streams && !c->upload_done);
     *wait = false;
     if (c->state == CALL_ENDED || c->canceled)
         return ST_CANCELED;
-    /* Before there is a connection the head's buffer takes the first pieces. */
-    b = c->state == CALL_EXCHANGING ? &c->link->out : &c->head;
-    c->uploaded += data.len;
-    if (c->chunked) {
+    if (data.len > c->upload_bytes - c->uploaded)
+        return ST_LIMIT; /* more than was announced would be read as a request */
+    if (data.len > 0 && !(c->link != NULL && c->link->deaf)) {
+        b = upload_buffer(c);
         st = buf_reserve(b, data.len + 24);
-        if (st == ST_OK && data.len > 0) {
+        if (st != ST_OK)
+            return st;
+        if (c->chunked)
             (void)!buf_printf(b, "%zx\r\n", data.len);
-            (void)!buf_append(b, data);
+        (void)!buf_append(b, data);
+        if (c->chunked)
             (void)!buf_append(b, SPAN("\r\n"));
-        }
-    } else {
-        st = buf_append(b, data);
     }
-    if (st != ST_OK)
-        return st;
-    if (c->state == CALL_EXCHANGING)
+    c->uploaded += data.len;
+    if (c->link != NULL)
         flush(c->link);
-    if (c->state == CALL_EXCHANGING
-            ? c->link->out.len + c->link->wire.len > c->pool->o.out_high_bytes
-            : c->head.len > c->pool->o.out_high_bytes)
+    if ((c->link != NULL ? outbox_pending(&c->link->out) : c->head.len) >
+        c->pool->o.out_high_bytes)
         c->told_wait = *wait = true;
     return ST_OK;
 }
 
 void http_call_end(struct http_call *c)
 {
-    struct buf *b;
-
-    if (c->state == CALL_ENDED || c->upload_done)
+    if (c->state == CALL_ENDED || c->upload_done || c->canceled)
         return;
+    if (!c->chunked && c->uploaded < c->upload_bytes) {
+        http_call_cancel(c); /* less than was announced is never a whole request */
+        return;
+    }
     c->upload_done = true;
-    b = c->state == CALL_EXCHANGING ? &c->link->out : &c->head;
-    if (c->chunked && buf_append(b, SPAN("0\r\n\r\n")) != ST_OK) {
+    if (c->chunked && !(c->link != NULL && c->link->deaf) &&
+        buf_append(upload_buffer(c), SPAN("0\r\n\r\n")) != ST_OK) {
         http_call_cancel(c);
         return;
     }
-    if (c->state == CALL_EXCHANGING) {
+    if (c->link != NULL) {
         flush(c->link);
         set_stage(c);
     }
@@ -868,8 +911,10 @@ void http_call_end(struct http_call *c)
 void http_call_pause(struct http_call *c)
 {
     c->paused = true;
-    if (c->link != NULL)
+    if (c->link != NULL) {
+        set_stage(c); /* the silence is ours now */
         link_wish(c->link);
+    }
 }
 
 void http_call_resume(struct http_call *c)

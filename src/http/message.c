@@ -33,6 +33,16 @@ static bool has_version(struct span version)
     return span_eq(version, SPAN("HTTP/1.1")) || span_eq(version, SPAN("HTTP/1.0"));
 }
 
+/* "HTTP/1.1 200 OK": three digits, then the end or a space and words (RFC 9112 4). */
+static bool has_status(struct span line)
+{
+    const char *p = line.ptr + sizeof("HTTP/1.1 ") - 1;
+
+    return line.len >= sizeof("HTTP/1.1 200") - 1 && p[-1] == ' ' && p[0] >= '1' &&
+           p[0] <= '5' && p[1] >= '0' && p[1] <= '9' && p[2] >= '0' && p[2] <= '9' &&
+           (line.len == sizeof("HTTP/1.1 200") - 1 || p[3] == ' ');
+}
+
 static enum status check_start_line(struct message *m, struct span line)
 {
     const size_t n = sizeof("HTTP/1.1") - 1;
@@ -52,7 +62,11 @@ static enum status check_start_line(struct message *m, struct span line)
     known = line.len > n &&
             (m->side == MESSAGE_REQUEST ? has_version((struct span){line.ptr + line.len - n, n})
                                         : has_version((struct span){line.ptr, n}));
-    return known ? ST_OK : refuse(m, 505, "the only version is HTTP/1.1");
+    if (!known)
+        return refuse(m, 505, "the only version is HTTP/1.1");
+    if (m->side == MESSAGE_RESPONSE && !has_status(line))
+        return refuse(m, 400, "the status line is malformed");
+    return ST_OK;
 }
 
 static enum status check_field_line(struct message *m, struct span line)

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/list.h"
 #include "http/message.h"
+#include "http/outbox.h"
 #include "rt/io.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
@@ -30,9 +31,6 @@
 #define KEEP_BUFFER_BYTES 32768
 /* Above the limit so many more are told why; the others are just closed. */
 #define TURNED_AWAY_MAX 64
-/* Given to the io at a time, so that a reader who is slow but takes is told from one
- * who takes nothing. */
-#define SLICE_BYTES 131072
 /* After the client's end of input: a half-closed client still reads, one that left
  * does not. Who takes nothing of the answer for so long has left. */
 #define HALF_CLOSED_US 250000
@@ -71,10 +69,7 @@ struct conn {
     struct arena arena; /* of the request at hand */
     struct buf in;      /* read, not parsed yet */
     struct span fresh;  /* what on_read brought, while advance() runs on it */
-    struct buf out;     /* to be written */
-    struct buf wire;    /* being written by the io, a slice at a time */
-    size_t wire_sent, slice;
-    bool writing;
+    struct outbox out;
     bool reading;
     bool busy;     /* advance() runs */
     bool deferred; /* advance() will run */
@@ -170,8 +165,7 @@ static void on_io_closed(void *owner)
     list_remove(&c->link);
     srv->stats.connections_now--;
     buf_release(&c->in);
-    buf_release(&c->out);
-    buf_release(&c->wire);
+    outbox_release(&c->out);
     arena_release(&c->arena);
     /* A deferred turn still holds the memory. */
     if (c->deferred)
@@ -205,60 +199,28 @@ static void wish(struct conn *c)
 
 static size_t pending(const struct conn *c)
 {
-    return c->out.len + c->wire.len - c->wire_sent;
+    return outbox_pending(&c->out);
 }
 
 static void broke(struct conn *c)
 {
     c->broken = true;
-    buf_clear(&c->out);
-}
-
-static size_t wire_left(const struct conn *c)
-{
-    return c->wire.len - c->wire_sent;
-}
-
-/* The next slice, of the wire, which is not empty. */
-static void write_wire(struct conn *c)
-{
-    struct span part = {c->wire.ptr + c->wire_sent, wire_left(c)};
-
-    if (part.len > SLICE_BYTES)
-        part.len = SLICE_BYTES;
-    if (io_write(c->io, &part, 1) != ST_OK) {
-        broke(c);
-        return;
-    }
-    c->slice = part.len;
-    c->writing = true;
-    set_deadline(c, c->server->o.write_timeout_us);
+    outbox_drop(&c->out);
 }
 
 static void flush(struct conn *c)
 {
-    struct span part;
-    struct buf swap;
-    size_t taken = 0;
+    bool progress, was_writing = c->out.writing;
 
-    if (c->writing || c->broken || c->out.len == 0)
+    if (c->broken)
         return;
-    part = buf_span(&c->out);
-    if (io_try_write(c->io, &part, 1, &taken) != ST_OK) {
+    if (outbox_flush(&c->out, c->io, &progress) != ST_OK) {
         broke(c);
         return;
     }
-    c->wrote_since_end |= taken > 0;
-    if (taken == c->out.len) {
-        buf_clear(&c->out);
-        return;
-    }
-    swap = c->wire;
-    c->wire = c->out;
-    c->out = swap;
-    buf_clear(&c->out);
-    c->wire_sent = taken;
-    write_wire(c);
+    c->wrote_since_end |= progress;
+    if (c->out.writing && !was_writing)
+        set_deadline(c, c->server->o.write_timeout_us);
 }
 
 /* With nothing to write: which silence of the client is measured? */
@@ -278,20 +240,17 @@ static void on_io_written(void *owner, enum status st)
 {
     struct conn *c = owner;
 
-    c->writing = false;
     c->wrote_since_end = true;
     if (c->state == CONN_CLOSING)
         return;
-    c->wire_sent += c->slice;
-    if (st != ST_OK)
+    if (st != ST_OK || outbox_written(&c->out, c->io) != ST_OK) {
+        c->out.writing = false;
         broke(c);
-    else if (wire_left(c) > 0)
-        write_wire(c);
-    if (!c->writing) {
-        buf_clear(&c->wire);
-        c->wire_sent = 0;
-        deadline_after_writing(c);
     }
+    if (c->out.writing)
+        set_deadline(c, c->server->o.write_timeout_us);
+    else
+        deadline_after_writing(c);
     advance(c);
 }
 
@@ -336,39 +295,39 @@ static enum status put_framing(struct conn *c, unsigned status, uint64_t body_by
         s->left = 0;
     } else if (body_bytes != HTTP_BODY_CHUNKED) {
         s->left = body_bytes;
-        st = buf_printf(&c->out, "Content-Length: %" PRIu64 "\r\n", body_bytes);
+        st = buf_printf(&c->out.next, "Content-Length: %" PRIu64 "\r\n", body_bytes);
     } else if (c->message.head.minor >= 1) {
         s->chunked = true;
-        st = put(&c->out, SPAN("Transfer-Encoding: chunked\r\n"));
+        st = put(&c->out.next, SPAN("Transfer-Encoding: chunked\r\n"));
     } else {
         s->left = UINT64_MAX; /* HTTP/1.0: the end of the connection is the end */
         c->keep_alive = false;
     }
     if (st == ST_OK && !c->keep_alive)
-        st = put(&c->out, SPAN("Connection: close\r\n"));
+        st = put(&c->out.next, SPAN("Connection: close\r\n"));
     else if (st == ST_OK && c->message.head.minor == 0)
-        st = put(&c->out, SPAN("Connection: keep-alive\r\n"));
+        st = put(&c->out.next, SPAN("Connection: keep-alive\r\n"));
     return st;
 }
 
 static enum status put_head(struct conn *c, unsigned status, const struct http_field *fields,
                             size_t n, uint64_t body_bytes)
 {
-    enum status st = buf_printf(&c->out, "HTTP/1.1 %03u %s\r\nDate: %s\r\n", status,
+    enum status st = buf_printf(&c->out.next, "HTTP/1.1 %03u %s\r\nDate: %s\r\n", status,
                                 http_reason(status), date_now(c->server));
 
     for (size_t i = 0; st == ST_OK && i < n; i++)
-        st = put_field(&c->out, fields[i].name, fields[i].value);
+        st = put_field(&c->out.next, fields[i].name, fields[i].value);
     if (st == ST_OK)
         st = put_framing(c, status, body_bytes);
-    return st == ST_OK ? put(&c->out, SPAN("\r\n")) : st;
+    return st == ST_OK ? put(&c->out.next, SPAN("\r\n")) : st;
 }
 
 enum status http_respond(struct http_stream *s, unsigned status,
                          const struct http_field *fields, size_t n, uint64_t body_bytes)
 {
     struct conn *c = conn_of(s);
-    size_t before = c->out.len;
+    size_t before = c->out.next.len;
     enum status st;
 
     assert(!s->responded && !s->ended);
@@ -383,7 +342,7 @@ enum status http_respond(struct http_stream *s, unsigned status,
                     (s->body_done || c->message.done);
     st = put_head(c, status, fields, n, body_bytes);
     if (st != ST_OK) {
-        c->out.len = before;
+        c->out.next.len = before;
         return st;
     }
     s->responded = true;
@@ -403,16 +362,16 @@ enum status http_write(struct http_stream *s, struct span data, bool *wait)
     if (data.len == 0 || s->no_body)
         return ST_OK;
     if (s->chunked) {
-        st = buf_reserve(&c->out, data.len + 24);
+        st = buf_reserve(&c->out.next, data.len + 24);
         if (st == ST_OK) {
-            (void)!buf_printf(&c->out, "%zx\r\n", data.len);
-            (void)!put(&c->out, data);
-            (void)!put(&c->out, SPAN("\r\n"));
+            (void)!buf_printf(&c->out.next, "%zx\r\n", data.len);
+            (void)!put(&c->out.next, data);
+            (void)!put(&c->out.next, SPAN("\r\n"));
         }
     } else {
         if (data.len > s->left)
             return ST_LIMIT; /* more than was announced would be read as an answer */
-        st = put(&c->out, data);
+        st = put(&c->out.next, data);
         if (st == ST_OK && s->left != UINT64_MAX)
             s->left -= data.len;
     }
@@ -438,7 +397,7 @@ void http_end(struct http_stream *s)
         http_abort(s); /* less than was announced */
         return;
     }
-    if (s->chunked && !s->no_body && put(&c->out, SPAN("0\r\n\r\n")) != ST_OK) {
+    if (s->chunked && !s->no_body && put(&c->out.next, SPAN("0\r\n\r\n")) != ST_OK) {
         http_abort(s);
         return;
     }
@@ -511,7 +470,7 @@ static void refuse(struct conn *c, unsigned status, const char *text)
     c->message.head.minor = 1;
     c->message.head.method = SPAN("GET");
     if (put_head(c, status, &field, 1, body.len) == ST_OK)
-        (void)!put(&c->out, buf_span(&body));
+        (void)!put(&c->out.next, buf_span(&body));
     buf_release(&body);
     flush(c);
     linger(c);
@@ -637,10 +596,7 @@ static void end_stream(struct conn *c, enum status st)
 
     srv->events->on_closed(owner, &c->stream, st);
     if (again) {
-        if (c->out.cap > KEEP_BUFFER_BYTES && c->out.len == 0)
-            buf_release(&c->out);
-        if (c->wire.cap > KEEP_BUFFER_BYTES)
-            buf_release(&c->wire);
+        outbox_trim(&c->out, KEEP_BUFFER_BYTES);
         start_waiting(c);
     } else if (st != ST_OK && endless) {
         c->state = CONN_CLOSING;
@@ -740,7 +696,7 @@ static void advance(struct conn *c)
     want_reads(c, wants_input(c));
     c->busy = false;
     /* on_drained or on_body may have written. */
-    if (c->state == CONN_SERVING && c->out.len > 0 && !c->writing)
+    if (c->state == CONN_SERVING && c->out.next.len > 0 && !c->out.writing)
         wish(c);
 }
 
@@ -756,7 +712,7 @@ static void input_end(struct conn *c, enum status st)
         /* Gone, or only done with sending? Time will tell (on_deadline). */
         if (!c->stream.body_done && !c->message.done)
             broke(c);
-        else if (!c->writing)
+        else if (!c->out.writing)
             set_deadline(c, HALF_CLOSED_US);
         c->wrote_since_end = false;
         return;
@@ -787,7 +743,7 @@ static const struct io_events io_events = {on_io_read, on_io_written, on_io_clos
 /* A half-closed client that took something since has not left. */
 static bool still_there(struct conn *c)
 {
-    if (!c->input_ended || c->writing || !c->wrote_since_end)
+    if (!c->input_ended || c->out.writing || !c->wrote_since_end)
         return false;
     c->wrote_since_end = false;
     set_deadline(c, HALF_CLOSED_US);
@@ -867,8 +823,7 @@ static struct conn *conn_new(struct http_server *srv, struct io *io, const char 
     snprintf(c->peer, sizeof(c->peer), "%s", peer);
     arena_init(&c->arena, ARENA_CHUNK_BYTES, srv->o.arena_max_bytes);
     buf_init(&c->in, srv->o.head_max_bytes + IN_EXTRA_BYTES);
-    buf_init(&c->out, OUT_LIMIT_BYTES);
-    buf_init(&c->wire, OUT_LIMIT_BYTES);
+    outbox_init(&c->out, OUT_LIMIT_BYTES);
     list_append(&srv->conns, &c->link);
     srv->stats.connections_now++;
     io_attach(io, &io_events, c);
@@ -969,7 +924,7 @@ void http_read_start(struct http_stream *s)
     s->body_wanted = true;
     if (c->message.head.expect_continue && !s->continue_sent && !s->responded &&
         !c->message.done && input(c).len == 0)
-        (void)!put(&c->out, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+        (void)!put(&c->out.next, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
     s->continue_sent = true;
     if (!c->message.done)
         set_deadline(c, c->server->o.body_timeout_us);
