@@ -2,3 +2,8 @@
 ibid_test(NAME entry LABEL unit SOURCES unit/test_entry.c LIBS base cache)
 ibid_test(NAME memory LABEL unit SOURCES unit/test_memory.c LIBS base cache)
 ibid_test(NAME store LABEL unit SOURCES unit/test_store.c unit/store_fixture.c LIBS cache rt base)
+ibid_test(NAME store_kill LABEL unit SOURCES unit/test_store_kill.c unit/store_fixture.c LIBS cache rt base
+          TIMEOUT 300)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+ibid_test(NAME store_lmdb LABEL unit SOURCES unit/test_store_lmdb.c unit/store_fixture.c
+          LIBS cache rt base PkgConfig::LMDB)

@@ -294,7 +294,10 @@ static bool on_visit(void *owner, struct entry *e)
 {
     struct one_scan *s = owner;
 
-    assert_non_null(e);
+    uint64_t n;
+
+    memcpy(&n, e->key.bytes + 8, sizeof(n));
+    assert_true(store_fixture_is(e, n));
     return ++s->visited < s->stop_after;
 }
 
