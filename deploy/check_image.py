@@ -96,9 +96,13 @@ class Replay:
         environment.update(self.last.environment)
         environment.setdefault("HOME", "/root")
         environment["DEBIAN_FRONTEND"] = "noninteractive"
-        subprocess.run(["chroot", self.last.folder, "/bin/sh", "-c",
-                        "cd '%s' && %s" % (self.last.workdir, argument)],
-                       check=True, env=environment, stdout=subprocess.DEVNULL)
+        done = subprocess.run(["chroot", self.last.folder, "/bin/sh", "-c",
+                               "cd '%s' && %s" % (self.last.workdir, argument)],
+                              env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, errors="replace")
+        if done.returncode != 0:
+            say("\n".join(done.stdout.splitlines()[-40:]))
+            sys.exit("RUN %s: exit status %d" % (argument, done.returncode))
 
     def do_copy(self, argument):
         words = argument.split()

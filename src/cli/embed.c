@@ -79,7 +79,7 @@ static int embed(const struct job *j, const struct encoder *e)
         fprintf(stderr, "ibid: out of memory\n");
         return 1;
     }
-    vectors = calloc(j->count, info.dimensions * sizeof(*vectors));
+    vectors = malloc(j->count * info.dimensions * sizeof(*vectors));
     each = calloc(j->count, sizeof(*each));
     if (vectors != NULL && each != NULL &&
         encoder_embed(s, j->texts, j->count, vectors, each, never) == ST_OK)
@@ -140,7 +140,7 @@ static int parse(struct job *j, int argc, char **argv)
 
 int embed_main(int argc, char **argv)
 {
-    struct job j = {.config = malloc(sizeof(*j.config)),
+    struct job j = {.config = calloc(1, sizeof(*j.config)),
                     .texts = calloc((size_t)argc + 1, sizeof(*j.texts))};
     int rc = 1;
 

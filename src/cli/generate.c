@@ -181,7 +181,7 @@ static int parse(struct job *j, int argc, char **argv)
 int generate_main(int argc, char **argv)
 {
     const struct sigaction action = {.sa_handler = on_interrupt};
-    struct job j = {.config = malloc(sizeof(*j.config))};
+    struct job j = {.config = calloc(1, sizeof(*j.config))};
     int rc = 1;
 
     if (j.config != NULL)

@@ -231,7 +231,7 @@ static int dispatch(struct job *j, int argc, char **argv)
 
 int models_main(int argc, char **argv)
 {
-    struct job j = {.config = malloc(sizeof(*j.config)),
+    struct job j = {.config = calloc(1, sizeof(*j.config)),
                     .manifest = malloc(sizeof(*j.manifest)),
                     .names = calloc((size_t)argc + 1, sizeof(*j.names))};
     int rc = 1;

@@ -187,7 +187,7 @@ static int parse(struct job *j, int argc, char **argv)
 
 int report_main(int argc, char **argv)
 {
-    struct job j = {.config = malloc(sizeof(*j.config)), .deadline_ms = DEADLINE_DEFAULT};
+    struct job j = {.config = calloc(1, sizeof(*j.config)), .deadline_ms = DEADLINE_DEFAULT};
     int rc = 1;
 
     if (j.config != NULL)
