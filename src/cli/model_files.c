@@ -64,6 +64,16 @@ static bool note_line(const char *folder, const struct manifest_file *f, char *o
     return n >= 0 && (size_t)n < cap;
 }
 
+bool model_files_present(const char *folder, const struct manifest_model *m)
+{
+    char line[LINE_BYTES];
+    bool present = true;
+
+    for (size_t i = 0; present && i < m->file_count; i++)
+        present = note_line(folder, &m->files[i], line, sizeof(line));
+    return present;
+}
+
 bool model_files_noted(const char *folder, const struct manifest_model *m)
 {
     char path[MODEL_FILES_PATH], want[LINE_BYTES], have[LINE_BYTES];

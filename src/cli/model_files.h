@@ -23,7 +23,10 @@ bool model_files_join(char out[MODEL_FILES_PATH], const char *dir, const char *n
 /* Creates `path` and its parents. errno says why not. */
 bool model_files_mkdir(const char *path) MUST_CHECK;
 
-/* By the note alone. */
+/* All files are there and have the right size; says nothing of their bytes. */
+bool model_files_present(const char *folder, const struct manifest_model *m) MUST_CHECK;
+
+/* Present, and unchanged since they were verified. */
 bool model_files_noted(const char *folder, const struct manifest_model *m) MUST_CHECK;
 
 /* Reads and compares every file. ST_NOTFOUND: one is missing; ST_INVALID: one has

@@ -21,6 +21,7 @@ static const char usage[] =
     "       ibid models pull NAME… [-c FILE] [--quiet] [--verify]\n"
     "       ibid models show NAME|PATH [-c FILE]\n"
     "  list: the models that can be fetched by name, and which are here\n"
+    "        (unchecked: there, but not fetched or read by pull)\n"
     "  pull: fetches into model_dir, checks SHA-256; what is there and whole stays\n"
     "  show: what is known of a model, and what its files say\n"
     "  -c, --config FILE  settings (model_dir)\n"
@@ -36,12 +37,15 @@ struct job {
     struct models_pull_options options;
 };
 
-static bool is_here(const struct job *j, const struct manifest_model *m)
+/* Files that came by another way than `pull` have not been checked. */
+static const char *is_here(const struct job *j, const struct manifest_model *m)
 {
     char folder[MODEL_FILES_PATH];
 
-    return model_files_join(folder, j->config->model_dir, m->name) &&
-           model_files_noted(folder, m);
+    if (!model_files_join(folder, j->config->model_dir, m->name) ||
+        !model_files_present(folder, m))
+        return "no";
+    return model_files_noted(folder, m) ? "yes" : "unchecked";
 }
 
 static uint64_t files_bytes(const struct manifest_model *m)
@@ -64,7 +68,7 @@ static int list(const struct job *j)
 
         printf("%-24s %-8s %8.1f M %6.1f MiB  %-12s %s\n", m->name, m->kind,
                (double)m->parameters / 1e6, (double)files_bytes(m) / MIB, m->licence,
-               is_here(j, m) ? "yes" : "no");
+               is_here(j, m));
     }
     return 0;
 }
@@ -102,7 +106,7 @@ static void show_manifest(const struct job *j, const struct manifest_model *m)
         digest_hex(m->files[i].sha256.bytes, DIGEST_BYTES, hex);
         printf("file: %s %" PRIu64 " %s\n", m->files[i].name, m->files[i].bytes, hex);
     }
-    printf("here: %s\n", is_here(j, m) ? "yes" : "no");
+    printf("here: %s\n", is_here(j, m));
 }
 
 static void show_info(const char *path, const struct model_info *info)
@@ -174,7 +178,9 @@ static int show(const struct job *j)
 
     if (m != NULL) {
         show_manifest(j, m);
-        return is_here(j, m) ? show_files(j, model, strcmp(m->kind, "decoder") == 0) : 0;
+        if (strcmp(is_here(j, m), "no") == 0)
+            return 0;
+        return show_files(j, model, strcmp(m->kind, "decoder") == 0);
     }
     return show_files(j, model, n > 5 && strcmp(model + n - 5, ".gguf") == 0);
 }

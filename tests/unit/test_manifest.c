@@ -89,6 +89,7 @@ static void files_are_verified(void **state)
     assert_false(model_files_noted(folder, &m->models[0]));
     model_files_note(folder, &m->models[0]);
     assert_true(model_files_noted(folder, &m->models[0]));
+    assert_true(model_files_present(folder, &m->models[0]));
     assert_true(model_files_bytes(folder) > 3);
     put(folder, "f.bin", "abcd");
     assert_false(model_files_noted(folder, &m->models[0]));
