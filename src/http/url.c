@@ -3,10 +3,20 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/head.h"
+
 static enum status refuse(char *why, size_t cap, const char *text)
 {
     snprintf(why, cap, "%s", text);
     return ST_INVALID;
+}
+
+/* RFC 3986 3.1: in any case. */
+static bool starts_scheme(struct span s, const char *scheme)
+{
+    size_t n = strlen(scheme);
+
+    return s.len >= n && http_name_eq((struct span){s.ptr, n}, (struct span){scheme, n});
 }
 
 static bool starts(struct span s, const char *prefix)
@@ -33,32 +43,67 @@ static bool parse_port(struct span s, uint16_t *out)
     return true;
 }
 
-/* host, host:port, [v6], [v6]:port */
+static bool all_of(struct span s, const char *extra)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              strchr(extra, c) != NULL))
+            return false;
+    }
+    return s.len > 0;
+}
+
+/* Splits host, host:port, [v6], [v6]:port; port.ptr is NULL when there is none. */
+static enum status split_authority(struct span a, struct span *host, struct span *port,
+                                   char *why, size_t cap)
+{
+    const char *end = a.ptr + a.len, *colon;
+    bool bracketed = a.len > 0 && a.ptr[0] == '[';
+
+    *port = (struct span){NULL, 0};
+    if (bracketed) {
+        const char *close = memchr(a.ptr, ']', a.len);
+
+        if (close == NULL)
+            return refuse(why, cap, "'[' without ']'");
+        *host = (struct span){a.ptr + 1, (size_t)(close - a.ptr - 1)};
+        if (!all_of(*host, ":.") || memchr(host->ptr, ':', host->len) == NULL)
+            return refuse(why, cap, "only an IPv6 address may stand in brackets");
+        colon = close + 1;
+        if (colon != end && *colon != ':')
+            return refuse(why, cap, "text after ']'");
+    } else {
+        colon = a.len > 0 ? memchr(a.ptr, ':', a.len) : NULL;
+        if (colon == NULL)
+            colon = end;
+        *host = (struct span){a.ptr, (size_t)(colon - a.ptr)};
+        if (!all_of(*host, "-._"))
+            return refuse(why, cap,
+                          "the host is missing or has a character that is not allowed");
+    }
+    if (colon != end)
+        *port = (struct span){colon + 1, (size_t)(end - colon - 1)};
+    return ST_OK;
+}
+
 static enum status parse_authority(struct span a, struct url *u, char *why, size_t cap)
 {
-    struct span host = a, port = {NULL, 0};
-    const char *end;
+    uint16_t usual = u->port;
+    struct span host, port;
+    enum status st = split_authority(a, &host, &port, why, cap);
 
-    if (a.len > 0 && a.ptr[0] == '[') {
-        end = memchr(a.ptr, ']', a.len);
-        if (end == NULL)
-            return refuse(why, cap, "'[' without ']'");
-        host = (struct span){a.ptr + 1, (size_t)(end - a.ptr - 1)};
-        if (end + 1 < a.ptr + a.len && end[1] == ':')
-            port = (struct span){end + 2, (size_t)(a.ptr + a.len - end - 2)};
-        else if (end + 1 != a.ptr + a.len)
-            return refuse(why, cap, "text after ']'");
-    } else if ((end = a.len > 0 ? memchr(a.ptr, ':', a.len) : NULL) != NULL) {
-        host.len = (size_t)(end - a.ptr);
-        port = (struct span){end + 1, a.len - host.len - 1};
-    }
-    if (host.len == 0 || host.len >= sizeof(u->host))
-        return refuse(why, cap, "the host is missing or too long");
+    if (st != ST_OK)
+        return st;
+    if (host.len >= sizeof(u->host))
+        return refuse(why, cap, "the host is too long");
     if (port.ptr != NULL && !parse_port(port, &u->port))
         return refuse(why, cap, "the port must be 1..65535");
     memcpy(u->host, host.ptr, host.len);
-    memcpy(u->authority, a.ptr,
-           a.len < sizeof(u->authority) ? a.len : sizeof(u->authority) - 1);
+    if (port.ptr != NULL && u->port == usual)
+        a.len -= port.len + 1;
+    memcpy(u->authority, a.ptr, a.len);
     return ST_OK;
 }
 
@@ -77,11 +122,11 @@ enum status url_parse(struct span text, struct url *out, char *why, size_t why_c
         if (c == '?' || c == '#')
             return refuse(why, why_cap, "it must not have a query or a fragment");
     }
-    if (starts(text, "https://")) {
+    if (starts_scheme(text, "https://")) {
         u.tls = true;
         u.port = 443;
         rest = (struct span){text.ptr + 8, text.len - 8};
-    } else if (starts(text, "http://")) {
+    } else if (starts_scheme(text, "http://")) {
         rest = (struct span){text.ptr + 7, text.len - 7};
     } else {
         return refuse(why, why_cap, "it must begin with http:// or https://");
