@@ -39,6 +39,7 @@ static void on_read(void *owner, enum status st, struct span data)
         return;
     }
     assert_true(data.len > 0);
+    p->largest = data.len > p->largest ? data.len : p->largest;
     CHECK_STATUS(ST_OK, buf_append(&p->in, data));
     if (p->close_on_read) {
         probe_close(p);

@@ -14,8 +14,9 @@
 
 struct probe {
     struct loop *loop;
-    struct io *io; /* owned until closed */
-    struct buf in; /* what was read */
+    struct io *io;  /* owned until closed */
+    struct buf in;  /* what was read */
+    size_t largest; /* of one event */
     bool ended;
     enum status end; /* of reading, once ended */
     unsigned writes; /* io_write() that ended */

@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "rt/address.h"
+#include "rt/connector.h"
 #include "rt/dns.h"
 #include "rt/io.h"
 #include "rt/io_tcp.h"
@@ -23,12 +24,6 @@
 #define UNIX_PATH_SIZE 108 /* sun_path, Linux */
 
 enum stage { RESOLVING, CONNECTING, SECURING, ENDED };
-
-struct connector {
-    struct loop *loop;
-    struct dns *dns;
-    struct list_node ops;
-};
 
 struct connect_op {
     struct connector *connector; /* NULL once it is closed */
@@ -326,26 +321,7 @@ void *connect_owner(const struct connect_op *op)
     return op->owner;
 }
 
-enum status connector_open(struct loop *loop, const struct connector_options *o,
-                           struct connector **out)
-{
-    struct connector *c = calloc(1, sizeof(*c));
-    enum status st;
-
-    if (c == NULL)
-        return ST_NOMEM;
-    c->loop = loop;
-    list_init(&c->ops);
-    st = dns_open(loop, o->dns_ttl_max_s, o->dns_servers, &c->dns);
-    if (st != ST_OK) {
-        free(c);
-        return st;
-    }
-    *out = c;
-    return ST_OK;
-}
-
-void connector_close(struct connector *c)
+void connect_end_all(struct connector *c)
 {
     while (!list_empty(&c->ops)) {
         struct connect_op *op = CONTAINER_OF(c->ops.next, struct connect_op, link);
@@ -353,6 +329,4 @@ void connector_close(struct connector *c)
         connect_cancel(op);
         list_remove(&op->link); /* on_end removes it again, which is safe */
     }
-    dns_close(c->dns);
-    free(c);
 }

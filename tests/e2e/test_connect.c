@@ -33,10 +33,22 @@ struct world {
     struct tls_peer peer;
 
     struct connect_op *op;
+    struct loop_msg cancel; /* deferred by on_accept when asked for */
+    bool cancel_late, canceled_late;
     unsigned done;
     enum status st;
     char why[256];
 };
+
+static void on_cancel(struct loop_msg *m)
+{
+    struct world *w = CONTAINER_OF(m, struct world, cancel);
+
+    if (w->done > 0)
+        return;
+    w->canceled_late = true;
+    connect_cancel(w->op);
+}
 
 static void on_accept(void *owner, struct io *io, const char *peer)
 {
@@ -45,6 +57,8 @@ static void on_accept(void *owner, struct io *io, const char *peer)
     (void)peer;
     assert_false(w->accepted);
     w->accepted = true;
+    if (w->cancel_late)
+        loop_defer(w->loop, &w->cancel, on_cancel);
     if (w->tls != NULL)
         tls_peer_init(&w->peer, io, w->tls);
     else
@@ -306,8 +320,34 @@ static void test_deadline_of_a_name(void **state)
     close(mute);
 }
 
-/* At every moment: before it began, on its way, and when it has succeeded but nobody was
- * told yet. */
+/* The other end sees a stream that was given up. */
+static void check_server_sees_end(struct world *w)
+{
+    probe_read(&w->server);
+    while (!w->server.ended)
+        loop_turn(w->loop);
+}
+
+/* It has succeeded, but nobody was told yet: accepting and connecting are seen in one
+ * turn, and what accepting defers runs before the end of connecting is told. */
+static void test_cancel_at_the_last_moment(void **state)
+{
+    struct world w;
+
+    (void)state;
+    start(&w);
+    w.cancel_late = true;
+    listen_at(&w, "127.0.0.1:0");
+    dial(&w, &(struct endpoint){.host = "127.0.0.1", .port = listener_port(w.listener)},
+         SECOND);
+    wait_done(&w);
+    assert_true(w.canceled_late);
+    assert_int_equal(w.st, ST_CANCELED);
+    check_server_sees_end(&w);
+    finish(&w);
+}
+
+/* Before it began, and on its way. */
 static void test_cancel(void **state)
 {
     unsigned canceled = 0;
@@ -434,6 +474,7 @@ static void test_deadline_of_the_handshake(void **state)
         assert_int_equal(w.st, canceled ? ST_CANCELED : ST_TIMEOUT);
         if (!canceled)
             assert_string_equal(w.why, "timed out in the TLS handshake");
+        check_server_sees_end(&w);
         io_tls_ctx_close(ctx);
         finish(&w);
     }
@@ -451,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_deadline_of_connecting),
         cmocka_unit_test(test_deadline_of_a_name),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel_at_the_last_moment),
         cmocka_unit_test(test_close_ends_what_is_in_flight),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_deadline_of_the_handshake),

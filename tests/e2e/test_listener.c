@@ -221,6 +221,34 @@ static void test_descriptors_run_out(void **state)
     close_door(d);
 }
 
+/* Not even the spare one can be had again: clients wait in the backlog, the loop does
+ * not spin, and they are let in when descriptors are there. */
+static void test_no_descriptor_at_all(void **state)
+{
+    struct door *d = new_door();
+    struct rlimit before, tight;
+    int fds[4];
+    uint64_t cpu;
+
+    (void)state;
+    CHECK_STATUS(ST_OK, open_door(d, "127.0.0.1:0"));
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+        fds[i] = knock(listener_port(d->listener));
+    getrlimit(RLIMIT_NOFILE, &before);
+    tight = (struct rlimit){3, before.rlim_max}; /* below every free number */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    cpu = clock_thread_cpu_us();
+    run_for(d, 400000);
+    cpu = clock_thread_cpu_us() - cpu;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(d->count, 0);
+    assert_true(cpu < 100000);
+    wait_for(d, ARRAY_LEN(fds));
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++)
+        close(fds[i]);
+    close_door(d);
+}
+
 static void test_reset_is_seen_as_an_error(void **state)
 {
     struct door *d = new_door();
@@ -464,6 +492,7 @@ int main(void)
         cmocka_unit_test(test_bursts_are_bounded),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_descriptors_run_out),
+        cmocka_unit_test(test_no_descriptor_at_all),
         cmocka_unit_test(test_reset_is_seen_as_an_error),
         cmocka_unit_test(test_back_pressure_on_a_socket),
         cmocka_unit_test(test_empty_write_ends),

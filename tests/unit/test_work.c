@@ -46,6 +46,8 @@ struct job {
     struct work work; /* first */
     unsigned ran, done;
     enum status st;
+    struct job *next; /* submitted by `done`, to the same pool */
+    enum status next_st;
 };
 
 static unsigned largest_batch;
@@ -88,6 +90,8 @@ static void done(struct work *w, enum status st)
 
     j->done++;
     j->st = st;
+    if (j->next != NULL)
+        j->next_st = work_submit(w->pool, &j->next->work, w->home, run_batch, done);
 }
 
 static void check_job(const struct job *j, unsigned ran, enum status st)
@@ -208,7 +212,7 @@ static void *open_gate(void *arg)
 
 static void test_close_with_items_in_flight(void **state)
 {
-    struct job jobs[4] = {0};
+    struct job jobs[4] = {0}, late = {0};
     struct work_pool *p;
     struct loop *l;
     pthread_t opener;
@@ -225,11 +229,16 @@ static void test_close_with_items_in_flight(void **state)
     work_pool_close(p);
     pthread_join(opener, NULL);
     assert_int_equal(jobs[0].done, 0); /* posted, not yet delivered */
-    work_cancel(&jobs[3].work);        /* still in flight, so still allowed */
+    for (unsigned i = 0; i < 4; i++)
+        jobs[i].next = &late;   /* whoever is last must still find the pool */
+    work_cancel(&jobs[3].work); /* still in flight, so still allowed */
     loop_run(l);
     check_job(&jobs[0], 1, ST_OK);
     for (unsigned i = 1; i < 4; i++)
         check_job(&jobs[i], 0, ST_CANCELED);
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_STATUS(ST_UNAVAILABLE, jobs[i].next_st);
+    assert_int_equal(late.done, 0);
     CHECK_STATUS(ST_OK, loop_close(l));
 }
 
