@@ -24,10 +24,12 @@ import urllib.request
 BASES = {"debian:12-slim": "bookworm"}
 MIRROR = "http://deb.debian.org/debian"
 READY_S = 60
-HOST_FILES = ["/etc/apt/apt.conf.d/*", "/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf",
-              "/etc/ssl/certs/ca-certificates.crt"]
+HOST_FILES = ["/etc/apt/apt.conf.d/*", "/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf"]
+# Whom this machine trusts, under a name that no package writes to.
+HOST_CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
+STAGE_CERTIFICATES = "/usr/local/share/host-certificates.crt"
 SOURCES = "/etc/apt/sources.list.d/debian.sources"
-PASSED_ON = re.compile(r"^(PIP_|SSL_CERT_|https?_proxy$|no_proxy$)", re.IGNORECASE)
+PASSED_ON = re.compile(r"^(PIP_|https?_proxy$|no_proxy$)", re.IGNORECASE)
 
 
 def say(*words):
@@ -82,6 +84,8 @@ class Replay:
                 target = stage.folder + source
                 os.makedirs(os.path.dirname(target), exist_ok=True)
                 shutil.copyfile(os.path.realpath(source), target)
+        if os.path.exists(HOST_CERTIFICATES):
+            shutil.copyfile(HOST_CERTIFICATES, stage.folder + STAGE_CERTIFICATES)
         if os.path.exists(SOURCES):
             shutil.copyfile(SOURCES, stage.folder + SOURCES)
             os.truncate(stage.folder + "/etc/apt/sources.list", 0)
@@ -96,6 +100,8 @@ class Replay:
         environment.update(self.last.environment)
         environment.setdefault("HOME", "/root")
         environment["DEBIAN_FRONTEND"] = "noninteractive"
+        if os.path.exists(self.last.folder + STAGE_CERTIFICATES):
+            environment.update(PIP_CERT=STAGE_CERTIFICATES, SSL_CERT_FILE=STAGE_CERTIFICATES)
         done = subprocess.run(["chroot", self.last.folder, "/bin/sh", "-c",
                                "cd '%s' && %s" % (self.last.workdir, argument)],
                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

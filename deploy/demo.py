@@ -16,14 +16,15 @@ import time
 
 TIMEOUT_S = 180
 
-# (question, where its answer must come from)
+# (question, where its answer must come from, what it shows). The answers must end by
+# themselves: one that is cut at the limit of tokens is not stored.
 ROWS = [
-    ("What is the capital of France?", "local"),
-    ("What is the capital of France?", "exact"),
-    ("What's the capital city of France?", "semantic"),
-    ("What is the capital of Spain?", "local"),
+    ("What is the capital of France?", "local", "the built-in model"),
+    ("What is the capital of France?", "exact", "the same again"),
+    ("What's the capital city of France?", "semantic", "in other words"),
+    ("What is the capital of Spain?", "local", "one decisive word changed"),
 ]
-UPSTREAM_ROW = ("What is the capital of Italy?", "upstream")
+UPSTREAM_ROW = ("What is the capital of Italy?", "upstream", "through an upstream")
 
 
 class Answer:
@@ -80,20 +81,20 @@ def saved(answer):
     return text + (", $%s" % answer.saved_usd if answer.saved_usd else "")
 
 
-def show(question, answer):
-    print("%-38s %-10s %9.1f ms %7s  %s" % (
-        question[:38], answer.source, answer.seconds * 1000,
-        "-" if answer.tokens is None else answer.tokens, saved(answer)), flush=True)
+def show(question, shows, answer):
+    print("%-36s %-9s %9.1f ms %7s  %-12s %s" % (
+        question[:36], answer.source, answer.seconds * 1000,
+        "-" if answer.tokens is None else answer.tokens, saved(answer), shows), flush=True)
 
 
-def run(port, key, model, question, want):
+def run(port, key, model, question, want, shows):
     """Shows one row; returns what is wrong with it, or None."""
     try:
         answer = ask(port, question, key, model)
     except (OSError, RuntimeError, ValueError, KeyError, http.client.HTTPException) as error:
-        print("%-38s failed: %s" % (question[:38], error), flush=True)
+        print("%-36s failed: %s" % (question[:36], error), flush=True)
         return "'%s': %s" % (question, error)
-    show(question, answer)
+    show(question, shows, answer)
     if answer.source != want:
         return "'%s': came from %s, not %s" % (question, answer.source, want)
     if want != "upstream" and answer.finish != "stop":
@@ -108,17 +109,17 @@ def main():
     # A new caller each time: nobody's earlier answers are found, this run's are.
     stranger = "demo-" + secrets.token_hex(8)
     upstream_key = os.environ.get("OPENAI_API_KEY") or stranger
-    print("%-38s %-10s %12s %7s  %s" % ("question", "source", "time", "tokens", "saved"))
+    print("%-36s %-9s %12s %7s  %-12s" % ("question", "source", "time", "tokens", "saved"))
     wrong = []
     try:
         local_model = first_model(local_port, stranger)
         upstream_model = os.environ.get("OPENAI_MODEL") or first_model(upstream_port, upstream_key)
     except (OSError, RuntimeError, ValueError, KeyError, IndexError) as error:
         sys.exit("no model to ask: %s" % error)
-    for question, want in ROWS:
-        wrong.append(run(local_port, stranger, local_model, question, want))
+    for row in ROWS:
+        wrong.append(run(local_port, stranger, local_model, *row))
     wrong.append(run(upstream_port, upstream_key, upstream_model, *UPSTREAM_ROW))
-    print("upstream: %s" % sys.argv[3])
+    print("upstream: %s" % sys.argv[3], flush=True)
     wrong = [w for w in wrong if w]
     for w in wrong:
         print("not as it should be: %s" % w, file=sys.stderr)

@@ -44,7 +44,9 @@ timed() {
 
 missing_packages() {
     local have
-    have=$(dpkg-query -W -f='${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null | sed -n 's/^ii *//p')
+    # dpkg-query fails when it does not know one of them; that is an answer, too.
+    have=$({ dpkg-query -W -f='${db:Status-Abbrev}${Package}\n' "$@" 2>/dev/null || true; } |
+        sed -n 's/^ii *//p')
     printf '%s\n' "$@" | grep -vxF "${have:-none of them}" || true
 }
 
