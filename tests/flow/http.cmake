@@ -1,3 +1,5 @@
 ibid_test(NAME smuggling LABEL flow SOURCES flow/test_smuggling.c flow/smuggling_table.c LIBS http TIMEOUT 120)
 ibid_test(NAME http_server LABEL flow SOURCES flow/test_http_server.c flow/wire.c LIBS http TIMEOUT 120)
 ibid_test(NAME http_client LABEL flow SOURCES flow/test_http_client.c flow/wire.c LIBS http TIMEOUT 120)
+ibid_test(NAME http_torture LABEL torture SOURCES flow/test_http_torture.c LIBS http TIMEOUT 120
+          LINK_OPTIONS -Wl,--wrap=calloc,--wrap=realloc,--wrap=arena_alloc)
