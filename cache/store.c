@@ -18,7 +18,9 @@ enum status store_open(struct loop *loop, struct connector *connector,
         why[0] = '\0';
     if (starts_with(o->url, "lmdb:"))
         return store_lmdb_open(loop, o, out, why, why_cap);
-    (void)connector;
+    if (starts_with(o->url, "redis:") || starts_with(o->url, "rediss:") ||
+        starts_with(o->url, "redis+unix:"))
+        return store_redis_open(loop, connector, o, out, why, why_cap);
     if (strcmp(o->url, "memory:") == 0)
         return store_memory_open(loop, o, out);
     /* The URL itself may hold a password. */

@@ -1,7 +1,10 @@
 # Entries and where they live: frames, memory, stores, the facade.
 ibid_test(NAME entry LABEL unit SOURCES unit/test_entry.c LIBS base cache)
 ibid_test(NAME memory LABEL unit SOURCES unit/test_memory.c LIBS base cache)
-ibid_test(NAME store LABEL unit SOURCES unit/test_store.c unit/store_fixture.c LIBS cache rt base)
+set(store_sources unit/test_store.c unit/store_fixture.c unit/redis_process.c)
+ibid_test(NAME store LABEL unit SOURCES ${store_sources} LIBS cache rt base)
+# The same over a real redis-server, where there is one.
+ibid_test(NAME store_redis LABEL e2e SOURCES ${store_sources} LIBS cache rt base ARGS redis)
 ibid_test(NAME store_kill LABEL unit SOURCES unit/test_store_kill.c unit/store_fixture.c LIBS cache rt base
           TIMEOUT 300)
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)

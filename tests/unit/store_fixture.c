@@ -146,6 +146,17 @@ struct store_stats store_fixture_stats(struct fixture *f)
     return s;
 }
 
+static bool is_up(struct fixture *f, uint64_t arg)
+{
+    (void)arg;
+    return store_fixture_stats(f).up;
+}
+
+void store_fixture_wait_up(struct fixture *f)
+{
+    store_fixture_wait(f, is_up, 0);
+}
+
 static bool is_settled(struct fixture *f, uint64_t puts)
 {
     struct store_stats s = store_fixture_stats(f);

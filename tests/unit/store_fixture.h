@@ -36,6 +36,8 @@ void store_fixture_close(struct fixture *f);
 /* Runs the loop until `done` says so; fails the test after ten seconds. */
 void store_fixture_wait(struct fixture *f, bool (*done)(struct fixture *f, uint64_t arg),
                         uint64_t arg);
+/* Until it answers, if it is not there at once. */
+void store_fixture_wait_up(struct fixture *f);
 /* Until this many puts ended, one way or another. */
 void store_fixture_settle(struct fixture *f, uint64_t puts);
 

@@ -1,10 +1,13 @@
 /* What every kind of store must do, whatever is behind it. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "check.h"
 #include "rt/loop.h"
+#include "redis_process.h"
 #include "store_fixture.h"
 
 struct kind {
@@ -19,6 +22,7 @@ static int set_up(void **state)
 
     store_fixture_init(&k->f, k->url);
     store_fixture_open(&k->f);
+    store_fixture_wait_up(&k->f);
     return 0;
 }
 
@@ -198,6 +202,7 @@ static void what_waits_is_written_at_close(void **state)
         store_fixture_put(f, i, 1000);
     store_fixture_close(f);
     store_fixture_open(f);
+    store_fixture_wait_up(f);
     for (unsigned i = 0; i < 500; i++)
         CHECK_STATUS(ST_OK, store_fixture_get(f, i));
     assert_int_equal(store_fixture_stats(f).corrupt_total, 0);
@@ -247,9 +252,40 @@ static struct kind lmdb = {.url = "lmdb:", .outlives = true};
             &kind                                                                              \
     }
 
-int main(void)
+static struct kind redis = {.outlives = true};
+static struct redis_process server;
+static char redis_url[160];
+
+static int empty_redis(void **state)
+{
+    redis_process_command(&server, "FLUSHALL");
+    return set_up(state);
+}
+
+static int run_redis(void)
+{
+    struct CMUnitTest tests[] = {EACH(redis)};
+    int failed;
+
+    if (!redis_process_start(&server, NULL)) {
+        printf("skipped: there is no redis-server\n");
+        return 77;
+    }
+    snprintf(redis_url, sizeof(redis_url), "redis+unix://%s?db=1", server.socket);
+    redis.url = redis_url;
+    for (size_t i = 0; i < ARRAY_LEN(tests); i++)
+        tests[i].setup_func = empty_redis;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    redis_process_stop(&server);
+    return failed;
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {EACH(memory), EACH(lmdb)};
 
+    log_set_level(LOG_ERROR);
+    if (argc > 1 && strcmp(argv[1], "redis") == 0)
+        return run_redis();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,527 @@
+/* Entries in a Redis that may be shared: SET key frame PX, GET, UNLINK, over one
+ * pipelined connection (store_redis_conn.c). Keys are `<prefix>e:<fingerprint>`.
+ *
+ * Nothing here waits for Redis: without a connection a look-up is refused at once and
+ * a write is dropped. Values are a peer's: what is no whole entry of this key is a
+ * miss. Redis evicts and expires by itself; who misses an entry tells the index.
+ *
+ * When Redis refuses writes (OOM, MISCONF, NOREPLICAS) reads go on; a breaker of their
+ * own keeps writes back for a while. Loop thread only. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/breaker.h"
+#include "cache/entry.h"
+#include "cache/store.h"
+#include "cache/store_kinds.h"
+#include "cache/store_redis_conn.h"
+#include "cache/store_redis_scan.h"
+#include "rt/io_tls.h"
+#include "rt/loop.h"
+#include "rt/timer.h"
+
+#define PREFIX_BYTES_MAX  128
+#define KEY_BYTES_MAX     (PREFIX_BYTES_MAX + 2 + 2 * DIGEST_BYTES + 1)
+#define WRITE_DEADLINE_US (1000u * 1000)
+/* Under way at once. A look-up waits behind them on the same connection. */
+#define WRITE_BYTES_MAX    (8u * 1024 * 1024)
+#define WRITE_FAILURES_MAX 3
+#define WRITE_PAUSE_MIN_US (500u * 1000)
+#define WRITE_PAUSE_MAX_US (10u * 1000 * 1000)
+#define CLOSE_DEADLINE_US  (1000u * 1000)
+#define FRAME_KEEP_BYTES   (1024u * 1024)
+
+struct store_redis {
+    struct store store;
+    struct loop *loop;                 /* borrowed (outlives) */
+    struct io_tls_ctx *tls;            /* owned; NULL: none */
+    struct store_redis_conn *conn;     /* owned; NULL: closed */
+    struct store_redis_scan *scan;     /* NULL: none under way */
+    char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
+    uint64_t deadline_us;
+
+    struct buf frame; /* one entry's, used again and again */
+    size_t puts_max, puts_in_flight, put_bytes;
+    struct breaker writes;
+    char write_trouble[128]; /* why writes are kept back; empty: they are not */
+
+    struct store_stats stats;
+    struct timer close_deadline;
+    bool closing, conn_closing;
+    void (*closed)(void *owner);
+    void *closed_owner;
+};
+
+struct redis_get {
+    struct store_redis *store;
+    struct store_get *op;
+    struct store_redis_command *command; /* until it is answered */
+    struct loop_msg canceled;
+};
+
+struct redis_put {
+    struct store_redis *store;
+    struct entry *entry; /* one reference */
+    size_t bytes;        /* of its frame */
+};
+
+static struct store_redis *of(struct store *s)
+{
+    return CONTAINER_OF(s, struct store_redis, store);
+}
+
+static size_t write_key(const struct store_redis *s, const struct digest *key,
+                        char out[KEY_BYTES_MAX])
+{
+    size_t n = strlen(s->prefix);
+
+    memcpy(out, s->prefix, n);
+    digest_hex(key->bytes, DIGEST_BYTES, out + n);
+    return n + 2 * DIGEST_BYTES;
+}
+
+/* --- closing -------------------------------------------------------------------------------
+ */
+
+static void maybe_released(struct store_redis *s)
+{
+    void (*closed)(void *owner) = s->closed;
+    void *owner = s->closed_owner;
+
+    if (!s->closing || s->conn != NULL || s->scan != NULL)
+        return;
+    if (s->tls != NULL)
+        io_tls_ctx_close(s->tls);
+    buf_release(&s->frame);
+    free(s);
+    closed(owner);
+}
+
+static void on_conn_closed(void *owner)
+{
+    struct store_redis *s = owner;
+
+    s->conn = NULL;
+    maybe_released(s);
+}
+
+static void close_conn(struct store_redis *s)
+{
+    if (s->conn_closing)
+        return;
+    s->conn_closing = true;
+    timer_stop(s->loop, &s->close_deadline);
+    store_redis_conn_close(s->conn, on_conn_closed, s);
+}
+
+static void on_close_deadline(struct timer *t)
+{
+    close_conn(CONTAINER_OF(t, struct store_redis, close_deadline));
+}
+
+/* After each reply: were these the last that a close waited for? */
+static void maybe_drained(struct store_redis *s)
+{
+    if (s->closing && !s->conn_closing && store_redis_conn_in_flight(s->conn) == 0)
+        close_conn(s);
+}
+
+static void redis_close(struct store *store, void (*closed)(void *owner), void *owner)
+{
+    struct store_redis *s = of(store);
+
+    assert(!s->closing);
+    s->closing = true;
+    s->closed = closed;
+    s->closed_owner = owner;
+    if (s->scan != NULL)
+        store_redis_scan_stop(s->scan, ST_CANCELED);
+    timer_start(s->loop, &s->close_deadline, CLOSE_DEADLINE_US, on_close_deadline);
+    maybe_drained(s);
+}
+
+/* --- looking up ------------------------------------------------------------------------------
+ */
+
+static bool redis_may_have(struct store *store, const struct digest *key)
+{
+    (void)store;
+    (void)key;
+    return true;
+}
+
+static void count_failure(struct store_redis *s, enum status st)
+{
+    /* Time-outs are counted where the deadline is. */
+    if (st != ST_TIMEOUT && st != ST_CANCELED)
+        s->stats.errors_total++;
+}
+
+/* What another writer put there, or what did not arrive whole, is a miss. */
+static enum status take_value(struct store_redis *s, const struct digest *key,
+                              const redisReply *r, struct entry **out)
+{
+    struct entry *e;
+
+    if (r->type == REDIS_REPLY_NIL)
+        return ST_NOTFOUND;
+    if (r->type != REDIS_REPLY_STRING ||
+        entry_decode((struct span){r->str, (size_t)r->len}, &e) != ST_OK) {
+        s->stats.corrupt_total++;
+        return ST_NOTFOUND;
+    }
+    if (!digest_eq(&e->key, key)) {
+        s->stats.corrupt_total++;
+        entry_unref(e);
+        return ST_NOTFOUND;
+    }
+    if (e->expires_ms <= clock_wall_ms()) {
+        entry_unref(e);
+        return ST_NOTFOUND;
+    }
+    s->stats.hits_total++;
+    *out = e;
+    return ST_OK;
+}
+
+static void end_get(struct redis_get *g, enum status st, struct entry *e)
+{
+    struct store_get *op = g->op;
+
+    free(g);
+    op->state = NULL;
+    op->done(op, st, e);
+}
+
+static void on_value(void *owner, enum status st, const redisReply *r)
+{
+    struct redis_get *g = owner;
+    struct store_redis *s = g->store;
+    struct entry *e = NULL;
+
+    g->command = NULL;
+    if (st == ST_OK) {
+        st = take_value(s, &g->op->key, r, &e);
+    } else if (store_redis_conn_is_error(r, "WRONGTYPE")) {
+        s->stats.corrupt_total++;
+        st = ST_NOTFOUND;
+    } else {
+        count_failure(s, st);
+        if (st == ST_INVALID)
+            st = ST_UNAVAILABLE;
+    }
+    end_get(g, st, e);
+    maybe_drained(s);
+}
+
+static enum status redis_get(struct store *store, struct store_get *op)
+{
+    struct store_redis *s = of(store);
+    char key[KEY_BYTES_MAX];
+    struct span parts[2] = {SPAN("GET"), {key, write_key(s, &op->key, key)}};
+    struct redis_get *g;
+    enum status st;
+
+    if (s->closing)
+        return ST_UNAVAILABLE;
+    g = calloc(1, sizeof(*g));
+    if (g == NULL)
+        return ST_NOMEM;
+    g->store = s;
+    g->op = op;
+    st = store_redis_conn_send(s->conn, parts, 2, s->deadline_us, on_value, g, &g->command);
+    if (st != ST_OK) {
+        free(g);
+        return st;
+    }
+    op->state = g;
+    s->stats.gets_total++;
+    return ST_OK;
+}
+
+static void on_canceled(struct loop_msg *m)
+{
+    end_get(CONTAINER_OF(m, struct redis_get, canceled), ST_CANCELED, NULL);
+}
+
+/* The reply, when it comes, is nobody's. */
+static void redis_cancel(struct store_get *op)
+{
+    struct redis_get *g = op->state;
+
+    if (g == NULL || g->command == NULL)
+        return;
+    store_redis_conn_forget(g->command);
+    g->command = NULL;
+    loop_defer(g->store->loop, &g->canceled, on_canceled);
+}
+
+/* --- writing
+ * ----------------------------------------------------------------------------------- */
+
+static void write_refused(struct store_redis *s, const redisReply *r)
+{
+    /* The words Redis begins an error with; what follows may quote our key. */
+    int n = 0;
+
+    while (n < (int)r->len && n < 40 && r->str[n] > ' ' && r->str[n] < 0x7f)
+        n++;
+    if (!breaker_failure(&s->writes, loop_now_us(s->loop)) || s->write_trouble[0] != '\0')
+        return;
+    snprintf(s->write_trouble, sizeof(s->write_trouble), "Redis refuses writes: %.*s", n,
+             r->str);
+    log_at(LOG_WARN, NULL, kv_event("redis_write_refused"),
+           kv_span("why", (struct span){r->str, (size_t)n}));
+}
+
+static void write_taken(struct store_redis *s)
+{
+    s->stats.puts_total++;
+    breaker_success(&s->writes);
+    if (s->write_trouble[0] != '\0')
+        log_at(LOG_INFO, NULL, kv_event("redis_write_recovered"));
+    s->write_trouble[0] = '\0';
+}
+
+static void on_put(void *owner, enum status st, const redisReply *r)
+{
+    struct redis_put *p = owner;
+    struct store_redis *s = p->store;
+    struct entry *e = p->entry;
+
+    s->puts_in_flight--;
+    s->put_bytes -= p->bytes;
+    free(p);
+    if (st == ST_OK) {
+        write_taken(s);
+    } else {
+        count_failure(s, st);
+        if (st == ST_INVALID)
+            write_refused(s, r);
+        if (s->store.lost != NULL)
+            s->store.lost(s->store.lost_owner, &e->key, &e->partition);
+    }
+    entry_unref(e);
+    maybe_drained(s);
+}
+
+static enum status send_put(struct store_redis *s, struct redis_put *p, uint64_t ttl_ms)
+{
+    char key[KEY_BYTES_MAX], ttl[24];
+    struct span parts[5] = {SPAN("SET"),
+                            {key, write_key(s, &p->entry->key, key)},
+                            buf_span(&s->frame),
+                            SPAN("PX"),
+                            {ttl, 0}};
+
+    parts[4].len = (size_t)snprintf(ttl, sizeof(ttl), "%" PRIu64, ttl_ms);
+    return store_redis_conn_send(s->conn, parts, 5, WRITE_DEADLINE_US, on_put, p, NULL);
+}
+
+static enum status try_put(struct store_redis *s, struct entry *e, uint64_t now_ms)
+{
+    struct redis_put *p;
+    enum status st;
+
+    if (s->closing || !store_redis_conn_is_ready(s->conn))
+        return ST_UNAVAILABLE;
+    buf_clear(&s->frame);
+    st = entry_encode(e, &s->frame);
+    if (st != ST_OK)
+        return st;
+    if (s->puts_in_flight >= s->puts_max ||
+        (s->puts_in_flight > 0 && s->put_bytes + s->frame.len > WRITE_BYTES_MAX))
+        return ST_OVERLOAD;
+    if (!breaker_allow(&s->writes, loop_now_us(s->loop)))
+        return ST_UNAVAILABLE;
+    p = malloc(sizeof(*p));
+    if (p == NULL)
+        return ST_NOMEM;
+    *p = (struct redis_put){.store = s, .entry = entry_ref(e), .bytes = s->frame.len};
+    st = send_put(s, p, e->expires_ms - now_ms);
+    if (st != ST_OK) {
+        entry_unref(e);
+        free(p);
+        return st;
+    }
+    s->puts_in_flight++;
+    s->put_bytes += s->frame.len;
+    return ST_OK;
+}
+
+static void redis_put(struct store *store, struct entry *e)
+{
+    struct store_redis *s = of(store);
+    uint64_t now_ms = clock_wall_ms();
+
+    if (e->expires_ms <= now_ms || try_put(s, e, now_ms) != ST_OK)
+        s->stats.dropped_total++;
+    if (s->frame.cap > FRAME_KEEP_BYTES)
+        buf_release(&s->frame);
+}
+
+static void on_removed(void *owner, enum status st, const redisReply *r)
+{
+    struct store_redis *s = owner;
+
+    (void)r;
+    if (st != ST_OK)
+        count_failure(s, st);
+    maybe_drained(s);
+}
+
+static void redis_remove(struct store *store, const struct digest *key)
+{
+    struct store_redis *s = of(store);
+    char text[KEY_BYTES_MAX];
+    struct span parts[2] = {SPAN("UNLINK"), {text, write_key(s, key, text)}};
+
+    if (s->closing || store_redis_conn_send(s->conn, parts, 2, WRITE_DEADLINE_US, on_removed, s,
+                                            NULL) != ST_OK)
+        s->stats.dropped_total++;
+}
+
+/* --- scanning
+ * ------------------------------------------------------------------------------------ */
+
+static void on_scan_ended(void *owner, uint64_t corrupt)
+{
+    struct store_redis *s = owner;
+
+    s->scan = NULL;
+    s->stats.corrupt_total += corrupt;
+    maybe_released(s);
+}
+
+static enum status redis_scan(struct store *store, store_visit_fn *visit,
+                              store_scanned_fn *scanned, void *owner)
+{
+    struct store_redis *s = of(store);
+    struct store_redis_scan_options o = {.conn = s->conn,
+                                         .prefix = s->prefix,
+                                         .visit = visit,
+                                         .scanned = scanned,
+                                         .owner = owner,
+                                         .ended = on_scan_ended,
+                                         .ended_owner = s};
+    enum status st;
+
+    if (s->closing)
+        return ST_UNAVAILABLE;
+    if (s->scan != NULL)
+        return ST_OVERLOAD;
+    st = store_redis_scan_open(s->loop, &o, &s->scan);
+    if (st == ST_OK && store_redis_conn_is_ready(s->conn))
+        store_redis_scan_start(s->scan);
+    return st;
+}
+
+static void on_ready(void *owner)
+{
+    struct store_redis *s = owner;
+
+    if (s->scan != NULL)
+        store_redis_scan_start(s->scan);
+}
+
+/* A scan that was under way has heard of it by its commands. */
+static void on_down(void *owner)
+{
+    struct store_redis *s = owner;
+
+    if (s->scan != NULL)
+        store_redis_scan_stop(s->scan, ST_UNAVAILABLE);
+}
+
+/* --- opening
+ * --------------------------------------------------------------------------------------- */
+
+static void redis_stats(struct store *store, struct store_stats *out)
+{
+    struct store_redis *s = of(store);
+    struct store_redis_conn_stats c;
+
+    *out = s->stats;
+    if (s->conn == NULL)
+        return;
+    store_redis_conn_stats(s->conn, &c);
+    out->up = c.ready;
+    out->breaker_open = c.breaker_open;
+    out->timeouts_total = c.timeouts_total;
+    out->errors_total += c.errors_total;
+    snprintf(out->trouble, sizeof(out->trouble), "%s",
+             c.trouble[0] != '\0' ? c.trouble : s->write_trouble);
+}
+
+static const struct store_ops redis_ops = {
+    .may_have = redis_may_have,
+    .get = redis_get,
+    .cancel = redis_cancel,
+    .put = redis_put,
+    .remove = redis_remove,
+    .scan = redis_scan,
+    .stats = redis_stats,
+    .close = redis_close,
+};
+
+static enum status open_conn(struct store_redis *s, struct connector *connector,
+                             const struct store_options *o, char *why, size_t why_cap)
+{
+    struct store_redis_conn_options c = {
+        .deadline_us = s->deadline_us, .ready = on_ready, .down = on_down, .owner = s};
+    enum status st = redis_url_parse(o->url, &c.url, why, why_cap);
+
+    if (st != ST_OK)
+        return st;
+    if (c.url.tls) {
+        st = io_tls_ctx_open(s->loop, o->ca_file, &s->tls, why, why_cap);
+        if (st != ST_OK)
+            return st;
+        c.tls = s->tls;
+    }
+    st = store_redis_conn_open(s->loop, connector, &c, &s->conn);
+    if (st != ST_OK)
+        snprintf(why, why_cap, "%s", status_text(st));
+    return st;
+}
+
+enum status store_redis_open(struct loop *loop, struct connector *connector,
+                             const struct store_options *o, struct store **out, char *why,
+                             size_t why_cap)
+{
+    struct store_redis *s;
+    enum status st;
+
+    if (strlen(o->prefix) > PREFIX_BYTES_MAX) {
+        snprintf(why, why_cap, "store.prefix is longer than %d bytes", PREFIX_BYTES_MAX);
+        return ST_INVALID;
+    }
+    s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return ST_NOMEM;
+    s->store.ops = &redis_ops;
+    s->store.shared = true;
+    s->loop = loop;
+    s->deadline_us = (uint64_t)o->deadline_ms * 1000;
+    s->puts_max = o->queue_max;
+    s->stats = (struct store_stats){.kind = "redis"};
+    snprintf(s->prefix, sizeof(s->prefix), "%se:", o->prefix);
+    buf_init(&s->frame, ENTRY_FRAME_BYTES_MAX);
+    breaker_init(&s->writes, WRITE_FAILURES_MAX, WRITE_PAUSE_MIN_US, WRITE_PAUSE_MAX_US,
+                 clock_now_us());
+    st = open_conn(s, connector, o, why, why_cap);
+    if (st != ST_OK) {
+        if (s->tls != NULL)
+            io_tls_ctx_close(s->tls);
+        free(s);
+        return st;
+    }
+    *out = &s->store;
+    return ST_OK;
+}
