@@ -48,13 +48,14 @@ static inline float fast_erf(float x)
     return x < 0 ? -p : p;
 }
 
-static void fast_gelu(float *x, size_t n)
+static inline void fast_gelu(float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         x[i] = 0.5f * x[i] * (1.0f + fast_erf(x[i] * 0.70710678f));
 }
 
-static void fast_quantize(const float *x, size_t n, size_t cols, uint8_t *q, float *scale)
+static inline void fast_quantize(const float *x, size_t n, size_t cols, uint8_t *q,
+                                 float *scale)
 {
     for (size_t t = 0; t < n; t++) {
         const float *row = x + t * cols;
@@ -81,8 +82,8 @@ static void fast_quantize(const float *x, size_t n, size_t cols, uint8_t *q, flo
     }
 }
 
-static void fast_layer_norm(float *x, const float *r, const float *weight, const float *bias,
-                            float eps, size_t n, size_t d)
+static inline void fast_layer_norm(float *x, const float *r, const float *weight,
+                                   const float *bias, float eps, size_t n, size_t d)
 {
     for (size_t t = 0; t < n; t++) {
         float *row = x + t * d;
@@ -132,8 +133,8 @@ static inline void fast_softmax(float *s, size_t n)
  * heads are at most this wide. */
 #define FAST_HEAD_MAX 128
 
-static void fast_attention(const float *qkv, size_t n, size_t d, size_t heads, float *scratch,
-                           float *out)
+static inline void fast_attention(const float *qkv, size_t n, size_t d, size_t heads,
+                                  float *scratch, float *out)
 {
     size_t hd = d / heads, ld = 3 * d;
     float factor = 1.0f / sqrtf((float)hd);

@@ -1,0 +1,60 @@
+/* Kernels of the decoder: products of weights in the file's own blocks of 32 with
+ * activations in blocks of 32 bytes, and what stands between them.
+ *
+ * A weight is code * d + m with d, m of its block (Q4_0: m = -8 d; Q8_0: m = 0), an
+ * activation q * d. So a product is a sum over blocks of
+ *
+ *     d_w d_x sum(code q) + m_w s_x,    s_x = d_x sum(q)
+ *
+ * d_x and s_x are rounded to half like ggml's Q8_1, so that logits can be compared with
+ * llama.cpp's. Rows of F16 and F32 weights are multiplied as floats. Pure; any thread. */
+#ifndef ENGINE_KERNELS_QUANT_H
+#define ENGINE_KERNELS_QUANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QUANT_BLOCK    32
+#define QUANT_COLS_MAX 32768
+#define QUANT_TOKENS   64 /* columns of one call of matmul */
+
+/* Activations of up to QUANT_TOKENS columns; strides are cols and cols / 32. */
+struct quant_input {
+    const float *x; /* [n][cols], for float weights */
+    int8_t *q;      /* [n][cols] */
+    float *d, *s;   /* [n][cols / 32] */
+};
+
+struct quant_matrix {
+    uint32_t type; /* enum gguf_type */
+    size_t rows, cols;
+    const uint8_t *data; /* borrowed: in the file */
+    size_t row_bytes;
+};
+
+struct quant_kernels {
+    void (*quantize)(const float *x, size_t cols, int8_t *q, float *d, float *s);
+    /* y[t * ldy + r] for rows from..to of w and columns 0..n */
+    void (*matmul)(const struct quant_matrix *w, const struct quant_input *in, size_t n,
+                   size_t from, size_t to, float *y, size_t ldy);
+    /* y = x / sqrt(mean(x^2) + eps) * w (Zhang and Sennrich 2019) */
+    void (*rms_norm)(const float *x, const float *w, float eps, size_t n, float *y);
+    /* gate = silu(gate) * up (Shazeer 2020) */
+    void (*silu_mul)(float *gate, const float *up, size_t n);
+    /* One query head over n keys: keys lie turned, keys[c * stride + j], values
+     * values[j * vstride + c]. scratch: n floats. */
+    void (*attend)(const float *q, const float *keys, size_t stride, const float *values,
+                   size_t vstride, size_t n, size_t width, float *scratch, float *out);
+};
+
+extern const struct quant_kernels quant_ref;
+extern const struct quant_kernels quant_avx2;
+extern const struct quant_kernels quant_avxvnni;
+extern const struct quant_kernels quant_avx512vnni;
+
+const struct quant_kernels *quant_kernels(void);
+
+/* One row as floats, exactly: for embeddings and tests. */
+void quant_row(const struct quant_matrix *w, size_t row, float *out);
+
+#endif

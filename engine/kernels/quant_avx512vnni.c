@@ -1,0 +1,10 @@
+#include "engine/kernels/quant_body.h"
+
+/* The same width as AVX-VNNI: blocks of 32 are one 256-bit vector; machines with
+ * AVX-512 need not have AVX-VNNI. */
+static inline __m256i dot4(__m256i acc, __m256i codes, __m256i q)
+{
+    return _mm256_dpbusd_epi32(acc, codes, q);
+}
+
+const struct quant_kernels quant_avx512vnni = QUANT_TABLE;

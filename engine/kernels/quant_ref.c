@@ -1,0 +1,147 @@
+/* What every other set of quant kernels must compute, in the plainest way. */
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "engine/gguf.h"
+#include "engine/half.h"
+#include "engine/kernels/quant.h"
+
+static float half_at(const uint8_t *p)
+{
+    uint16_t bits;
+
+    memcpy(&bits, p, sizeof(bits));
+    return half_to_float(bits);
+}
+
+static void quantize(const float *x, size_t cols, int8_t *q, float *d, float *s)
+{
+    for (size_t b = 0; b < cols / QUANT_BLOCK; b++) {
+        const float *from = x + b * QUANT_BLOCK;
+        float most = 0, scale;
+        int sum = 0;
+
+        for (size_t i = 0; i < QUANT_BLOCK; i++)
+            most = fabsf(from[i]) > most ? fabsf(from[i]) : most;
+        scale = most / 127.0f;
+        for (size_t i = 0; i < QUANT_BLOCK; i++) {
+            int v = most > 0 ? (int)lrintf(from[i] * (127.0f / most)) : 0;
+
+            q[b * QUANT_BLOCK + i] = (int8_t)v;
+            sum += v;
+        }
+        d[b] = half_to_float(half_from_float(scale));
+        s[b] = half_to_float(half_from_float((float)sum * scale));
+    }
+}
+
+/* Codes of one block, with their scale and offset. */
+static void unpack(uint32_t type, const uint8_t *p, int *codes, float *d, float *m)
+{
+    *d = half_at(p);
+    *m = type == GGUF_Q4_0 ? -8 * *d : type == GGUF_Q4_1 ? half_at(p + 2) : 0;
+    p += type == GGUF_Q4_1 ? 4 : 2;
+    for (size_t j = 0; j < QUANT_BLOCK; j++)
+        codes[j] = type == GGUF_Q8_0 ? (int8_t)p[j] : j < 16 ? p[j] & 15 : p[j - 16] >> 4;
+}
+
+static float dot(const struct quant_matrix *w, size_t row, const struct quant_input *in,
+                 size_t t)
+{
+    const uint8_t *p = w->data + row * w->row_bytes;
+    size_t blocks = w->cols / QUANT_BLOCK;
+    float sum = 0;
+
+    for (size_t b = 0; b < blocks; b++, p += gguf_block_bytes(w->type)) {
+        const int8_t *q = in->q + t * w->cols + b * QUANT_BLOCK;
+        int codes[QUANT_BLOCK], part = 0;
+        float d, m;
+
+        unpack(w->type, p, codes, &d, &m);
+        for (size_t j = 0; j < QUANT_BLOCK; j++)
+            part += codes[j] * q[j];
+        sum += d * in->d[t * blocks + b] * (float)part + m * in->s[t * blocks + b];
+    }
+    return sum;
+}
+
+static float dot_float(const struct quant_matrix *w, size_t row, const float *x)
+{
+    const uint8_t *p = w->data + row * w->row_bytes;
+    double sum = 0;
+
+    for (size_t i = 0; i < w->cols; i++) {
+        float v;
+
+        if (w->type == GGUF_F16)
+            v = half_at(p + 2 * i);
+        else
+            memcpy(&v, p + 4 * i, sizeof(v));
+        sum += (double)v * (double)x[i];
+    }
+    return (float)sum;
+}
+
+static void matmul(const struct quant_matrix *w, const struct quant_input *in, size_t n,
+                   size_t from, size_t to, float *y, size_t ldy)
+{
+    bool floats = w->type == GGUF_F32 || w->type == GGUF_F16;
+
+    for (size_t t = 0; t < n; t++) {
+        for (size_t r = from; r < to; r++)
+            y[t * ldy + r] = floats ? dot_float(w, r, in->x + t * w->cols) : dot(w, r, in, t);
+    }
+}
+
+static void rms_norm(const float *x, const float *w, float eps, size_t n, float *y)
+{
+    double sum = 0;
+    float scale;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i] * (double)x[i];
+    scale = 1.0f / sqrtf((float)(sum / (double)n) + eps);
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] * scale * w[i];
+}
+
+static void silu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void attend(const float *q, const float *keys, size_t stride, const float *values,
+                   size_t vstride, size_t n, size_t width, float *scratch, float *out)
+{
+    float factor = 1.0f / sqrtf((float)width), most = -INFINITY, total = 0;
+
+    for (size_t j = 0; j < n; j++) {
+        float sum = 0;
+
+        for (size_t c = 0; c < width; c++)
+            sum += q[c] * keys[c * stride + j];
+        scratch[j] = sum * factor;
+        most = scratch[j] > most ? scratch[j] : most;
+    }
+    for (size_t j = 0; j < n; j++) {
+        scratch[j] = expf(scratch[j] - most);
+        total += scratch[j];
+    }
+    for (size_t c = 0; c < width; c++) {
+        float sum = 0;
+
+        for (size_t j = 0; j < n; j++)
+            sum += scratch[j] * values[j * vstride + c];
+        out[c] = sum / total;
+    }
+}
+
+const struct quant_kernels quant_ref = {
+    .quantize = quantize,
+    .matmul = matmul,
+    .rms_norm = rms_norm,
+    .silu_mul = silu_mul,
+    .attend = attend,
+};

@@ -1,0 +1,151 @@
+#include "engine/threads.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define RELAX() _mm_pause()
+#else
+#define RELAX() ((void)0)
+#endif
+
+/* About 20 microseconds: longer than what lies between two products of a layer. */
+#define SPINS 2000
+
+struct threads {
+    unsigned helpers;
+    /* The call at hand. They change only while `round` is even (closed) and no helper is
+     * busy; a helper says that it is busy before it looks whether the round is open. */
+    threads_fn *fn;
+    void *arg;
+    size_t n, piece;
+    _Atomic size_t next;   /* taken so far; relaxed: only who gets it counts */
+    _Atomic unsigned busy; /* helpers inside the round */
+    _Atomic unsigned round;
+    _Atomic bool stopping;
+    _Atomic unsigned asleep; /* helpers in pthread_cond_wait */
+    pthread_mutex_t mutex;   /* of the sleep only */
+    pthread_cond_t wake;
+    pthread_t list[];
+};
+
+static void take_pieces(struct threads *t)
+{
+    for (;;) {
+        size_t from = atomic_fetch_add_explicit(&t->next, t->piece, memory_order_relaxed);
+
+        if (from >= t->n)
+            return;
+        t->fn(t->arg, from, from + t->piece < t->n ? from + t->piece : t->n);
+    }
+}
+
+/* A round that is open and was not seen yet. */
+static bool is_new(unsigned now, unsigned seen)
+{
+    return now != seen && (now & 1) != 0;
+}
+
+static unsigned wait_round(struct threads *t, unsigned seen)
+{
+    unsigned now;
+
+    for (unsigned i = 0; i < SPINS; i++) {
+        now = atomic_load_explicit(&t->round, memory_order_acquire);
+        if (is_new(now, seen))
+            return now;
+        RELAX();
+    }
+    pthread_mutex_lock(&t->mutex);
+    atomic_fetch_add(&t->asleep, 1);
+    while (!is_new(now = atomic_load(&t->round), seen))
+        pthread_cond_wait(&t->wake, &t->mutex);
+    atomic_fetch_sub(&t->asleep, 1);
+    pthread_mutex_unlock(&t->mutex);
+    return now;
+}
+
+static void *helper_main(void *arg)
+{
+    struct threads *t = arg;
+    unsigned seen = 0;
+
+    for (;;) {
+        seen = wait_round(t, seen);
+        if (atomic_load(&t->stopping))
+            return NULL;
+        atomic_fetch_add(&t->busy, 1);
+        if (atomic_load(&t->round) == seen)
+            take_pieces(t);
+        atomic_fetch_sub_explicit(&t->busy, 1, memory_order_release);
+    }
+}
+
+static void start_round(struct threads *t)
+{
+    atomic_fetch_add(&t->round, 1);
+    if (atomic_load(&t->asleep) == 0)
+        return;
+    pthread_mutex_lock(&t->mutex);
+    pthread_cond_broadcast(&t->wake);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+enum status threads_open(unsigned count, struct threads **out)
+{
+    unsigned helpers = count > 0 ? count - 1 : 0;
+    struct threads *t = calloc(1, sizeof(*t) + helpers * sizeof(t->list[0]));
+    sigset_t all, before;
+
+    if (t == NULL)
+        return ST_NOMEM;
+    if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0) {
+        free(t);
+        return ST_UNAVAILABLE;
+    }
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (t->helpers < helpers &&
+           pthread_create(&t->list[t->helpers], NULL, helper_main, t) == 0)
+        t->helpers++;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    /* Fewer helpers than asked for are slower, not wrong. */
+    *out = t;
+    return ST_OK;
+}
+
+void threads_close(struct threads *t)
+{
+    atomic_store(&t->stopping, true);
+    start_round(t);
+    for (unsigned i = 0; i < t->helpers; i++)
+        pthread_join(t->list[i], NULL);
+    pthread_cond_destroy(&t->wake);
+    pthread_mutex_destroy(&t->mutex);
+    free(t);
+}
+
+void threads_run(struct threads *t, size_t n, size_t piece, threads_fn *fn, void *arg)
+{
+    if (t->helpers == 0 || n <= piece) {
+        if (n > 0)
+            fn(arg, 0, n);
+        return;
+    }
+    t->fn = fn;
+    t->arg = arg;
+    t->n = n;
+    t->piece = piece;
+    atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+    start_round(t);
+    take_pieces(t);
+    /* Every piece is taken: closed to those who come late, then those who are at one. */
+    atomic_fetch_add(&t->round, 1);
+    while (atomic_load_explicit(&t->busy, memory_order_acquire) != 0)
+        RELAX();
+}
