@@ -1,4 +1,5 @@
 """The subcommands that need no server: settings, models, arguments."""
+import json
 import os
 import pathlib
 import stat
@@ -121,6 +122,22 @@ def test_interrupted_pull_leaves_no_model(tmp_path, fake):
     # The next one starts anew.
     done = run("models", "pull", "all-minilm-l6-v2", IBID_MODEL_DIR=str(models), PATH=fake, FAKE="wrong")
     assert done.returncode == 1 and not list(models.glob(".*.part"))
+
+
+def test_report_of_a_running_ibid(ibid):
+    ibid.chat("What is a cat?")
+    ibid.chat("What is a cat?")
+    done = run("report", **ibid.env)
+    assert done.returncode == 0, done.stderr
+    figures = {" ".join(line.split()[:-1]): line.split()[-1] for line in done.stdout.splitlines() if len(line.split()) > 1}
+    assert figures["upstream"] == "1" and figures["exact"] == "1", done.stdout
+    assert json.loads(run("report", "--json", **ibid.env).stdout) == ibid.savings()
+
+
+def test_report_with_a_wrong_token(ibid, tmp_path):
+    (tmp_path / "token").write_text("not the right token at all\n")
+    done = run("report", **(ibid.env | {"IBID_ADMIN_TOKEN_FILE": str(tmp_path / "token")}))
+    assert done.returncode == 1 and "401" in done.stderr and "admin.token_file" in done.stderr
 
 
 def test_report_without_a_server(tmp_path):
