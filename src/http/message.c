@@ -25,7 +25,7 @@ static enum status refuse(struct message *m, unsigned status, const char *text)
     return ST_INVALID;
 }
 
-/* --- before llhttp: what it would take and we do not -------------------------------- */
+/* --- before llhttp: what it would take and we do not ----------------------------- */
 
 /* llhttp 8 takes other protocols' names for HTTP. */
 static bool has_version(struct span version)
@@ -107,7 +107,7 @@ static enum status check_lines(struct message *m, struct span head)
     return st;
 }
 
-/* --- llhttp's callbacks ------------------------------------------------------------- */
+/* --- llhttp's callbacks ---------------------------------------------------------- */
 
 static struct message *of(llhttp_t *p)
 {
@@ -161,7 +161,7 @@ static int on_head(llhttp_t *p)
     return 1; /* to llhttp it has no body: bodies are read here */
 }
 
-/* --- after llhttp: what the fields mean --------------------------------------------- */
+/* --- after llhttp: what the fields mean ------------------------------------------ */
 
 static bool has_no_body(const struct message *m)
 {
@@ -304,7 +304,7 @@ static enum status read_request(struct message *m)
     return read_target(m);
 }
 
-/* --- the head ----------------------------------------------------------------------- */
+/* --- the head -------------------------------------------------------------------- */
 
 /* *end: the offset after CRLF CRLF, or 0 when it is not there yet. A CR without its LF
  * and an LF without its CR are line ends to some readers and not to others (llhttp 8.1.0
@@ -423,7 +423,7 @@ static enum status next_head(struct message *m, struct span in, size_t *used,
     return ST_OK;
 }
 
-/* --- the body ----------------------------------------------------------------------- */
+/* --- the body -------------------------------------------------------------------- */
 
 static enum status next_chunk(struct message *m, struct span in, size_t *used)
 {

@@ -49,7 +49,7 @@ struct bench {
 
 static struct bench *bench;
 
-/* --- instead of rt/connect.c ------------------------------------------------------------ */
+/* --- instead of rt/connect.c ----------------------------------------------------- */
 
 struct connect_op {
     struct loop_msg end;
@@ -108,7 +108,7 @@ void *connect_owner(const struct connect_op *op)
     return op->owner;
 }
 
-/* --- the owner of the calls --------------------------------------------------------------- */
+/* --- the owner of the calls ------------------------------------------------------ */
 
 static void on_head(void *owner, struct http_call *c, const struct http_head *h)
 {
@@ -156,8 +156,7 @@ static void on_end(void *owner, struct http_call *c, enum status st, const char 
 
 static const struct http_call_events events = {on_head, on_body, on_drained, on_end};
 
-/* --- setting up ------------------------------------------------------------------------------
- */
+/* --- setting up ------------------------------------------------------------------ */
 
 static void open_bench(struct bench *b, size_t chunk, size_t pipe)
 {
@@ -275,8 +274,7 @@ static void in_all_chunkings(void (*flow)(struct bench *b))
 
 #define GOOD "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-/* --- exchanges
- * -------------------------------------------------------------------------------- */
+/* --- exchanges ------------------------------------------------------------------- */
 
 static void flow_two_calls_one_connection(struct bench *b)
 {
@@ -504,8 +502,7 @@ static void flow_unsafe_requests(struct bench *b)
     assert_int_equal(b->connects, 0);
 }
 
-/* --- uploads in pieces
- * --------------------------------------------------------------------------- */
+/* --- uploads in pieces ----------------------------------------------------------- */
 
 static void flow_upload_chunked(struct bench *b)
 {
@@ -563,8 +560,7 @@ static void flow_early_answer(struct bench *b)
     assert_false(wire_has(&b->wires[0], "0\r\n\r\n"));
 }
 
-/* --- the pool
- * -------------------------------------------------------------------------------------- */
+/* --- the pool -------------------------------------------------------------------- */
 
 static void flow_close_is_honoured(struct bench *b)
 {
@@ -685,8 +681,7 @@ static void flow_refused(struct bench *b)
     assert_int_equal(s.failures_total, 1);
 }
 
-/* --- the retry
- * ------------------------------------------------------------------------------------- */
+/* --- the retry ------------------------------------------------------------------- */
 
 static void use_once(struct bench *b)
 {
@@ -786,9 +781,7 @@ static void flow_retry_of_an_unsent_upload(struct bench *b)
     check_end(&b->calls[1], ST_OK, 200, "ok");
 }
 
-/* --- time
- * ---------------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------ */
 
 static void flow_no_first_byte(struct bench *b)
 {
@@ -842,8 +835,7 @@ static void flow_slow_uploader(struct bench *b)
     check_end(&b->calls[0], ST_TIMEOUT, 0, "");
 }
 
-/* --- canceling
- * ------------------------------------------------------------------------------------------ */
+/* --- canceling ------------------------------------------------------------------- */
 
 static void flow_cancel(struct bench *b)
 {
@@ -912,8 +904,7 @@ static void flow_close_of_the_pool(struct bench *b)
                  http_pool_open(b->loop, NULL, &(struct http_pool_options){0}, &b->pool));
 }
 
-/* --- back-pressure
- * ---------------------------------------------------------------------------------------- */
+/* --- back-pressure --------------------------------------------------------------- */
 
 #define LARGE_BYTES 1000000
 

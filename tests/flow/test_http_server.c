@@ -38,9 +38,10 @@ struct bench {
     unsigned begun;
     bool in_call; /* a call of the server's interface is on the stack */
     bool drained, closed;
+    bool drain_when_closed, close_when_closed; /* the server, in a stream's last event */
 };
 
-/* --- the owner ------------------------------------------------------------------------- */
+/* --- the owner ------------------------------------------------------------------- */
 
 static void give(struct stream *t, struct span data, bool *wait)
 {
@@ -114,6 +115,26 @@ static void on_drained(void *owner, struct http_stream *s)
     t->drained++;
 }
 
+static void write_error(void *owner, unsigned status, const char *text, struct buf *out)
+{
+    (void)owner;
+    CHECK_STATUS(ST_OK, buf_printf(out, "error %u: %s", status, text));
+}
+
+static void on_server_closed(void *owner)
+{
+    struct bench *b = owner;
+
+    b->closed = true;
+}
+
+static void on_bench_drained(void *owner)
+{
+    struct bench *b = owner;
+
+    b->drained = true;
+}
+
 static void on_closed(void *owner, struct http_stream *s, enum status st)
 {
     struct stream *t = owner;
@@ -123,18 +144,16 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
     t->closed = true;
     t->end = st;
     t->s = NULL;
-}
-
-static void write_error(void *owner, unsigned status, const char *text, struct buf *out)
-{
-    (void)owner;
-    CHECK_STATUS(ST_OK, buf_printf(out, "error %u: %s", status, text));
+    if (bench->drain_when_closed)
+        http_server_drain(bench->server, on_bench_drained);
+    if (bench->close_when_closed)
+        http_server_close(bench->server, on_server_closed);
 }
 
 static const struct http_server_events events = {on_request, on_body,   on_body_end,
                                                  on_drained, on_closed, write_error};
 
-/* --- setting up -------------------------------------------------------------------------- */
+/* --- setting up ------------------------------------------------------------------ */
 
 static void connect_wire(struct bench *b, struct wire *w, size_t chunk, size_t pipe)
 {
@@ -165,13 +184,6 @@ static void open_bench(struct bench *b, size_t chunk, size_t pipe, enum answer a
     b->loop = wire_loop();
     CHECK_STATUS(ST_OK, http_server_open(b->loop, &o, &events, b, &b->server));
     connect_wire(b, &b->client, chunk, pipe);
-}
-
-static void on_server_closed(void *owner)
-{
-    struct bench *b = owner;
-
-    b->closed = true;
 }
 
 static void close_bench(struct bench *b)
@@ -228,8 +240,7 @@ static void check_got(const struct bench *b, const char *want)
     buf_release(&plain);
 }
 
-/* --- flows -----------------------------------------------------------------------------------
- */
+/* --- flows ----------------------------------------------------------------------- */
 
 static void flow_keep_alive(struct bench *b)
 {
@@ -515,8 +526,7 @@ static void flow_deadline_body_while_answering(struct bench *b)
 
 static void flow_drain(struct bench *b);
 
-/* --- back-pressure: with pipes that are small ----------------------------------------------
- */
+/* --- back-pressure: with pipes that are small ------------------------------------ */
 
 #define LARGE_BYTES 3000000
 
@@ -636,15 +646,7 @@ static void test_owner_that_does_not_read(void **state)
     close_bench(&b);
 }
 
-/* --- the server as a whole
- * -------------------------------------------------------------------- */
-
-static void on_bench_drained(void *owner)
-{
-    struct bench *b = owner;
-
-    b->drained = true;
-}
+/* --- the server as a whole ------------------------------------------------------- */
 
 static void flow_drain(struct bench *b)
 {
@@ -681,6 +683,47 @@ static void flow_close_now(struct bench *b)
     loop_run(b->loop);
     assert_true(b->closed && b->client.ended);
     CHECK_STATUS(ST_CANCELED, b->streams[0].end);
+    /* close_bench() closes one; here is another. */
+    b->closed = false;
+    CHECK_STATUS(ST_OK, http_server_open(b->loop, &(struct http_server_options){0}, &events, b,
+                                         &b->server));
+}
+
+static void flow_drain_in_an_event(struct bench *b)
+{
+    b->drain_when_closed = true;
+    send_text(b, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_true(b->client.ended);
+    wire_close(&b->client);
+    loop_run(b->loop);
+    assert_true(b->drained);
+}
+
+/* What is cut by our end must not look whole, whatever the version. */
+static void flow_close_cuts_http10(struct bench *b)
+{
+    bool wait;
+
+    send_text(b, "GET / HTTP/1.0\r\n\r\n");
+    CHECK_STATUS(ST_OK, http_respond(b->streams[0].s, 200, NULL, 0, HTTP_BODY_CHUNKED));
+    give(&b->streams[0], SPAN("half"), &wait);
+    loop_run(b->loop);
+    http_server_close(b->server, on_server_closed);
+    loop_run(b->loop);
+    assert_true(b->closed);
+    CHECK_STATUS(ST_UNAVAILABLE, b->client.end);
+    b->closed = false;
+    CHECK_STATUS(ST_OK, http_server_open(b->loop, &(struct http_server_options){0}, &events, b,
+                                         &b->server));
+}
+
+static void flow_close_in_an_event(struct bench *b)
+{
+    b->close_when_closed = true;
+    send_text(b, "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_true(wire_has(&b->client, "HTTP/1.1 200 OK"));
+    CHECK_STATUS(ST_OK, b->streams[0].end);
+    assert_true(b->client.ended && b->closed);
     /* close_bench() closes one; here is another. */
     b->closed = false;
     CHECK_STATUS(ST_OK, http_server_open(b->loop, &(struct http_server_options){0}, &events, b,
@@ -743,6 +786,9 @@ FLOW(deadline_body, HOLD)
 FLOW(deadline_body_while_answering, HOLD)
 FLOW(drain, HOLD)
 FLOW(close_now, HOLD)
+FLOW(drain_in_an_event, ECHO_LENGTH)
+FLOW(close_cuts_http10, HOLD)
+FLOW(close_in_an_event, ECHO_LENGTH)
 FLOW(too_many_connections, HOLD)
 
 int main(void)
@@ -772,6 +818,9 @@ int main(void)
         cmocka_unit_test(test_deadline_body_while_answering),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_close_now),
+        cmocka_unit_test(test_drain_in_an_event),
+        cmocka_unit_test(test_close_cuts_http10),
+        cmocka_unit_test(test_close_in_an_event),
         cmocka_unit_test(test_too_many_connections),
         cmocka_unit_test(test_slow_reader),
         cmocka_unit_test(test_reader_that_takes_nothing),

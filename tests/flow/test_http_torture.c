@@ -16,7 +16,7 @@
 #define CALLS      3
 #define BODY_BYTES 100000
 
-/* --- allocations that fail --------------------------------------------------------------- */
+/* --- allocations that fail ------------------------------------------------------- */
 
 static unsigned countdown; /* 0: none fails */
 static bool failed;
@@ -51,8 +51,7 @@ void *__wrap_arena_alloc(struct arena *a, size_t size, size_t align)
     return fails_now() ? NULL : __real_arena_alloc(a, size, align);
 }
 
-/* --- both ends ------------------------------------------------------------------------------
- */
+/* --- both ends ------------------------------------------------------------------- */
 
 struct bench {
     struct loop *loop;
@@ -162,8 +161,7 @@ static void on_end(void *owner, struct http_call *c, enum status st, const char 
 
 static const struct http_call_events call_events = {on_head, on_body, on_call_drained, on_end};
 
-/* --- instead of rt/connect.c ----------------------------------------------------------------
- */
+/* --- instead of rt/connect.c ----------------------------------------------------- */
 
 struct connect_op {
     struct loop_msg end;
@@ -213,8 +211,7 @@ void *connect_owner(const struct connect_op *op)
     return op->owner;
 }
 
-/* --- one run
- * ----------------------------------------------------------------------------------- */
+/* --- one run --------------------------------------------------------------------- */
 
 static void call(struct bench *b, struct arena *arena, bool streams)
 {

@@ -25,7 +25,7 @@ struct behind {
 
 static unsigned failures;
 
-/* --- what stands behind the server -------------------------------------------------- */
+/* --- what stands behind the server ----------------------------------------------- */
 
 static void on_request(void *owner, struct http_stream *s)
 {
@@ -80,7 +80,7 @@ static void write_error(void *owner, unsigned status, const char *text, struct b
 static const struct http_server_events events = {on_request, on_body,   on_body_end,
                                                  on_drained, on_closed, write_error};
 
-/* --- the client ----------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------ */
 
 static void peer_on_read(void *owner, enum status st, struct span data)
 {
@@ -115,7 +115,7 @@ static void on_server_closed(void *owner)
     (void)owner;
 }
 
-/* --- one case -------------------------------------------------------------------------- */
+/* --- one case -------------------------------------------------------------------- */
 
 static unsigned count(struct span s, const char *what)
 {

@@ -1,0 +1,72 @@
+#include "http/compose.h"
+
+#include <inttypes.h>
+
+#include "http/client.h"
+#include "http/server.h"
+
+enum status compose_field(struct buf *b, struct span name, struct span value)
+{
+    enum status st = buf_reserve(b, name.len + value.len + 4);
+
+    if (st != ST_OK)
+        return st;
+    (void)!buf_append(b, name);
+    (void)!buf_append(b, SPAN(": "));
+    (void)!buf_append(b, value);
+    return buf_append(b, SPAN("\r\n"));
+}
+
+static enum status put_framing(struct buf *b, const struct http_request *r)
+{
+    bool expected = !span_eq(r->method, SPAN("GET")) && !span_eq(r->method, SPAN("HEAD")) &&
+                    !span_eq(r->method, SPAN("DELETE")) && !span_eq(r->method, SPAN("OPTIONS"));
+    uint64_t n = r->body_streams ? r->body_bytes : r->body.len;
+
+    if (n == HTTP_BODY_CHUNKED)
+        return buf_append(b, SPAN("Transfer-Encoding: chunked\r\n"));
+    if (n == 0 && !expected && !r->body_streams)
+        return ST_OK;
+    return buf_printf(b, "Content-Length: %" PRIu64 "\r\n", n);
+}
+
+bool compose_is_safe(const struct http_request *r)
+{
+    struct http_field host = {SPAN("Host"), r->host};
+
+    for (size_t i = 0; i < r->method.len; i++) {
+        if (!http_is_token_char(r->method.ptr[i]))
+            return false;
+    }
+    for (size_t i = 0; i < r->target.len; i++) {
+        if ((unsigned char)r->target.ptr[i] <= 0x20 || r->target.ptr[i] == 0x7f)
+            return false;
+    }
+    for (size_t i = 0; i < r->field_count; i++) {
+        struct span name = r->fields[i].name;
+
+        if (!http_field_is_safe(&r->fields[i]) || http_name_eq(name, SPAN("content-length")) ||
+            http_name_eq(name, SPAN("transfer-encoding")))
+            return false;
+    }
+    return r->method.len > 0 && r->target.len > 0 && http_field_is_safe(&host);
+}
+
+enum status compose_request(struct buf *b, const struct http_request *r)
+{
+    bool has_host = false;
+    enum status st = buf_reserve(b, 2048);
+
+    if (st == ST_OK)
+        st = buf_printf(b, "%.*s %.*s HTTP/1.1\r\n", (int)r->method.len, r->method.ptr,
+                        (int)r->target.len, r->target.ptr);
+    for (size_t i = 0; i < r->field_count && !has_host; i++)
+        has_host = http_name_eq(r->fields[i].name, SPAN("host"));
+    if (st == ST_OK && !has_host)
+        st = compose_field(b, SPAN("Host"), r->host);
+    for (size_t i = 0; st == ST_OK && i < r->field_count; i++)
+        st = compose_field(b, r->fields[i].name, r->fields[i].value);
+    if (st == ST_OK)
+        st = put_framing(b, r);
+    return st == ST_OK ? buf_append(b, SPAN("\r\n")) : st;
+}
