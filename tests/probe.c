@@ -83,6 +83,8 @@ static void on_written(void *owner, enum status st)
     p->writing = false;
     p->writes++;
     p->write_end = st;
+    if (p->lent != NULL)
+        memset(p->lent, 0, p->lent_bytes);
     if (st == ST_OK)
         send_more(p);
 }

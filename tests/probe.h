@@ -24,6 +24,10 @@ struct probe {
     bool writing, closing, closed;
     bool calling; /* inside a call of the stream */
 
+    /* Overwritten as soon as on_written says that they are ours again. */
+    char *lent;
+    size_t lent_bytes;
+
     /* Sends `total` bytes of the pattern, then ends its side. */
     uint64_t total, sent;
     size_t piece; /* of one write */
