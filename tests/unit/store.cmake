@@ -1,6 +1,9 @@
 # Entries and where they live: frames, memory, stores, the facade.
 ibid_test(NAME entry LABEL unit SOURCES unit/test_entry.c LIBS base cache)
 ibid_test(NAME memory LABEL unit SOURCES unit/test_memory.c LIBS base cache)
+ibid_test(NAME keyset LABEL unit SOURCES unit/test_keyset.c LIBS cache base)
+ibid_test(NAME breaker LABEL unit SOURCES unit/test_breaker.c LIBS cache base)
+ibid_test(NAME redis_url LABEL unit SOURCES unit/test_redis_url.c LIBS cache base)
 set(store_sources unit/test_store.c unit/store_fixture.c unit/redis_process.c)
 ibid_test(NAME store LABEL unit SOURCES ${store_sources} LIBS cache rt base)
 # The same over a real redis-server, where there is one.
@@ -10,3 +13,7 @@ ibid_test(NAME store_kill LABEL unit SOURCES unit/test_store_kill.c unit/store_f
 pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
 ibid_test(NAME store_lmdb LABEL unit SOURCES unit/test_store_lmdb.c unit/store_fixture.c
           LIBS cache rt base PkgConfig::LMDB)
+
+pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+ibid_test(NAME store_redis_faults LABEL unit LIBS cache rt base PkgConfig::HIREDIS
+          SOURCES unit/test_store_redis_faults.c unit/redis_script.c unit/store_fixture.c)
