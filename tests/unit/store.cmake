@@ -17,3 +17,5 @@ ibid_test(NAME store_lmdb LABEL unit SOURCES unit/test_store_lmdb.c unit/store_f
 pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 ibid_test(NAME store_redis_faults LABEL unit LIBS cache rt base PkgConfig::HIREDIS
           SOURCES unit/test_store_redis_faults.c unit/redis_script.c unit/store_fixture.c)
+ibid_test(NAME cache LABEL unit LIBS cache rt base
+          SOURCES unit/test_cache.c unit/fake_index.c unit/store_fixture.c)

@@ -1,0 +1,409 @@
+/* The facade: memory, store and index say the same, whatever comes in which order. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/cache.h"
+#include "check.h"
+#include "fake_index.h"
+#include "rt/loop.h"
+#include "store_fixture.h"
+
+#define SOON (clock_wall_ms() + 3600 * 1000)
+
+static struct fixture f; /* its store stays closed: the cache has its own */
+static struct cache_options options;
+static struct cache *cache;
+
+static int set_up(void **state)
+{
+    (void)state;
+    store_fixture_init(&f, "lmdb:");
+    options = (struct cache_options){.store = f.options,
+                                     .memory_max_bytes = 1u << 20,
+                                     .memory_entries_max = 1000,
+                                     .index = {.dimensions = 8, .entries_max = 1000}};
+    return 0;
+}
+
+static void on_closed(void *owner)
+{
+    (void)owner;
+    cache = NULL;
+}
+
+static bool is_closed(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return cache == NULL;
+}
+
+static struct cache_stats stats(void)
+{
+    struct cache_stats s;
+
+    cache_stats(cache, &s);
+    return s;
+}
+
+static bool is_ready(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return stats().index_ready;
+}
+
+static bool is_written(struct fixture *fixture, uint64_t puts)
+{
+    struct store_stats s = stats().store;
+
+    (void)fixture;
+    return s.puts_total + s.dropped_total + s.errors_total >= puts;
+}
+
+static void open_cache(void)
+{
+    CHECK_STATUS(ST_OK, cache_open(f.loop, f.connector, &options, &cache));
+    store_fixture_wait(&f, is_ready, 0);
+}
+
+static void close_cache(void)
+{
+    cache_close(cache, on_closed, NULL);
+    assert_non_null(cache); /* later */
+    store_fixture_wait(&f, is_closed, 0);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    if (cache != NULL)
+        close_cache();
+    store_fixture_release(&f);
+    return 0;
+}
+
+static void put_until(uint64_t n, size_t answer_bytes, uint64_t expires_ms)
+{
+    struct entry *e = store_fixture_entry(n, answer_bytes, expires_ms);
+
+    cache_put(cache, e);
+    entry_unref(e);
+}
+
+static void put(uint64_t n)
+{
+    put_until(n, 500, SOON);
+}
+
+static enum cache_found find(uint64_t n)
+{
+    struct digest key = store_fixture_key(n);
+    struct entry *e = NULL;
+    enum cache_found found = cache_find(cache, &key, &e);
+
+    assert_int_equal(e != NULL, found == CACHE_HIT);
+    if (e != NULL)
+        assert_true(store_fixture_is(e, n));
+    entry_unref(e);
+    return found;
+}
+
+static bool indexed(uint64_t n)
+{
+    struct digest key = store_fixture_key(n);
+
+    return fake_index_has(&key);
+}
+
+struct fetch {
+    struct cache_get get;
+    uint64_t n;
+    enum status st;
+    bool done;
+};
+
+static struct fetch fetching;
+
+static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
+{
+    assert_ptr_equal(op, &fetching.get);
+    assert_int_equal(st == ST_OK, e != NULL);
+    if (e != NULL)
+        assert_true(store_fixture_is(e, fetching.n));
+    entry_unref(e);
+    fetching.st = st;
+    fetching.done = true;
+}
+
+static bool is_fetched(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return fetching.done;
+}
+
+static enum status fetch(uint64_t n)
+{
+    struct digest key = store_fixture_key(n);
+    enum status st;
+
+    fetching = (struct fetch){.n = n};
+    st = cache_fetch(cache, &fetching.get, &key, on_fetched);
+    if (st != ST_OK)
+        return st;
+    assert_false(fetching.done);
+    store_fixture_wait(&f, is_fetched, 0);
+    return fetching.st;
+}
+
+static struct decision decide(uint64_t n)
+{
+    const struct decision_policy policy = {.threshold = 0.5};
+    struct digest partition = store_fixture_partition(n);
+    struct entry *e = store_fixture_entry(n, 1, SOON);
+    struct decision d;
+    struct arena arena;
+
+    arena_init(&arena, 4096, 65536);
+    cache_decide(cache, &partition, e->vector, e->question, &policy, 99, clock_wall_ms(),
+                 &arena, &d);
+    arena_release(&arena);
+    entry_unref(e);
+    return d;
+}
+
+static void what_is_put_is_found_at_once_and_after_a_restart(void **state)
+{
+    (void)state;
+    open_cache();
+    assert_int_equal(find(1), CACHE_ABSENT);
+    put(1);
+    assert_int_equal(find(1), CACHE_HIT);
+    assert_true(indexed(1));
+    close_cache();
+    open_cache();
+    assert_true(indexed(1)); /* rebuilt */
+    assert_int_equal(find(1), CACHE_ASK);
+    CHECK_STATUS(ST_OK, fetch(1));
+    assert_int_equal(find(1), CACHE_HIT); /* now in memory */
+    assert_int_equal(stats().memory_entries, 1);
+    assert_int_equal(stats().store.entries, 1);
+    assert_true(stats().store_present && stats().index_present);
+}
+
+static void what_leaves_memory_stays_in_the_store_and_the_index(void **state)
+{
+    (void)state;
+    options.memory_entries_max = 10;
+    open_cache();
+    for (unsigned i = 0; i < 50; i++)
+        put(i);
+    assert_int_equal(stats().memory_entries, 10);
+    assert_int_equal(stats().memory_evictions_total, 40);
+    for (unsigned i = 0; i < 50; i++)
+        assert_true(indexed(i));
+    assert_int_equal(find(0), CACHE_ASK);
+    CHECK_STATUS(ST_OK, fetch(0));
+    assert_int_equal(find(0), CACHE_HIT);
+}
+
+static void what_leaves_both_leaves_the_index(void **state)
+{
+    (void)state;
+    options.memory_entries_max = 30;
+    options.store.entries_max = 20;
+    open_cache();
+    for (unsigned i = 0; i < 100; i++) {
+        put(i);
+        store_fixture_wait(&f, is_written, i + 1);
+    }
+    assert_int_equal(stats().store.entries, 20);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(indexed(i), i >= 70);
+    assert_int_equal(find(75), CACHE_HIT); /* the store forgot it, memory did not */
+    assert_int_equal(find(69), CACHE_ABSENT);
+}
+
+static void without_a_store_memory_decides(void **state)
+{
+    (void)state;
+    options.memory_entries_max = 10;
+    options.store.url = "memory:";
+    open_cache();
+    for (unsigned i = 0; i < 50; i++)
+        put(i);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_int_equal(find(i), i < 40 ? CACHE_ABSENT : CACHE_HIT);
+        assert_int_equal(indexed(i), i >= 40);
+    }
+    CHECK_STATUS(ST_UNAVAILABLE, fetch(1));
+    assert_true(stats().store_present && stats().store.up);
+    assert_string_equal(stats().store.kind, "memory");
+    assert_int_equal(stats().store.entries, 10);
+}
+
+static void a_store_that_can_not_be_opened_is_told(void **state)
+{
+    (void)state;
+    options.store.url = "lmdb:/dev/null/ibid";
+    open_cache();
+    assert_false(stats().store_present);
+    assert_false(stats().store.up);
+    assert_non_null(strstr(stats().store.trouble, "/dev/null/ibid"));
+    put(1);
+    assert_int_equal(find(1), CACHE_HIT);
+    assert_true(decide(1).hit);
+    assert_int_equal(find(2), CACHE_ABSENT);
+}
+
+static void a_url_of_no_kind_is_a_bug(void **state)
+{
+    static const char *const urls[] = {"", "ftp://h", "redis://h:x", "memory:x"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
+        options.store.url = urls[i];
+        CHECK_STATUS(ST_INVALID, cache_open(f.loop, f.connector, &options, &cache));
+        cache = NULL;
+    }
+}
+
+static void without_an_index_only_the_same_is_found(void **state)
+{
+    (void)state;
+    options.index.dimensions = 0;
+    open_cache();
+    put(1);
+    assert_int_equal(find(1), CACHE_HIT);
+    assert_false(decide(1).hit);
+    assert_string_equal(decide(1).reason, "no_candidate");
+    assert_false(stats().index_present);
+    close_cache();
+    open_cache();
+    CHECK_STATUS(ST_OK, fetch(1));
+}
+
+static void what_is_removed_is_gone_everywhere(void **state)
+{
+    struct digest key = store_fixture_key(1), partition = store_fixture_partition(1);
+
+    (void)state;
+    open_cache();
+    put(1);
+    assert_true(decide(1).hit);
+    cache_remove(cache, &key, &partition);
+    assert_int_equal(find(1), CACHE_ABSENT);
+    assert_false(indexed(1));
+    assert_false(decide(1).hit);
+    close_cache();
+    open_cache();
+    assert_int_equal(find(1), CACHE_ABSENT);
+    assert_int_equal(fake_index_count(), 0);
+}
+
+static void what_has_no_meaning_is_not_indexed(void **state)
+{
+    struct entry *full, in, *e;
+
+    (void)state;
+    open_cache();
+    full = store_fixture_entry(1, 10, SOON);
+    in = *full;
+    memset(&in.partition, 0, sizeof(in.partition));
+    CHECK_STATUS(ST_OK, entry_new(&in, &e));
+    cache_put(cache, e);
+    entry_unref(e);
+    in = *full;
+    in.vector = NULL;
+    in.dimensions = 0;
+    CHECK_STATUS(ST_OK, entry_new(&in, &e));
+    cache_put(cache, e);
+    entry_unref(e);
+    in = *full;
+    in.dimensions = 7; /* of another encoder */
+    CHECK_STATUS(ST_OK, entry_new(&in, &e));
+    cache_put(cache, e);
+    entry_unref(e);
+    assert_int_equal(fake_index_count(), 0);
+    cache_put(cache, full);
+    assert_int_equal(fake_index_count(), 1);
+    entry_unref(full);
+}
+
+static void expired_entries_are_absent(void **state)
+{
+    (void)state;
+    open_cache();
+    put_until(1, 10, clock_wall_ms() - 1);
+    assert_int_not_equal(find(1), CACHE_HIT);
+    put(2);
+    assert_int_equal(find(2), CACHE_HIT);
+}
+
+static void an_answer_larger_than_memory_lives_in_the_store(void **state)
+{
+    (void)state;
+    options.memory_max_bytes = 10000;
+    open_cache();
+    put_until(1, 50000, SOON);
+    assert_int_equal(find(1), CACHE_ASK);
+    CHECK_STATUS(ST_OK, fetch(1));
+    assert_true(indexed(1));
+}
+
+static void a_rebuild_waits_for_an_index_that_is_busy(void **state)
+{
+    (void)state;
+    open_cache();
+    for (unsigned i = 0; i < 300; i++)
+        put(i);
+    close_cache();
+    CHECK_STATUS(ST_OK, cache_open(f.loop, f.connector, &options, &cache));
+    fake_index_overload(5);
+    assert_false(stats().index_ready);
+    store_fixture_wait(&f, is_ready, 0);
+    assert_int_equal(fake_index_count(), 300);
+    assert_true(fake_index_flushes() >= 1);
+}
+
+static void a_close_stops_the_rebuild(void **state)
+{
+    (void)state;
+    options.store.queue_max = 100000;
+    open_cache();
+    for (unsigned i = 0; i < 3000; i++)
+        put(i);
+    close_cache();
+    CHECK_STATUS(ST_OK, cache_open(f.loop, f.connector, &options, &cache));
+    assert_false(stats().index_ready);
+    close_cache();
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(what_is_put_is_found_at_once_and_after_a_restart),
+        CASE(what_leaves_memory_stays_in_the_store_and_the_index),
+        CASE(what_leaves_both_leaves_the_index),
+        CASE(without_a_store_memory_decides),
+        CASE(a_store_that_can_not_be_opened_is_told),
+        CASE(a_url_of_no_kind_is_a_bug),
+        CASE(without_an_index_only_the_same_is_found),
+        CASE(what_is_removed_is_gone_everywhere),
+        CASE(what_has_no_meaning_is_not_indexed),
+        CASE(expired_entries_are_absent),
+        CASE(an_answer_larger_than_memory_lives_in_the_store),
+        CASE(a_rebuild_waits_for_an_index_that_is_busy),
+        CASE(a_close_stops_the_rebuild),
+    };
+
+    /* The cases of trouble log errors, which is right. */
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
