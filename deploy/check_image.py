@@ -236,7 +236,7 @@ def check(stage):
         if '"ready"' not in ready:
             sys.exit("not everything works")
         body = {"model": "smollm2-135m-instruct", "temperature": 0,
-                "messages": [{"role": "user", "content": "What is the capital of France?"}]}
+                "messages": [{"role": "user", "content": "What is the largest ocean on Earth?"}]}
         for want in ("local", "exact"):
             headers, _ = get("http://127.0.0.1:%d/v1/chat/completions" % client, body)
             if headers.get("x-ibid-source") != want:

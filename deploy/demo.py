@@ -19,12 +19,12 @@ TIMEOUT_S = 180
 # (question, where its answer must come from, what it shows). The answers must end by
 # themselves: one that is cut at the limit of tokens is not stored.
 ROWS = [
-    ("What is the capital of France?", "local", "the built-in model"),
-    ("What is the capital of France?", "exact", "the same again"),
-    ("What's the capital city of France?", "semantic", "in other words"),
-    ("What is the capital of Spain?", "local", "one decisive word changed"),
+    ("What is the largest ocean on Earth?", "local", "the built-in model"),
+    ("What is the largest ocean on Earth?", "exact", "the same again"),
+    ("Which ocean is the largest on Earth?", "semantic", "in other words"),
+    ("What is the smallest ocean on Earth?", "local", "one decisive word changed"),
 ]
-UPSTREAM_ROW = ("What is the capital of Italy?", "upstream", "through an upstream")
+UPSTREAM_ROW = ("What does DNS stand for?", "upstream", "through an upstream")
 
 
 class Answer:
