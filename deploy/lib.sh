@@ -11,7 +11,7 @@ build_packages=(
     build-essential cmake ninja-build pkg-config
     libuv1-dev libssl-dev libc-ares-dev node-llhttp
     liblmdb-dev libhiredis-dev libyaml-dev rapidjson-dev libutf8proc-dev libxxhash-dev
-    libzstd-dev libfaiss-dev libblas-dev liblapack-dev libcmocka-dev
+    libblas-dev liblapack-dev libcmocka-dev
     python3 python3-pip ca-certificates
 )
 
@@ -78,10 +78,10 @@ apt_install() {
         "${front[@]}" apt-get install -q -y --no-install-recommends "$@"
 }
 
-# FAISS with its C library and AVX2; without it the distribution's is used, slower.
+# FAISS with its C library and AVX2, built once; without it large partitions are scanned.
 need_faiss() {
     [ -x "$root/deploy/faiss.sh" ] || return 0
-    timed "FAISS" "$root/deploy/faiss.sh" || say "the distribution's FAISS will be used"
+    timed "FAISS" "$root/deploy/faiss.sh" || say "without it large partitions are scanned"
 }
 
 # build PRESET [TARGET…]: configures once; ninja looks after itself then.
