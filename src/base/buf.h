@@ -30,7 +30,8 @@ enum status buf_reserve(struct buf *b, size_t more) MUST_CHECK;
 /* ST_LIMIT or ST_NOMEM leave it unchanged. */
 enum status buf_append(struct buf *b, struct span s) MUST_CHECK;
 enum status buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3) MUST_CHECK;
-enum status buf_vprintf(struct buf *b, const char *fmt, va_list args) MUST_CHECK;
+enum status buf_vprintf(struct buf *b, const char *fmt, va_list args)
+    PRINTF_LIKE(2, 0) MUST_CHECK;
 
 /* Drops the first n bytes (n <= len). */
 void buf_consume(struct buf *b, size_t n);
