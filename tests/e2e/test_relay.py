@@ -56,7 +56,9 @@ def test_unknown_paths_go_through(ibid, upstream):
         r = ibid.request(method, path, b"body" if method != "GET" else None, {"authorization": "Bearer k"})
         assert (r.status, r.body) == (201, b"\x00\xffraw")
         assert r.headers["content-type"] == "application/x-thing"
-        assert (upstream.requests[-1].method, upstream.requests[-1].target) == (method, path)
+        # The upstream's URL ends in /v1: paths go below it, never to /v1/v1.
+        target = path if path.startswith("/v1/") else "/v1" + path
+        assert (upstream.requests[-1].method, upstream.requests[-1].target) == (method, target)
 
 
 def test_a_large_upload_streams_through_unknown_paths(ibid, upstream):
@@ -72,13 +74,13 @@ def test_a_chat_body_beyond_the_limit_is_relayed(make_ibid, upstream):
     r = ibid.chat([{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": "what?"}])
     assert r.status == 200 and len(upstream.requests[-1].body) > 300_000
     chunked = (b'{"model":"m","messages":[{"role":"user","content":"', b"B" * 200_000, b'"}]}')
-    r = ibid.request("POST", "/v1/chat/completions", iter(chunked), {"content-type": "application/json", "transfer-encoding": "chunked"})
+    r = ibid.request("POST", "/v1/chat/completions", iter(chunked), {"content-type": "application/json"})  # http.client chunks it
     assert r.status == 200 and upstream.requests[-1].body == b"".join(chunked)
 
 
 def test_chunked_requests_are_read(ibid, upstream):
     parts = (b'{"model":"m",', b'"messages":[{"role":"user",', b'"content":"hi"}]}')
-    r = ibid.request("POST", "/v1/chat/completions", iter(parts), {"transfer-encoding": "chunked"})
+    r = ibid.request("POST", "/v1/chat/completions", iter(parts))  # http.client chunks it
     assert r.status == 200 and upstream.requests[0].body == b"".join(parts)
 
 
@@ -138,15 +140,14 @@ def test_a_slow_reader_does_not_fill_memory(ibid, upstream):
     with socket.create_connection(("127.0.0.1", ibid.port)) as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         s.sendall(b"GET /v1/big HTTP/1.1\r\nHost: x\r\n\r\n")
-        s.recv(1000)
+        first = s.recv(1000)
         time.sleep(1.0)
         rss = int(next(l for l in open(f"/proc/{ibid.proc.pid}/status") if l.startswith("VmRSS")).split()[1])
         assert rss < 60 * 1024 * (4 if "Sanitizer" in str(ibid.env) or "ASAN_OPTIONS" in ibid.env else 1)
-        got = 0
-        while got < size:
-            n = len(s.recv(1 << 20))
-            assert n
+        got = len(first) - first.index(b"\r\n\r\n") - 4
+        while got < size and (n := len(s.recv(1 << 20))):
             got += n
+        assert got == size
 
 
 def test_a_client_that_leaves_frees_the_upstream(ibid, upstream):
