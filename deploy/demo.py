@@ -21,8 +21,8 @@ TIMEOUT_S = 180
 ROWS = [
     ("What is the largest ocean on Earth?", "local", "the built-in model"),
     ("What is the largest ocean on Earth?", "exact", "the same again"),
-    ("Which ocean is the largest on Earth?", "semantic", "in other words"),
-    ("What is the smallest ocean on Earth?", "local", "one decisive word changed"),
+    ("What is the biggest ocean on Earth?", "semantic", "in other words"),
+    ("What is the smallest ocean on Earth?", "local", "a decisive word changed"),
 ]
 UPSTREAM_ROW = ("What does DNS stand for?", "upstream", "through an upstream")
 
