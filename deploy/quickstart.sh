@@ -38,7 +38,8 @@ trap 'exit 143' TERM
 start() {
     local name=$1
     shift
-    env "$@" "$ibid" serve >"$work/$name.log" 2>&1 &
+    : >"$work/$name.log"
+    env "$@" "$ibid" serve >>"$work/$name.log" 2>&1 &
     pids+=($!)
 }
 
