@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "cache/guard_common.h"
 #include "cache/guard_words.h"
 
 static bool has(const struct guard_text *t, const char *word)
@@ -131,10 +132,24 @@ static bool prefixed_pair(const struct guard_text *a, const struct guard_text *b
     return false;
 }
 
+/* Words of its own beside the negations themselves. */
+static size_t other_words(const struct guard_text *t)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->count; i++)
+        n += !t->words[i].matched && !t->words[i].stop && !is_negation(t->words[i].raw);
+    return n;
+}
+
+/* One says "not" and the other does not, and hardly anything else differs: with other
+ * words of its own a question may well say the same the other way round ("my transfer
+ * has not arrived" / "my transfer is missing"). */
 bool guard_negation(const struct guard_pair *p)
 {
-    return (count_negations(&p->a) + count_negations(&p->b)) % 2 == 1 ||
-           prefixed_pair(&p->a, &p->b);
+    bool odd = (count_negations(&p->a) + count_negations(&p->b)) % 2 == 1;
+
+    return (odd && other_words(&p->a) + other_words(&p->b) <= 1) || prefixed_pair(&p->a, &p->b);
 }
 
 /* --- antonyms ---------------------------------------------------------------------------- */
@@ -432,14 +447,38 @@ bool guard_swapped(const struct guard_pair *p)
 
 /* --- names ------------------------------------------------------------------------------- */
 
-/* Each has a name, or a word that looks like one, that the other has not. */
+/* A name, or a rare word: who changes it asks for something else. */
+static bool is_name(const struct guard_word *w)
+{
+    return !w->matched && !w->stop && !w->number && w->raw.len > 1 &&
+           (w->capital || !guard_common(w->raw));
+}
+
+static size_t own_words(const struct guard_text *t)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < t->count; i++)
+        n += !t->words[i].matched && !t->words[i].stop;
+    return n;
+}
+
+/* Each has a name that the other has not; or all that differs is one rare word for
+ * another. A slip of the finger is neither. */
 bool guard_name(const struct guard_pair *p)
 {
-    bool a = false, b = false;
+    bool alone = own_words(&p->a) == 1 && own_words(&p->b) == 1;
 
-    for (size_t i = 0; i < p->a.count; i++)
-        a |= p->a.words[i].capital && !p->a.words[i].matched && !p->a.words[i].stop;
-    for (size_t i = 0; i < p->b.count; i++)
-        b |= p->b.words[i].capital && !p->b.words[i].matched && !p->b.words[i].stop;
-    return a && b;
+    for (size_t i = 0; i < p->a.count; i++) {
+        const struct guard_word *x = &p->a.words[i];
+
+        for (size_t j = 0; is_name(x) && j < p->b.count; j++) {
+            const struct guard_word *y = &p->b.words[j];
+
+            if (is_name(y) && (alone || (x->capital && y->capital)) &&
+                !guard_common_typo(x->raw, y->raw))
+                return true;
+        }
+    }
+    return false;
 }

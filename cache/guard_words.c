@@ -106,18 +106,18 @@ static size_t read_word(struct reader *r, size_t at)
 {
     struct guard_text *t = r->out;
     struct guard_word w = {.quoted = r->quote != 0};
-    size_t start = t->used, next, after;
+    size_t start = t->used, begin = at, next, after;
     uint32_t first = peek(r->s, at, &next);
     bool inner_capital = false, code = false, letters = false;
 
-    for (size_t i = at; i < r->s.len; i = next) {
+    for (size_t i = begin; i < r->s.len; i = next) {
         uint32_t c = peek(r->s, i, &next), d = peek(r->s, next, &after);
 
-        if (!is_word_char(c) && !(i > at && is_joint(c) && is_word_char(d)))
+        if (!is_word_char(c) && !(i > begin && is_joint(c) && is_word_char(d)))
             break;
-        code |= c == '_' || c == '/' || c == '@' || (i > at && c == '.' && letters) || c == '#';
+        code |= c == '_' || c == '/' || c == '@' || (i > begin && c == '.' && letters) || c == '#';
         letters |= c > '9';
-        if (i > at && unicode_lower(c) != c)
+        if (i > begin && unicode_lower(c) != c)
             inner_capital = true;
         put(t, unicode_lower(c));
         at = next;

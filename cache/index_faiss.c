@@ -14,9 +14,11 @@
 /* Set by FAISS' OpenMP: one thread; parallelism comes from our pools. */
 void omp_set_num_threads(int n);
 
-#define CENTROIDS            256
+#define CENTROIDS_MIN        8
+#define CENTROIDS_MAX        256
 #define SAMPLES_PER_CENTROID 40 /* more costs minutes in k-means and gains nothing */
-#define PROBES               16
+#define PROBES_SHARE         16 /* one list in so many is looked through */
+#define PROBES_MIN           4
 
 struct index_large {
     FaissIndex *faiss; /* owned */
@@ -32,9 +34,10 @@ static enum status failed(const char *what)
 }
 
 /* Every k-th vector, so that the sample is spread over the whole. */
-static enum status train(FaissIndex *f, const float *vectors, size_t n, size_t dims)
+static enum status train(FaissIndex *f, const float *vectors, size_t n, size_t dims,
+                         size_t centroids)
 {
-    size_t want = (size_t)CENTROIDS * SAMPLES_PER_CENTROID, step, count = 0;
+    size_t want = centroids * SAMPLES_PER_CENTROID, step, count = 0;
     float *sample;
     int rc;
 
@@ -55,22 +58,27 @@ enum status index_large_build(const float *vectors, size_t n, size_t dims,
                               struct index_large **out)
 {
     struct index_large *l = calloc(1, sizeof(*l));
+    size_t centroids = n / SAMPLES_PER_CENTROID, probes;
     FaissIndexIVF *ivf;
     char recipe[64];
     enum status st;
 
     if (l == NULL)
         return ST_NOMEM;
+    centroids = centroids < CENTROIDS_MIN   ? CENTROIDS_MIN
+                : centroids > CENTROIDS_MAX ? CENTROIDS_MAX
+                                            : centroids;
+    probes = centroids / PROBES_SHARE > PROBES_MIN ? centroids / PROBES_SHARE : PROBES_MIN;
     omp_set_num_threads(1);
-    snprintf(recipe, sizeof(recipe), "IVF%d,SQ8", CENTROIDS);
+    snprintf(recipe, sizeof(recipe), "IVF%zu,SQ8", centroids);
     if (faiss_index_factory(&l->faiss, (int)dims, recipe, METRIC_INNER_PRODUCT) != 0) {
         free(l);
         return failed("index_factory");
     }
     ivf = faiss_IndexIVF_cast(l->faiss);
     if (ivf != NULL)
-        faiss_IndexIVF_set_nprobe(ivf, PROBES);
-    st = train(l->faiss, vectors, n, dims);
+        faiss_IndexIVF_set_nprobe(ivf, probes);
+    st = train(l->faiss, vectors, n, dims, centroids);
     if (st == ST_OK && faiss_Index_add(l->faiss, (idx_t)n, vectors) != 0)
         st = failed("add");
     if (st != ST_OK) {

@@ -37,6 +37,8 @@
 #define MAP_SLACK_BYTES  (128u * 1024 * 1024) /* pages freed but not yet free */
 #define READERS_MAX      8
 #define TRIM_EVERY_BYTES (32u * 1024 * 1024)
+/* A fault maps this much around it, when it is in memory already (Linux). */
+#define FAULT_AROUND_BYTES 65536u
 
 static const char marker[] = "ibid entries 1";
 
@@ -47,7 +49,7 @@ struct store_lmdb_file {
     MDB_env *env;
     MDB_dbi dbi;
     pthread_rwlock_t map_lock;
-    atomic_size_t touched; /* bytes of answers mapped in since the last trim; relaxed */
+    atomic_size_t touched; /* bytes mapped in by reading since the last trim; relaxed */
     MDB_txn *txn;          /* the writer's, between begin and commit */
     MDB_cursor *cursor;    /* of txn */
     char why[128];         /* the writer's last failure */
@@ -396,7 +398,7 @@ static int walk(struct store_lmdb_file *f, MDB_cursor *c, size_t n,
         }
         if (!visit(owner, &r, (struct span){value.mv_data, value.mv_size}))
             return 0;
-        touch(f, value.mv_size);
+        touch(f, value.mv_size + FAULT_AROUND_BYTES);
     }
     return rc == MDB_NOTFOUND ? 0 : rc;
 }
@@ -430,7 +432,7 @@ void store_lmdb_file_trim(struct store_lmdb_file *f, bool always)
 {
     size_t touched = atomic_load_explicit(&f->touched, memory_order_relaxed);
 
-    if (!always && touched < TRIM_EVERY_BYTES)
+    if (touched < (always ? 1 : TRIM_EVERY_BYTES))
         return;
     pthread_rwlock_wrlock(&f->map_lock);
     atomic_store_explicit(&f->touched, 0, memory_order_relaxed);
@@ -506,6 +508,7 @@ enum status store_lmdb_file_delete(struct store_lmdb_file *f, uint64_t number)
 
     if (rc == MDB_NOTFOUND || (rc == 0 && r.number != number))
         return ST_NOTFOUND;
+    touch(f, FAULT_AROUND_BYTES); /* removing looks at the record's pages */
     if (rc == 0)
         rc = mdb_cursor_del(f->cursor, 0);
     return rc == 0 ? ST_OK : failed(f, "cannot remove an entry", rc);

@@ -45,7 +45,7 @@ enum status store_lmdb_file_walk(struct store_lmdb_file *f, uint64_t from, size_
                                  uint64_t *next) MUST_CHECK;
 
 /* Gives back to the system what reading has mapped in since last time, when that
- * is much. Not from within a visit or between begin and commit. */
+ * is much (or anything at all: always). Not from within a visit or between begin and commit. */
 void store_lmdb_file_trim(struct store_lmdb_file *f, bool always);
 
 /* --- the writer ---------------------------------------------------------------------- */

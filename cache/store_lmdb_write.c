@@ -203,7 +203,8 @@ void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_write
     }
     if (w->frame.cap > FRAME_KEEP_BYTES)
         buf_release(&w->frame);
-    store_lmdb_file_trim(w->file, false);
+    /* A batch of nothing is the purge of a store that has nothing else to do. */
+    store_lmdb_file_trim(w->file, first->entry == NULL && first->old == 0);
     first->gone = gone.item;
     first->gone_count = gone.count;
     first->size = w->committed;

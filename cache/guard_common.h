@@ -1,0 +1,17 @@
+/* Is a word one that everybody uses? A rare one that changes is a name, a product, a
+ * place: decisive. English. */
+#ifndef CACHE_GUARD_COMMON_H
+#define CACHE_GUARD_COMMON_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+/* `word` in lower case; its simple endings (-s, -ed, -ing, -er, -ly) are looked through. */
+bool guard_common(struct span word);
+
+/* One letter more, less, other, or two neighbours exchanged (Damerau 1964); words of
+ * less than five letters are never taken for each other. */
+bool guard_common_typo(struct span a, struct span b);
+
+#endif
