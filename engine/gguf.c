@@ -113,7 +113,7 @@ static size_t kind_bytes(uint32_t kind)
 
 static enum status read_array(struct cursor *c, struct gguf_pair *p, struct engine_error *err)
 {
-    size_t start, bytes;
+    size_t start, bytes = 0;
 
     p->element = take_u32(c);
     p->count = take_u64(c);
@@ -230,7 +230,7 @@ static bool tensor_bytes(const struct gguf_tensor *t, size_t *out)
 static enum status place(struct gguf_tensor *t, struct span data, uint64_t offset,
                          uint64_t alignment, struct engine_error *err)
 {
-    size_t bytes;
+    size_t bytes = 0;
 
     if (gguf_block_values(t->type) == 0)
         return error_set(err, ST_INVALID,
