@@ -49,24 +49,31 @@ enum status buf_append(struct buf *b, struct span s)
     return ST_OK;
 }
 
+/* Room that is made before the length is known: most texts fit and are formatted once. */
+#define PRINTF_ROOM 128
+
 enum status buf_vprintf(struct buf *b, const char *fmt, va_list args)
 {
-    enum status st;
+    enum status st = ST_OK;
+    size_t room;
     va_list again;
     int n;
 
+    if (b->cap - b->len < PRINTF_ROOM)
+        (void)!buf_reserve(b, PRINTF_ROOM); /* at the limit there may be less */
+    room = b->cap - b->len;
     va_copy(again, args);
-    n = vsnprintf(NULL, 0, fmt, args);
+    n = vsnprintf(room > 0 ? b->ptr + b->len : NULL, room, fmt, args);
     if (n < 0) {
-        va_end(again);
-        return ST_INVALID;
+        st = ST_INVALID;
+    } else if ((size_t)n >= room) {
+        /* vsnprintf wants room for a NUL; it is not counted in len. */
+        st = buf_reserve(b, (size_t)n + 1);
+        if (st == ST_OK)
+            vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, again);
     }
-    /* vsnprintf wants room for a NUL; it is not counted in len. */
-    st = buf_reserve(b, (size_t)n + 1);
-    if (st == ST_OK) {
-        vsnprintf(b->ptr + b->len, (size_t)n + 1, fmt, again);
+    if (st == ST_OK)
         b->len += (size_t)n;
-    }
     va_end(again);
     return st;
 }

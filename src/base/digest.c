@@ -4,7 +4,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 
 enum status digest_init(struct digest_ctx *c)
@@ -58,13 +57,65 @@ void digest_sha256(struct span s, struct digest *out)
     (void)ok;
 }
 
-void digest_hmac(struct span key, struct span s, struct digest *out)
-{
-    unsigned char *p = HMAC(EVP_sha256(), key.ptr, (int)key.len, (const unsigned char *)s.ptr,
-                            s.len, out->bytes, NULL);
+#define BLOCK_BYTES 64 /* of SHA-256 */
 
-    assert(p != NULL);
-    (void)p;
+/* A context that has read the key's block, every byte xored with `pad` (RFC 2104 2). */
+static void *keyed(const uint8_t *block, uint8_t pad)
+{
+    EVP_MD_CTX *c = EVP_MD_CTX_new();
+    uint8_t mixed[BLOCK_BYTES];
+    int ok;
+
+    for (size_t i = 0; i < BLOCK_BYTES; i++)
+        mixed[i] = block[i] ^ pad;
+    ok = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 &&
+         EVP_DigestUpdate(c, mixed, sizeof(mixed)) == 1;
+    OPENSSL_cleanse(mixed, sizeof(mixed));
+    if (ok)
+        return c;
+    EVP_MD_CTX_free(c);
+    return NULL;
+}
+
+enum status digest_key_init(struct digest_key *k, struct span key)
+{
+    uint8_t block[BLOCK_BYTES] = {0};
+
+    if (key.len > BLOCK_BYTES) {
+        struct digest d;
+
+        digest_sha256(key, &d);
+        memcpy(block, d.bytes, sizeof(d.bytes));
+    } else if (key.len > 0) {
+        memcpy(block, key.ptr, key.len);
+    }
+    *k = (struct digest_key){keyed(block, 0x36), keyed(block, 0x5c), EVP_MD_CTX_new()};
+    OPENSSL_cleanse(block, sizeof(block));
+    if (k->inner != NULL && k->outer != NULL && k->work != NULL)
+        return ST_OK;
+    digest_key_release(k);
+    return ST_NOMEM;
+}
+
+void digest_key_release(struct digest_key *k)
+{
+    EVP_MD_CTX_free(k->inner);
+    EVP_MD_CTX_free(k->outer);
+    EVP_MD_CTX_free(k->work);
+    *k = (struct digest_key){NULL, NULL, NULL};
+}
+
+void digest_hmac(const struct digest_key *k, struct span s, struct digest *out)
+{
+    int ok = EVP_MD_CTX_copy_ex(k->work, k->inner) == 1 &&
+             EVP_DigestUpdate(k->work, s.ptr, s.len) == 1 &&
+             EVP_DigestFinal_ex(k->work, out->bytes, NULL) == 1 &&
+             EVP_MD_CTX_copy_ex(k->work, k->outer) == 1 &&
+             EVP_DigestUpdate(k->work, out->bytes, sizeof(out->bytes)) == 1 &&
+             EVP_DigestFinal_ex(k->work, out->bytes, NULL) == 1;
+
+    assert(ok);
+    (void)ok;
 }
 
 void digest_hex(const uint8_t *bytes, size_t n, char *hex)

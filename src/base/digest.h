@@ -31,7 +31,16 @@ void digest_final(struct digest_ctx *c, struct digest *out);
 
 /* One shot. */
 void digest_sha256(struct span s, struct digest *out);
-void digest_hmac(struct span key, struct span s, struct digest *out);
+
+/* A key for many HMACs: what depends on the key alone is done once. */
+struct digest_key {
+    void *inner, *outer, *work; /* EVP_MD_CTX, owned */
+};
+
+enum status digest_key_init(struct digest_key *k, struct span key) MUST_CHECK;
+void digest_key_release(struct digest_key *k);
+/* One thread at a time. */
+void digest_hmac(const struct digest_key *k, struct span s, struct digest *out);
 
 /* Lower-case hexadecimal of n bytes and a NUL; hex needs 2n+1 bytes. */
 void digest_hex(const uint8_t *bytes, size_t n, char *hex);

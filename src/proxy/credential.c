@@ -62,7 +62,7 @@ void credential_of(const struct credentials *c, const struct http_head *h, struc
         put_lower(&b, h->fields[i].name);
         put_part(&b, h->fields[i].value);
     }
-    digest_hmac(c->secret, buf_span(&b), out);
+    digest_hmac(&c->key, buf_span(&b), out);
     buf_release(&b);
 }
 
@@ -77,9 +77,9 @@ void credential_scope(const struct credentials *c, const struct config *config,
     put_part(&b, SPAN("scope"));
     switch (config->cache.scope) {
     case SCOPE_CREDENTIAL:
-        put_part(&b, SPAN("credential"));
-        put_part(&b, own);
-        break;
+        *out = *credential;
+        buf_release(&b);
+        return;
     case SCOPE_USER:
         put_part(&b, SPAN("user"));
         put_part(&b, own);
@@ -95,7 +95,7 @@ void credential_scope(const struct credentials *c, const struct config *config,
         put_part(&b, span_of(config->cache.scope_name));
         break;
     }
-    digest_hmac(c->secret, buf_span(&b), out);
+    digest_hmac(&c->key, buf_span(&b), out);
     buf_release(&b);
 }
 
@@ -226,14 +226,16 @@ static enum status read_listed(struct credentials *c, const char *path)
 enum status credential_open(struct credentials *c, const struct config *config,
                             struct span secret)
 {
-    enum status st = ST_OK;
+    enum status st;
 
-    *c =
-        (struct credentials){.secret = secret, .ttl_us = config->upstream.auth_ttl_s * 1000000};
+    *c = (struct credentials){.ttl_us = config->upstream.auth_ttl_s * 1000000};
+    st = digest_key_init(&c->key, secret);
+    if (st != ST_OK)
+        return st;
     c->slots = calloc(CREDENTIALS_MAX, sizeof(*c->slots));
     if (c->slots == NULL)
-        return ST_NOMEM;
-    if (config->upstream.accept_file[0] != '\0')
+        st = ST_NOMEM;
+    if (st == ST_OK && config->upstream.accept_file[0] != '\0')
         st = read_listed(c, config->upstream.accept_file);
     if (st != ST_OK)
         credential_close(c);
@@ -242,6 +244,7 @@ enum status credential_open(struct credentials *c, const struct config *config,
 
 void credential_close(struct credentials *c)
 {
+    digest_key_release(&c->key);
     free(c->slots);
     free(c->listed);
     *c = (struct credentials){0};

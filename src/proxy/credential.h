@@ -27,7 +27,7 @@ struct credential_slot {
 };
 
 struct credentials {
-    struct span secret;            /* borrowed */
+    struct digest_key key;         /* owned; of the server's secret */
     struct credential_slot *slots; /* owned; open addressing by id */
     struct digest *listed;         /* owned; the operator's */
     size_t listed_count;
@@ -44,8 +44,9 @@ void credential_close(struct credentials *c);
 void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
                    bool *anonymous);
 
-/* HMAC of the scope's kind and name: the credential, the end user within it, a
- * header's value, or a shared space. `user` is the request's end-user field. */
+/* Who shares stored answers: by default those who authenticate alike, so the scope is
+ * the credential's own HMAC; or the HMAC of the end user or of a header's value within
+ * it, or of a shared space's name. `user` is the request's end-user field. */
 void credential_scope(const struct credentials *c, const struct config *config,
                       const struct http_head *h, const struct digest *credential,
                       struct span user, struct digest *out);
