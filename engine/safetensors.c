@@ -1,16 +1,23 @@
 #include "engine/safetensors.h"
 
-#include <stdint.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/size.h"
 #include "engine/error.h"
 #include "engine/half.h"
 
 #define HEADER_MAX  (64u * 1024 * 1024)
+#define ARENA_LIMIT (256u * 1024 * 1024)
 #define TENSORS_MAX 65536
+#define LENGTH_SIZE 8 /* of the header's length */
 
 static size_t type_bytes(struct span dtype, enum tensor_type *type)
 {
@@ -43,13 +50,15 @@ static enum status refuse(struct engine_error *err, struct span name, const char
                      (int)(name.len < 64 ? name.len : 64), name.ptr, what);
 }
 
-static enum status read_tensor(const struct json *v, struct span data, struct tensor *t,
+/* --- the header ---------------------------------------------------------------------- */
+
+static enum status read_tensor(const struct json *v, uint64_t data, struct tensor *t,
                                struct engine_error *err)
 {
     const struct json *shape = json_get(v, SPAN("shape"));
     const struct json *offsets = json_get(v, SPAN("data_offsets"));
-    uint64_t from, to, dim;
     size_t bytes = type_bytes(json_str(json_get(v, SPAN("dtype"))), &t->type);
+    uint64_t from, to, dim;
 
     t->name = v->key;
     if (bytes == 0)
@@ -58,14 +67,16 @@ static enum status read_tensor(const struct json *v, struct span data, struct te
         return refuse(err, v->key, "has no usable shape");
     t->dims = 0;
     for (const struct json *d = shape->child; d != NULL; d = d->next) {
-        if (!json_u64(d, &dim) || !size_mul(bytes, (size_t)dim, &bytes))
+        if (!json_u64(d, &dim) || dim > SIZE_MAX || !size_mul(bytes, (size_t)dim, &bytes))
             return refuse(err, v->key, "has a shape that is too large");
         t->shape[t->dims++] = (size_t)dim;
     }
     if (offsets == NULL || offsets->type != JSON_ARRAY || offsets->count != 2 ||
         !json_u64(offsets->child, &from) || !json_u64(offsets->child->next, &to) || to < from ||
-        to - from != bytes || !span_sub(data, (size_t)from, bytes, &t->data))
+        to - from != bytes || to > data)
         return refuse(err, v->key, "has offsets that do not fit its shape or the file");
+    t->at = from;
+    t->bytes = bytes;
     return ST_OK;
 }
 
@@ -73,55 +84,134 @@ static int by_place(const void *a, const void *b)
 {
     const struct tensor *x = a, *y = b;
 
-    return (x->data.ptr > y->data.ptr) - (x->data.ptr < y->data.ptr);
+    return (x->at > y->at) - (x->at < y->at);
 }
 
 /* Two tensors in the same place would be a file that says two things. */
 static enum status check_overlap(struct safetensors *s, struct engine_error *err)
 {
+    uint64_t end = 0;
+
     qsort(s->list, s->count, sizeof(*s->list), by_place);
-    for (size_t i = 1; i < s->count; i++) {
-        if (s->list[i - 1].data.ptr + s->list[i - 1].data.len > s->list[i].data.ptr)
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->list[i].bytes == 0)
+            continue;
+        if (s->list[i].at < end)
             return refuse(err, s->list[i].name, "overlaps another");
+        end = s->list[i].at + s->list[i].bytes;
     }
     return ST_OK;
 }
 
-enum status safetensors_read(struct span file, struct arena *arena, struct safetensors *out,
-                             struct engine_error *err)
+enum status safetensors_parse(struct span header, uint64_t data, struct arena *arena,
+                              struct safetensors *out, struct engine_error *err)
 {
-    struct safetensors s = {NULL, 0};
     struct json_error why;
     struct json *root;
-    struct span data;
-    uint64_t header;
 
-    if (file.len < sizeof(header))
-        return error_set(err, ST_INVALID, "safetensors: the file is too short");
-    memcpy(&header, file.ptr, sizeof(header));
-    if (header > HEADER_MAX || header > file.len - sizeof(header))
-        return error_set(err, ST_INVALID, "safetensors: the header's length is not possible");
-    data = (struct span){file.ptr + 8 + header, file.len - 8 - (size_t)header};
-    if (json_parse(arena, (struct span){file.ptr + 8, (size_t)header}, 8, &root, &why) != ST_OK)
+    out->list = NULL;
+    out->count = 0;
+    if (json_parse(arena, header, 8, &root, &why) != ST_OK)
         return error_set(err, ST_INVALID, "safetensors: the header: %s", why.text);
     if (root->type != JSON_OBJECT || root->count > TENSORS_MAX)
         return error_set(err, ST_INVALID, "safetensors: the header is no list of tensors");
-    s.list = arena_alloc(arena, (root->count + 1) * sizeof(*s.list), _Alignof(struct tensor));
-    if (s.list == NULL)
+    out->list =
+        arena_alloc(arena, (root->count + 1) * sizeof(*out->list), _Alignof(struct tensor));
+    if (out->list == NULL)
         return error_set(err, ST_NOMEM, "safetensors: out of memory");
     for (const struct json *v = root->child; v != NULL; v = v->next) {
         enum status st;
 
         if (span_eq(v->key, SPAN("__metadata__")))
             continue;
-        st = read_tensor(v, data, &s.list[s.count], err);
+        st = read_tensor(v, data, &out->list[out->count], err);
         if (st != ST_OK)
             return st;
-        s.count++;
+        out->count++;
     }
-    *out = s;
     return check_overlap(out, err);
 }
+
+/* --- the file ------------------------------------------------------------------------ */
+
+static bool read_at(int fd, uint64_t at, void *to, size_t n)
+{
+    char *p = to;
+
+    while (n > 0) {
+        ssize_t got = pread(fd, p, n, (off_t)at);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        p += got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+static enum status read_header(struct safetensors *s, uint64_t size, struct engine_error *err)
+{
+    unsigned char length[LENGTH_SIZE];
+    uint64_t bytes = 0;
+    enum status st;
+    char *header;
+
+    if (size < LENGTH_SIZE || !read_at(s->fd, 0, length, sizeof(length)))
+        return error_set(err, ST_INVALID, "safetensors: the file is too short");
+    for (size_t i = LENGTH_SIZE; i-- > 0;)
+        bytes = bytes << 8 | length[i];
+    if (bytes > HEADER_MAX || bytes > size - LENGTH_SIZE)
+        return error_set(err, ST_INVALID, "safetensors: the header's length is not possible");
+    header = malloc((size_t)bytes + 1);
+    if (header == NULL)
+        return error_set(err, ST_NOMEM, "safetensors: out of memory");
+    s->data_at = LENGTH_SIZE + bytes;
+    if (read_at(s->fd, LENGTH_SIZE, header, (size_t)bytes))
+        st = safetensors_parse((struct span){header, (size_t)bytes}, size - s->data_at,
+                               &s->arena, s, err);
+    else
+        st = error_set(err, ST_INVALID, "safetensors: the file ended while it was read");
+    free(header);
+    return st;
+}
+
+enum status safetensors_open(const char *path, struct safetensors *out,
+                             struct engine_error *err)
+{
+    struct safetensors s = {.count = 0};
+    struct stat info;
+    enum status st;
+
+    /* O_NONBLOCK: a pipe under that name is refused, not waited for. */
+    s.fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (s.fd < 0)
+        return error_set(err, errno == ENOENT ? ST_NOTFOUND : ST_UNAVAILABLE,
+                         "cannot open '%s': %s", path, strerror(errno));
+    arena_init(&s.arena, 65536, ARENA_LIMIT);
+    if (fstat(s.fd, &info) != 0 || !S_ISREG(info.st_mode))
+        st = error_set(err, ST_INVALID, "'%s' is no regular file", path);
+    else
+        st = read_header(&s, (uint64_t)info.st_size, err);
+    if (st != ST_OK) {
+        safetensors_close(&s);
+        return st;
+    }
+    *out = s;
+    return ST_OK;
+}
+
+void safetensors_close(struct safetensors *s)
+{
+    arena_release(&s->arena);
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
+
+/* --- its values ---------------------------------------------------------------------- */
 
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name)
 {
@@ -138,16 +228,37 @@ const struct tensor *safetensors_find(const struct safetensors *s, const char *n
     return NULL;
 }
 
-void safetensors_floats(const struct tensor *t, size_t at, size_t n, float *out)
+static bool all_finite(const float *v, size_t n)
 {
-    if (t->type == TENSOR_F32) {
-        memcpy(out, t->data.ptr + at * 4, n * 4);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
+    uint32_t bad = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bad |= (half_to_bits(v[i]) & 0x7f800000u) == 0x7f800000u;
+    return bad == 0;
+}
+
+enum status safetensors_floats(struct safetensors *s, const struct tensor *t, size_t at,
+                               size_t n, float *out, struct engine_error *err)
+{
+    size_t width = t->type == TENSOR_F32 ? 4 : 2;
+    /* 16-bit values go to the end of `out` and are widened from its beginning on: each is
+     * read before its place is written. */
+    char *to = (char *)out + n * (sizeof(float) - width);
+
+    if (t->type == TENSOR_OTHER)
+        return refuse(err, t->name, "must be F32, F16 or BF16");
+    if (at > t->bytes / width || n > t->bytes / width - at)
+        return refuse(err, t->name, "is smaller than it should be");
+    if (!read_at(s->fd, s->data_at + t->at + at * width, to, n * width))
+        return refuse(err, t->name, "is not in the file any more");
+    s->hash[0] = hash_bytes((struct span){to, n * width}, s->hash[0]);
+    s->hash[1] = hash_bytes((struct span){to, n * width}, s->hash[1] + 1);
+    for (size_t i = 0; width == 2 && i < n; i++) {
         uint16_t bits;
 
-        memcpy(&bits, t->data.ptr + (at + i) * 2, sizeof(bits));
+        memcpy(&bits, to + i * 2, sizeof(bits));
         out[i] = t->type == TENSOR_F16 ? half_to_float(bits) : half_bf16_to_float(bits);
     }
+    return all_finite(out, n) ? ST_OK
+                              : refuse(err, t->name, "holds a value that is not finite");
 }

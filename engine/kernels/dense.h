@@ -6,8 +6,11 @@
  *     int8:  [row block][col / 4][row in block][col % 4]
  *     f32:   [row block][col][row in block]
  *
- * int8 products are exact integers in every kernel set, so all sets give the same
- * result to the last bit; dense_ref.c says what it is. Pure; any thread. */
+ * int8 products are exact integers in every kernel set: where a set has no instruction
+ * that adds four products in 32 bits, it adds four in 16, and the weights are rounded so
+ * that these cannot overflow (dense_pack.c). So all sets but for the reference, which
+ * computes the parts between the products more plainly, give the same vector to the last
+ * bit. dense_ref.c says what is right. Pure; any thread. */
 #ifndef ENGINE_KERNELS_DENSE_H
 #define ENGINE_KERNELS_DENSE_H
 
@@ -19,11 +22,12 @@
 
 struct dense_i8 {
     size_t rows, cols;
-    int8_t *weights;  /* packed, owned; aligned to 64 */
-    float *scales;    /* [rows], owned: W = weights * scale */
-    int32_t *offsets; /* [rows], owned: 128 * sum of the row's weights, for kernels that
-                         take activations as unsigned bytes (value + 128) */
-    float *bias;      /* [rows], owned */
+    int8_t *weights; /* packed, owned; aligned to 64 */
+    float *scales;   /* [rows], owned: W / factor = weights * scale */
+    int32_t *sums;   /* [rows], owned: of a row's weights */
+    float *bias;     /* [rows], owned */
+    float *factor;   /* [cols], owned: inputs are multiplied by it before they are rounded;
+                        NULL: by one */
 };
 
 struct dense_f32 {
@@ -32,24 +36,41 @@ struct dense_f32 {
     float *bias;    /* [rows], owned */
 };
 
+/* n rows of inputs as bytes: x[t][i] * factor[i] = (bytes[t][i] - zero[t]) * scale[t]. */
+struct dense_bytes {
+    uint8_t *bytes; /* owned */
+    float *scale;   /* [n], owned */
+    int32_t *zero;  /* [n], owned */
+};
+
 struct dense_kernels {
-    /* x[n][cols] -> q[n][cols] = round(x / scale) + 128, scale[n] = max |x| / 127 */
-    void (*quantize)(const float *x, size_t n, size_t cols, uint8_t *q, float *scale);
+    /* Rounds each row of x[n][cols] into the range it has, zero included. */
+    void (*quantize)(const float *x, size_t n, size_t cols, const float *factor,
+                     struct dense_bytes *out);
     /* y[n][rows] = W x + bias; x as quantize() left it */
-    void (*matmul_i8)(const struct dense_i8 *w, const uint8_t *q, const float *scale, size_t n,
+    void (*matmul_i8)(const struct dense_i8 *w, const struct dense_bytes *x, size_t n,
                       float *y);
     /* y[n][rows] = W x + bias */
     void (*matmul_f32)(const struct dense_f32 *w, const float *x, size_t n, float *y);
     /* x[n][d] = LN(x + r) * weight + bias (Ba et al. 2016); r may be NULL */
     void (*layer_norm)(float *x, const float *r, const float *weight, const float *bias,
                        float eps, size_t n, size_t d);
-    /* x = x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016 */
+    /* x = x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016; n a multiple of 16 */
     void (*gelu)(float *x, size_t n);
-    /* qkv[n][3*d] -> out[n][d]: softmax(q k^T / sqrt(d/heads)) v within the n tokens.
-     * scratch: n * (d/heads) + n floats */
+    /* qkv[n][3*d] -> out[n][d]: softmax(q k^T / sqrt(d/heads)) v within the n tokens;
+     * d/heads a multiple of 16. scratch: dense_attention_scratch() floats, aligned to 64 */
     void (*attention)(const float *qkv, size_t n, size_t d, size_t heads, float *scratch,
                       float *out);
 };
+
+/* Queries that attention computes together. */
+#define DENSE_QUERIES 4
+
+/* Keys turned, values, and the scores of some queries, for n tokens. */
+static inline size_t dense_attention_scratch(size_t n, size_t head)
+{
+    return ((n + 15) & ~(size_t)15) * (2 * head + DENSE_QUERIES);
+}
 
 extern const struct dense_kernels dense_ref;
 extern const struct dense_kernels dense_avx2;

@@ -1,19 +1,17 @@
-/* AVX-512 with VNNI: one vector is a whole block of 16 outputs. Two blocks against
+/* AVX-512 with VNNI: one register is a whole block of 16 outputs. Two blocks against
  * eight tokens keep 16 sums in registers. */
-#include <immintrin.h>
-#include <string.h>
+#include "engine/kernels/dense_body.h"
 
-#include "engine/kernels/dense.h"
-#include "engine/kernels/float_fast.h"
+#include <string.h>
 
 #define TOKENS 8
 #define BLOCKS 2
+#define AHEAD  4096 /* bytes; the hardware's own reading ahead ends with the page */
 
-static inline __attribute__((always_inline)) void tile(const struct dense_i8 *w, size_t block,
-                                                       size_t blocks, const uint8_t *q,
-                                                       size_t n, __m512i acc[TOKENS][BLOCKS])
+static inline void tile(const struct dense_i8 *w, size_t row, size_t blocks, const uint8_t *x,
+                        size_t n, __m512i acc[TOKENS][BLOCKS])
 {
-    const int8_t *p = w->weights + block * DENSE_ROWS * w->cols;
+    const int8_t *p = w->weights + row * w->cols;
     size_t stride = DENSE_ROWS * w->cols;
 
     for (size_t t = 0; t < n; t++) {
@@ -21,74 +19,63 @@ static inline __attribute__((always_inline)) void tile(const struct dense_i8 *w,
             acc[t][b] = _mm512_setzero_si512();
     }
     for (size_t i = 0; i < w->cols; i += 4, p += 64) {
-        __m512i wv[BLOCKS];
+        __m512i v[BLOCKS];
 
-        for (size_t b = 0; b < blocks; b++)
-            wv[b] = _mm512_load_si512(p + b * stride);
+        for (size_t b = 0; b < blocks; b++) {
+            v[b] = _mm512_load_si512(p + b * stride);
+            _mm_prefetch((const char *)p + b * stride + AHEAD, _MM_HINT_T0);
+        }
         for (size_t t = 0; t < n; t++) {
             int32_t four;
-            __m512i x;
+            __m512i in;
 
-            memcpy(&four, q + t * w->cols + i, sizeof(four));
-            x = _mm512_set1_epi32(four);
+            memcpy(&four, x + t * w->cols + i, sizeof(four));
+            in = _mm512_set1_epi32(four);
             for (size_t b = 0; b < blocks; b++)
-                acc[t][b] = _mm512_dpbusd_epi32(acc[t][b], x, wv[b]);
+                acc[t][b] = _mm512_dpbusd_epi32(acc[t][b], in, v[b]);
         }
     }
 }
 
-static inline void store16(const struct dense_i8 *w, size_t row, float scale, __m512i sum,
-                           float *y)
+static inline void tokens(const struct dense_i8 *w, size_t row, size_t blocks,
+                          const struct dense_bytes *x, size_t t, size_t n, float *y)
 {
-    __m512i off = _mm512_loadu_si512(w->offsets + row);
-    __m512 s = _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_loadu_ps(w->scales + row));
-    __m512 v = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, off));
+    __m512i acc[TOKENS][BLOCKS];
 
-    _mm512_storeu_ps(y, _mm512_add_ps(_mm512_mul_ps(v, s), _mm512_loadu_ps(w->bias + row)));
-}
+    tile(w, row, blocks, x->bytes + t * w->cols, n, acc);
+    for (size_t k = 0; k < n; k++) {
+        for (size_t b = 0; b < blocks; b++) {
+            size_t at = row + b * DENSE_ROWS;
+            __m512i none = _mm512_mullo_epi32(_mm512_set1_epi32(x->zero[t + k]),
+                                              _mm512_loadu_si512(w->sums + at));
+            vec16 total = {_mm512_cvtepi32_ps(_mm512_sub_epi32(acc[k][b], none))};
 
-static inline void store(const struct dense_i8 *w, size_t block, size_t blocks,
-                         const float *scale, size_t n, __m512i acc[TOKENS][BLOCKS], float *y)
-{
-    for (size_t t = 0; t < n; t++) {
-        for (size_t b = 0; b < blocks; b++)
-            store16(w, (block + b) * DENSE_ROWS, scale[t], acc[t][b],
-                    y + t * w->rows + (block + b) * DENSE_ROWS);
-    }
-}
-
-static void matmul_i8(const struct dense_i8 *w, const uint8_t *q, const float *scale, size_t n,
-                      float *y)
-{
-    size_t blocks = w->rows / DENSE_ROWS;
-
-    for (size_t block = 0; block < blocks; block += BLOCKS) {
-        size_t have = blocks - block < BLOCKS ? blocks - block : BLOCKS;
-
-        for (size_t t = 0; t < n; t += TOKENS) {
-            size_t m = n - t < TOKENS ? n - t : TOKENS;
-            const uint8_t *from = q + t * w->cols;
-            __m512i acc[TOKENS][BLOCKS];
-
-            if (m == TOKENS && have == BLOCKS)
-                tile(w, block, BLOCKS, from, TOKENS, acc);
-            else
-                tile(w, block, have, from, m, acc);
-            store(w, block, have, scale + t, m, acc, y + t * w->rows);
+            body_store_i8(w, at, total, x->scale[t + k], y + (t + k) * w->rows + at);
         }
     }
 }
 
-static void matmul_f32(const struct dense_f32 *w, const float *x, size_t n, float *y)
+static inline void rows(const struct dense_i8 *w, size_t row, size_t blocks,
+                        const struct dense_bytes *x, size_t n, float *y)
 {
-    dense_avx2.matmul_f32(w, x, n, y);
+    size_t t = 0;
+
+    for (; t + TOKENS <= n; t += TOKENS)
+        tokens(w, row, blocks, x, t, TOKENS, y);
+    for (; t + 4 <= n; t += 4)
+        tokens(w, row, blocks, x, t, 4, y);
+    for (; t < n; t++)
+        tokens(w, row, blocks, x, t, 1, y);
 }
 
-const struct dense_kernels dense_avx512vnni = {
-    .quantize = fast_quantize,
-    .matmul_i8 = matmul_i8,
-    .matmul_f32 = matmul_f32,
-    .layer_norm = fast_layer_norm,
-    .gelu = fast_gelu,
-    .attention = fast_attention,
-};
+static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n, float *y)
+{
+    size_t row = 0;
+
+    for (; row + BLOCKS * DENSE_ROWS <= w->rows; row += BLOCKS * DENSE_ROWS)
+        rows(w, row, BLOCKS, x, n, y);
+    if (row < w->rows)
+        rows(w, row, 1, x, n, y);
+}
+
+BODY_KERNELS(dense_avx512vnni);

@@ -3,40 +3,56 @@
 
 #include "engine/kernels/dense.h"
 
-static void quantize(const float *x, size_t n, size_t cols, uint8_t *q, float *scale)
+static uint8_t to_byte(float v)
+{
+    v = v > 0 ? v : 0; /* a NaN too becomes zero */
+    return (uint8_t)(v < 255 ? v : 255);
+}
+
+static void quantize(const float *x, size_t n, size_t cols, const float *factor,
+                     struct dense_bytes *out)
 {
     for (size_t t = 0; t < n; t++) {
         const float *row = x + t * cols;
-        float most = 0;
+        uint8_t *bytes = out->bytes + t * cols;
+        float least = 0, most = 0, inverse, zero;
 
-        for (size_t i = 0; i < cols; i++)
-            most = fabsf(row[i]) > most ? fabsf(row[i]) : most;
-        scale[t] = most / 127.0f;
         for (size_t i = 0; i < cols; i++) {
-            float v = most > 0 ? row[i] * (127.0f / most) : 0;
+            float v = factor != NULL ? row[i] * factor[i] : row[i];
 
-            q[t * cols + i] = (uint8_t)((int)lrintf(v) + 128);
+            least = v < least ? v : least;
+            most = v > most ? v : most;
+        }
+        inverse = most > least ? 255.0f / (most - least) : 0;
+        zero = to_byte(rintf(-least * inverse));
+        out->scale[t] = (most - least) / 255.0f;
+        out->zero[t] = (int32_t)zero;
+        for (size_t i = 0; i < cols; i++) {
+            float v = factor != NULL ? row[i] * factor[i] : row[i];
+
+            bytes[i] = to_byte(rintf(v * inverse) + zero);
         }
     }
 }
 
-static int32_t dot(const struct dense_i8 *w, size_t row, const uint8_t *q)
+static int32_t dot(const struct dense_i8 *w, size_t row, const uint8_t *x, int32_t zero)
 {
     const int8_t *block = w->weights + row / DENSE_ROWS * DENSE_ROWS * w->cols;
     int32_t sum = 0;
 
     for (size_t i = 0; i < w->cols; i++)
-        sum += block[i / 4 * 4 * DENSE_ROWS + row % DENSE_ROWS * 4 + i % 4] * ((int)q[i] - 128);
+        sum += block[i / 4 * 4 * DENSE_ROWS + row % DENSE_ROWS * 4 + i % 4] *
+               ((int32_t)x[i] - zero);
     return sum;
 }
 
-static void matmul_i8(const struct dense_i8 *w, const uint8_t *q, const float *scale, size_t n,
-                      float *y)
+static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n, float *y)
 {
     for (size_t t = 0; t < n; t++) {
         for (size_t r = 0; r < w->rows; r++)
-            y[t * w->rows + r] =
-                (float)dot(w, r, q + t * w->cols) * (scale[t] * w->scales[r]) + w->bias[r];
+            y[t * w->rows + r] = (float)dot(w, r, x->bytes + t * w->cols, x->zero[t]) *
+                                     (x->scale[t] * w->scales[r]) +
+                                 w->bias[r];
     }
 }
 

@@ -1,3 +1,6 @@
+/* Clean, pad ideographs, take accents off, lower, split at white space and punctuation:
+ * what the library does in passes over a copy is done here code point by code point, and
+ * a word is looked up where it ends. */
 #include "engine/tokenizer/wordpiece.h"
 
 #include <stdlib.h>
@@ -36,10 +39,12 @@ struct wordpiece {
     char *bytes; /* owned: all pieces one after the other */
     struct table first, next;
     uint32_t size;
+    uint32_t piece_max; /* bytes of the longest piece, "##" not counted */
     uint32_t unknown, cls, sep;
     bool lowercase;
     struct special specials[SPECIALS_MAX];
     size_t special_count;
+    bool special_first[256]; /* first bytes of them */
 };
 
 /* --- opening ------------------------------------------------------------------------ */
@@ -108,12 +113,22 @@ static enum status read_vocab(struct wordpiece *w, const struct json *vocab,
             piece = (struct span){piece.ptr + 2, piece.len - 2};
         if (piece.len == 0)
             continue;
+        if (piece.len > w->piece_max)
+            w->piece_max = (uint32_t)piece.len;
         memcpy(w->bytes + at, piece.ptr, piece.len);
         table_add(w, continues ? &w->next : &w->first,
                   (struct slot){at, (uint32_t)piece.len, (uint32_t)id});
         at += (uint32_t)piece.len;
     }
     return ST_OK;
+}
+
+/* true when the member is there and true */
+static bool is_set(const struct json *v, const char *name)
+{
+    bool set = false;
+
+    return json_bool(json_get(v, span_of(name)), &set) && set;
 }
 
 static enum status read_specials(struct wordpiece *w, const struct json *added,
@@ -127,35 +142,65 @@ static enum status read_specials(struct wordpiece *w, const struct json *added,
         if (w->special_count == SPECIALS_MAX || text.len == 0 || text.len > sizeof(s->text) ||
             !json_u64(json_get(v, SPAN("id")), &id) || id >= w->size)
             return error_set(err, ST_INVALID, "tokenizer.json: an added token is not usable");
+        if (is_set(v, "single_word") || is_set(v, "lstrip") || is_set(v, "rstrip") ||
+            is_set(v, "normalized"))
+            return error_set(err, ST_INVALID,
+                             "tokenizer.json: added token '%.*s' asks for more than an exact "
+                             "match, which is not supported",
+                             (int)text.len, text.ptr);
         memcpy(s->text, text.ptr, text.len);
         s->len = text.len;
         s->id = (uint32_t)id;
+        w->special_first[(unsigned char)text.ptr[0]] = true;
         w->special_count++;
     }
     return ST_OK;
 }
 
-static bool is_kind(const struct json *v, const char *kind)
+static bool is_text(const struct json *v, const char *name, const char *want)
 {
-    return span_eq(json_str(json_get(v, SPAN("type"))), span_of(kind));
+    return span_eq(json_str(json_get(v, span_of(name))), span_of(want));
+}
+
+static enum status read_normalizer(struct wordpiece *w, const struct json *norm,
+                                   struct engine_error *err)
+{
+    const struct json *accents = json_get(norm, SPAN("strip_accents"));
+    bool strip;
+
+    w->lowercase = is_set(norm, "lowercase");
+    strip = w->lowercase; /* when it is not said */
+    (void)!json_bool(accents, &strip);
+    if (!is_text(norm, "type", "BertNormalizer") || !is_set(norm, "clean_text") ||
+        !is_set(norm, "handle_chinese_chars") || strip != w->lowercase)
+        return error_set(err, ST_INVALID,
+                         "tokenizer.json: only a BertNormalizer that cleans, pads ideographs "
+                         "and takes accents off where it lowers is supported");
+    return ST_OK;
 }
 
 static enum status read_kinds(struct wordpiece *w, const struct json *root,
                               struct engine_error *err)
 {
     const struct json *model = json_get(root, SPAN("model"));
-    const struct json *norm = json_get(root, SPAN("normalizer"));
+    const struct json *after = json_get(root, SPAN("post_processor"));
+    uint64_t chars = WORD_CHARS_MAX;
 
-    if (!is_kind(model, "WordPiece"))
+    if (!is_text(model, "type", "WordPiece"))
         return error_set(err, ST_INVALID, "tokenizer.json: only WordPiece is supported here");
-    if (!is_kind(norm, "BertNormalizer") ||
-        !is_kind(json_get(root, SPAN("pre_tokenizer")), "BertPreTokenizer"))
-        return error_set(
-            err, ST_INVALID,
-            "tokenizer.json: only BertNormalizer and BertPreTokenizer are supported");
-    w->lowercase = false;
-    (void)!json_bool(json_get(norm, SPAN("lowercase")), &w->lowercase);
-    return ST_OK;
+    (void)!json_u64(json_get(model, SPAN("max_input_chars_per_word")), &chars);
+    if (!is_text(model, "continuing_subword_prefix", "##") ||
+        !is_text(model, "unk_token", "[UNK]") || chars != WORD_CHARS_MAX)
+        return error_set(err, ST_INVALID,
+                         "tokenizer.json: only '##', '[UNK]' and words of %d characters are "
+                         "supported",
+                         WORD_CHARS_MAX);
+    if (!is_text(json_get(root, SPAN("pre_tokenizer")), "type", "BertPreTokenizer"))
+        return error_set(err, ST_INVALID, "tokenizer.json: only BertPreTokenizer is supported");
+    if (!is_text(after, "type", "TemplateProcessing") &&
+        !is_text(after, "type", "BertProcessing"))
+        return error_set(err, ST_INVALID, "tokenizer.json: only [CLS] text [SEP] is supported");
+    return read_normalizer(w, json_get(root, SPAN("normalizer")), err);
 }
 
 static enum status read_all(struct wordpiece *w, const struct json *root,
@@ -230,6 +275,14 @@ static void emit(struct run *r, uint32_t id)
     r->count++;
 }
 
+/* The first n of `len` bytes, or fewer: not a part of a character. */
+static size_t whole_chars(const char *p, size_t len, size_t n)
+{
+    while (n > 0 && n < len && ((unsigned char)p[n] & 0xc0) == 0x80)
+        n--;
+    return n;
+}
+
 /* Greedy, longest piece first; a word with a part that is no piece is unknown whole. */
 static void end_word(struct run *r)
 {
@@ -243,14 +296,12 @@ static void end_word(struct run *r)
     r->chars = 0;
     while (known && at < bytes) {
         const struct table *t = at == 0 ? &r->w->first : &r->w->next;
-        size_t n = bytes - at;
+        size_t n = bytes - at < r->w->piece_max ? bytes - at : r->w->piece_max;
         uint32_t id = 0;
 
-        while (n > 0 && !table_find(r->w, t, (struct span){r->word + at, n}, &id)) {
-            n--;
-            while (n > 0 && ((unsigned char)r->word[at + n] & 0xc0) == 0x80)
-                n--;
-        }
+        n = whole_chars(r->word + at, bytes - at, n);
+        while (n > 0 && !table_find(r->w, t, (struct span){r->word + at, n}, &id))
+            n = whole_chars(r->word + at, bytes - at, n - 1);
         known = n > 0;
         if (known)
             emit(r, id);
@@ -301,8 +352,7 @@ static void take_clean(struct run *r, uint32_t c)
     }
 }
 
-/* Clean, pad ideographs, take accents off, lower: in that order, one code point at a
- * time (a decomposition never joins across code points here, since marks go). */
+/* A decomposition never joins across code points here, since marks go. */
 static void take_char(struct run *r, uint32_t c)
 {
     uint32_t parts[UNICODE_DECOMPOSE_MAX];
@@ -338,7 +388,7 @@ static void take_char(struct run *r, uint32_t c)
 /* A special token written out in the text is that token, as in the reference. */
 static const struct special *special_at(const struct wordpiece *w, struct span rest)
 {
-    if (rest.ptr[0] != '[')
+    if (!w->special_first[(unsigned char)rest.ptr[0]])
         return NULL;
     for (size_t i = 0; i < w->special_count; i++) {
         if (w->specials[i].len <= rest.len &&
@@ -349,7 +399,7 @@ static const struct special *special_at(const struct wordpiece *w, struct span r
 }
 
 enum status wordpiece_encode(const struct wordpiece *w, struct span text, uint32_t *ids,
-                             size_t cap, size_t *count)
+                             size_t cap, size_t most, size_t *count)
 {
     struct run r = {.w = w, .ids = ids, .cap = cap};
 
@@ -359,6 +409,8 @@ enum status wordpiece_encode(const struct wordpiece *w, struct span text, uint32
         const struct special *s = special_at(w, rest);
         uint32_t c;
 
+        if (r.count > most)
+            return ST_LIMIT;
         if (s != NULL) {
             end_word(&r);
             emit(&r, s->id);
@@ -371,6 +423,8 @@ enum status wordpiece_encode(const struct wordpiece *w, struct span text, uint32
     }
     end_word(&r);
     emit(&r, w->sep);
+    if (r.count > most)
+        return ST_LIMIT;
     *count = r.count;
     return ST_OK;
 }

@@ -22,8 +22,9 @@ void wordpiece_close(struct wordpiece *w);
 uint32_t wordpiece_size(const struct wordpiece *w);
 
 /* Ids of the text with its special tokens; at most cap are written, *count is the
- * whole number. ST_INVALID: not UTF-8. */
+ * whole number. ST_INVALID: not UTF-8. ST_LIMIT: more than `most`, found without reading
+ * the rest of the text; *count is then not written. */
 enum status wordpiece_encode(const struct wordpiece *w, struct span text, uint32_t *ids,
-                             size_t cap, size_t *count) MUST_CHECK;
+                             size_t cap, size_t most, size_t *count) MUST_CHECK;
 
 #endif

@@ -1,0 +1,142 @@
+/* BERT (Devlin et al. 2018): embed, then layers of attention and feed-forward with a norm
+ * after each. Texts of a batch lie one after the other without padding; only attention
+ * looks at where one ends. Activations are rounded per token as they come (kernels). */
+#include "engine/encoder_forward.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKENS_STEP 64 /* a multiple of what attention rounds up to */
+#define ALIGNMENT   64
+
+void encoder_forward_init(struct encoder_scratch *s, const struct encoder_weights *w)
+{
+    memset(s, 0, sizeof(*s));
+    s->weights = w;
+    s->kernels = dense_kernels();
+}
+
+void encoder_forward_release(struct encoder_scratch *s)
+{
+    free(s->x);
+    free(s->qkv);
+    free(s->mixed);
+    free(s->feed);
+    free(s->attention);
+    free(s->bytes.bytes);
+    free(s->bytes.scale);
+    free(s->bytes.zero);
+    encoder_forward_init(s, s->weights);
+}
+
+static void *rows(size_t n, size_t width, size_t size)
+{
+    size_t bytes = n * width * size; /* bounded by the batch and config.json's limits */
+
+    return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+}
+
+/* Room for `tokens` rows; grows in steps, so that short texts keep the session small. */
+static enum status reserve(struct encoder_scratch *s, size_t tokens)
+{
+    const struct encoder_shape *h = &s->weights->shape;
+    size_t cap = TOKENS_STEP, head = h->d / h->heads;
+
+    if (tokens <= s->tokens_cap)
+        return ST_OK;
+    while (cap < tokens)
+        cap *= 2;
+    encoder_forward_release(s);
+    s->x = rows(cap, h->d, sizeof(float));
+    s->qkv = rows(cap, 3 * h->d, sizeof(float));
+    s->mixed = rows(cap, h->d, sizeof(float));
+    s->feed = rows(cap, h->ffn, sizeof(float));
+    s->attention = rows(1, dense_attention_scratch(cap, head), sizeof(float));
+    s->bytes.bytes = rows(cap, h->ffn > h->d ? h->ffn : h->d, 1);
+    s->bytes.scale = rows(cap, 1, sizeof(float));
+    s->bytes.zero = rows(cap, 1, sizeof(int32_t));
+    if (s->x == NULL || s->qkv == NULL || s->mixed == NULL || s->feed == NULL ||
+        s->attention == NULL || s->bytes.bytes == NULL || s->bytes.scale == NULL ||
+        s->bytes.zero == NULL) {
+        encoder_forward_release(s);
+        return ST_NOMEM;
+    }
+    s->tokens_cap = cap;
+    return ST_OK;
+}
+
+/* y[n][rows] = W x[n][cols] + bias */
+static void multiply(struct encoder_scratch *s, const struct encoder_product *p, const float *x,
+                     size_t n, float *y)
+{
+    if (s->weights->precision == ENCODER_F32) {
+        s->kernels->matmul_f32(&p->f32, x, n, y);
+        return;
+    }
+    s->kernels->quantize(x, n, p->i8.cols, p->i8.factor, &s->bytes);
+    s->kernels->matmul_i8(&p->i8, &s->bytes, n, y);
+}
+
+/* x[t] = word + position (with the type) */
+static void embed(const struct encoder_weights *w, const uint32_t *ids, size_t n, float *x)
+{
+    size_t d = w->shape.d;
+
+    for (size_t t = 0; t < n; t++) {
+        const float *position = w->positions + t * d;
+        size_t row = ids[t] * d;
+
+        for (size_t i = 0; i < d; i++) {
+            float word = w->precision == ENCODER_F32
+                             ? w->words_f32[row + i]
+                             : (float)w->words_i8[row + i] * w->word_scales[ids[t]];
+
+            x[t * d + i] = word + position[i];
+        }
+    }
+}
+
+static void run_layer(struct encoder_scratch *s, const struct encoder_layer *l,
+                      const size_t *lengths, size_t texts, size_t n)
+{
+    const struct encoder_shape *h = &s->weights->shape;
+    const struct encoder_norm *a = &l->after_attention, *f = &l->after_feed;
+    size_t at = 0;
+
+    multiply(s, &l->qkv, s->x, n, s->qkv);
+    for (size_t i = 0; i < texts; i++) {
+        s->kernels->attention(s->qkv + at * 3 * h->d, lengths[i], h->d, h->heads, s->attention,
+                              s->mixed + at * h->d);
+        at += lengths[i];
+    }
+    multiply(s, &l->out, s->mixed, n, s->qkv);
+    s->kernels->layer_norm(s->x, s->qkv, a->weight, a->bias, h->eps, n, h->d);
+    multiply(s, &l->up, s->x, n, s->feed);
+    s->kernels->gelu(s->feed, n * h->ffn);
+    multiply(s, &l->down, s->feed, n, s->mixed);
+    s->kernels->layer_norm(s->x, s->mixed, f->weight, f->bias, h->eps, n, h->d);
+}
+
+enum status encoder_forward(struct encoder_scratch *s, const uint32_t *ids,
+                            const size_t *lengths, size_t texts, size_t n,
+                            struct engine_stop stop)
+{
+    const struct encoder_weights *w = s->weights;
+    const struct encoder_norm *first = &w->embed_norm;
+    enum status st = reserve(s, n);
+    size_t at = 0;
+
+    if (st != ST_OK)
+        return st;
+    for (size_t i = 0; i < texts; i++) {
+        embed(w, ids + at, lengths[i], s->x + at * w->shape.d);
+        at += lengths[i];
+    }
+    s->kernels->layer_norm(s->x, NULL, first->weight, first->bias, w->shape.eps, n, w->shape.d);
+    for (size_t i = 0; i < w->shape.layers; i++) {
+        if (stop.fn != NULL && stop.fn(stop.arg))
+            return ST_CANCELED;
+        run_layer(s, &w->layers[i], lengths, texts, n);
+    }
+    return ST_OK;
+}

@@ -1,0 +1,245 @@
+/* Sixteen floats at a time: one register with AVX-512, two without. Every operation is
+ * done lane by lane in the same way in both, and sums over lanes go in one order, so that
+ * a function written with these gives the same bits in either. Included by each kernel
+ * file for its own instruction set. */
+#ifndef ENGINE_KERNELS_VEC16_BODY_H
+#define ENGINE_KERNELS_VEC16_BODY_H
+
+#include <immintrin.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+
+typedef struct {
+    __m512 v;
+} vec16;
+
+#define VEC16_1(expr) ((vec16){(expr)})
+
+static inline vec16 vec16_all(float x)
+{
+    return VEC16_1(_mm512_set1_ps(x));
+}
+
+static inline vec16 vec16_load(const float *p)
+{
+    return VEC16_1(_mm512_loadu_ps(p));
+}
+
+static inline void vec16_store(float *p, vec16 a)
+{
+    _mm512_storeu_ps(p, a.v);
+}
+
+static inline vec16 vec16_add(vec16 a, vec16 b)
+{
+    return VEC16_1(_mm512_add_ps(a.v, b.v));
+}
+
+static inline vec16 vec16_sub(vec16 a, vec16 b)
+{
+    return VEC16_1(_mm512_sub_ps(a.v, b.v));
+}
+
+static inline vec16 vec16_mul(vec16 a, vec16 b)
+{
+    return VEC16_1(_mm512_mul_ps(a.v, b.v));
+}
+
+static inline vec16 vec16_div(vec16 a, vec16 b)
+{
+    return VEC16_1(_mm512_div_ps(a.v, b.v));
+}
+
+/* a * b + c, rounded once */
+static inline vec16 vec16_fma(vec16 a, vec16 b, vec16 c)
+{
+    return VEC16_1(_mm512_fmadd_ps(a.v, b.v, c.v));
+}
+
+/* b where a is NaN, as in vec16_max. */
+static inline vec16 vec16_min(vec16 a, vec16 b)
+{
+    return VEC16_1(_mm512_min_ps(a.v, b.v));
+}
+
+static inline vec16 vec16_max(vec16 a, vec16 b)
+{
+    return VEC16_1(_mm512_max_ps(a.v, b.v));
+}
+
+/* To the nearest whole number, ties to even. */
+static inline vec16 vec16_round(vec16 a)
+{
+    return VEC16_1(_mm512_roundscale_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+/* 2^n of whole numbers -126..127 */
+static inline vec16 vec16_exp2(vec16 n)
+{
+    __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n.v), _mm512_set1_epi32(127));
+
+    return VEC16_1(_mm512_castsi512_ps(_mm512_slli_epi32(i, 23)));
+}
+
+/* |a|, and a with the sign of s */
+static inline vec16 vec16_abs(vec16 a)
+{
+    return VEC16_1(_mm512_abs_ps(a.v));
+}
+
+static inline vec16 vec16_with_sign(vec16 a, vec16 s)
+{
+    return VEC16_1(_mm512_or_ps(
+        a.v, _mm512_and_ps(s.v, _mm512_castsi512_ps(_mm512_set1_epi32(INT32_MIN)))));
+}
+
+/* Whole numbers 0..255 as bytes. */
+static inline void vec16_store_bytes(uint8_t *p, vec16 a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
+static inline __m256 vec16_low(vec16 a)
+{
+    return _mm512_castps512_ps256(a.v);
+}
+
+static inline __m256 vec16_high(vec16 a)
+{
+    return _mm512_extractf32x8_ps(a.v, 1);
+}
+
+#else
+
+typedef struct {
+    __m256 a, b;
+} vec16;
+
+static inline vec16 vec16_all(float x)
+{
+    return (vec16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+
+static inline vec16 vec16_load(const float *p)
+{
+    return (vec16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+static inline void vec16_store(float *p, vec16 a)
+{
+    _mm256_storeu_ps(p, a.a);
+    _mm256_storeu_ps(p + 8, a.b);
+}
+
+static inline vec16 vec16_add(vec16 a, vec16 b)
+{
+    return (vec16){_mm256_add_ps(a.a, b.a), _mm256_add_ps(a.b, b.b)};
+}
+
+static inline vec16 vec16_sub(vec16 a, vec16 b)
+{
+    return (vec16){_mm256_sub_ps(a.a, b.a), _mm256_sub_ps(a.b, b.b)};
+}
+
+static inline vec16 vec16_mul(vec16 a, vec16 b)
+{
+    return (vec16){_mm256_mul_ps(a.a, b.a), _mm256_mul_ps(a.b, b.b)};
+}
+
+static inline vec16 vec16_div(vec16 a, vec16 b)
+{
+    return (vec16){_mm256_div_ps(a.a, b.a), _mm256_div_ps(a.b, b.b)};
+}
+
+static inline vec16 vec16_fma(vec16 a, vec16 b, vec16 c)
+{
+    return (vec16){_mm256_fmadd_ps(a.a, b.a, c.a), _mm256_fmadd_ps(a.b, b.b, c.b)};
+}
+
+static inline vec16 vec16_min(vec16 a, vec16 b)
+{
+    return (vec16){_mm256_min_ps(a.a, b.a), _mm256_min_ps(a.b, b.b)};
+}
+
+static inline vec16 vec16_max(vec16 a, vec16 b)
+{
+    return (vec16){_mm256_max_ps(a.a, b.a), _mm256_max_ps(a.b, b.b)};
+}
+
+static inline vec16 vec16_round(vec16 a)
+{
+    return (vec16){_mm256_round_ps(a.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
+                   _mm256_round_ps(a.b, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
+}
+
+static inline __m256 vec16_exp2_half(__m256 n)
+{
+    __m256i i = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+
+    return _mm256_castsi256_ps(_mm256_slli_epi32(i, 23));
+}
+
+static inline vec16 vec16_exp2(vec16 n)
+{
+    return (vec16){vec16_exp2_half(n.a), vec16_exp2_half(n.b)};
+}
+
+static inline vec16 vec16_abs(vec16 a)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+
+    return (vec16){_mm256_andnot_ps(sign, a.a), _mm256_andnot_ps(sign, a.b)};
+}
+
+static inline vec16 vec16_with_sign(vec16 a, vec16 s)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+
+    return (vec16){_mm256_or_ps(a.a, _mm256_and_ps(s.a, sign)),
+                   _mm256_or_ps(a.b, _mm256_and_ps(s.b, sign))};
+}
+
+static inline void vec16_store_bytes(uint8_t *p, vec16 a)
+{
+    /* Packing works within halves: the order is put right at the end. */
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.a), _mm256_cvtps_epi32(a.b));
+
+    words = _mm256_permute4x64_epi64(words, 0xd8);
+    _mm_storeu_si128(
+        (__m128i *)(void *)p,
+        _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+static inline __m256 vec16_low(vec16 a)
+{
+    return a.a;
+}
+
+static inline __m256 vec16_high(vec16 a)
+{
+    return a.b;
+}
+
+#endif
+
+static inline float vec16_sum(vec16 a)
+{
+    __m256 half = _mm256_add_ps(vec16_low(a), vec16_high(a));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+static inline float vec16_largest(vec16 a)
+{
+    __m256 half = _mm256_max_ps(vec16_low(a), vec16_high(a));
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+
+    q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+}
+
+#endif
