@@ -115,7 +115,8 @@ static size_t read_word(struct reader *r, size_t at)
 
         if (!is_word_char(c) && !(i > begin && is_joint(c) && is_word_char(d)))
             break;
-        code |= c == '_' || c == '/' || c == '@' || (i > begin && c == '.' && letters) || c == '#';
+        code |=
+            c == '_' || c == '/' || c == '@' || (i > begin && c == '.' && letters) || c == '#';
         letters |= c > '9';
         if (i > begin && unicode_lower(c) != c)
             inner_capital = true;
