@@ -15,6 +15,7 @@ struct node {
     struct list_node used; /* in memory.used */
     struct node *next;     /* of its bucket */
     struct entry *entry;   /* one reference */
+    uint64_t print;        /* hash of its key: what differs is seen without the entry */
 };
 
 struct memory {
@@ -45,12 +46,31 @@ enum status memory_open(const struct memory_options *o, struct memory **out)
     return ST_OK;
 }
 
-static struct node **slot_of(const struct memory *m, const struct digest *key)
+static uint64_t print_of(const struct memory *m, const struct digest *key)
 {
-    struct span bytes = {(const char *)key->bytes, DIGEST_BYTES};
-    struct node **slot = &m->bucket[hash_bytes(bytes, m->seed) & (m->buckets - 1)];
+    return hash_bytes((struct span){(const char *)key->bytes, DIGEST_BYTES}, m->seed);
+}
 
-    while (*slot != NULL && !digest_eq(&(*slot)->entry->key, key))
+static struct node **chain_of(const struct memory *m, uint64_t print)
+{
+    return &m->bucket[print & (m->buckets - 1)];
+}
+
+/* Where the key's node hangs, or would. */
+static struct node **slot_of(const struct memory *m, const struct digest *key, uint64_t print)
+{
+    struct node **slot = chain_of(m, print);
+
+    while (*slot != NULL && ((*slot)->print != print || !digest_eq(&(*slot)->entry->key, key)))
+        slot = &(*slot)->next;
+    return slot;
+}
+
+static struct node **slot_of_node(const struct memory *m, const struct node *n)
+{
+    struct node **slot = chain_of(m, n->print);
+
+    while (*slot != n)
         slot = &(*slot)->next;
     return slot;
 }
@@ -92,14 +112,14 @@ static struct node *oldest(const struct memory *m)
 void memory_close(struct memory *m)
 {
     while (!list_empty(&m->used))
-        drop(m, slot_of(m, &oldest(m)->entry->key));
+        drop(m, slot_of_node(m, oldest(m)));
     free(m->bucket);
     free(m);
 }
 
 struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t now_ms)
 {
-    struct node **slot = slot_of(m, key), *n = *slot;
+    struct node **slot = slot_of(m, key, print_of(m, key)), *n = *slot;
 
     if (n == NULL)
         return NULL;
@@ -114,7 +134,7 @@ struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t n
 
 bool memory_has(const struct memory *m, const struct digest *key, uint64_t now_ms)
 {
-    const struct node *n = *slot_of(m, key);
+    const struct node *n = *slot_of(m, key, print_of(m, key));
 
     return n != NULL && n->entry->expires_ms > now_ms;
 }
@@ -134,11 +154,11 @@ static void grow(struct memory *m)
         struct node *n = from[i], *next;
 
         for (; n != NULL; n = next) {
-            struct node **slot = slot_of(m, &n->entry->key);
+            struct node **chain = chain_of(m, n->print);
 
             next = n->next;
-            n->next = NULL;
-            *slot = n;
+            n->next = *chain;
+            *chain = n;
         }
     }
     free(from);
@@ -146,8 +166,8 @@ static void grow(struct memory *m)
 
 bool memory_put(struct memory *m, struct entry *e)
 {
-    uint64_t bytes = node_bytes(e);
-    struct node **slot = slot_of(m, &e->key), *n;
+    uint64_t bytes = node_bytes(e), print = print_of(m, &e->key);
+    struct node **slot = slot_of(m, &e->key, print), *n;
 
     if (*slot != NULL)
         drop(m, slot);
@@ -155,14 +175,14 @@ bool memory_put(struct memory *m, struct entry *e)
         return false;
     while (m->stats.entries >= m->options.entries_max ||
            m->stats.bytes > m->options.bytes_max - bytes)
-        evict(m, slot_of(m, &oldest(m)->entry->key));
+        evict(m, slot_of_node(m, oldest(m)));
     if (m->stats.entries >= m->buckets)
         grow(m);
     n = malloc(sizeof(*n));
     if (n == NULL)
         return false;
-    slot = slot_of(m, &e->key);
-    *n = (struct node){.entry = entry_ref(e)};
+    slot = chain_of(m, print);
+    *n = (struct node){.entry = entry_ref(e), .print = print, .next = *slot};
     *slot = n;
     list_append(&m->used, &n->used);
     m->stats.entries++;
@@ -172,7 +192,7 @@ bool memory_put(struct memory *m, struct entry *e)
 
 void memory_remove(struct memory *m, const struct digest *key)
 {
-    struct node **slot = slot_of(m, key);
+    struct node **slot = slot_of(m, key, print_of(m, key));
 
     if (*slot != NULL)
         drop(m, slot);
@@ -187,7 +207,7 @@ void memory_expire(struct memory *m, uint64_t now_ms, unsigned n)
 
         next = at->next;
         if (node->entry->expires_ms <= now_ms)
-            evict(m, slot_of(m, &node->entry->key));
+            evict(m, slot_of_node(m, node));
     }
 }
 

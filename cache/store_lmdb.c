@@ -27,7 +27,9 @@
 #include "rt/timer.h"
 #include "rt/work.h"
 
-#define WRITE_BATCH_MAX   256
+#define WRITE_BATCH_MAX 256
+/* A transaction costs as much as a dozen entries: who comes first waits a moment. */
+#define WRITE_GATHER_US   5000
 #define READ_BATCH_MAX    16
 #define READ_QUEUE_MAX    1024
 #define REMOVE_QUEUE_MAX  1024                /* removals that wait beside the puts */
@@ -670,6 +672,14 @@ static enum status load_keys(struct store_lmdb *s, char *why, size_t why_cap)
 
 static enum status open_threads(struct store_lmdb *s, const struct store_options *o)
 {
+    const struct work_pool_options writer = {.threads = 1,
+                                             .queue_max = o->queue_max + REMOVE_QUEUE_MAX,
+                                             .batch_max = WRITE_BATCH_MAX,
+                                             .gather_us = WRITE_GATHER_US,
+                                             .background = true,
+                                             .owner = s};
+    const struct work_pool_options reader = {
+        .threads = 1, .queue_max = READ_QUEUE_MAX, .batch_max = READ_BATCH_MAX, .owner = s};
     enum status st;
 
     s->puts_max = o->queue_max;
@@ -679,11 +689,8 @@ static enum status open_threads(struct store_lmdb *s, const struct store_options
     s->ring = calloc(s->ring_size, sizeof(struct store_lmdb_write *));
     if (s->ring == NULL)
         return ST_NOMEM;
-    st = work_pool_open(&s->writer, "store_writer", 1, o->queue_max + REMOVE_QUEUE_MAX,
-                        WRITE_BATCH_MAX, s);
-    if (st != ST_OK)
-        return st;
-    return work_pool_open(&s->reader, "store_reader", 1, READ_QUEUE_MAX, READ_BATCH_MAX, s);
+    st = work_pool_open(&writer, &s->writer);
+    return st == ST_OK ? work_pool_open(&reader, &s->reader) : st;
 }
 
 /* "lmdb:" is the data folder, "lmdb:/path" another one. */

@@ -258,7 +258,10 @@ enum status store_redis_scan_open(struct loop *loop, const struct store_redis_sc
     s->options = *o;
     s->loop = loop;
     s->cursor[0] = '0';
-    st = work_pool_open(&s->pool, "store_scan", 1, 1, 1, s);
+    st = work_pool_open(
+        &(struct work_pool_options){
+            .threads = 1, .queue_max = 1, .batch_max = 1, .background = true, .owner = s},
+        &s->pool);
     if (st != ST_OK) {
         free(s);
         return st;

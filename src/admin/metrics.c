@@ -87,7 +87,9 @@ static void requests(struct page *p, const struct account *a)
     for (unsigned i = 0; i < SOURCE_COUNT; i++)
         histogram(p, "ibid_request_duration_seconds", "source", source_name((enum source)i),
                   &a->latency[i]);
-    head(p, "ibid_step_duration_seconds", "histogram", "Time a request spent in a step.");
+    head(p, "ibid_step_duration_seconds", "histogram",
+         "Time a request spent in a step; of steps that did not wait, those of one request in "
+         "sixteen.");
     for (unsigned i = 0; pipeline_step_name(i) != NULL; i++)
         histogram(p, "ibid_step_duration_seconds", "step", pipeline_step_name(i), &a->step[i]);
 }

@@ -29,6 +29,8 @@ enum status buf_reserve(struct buf *b, size_t more)
         return ST_OK;
     while (cap < b->len + more)
         cap = cap > b->limit / 2 ? b->limit : cap * 2;
+    if (cap > b->limit)
+        cap = b->limit;
     p = realloc(b->ptr, cap);
     if (p == NULL)
         return ST_NOMEM;
@@ -37,16 +39,26 @@ enum status buf_reserve(struct buf *b, size_t more)
     return ST_OK;
 }
 
-enum status buf_append(struct buf *b, struct span s)
+enum status buf_append_grown(struct buf *b, struct span s)
 {
     enum status st = buf_reserve(b, s.len);
 
-    if (st != ST_OK)
-        return st;
-    if (s.len > 0)
-        memcpy(b->ptr + b->len, s.ptr, s.len);
-    b->len += s.len;
-    return ST_OK;
+    return st == ST_OK ? buf_append(b, s) : st;
+}
+
+enum status buf_append_u64(struct buf *b, uint64_t n, unsigned width)
+{
+    char digits[20]; /* of UINT64_MAX */
+    size_t at = sizeof(digits);
+
+    assert(width <= sizeof(digits));
+    do {
+        digits[--at] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    while (sizeof(digits) - at < width)
+        digits[--at] = '0';
+    return buf_append(b, (struct span){digits + at, sizeof(digits) - at});
 }
 
 /* Room that is made before the length is known: most texts fit and are formatted once. */

@@ -8,7 +8,7 @@
 /* Monotonic microseconds since an arbitrary start. */
 uint64_t clock_now_us(void);
 
-/* Milliseconds since the Unix epoch. */
+/* Milliseconds since the Unix epoch, some milliseconds late. */
 uint64_t clock_wall_ms(void);
 
 /* CPU time of the calling thread, microseconds. */

@@ -134,6 +134,11 @@ bool digest_equal_secret(struct span a, struct span b)
     return a.len == b.len && CRYPTO_memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
+void digest_wipe(void *bytes, size_t n)
+{
+    OPENSSL_cleanse(bytes, n);
+}
+
 enum status digest_random(uint8_t *out, size_t n)
 {
     return RAND_bytes(out, (int)n) == 1 ? ST_OK : ST_UNAVAILABLE;

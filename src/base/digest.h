@@ -53,6 +53,9 @@ static inline bool digest_eq(const struct digest *a, const struct digest *b)
 /* Time does not depend on where the bytes differ; for tokens. */
 bool digest_equal_secret(struct span a, struct span b);
 
+/* Overwrites what must not stay in memory. */
+void digest_wipe(void *bytes, size_t n);
+
 /* Cryptographically strong random bytes; ST_UNAVAILABLE when there are none. */
 enum status digest_random(uint8_t *out, size_t n) MUST_CHECK;
 

@@ -122,6 +122,27 @@ static enum status write_escape(struct buf *out, unsigned char c)
     return buf_printf(out, "\\u%04x", c);
 }
 
+/* How many bytes from p on are ASCII that needs no escape; eight at a time by the test for
+ * a byte below n (Anderson, Bit Twiddling Hacks). A false alarm only costs a closer look. */
+static size_t plain_run(const unsigned char *p, size_t n)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    size_t i = 0;
+
+    for (; n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
+        uint64_t w, quote, backslash;
+
+        memcpy(&w, p + i, sizeof(w));
+        quote = w ^ (ones * '"');
+        backslash = w ^ (ones * '\\');
+        if ((((w - ones * 0x20) | (quote - ones) | (backslash - ones) | w) & tops) != 0)
+            break;
+    }
+    while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
 enum status json_write_string(struct buf *out, struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
@@ -133,10 +154,9 @@ enum status json_write_string(struct buf *out, struct span s)
     while (st == ST_OK && i < s.len) {
         size_t n;
 
-        if (p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\') {
-            i++;
-            continue;
-        }
+        i += plain_run(p + i, s.len - i);
+        if (i == s.len)
+            break;
         n = p[i] < 0x80 ? 0 : utf8_length(p + i, s.len - i);
         if (n > 0) {
             i += n;

@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "base/json.h"
+#include "base/unicode.h"
 }
 
 #include <cstdio>
@@ -188,9 +189,10 @@ enum status explain(const builder &b, const rapidjson::ParseResult &r, unsigned 
 extern "C" enum status json_parse(struct arena *arena, struct span text, unsigned depth_max,
                                   struct json **out, struct json_error *err)
 {
-    constexpr unsigned flags = rapidjson::kParseInsituFlag |
-                               rapidjson::kParseNumbersAsStringsFlag |
-                               rapidjson::kParseValidateEncodingFlag;
+    /* The encoding is checked before, all at once: the reader would do it byte by byte. */
+    constexpr unsigned flags =
+        rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag;
+    size_t valid = unicode_valid_prefix(text);
     /* 16 bytes beyond the end: the reader looks ahead in steps of that size. */
     auto *copy = static_cast<char *>(
         text.len < SIZE_MAX - 32 ? arena_alloc(arena, text.len + 32, 16) : nullptr);
@@ -204,6 +206,12 @@ extern "C" enum status json_parse(struct arena *arena, struct span text, unsigne
     /* A NUL ends the reader's input: one inside would hide what follows. */
     if (text.len > 0 && std::memchr(text.ptr, '\0', text.len) != nullptr) {
         std::snprintf(err->text, sizeof(err->text), "broken JSON: a NUL byte");
+        return ST_INVALID;
+    }
+    if (valid != text.len) {
+        err->offset = valid;
+        std::snprintf(err->text, sizeof(err->text), "broken JSON at byte %zu: not UTF-8",
+                      valid);
         return ST_INVALID;
     }
     if (text.len > 0)

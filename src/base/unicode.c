@@ -105,13 +105,28 @@ size_t unicode_decompose(uint32_t c, uint32_t *out)
     return (size_t)n;
 }
 
-bool unicode_valid(struct span s)
+size_t unicode_valid_prefix(struct span s)
 {
+    size_t at = 0;
     uint32_t c;
 
-    for (size_t at = 0; at < s.len;) {
+    while (at < s.len) {
+        uint64_t eight;
+
+        if (s.len - at >= sizeof(eight)) {
+            memcpy(&eight, s.ptr + at, sizeof(eight));
+            if ((eight & 0x8080808080808080u) == 0) { /* ASCII, as nearly always */
+                at += sizeof(eight);
+                continue;
+            }
+        }
         if (!unicode_next(s, &at, &c))
-            return false;
+            return at;
     }
-    return true;
+    return at;
+}
+
+bool unicode_valid(struct span s)
+{
+    return unicode_valid_prefix(s) == s.len;
 }

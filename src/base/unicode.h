@@ -37,6 +37,8 @@ uint32_t unicode_lower(uint32_t c);
 /* Full canonical decomposition of one code point (NFD, without reordering): how many
  * of out[UNICODE_DECOMPOSE_MAX] were written. */
 size_t unicode_decompose(uint32_t c, uint32_t *out);
+/* Length of the valid UTF-8 at the front: s.len when all of it is. */
+size_t unicode_valid_prefix(struct span s);
 /* Is all of it valid UTF-8? */
 bool unicode_valid(struct span s);
 

@@ -21,6 +21,8 @@
 
 #define REQUEST_HEAD_LIMIT ((size_t)1024 * 1024)
 #define INFORMATIONAL_MAX  16
+#define SPARE_CALLS_MAX    64
+#define SPARE_HEAD_BYTES   8192
 
 /* --- the end of a call ----------------------------------------------------------- */
 
@@ -28,6 +30,35 @@ void client_free(struct http_call *c)
 {
     buf_release(&c->head);
     free(c);
+}
+
+/* The next call needs one just like it. */
+static void retire(struct http_call *c)
+{
+    struct http_pool *p = c->pool;
+
+    if (p->spare_count == SPARE_CALLS_MAX || c->head.cap > SPARE_HEAD_BYTES) {
+        client_free(c);
+        return;
+    }
+    list_append(&p->spare, &c->node);
+    p->spare_count++;
+}
+
+static struct http_call *new_call(struct http_pool *p)
+{
+    struct http_call *c;
+    struct buf head;
+
+    if (list_empty(&p->spare))
+        return calloc(1, sizeof(*c));
+    c = CONTAINER_OF(p->spare.next, struct http_call, node);
+    list_remove(&c->node);
+    p->spare_count--;
+    head = c->head;
+    buf_clear(&head);
+    *c = (struct http_call){.head = head};
+    return c;
 }
 
 static void on_end_posted(struct loop_msg *m)
@@ -38,7 +69,7 @@ static void on_end_posted(struct loop_msg *m)
     c->events->on_end(c->owner, c, c->status, c->why);
     c->told_end = true;
     if (!c->connecting)
-        client_free(c);
+        retire(c);
     p->live_calls--;
     pool_check_gone(p);
 }
@@ -58,7 +89,8 @@ static void end_call(struct http_call *c, enum status st, const char *why)
     list_remove(&c->node);
     c->state = CALL_ENDED;
     c->status = st;
-    snprintf(c->why, sizeof(c->why), "%s", why);
+    if (why[0] != '\0')
+        snprintf(c->why, sizeof(c->why), "%s", why);
     stop_timers(c);
     if (st != ST_OK && st != ST_CANCELED)
         c->pool->stats.failures_total++;
@@ -414,7 +446,7 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     if (p->stats.connections_now >= p->o.connections_max && list_empty(&p->idle) &&
         p->stats.waiting_now >= p->o.waiting_max)
         return ST_OVERLOAD;
-    c = calloc(1, sizeof(*c));
+    c = new_call(p);
     if (c == NULL)
         return ST_NOMEM;
     c->pool = p;
@@ -428,7 +460,7 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     c->chunked = r->body_streams && r->body_bytes == HTTP_BODY_CHUNKED;
     c->is_head = span_eq(r->method, SPAN("HEAD"));
     c->started_us = clock_now_us();
-    buf_init(&c->head, REQUEST_HEAD_LIMIT);
+    c->head.limit = REQUEST_HEAD_LIMIT;
     st = compose_request(&c->head, r);
     if (st != ST_OK) {
         buf_release(&c->head);

@@ -73,6 +73,8 @@ struct http_pool {
     struct connector *connector;
     struct http_pool_options o;
     struct list_node idle, busy, waiting, calls;
+    struct list_node spare; /* calls that ended, for the next ones */
+    unsigned spare_count;
     struct http_pool_stats stats;
     unsigned links;      /* not yet freed */
     unsigned live_calls; /* not yet ended */

@@ -1,7 +1,5 @@
 #include "http/compose.h"
 
-#include <inttypes.h>
-
 #include "http/client.h"
 #include "http/server.h"
 
@@ -17,6 +15,15 @@ enum status compose_field(struct buf *b, struct span name, struct span value)
     return buf_append(b, SPAN("\r\n"));
 }
 
+enum status compose_length(struct buf *b, uint64_t n)
+{
+    enum status st = buf_append(b, SPAN("Content-Length: "));
+
+    if (st == ST_OK)
+        st = buf_append_u64(b, n, 1);
+    return st == ST_OK ? buf_append(b, SPAN("\r\n")) : st;
+}
+
 static enum status put_framing(struct buf *b, const struct http_request *r)
 {
     bool expected = !span_eq(r->method, SPAN("GET")) && !span_eq(r->method, SPAN("HEAD")) &&
@@ -27,7 +34,7 @@ static enum status put_framing(struct buf *b, const struct http_request *r)
         return buf_append(b, SPAN("Transfer-Encoding: chunked\r\n"));
     if (n == 0 && !expected && !r->body_streams)
         return ST_OK;
-    return buf_printf(b, "Content-Length: %" PRIu64 "\r\n", n);
+    return compose_length(b, n);
 }
 
 bool compose_is_safe(const struct http_request *r)
@@ -58,8 +65,13 @@ enum status compose_request(struct buf *b, const struct http_request *r)
     enum status st = buf_reserve(b, 2048);
 
     if (st == ST_OK)
-        st = buf_printf(b, "%.*s %.*s HTTP/1.1\r\n", (int)r->method.len, r->method.ptr,
-                        (int)r->target.len, r->target.ptr);
+        st = buf_append(b, r->method);
+    if (st == ST_OK)
+        st = buf_append(b, SPAN(" "));
+    if (st == ST_OK)
+        st = buf_append(b, r->target);
+    if (st == ST_OK)
+        st = buf_append(b, SPAN(" HTTP/1.1\r\n"));
     for (size_t i = 0; i < r->field_count && !has_host; i++)
         has_host = http_name_eq(r->fields[i].name, SPAN("host"));
     if (st == ST_OK && !has_host)

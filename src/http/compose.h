@@ -4,6 +4,7 @@
 #define HTTP_COMPOSE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/compiler.h"
@@ -14,6 +15,9 @@ struct http_request;
 
 /* "name: value" and the line's end; nothing when it fails. */
 enum status compose_field(struct buf *b, struct span name, struct span value) MUST_CHECK;
+
+/* The Content-Length field and the line's end. */
+enum status compose_length(struct buf *b, uint64_t n) MUST_CHECK;
 
 /* Are method, target and fields free of what would end them early, and free of framing,
  * which is ours? */

@@ -56,10 +56,27 @@ size_t http_head_count(const struct http_head *h, struct span name);
 /* Does the comma-separated list field `name` contain `token` (any case)? */
 bool http_head_has_token(const struct http_head *h, struct span name, struct span token);
 
-bool http_name_eq(struct span a, struct span b); /* ASCII, ignoring case */
+bool http_name_eq_bytes(const char *a, const char *b, size_t n);
 
-/* May it stand in a field's name or a method (RFC 9110 5.6.2)? */
-bool http_is_token_char(char c);
+/* ASCII, ignoring case. Names mostly differ in length. */
+static inline bool http_name_eq(struct span a, struct span b)
+{
+    return a.len == b.len && http_name_eq_bytes(a.ptr, b.ptr, a.len);
+}
+
+/* Sets of bytes, a bit each. */
+extern const uint64_t http_token_chars[4]; /* of a field's name or a method, RFC 9110 5.6.2 */
+extern const uint64_t http_value_chars[4]; /* of a field's value, RFC 9110 5.5: no controls */
+
+static inline bool http_in_set(const uint64_t *set, char c)
+{
+    return (set[(unsigned char)c >> 6] >> ((unsigned char)c & 63) & 1) != 0;
+}
+
+static inline bool http_is_token_char(char c)
+{
+    return http_in_set(http_token_chars, c);
+}
 
 /* Is the field hop-by-hop in this message: RFC 9110 7.6.1's list, and whatever
  * the message's own Connection field names? Such a field is never relayed. */

@@ -83,9 +83,7 @@ static enum status check_field_line(struct message *m, struct span line)
     if (i == 0 || i == line.len)
         return refuse(m, 400, "a header line must be: NAME: VALUE");
     for (; i < line.len; i++) {
-        unsigned char c = (unsigned char)line.ptr[i];
-
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
+        if (!http_in_set(http_value_chars, line.ptr[i]))
             return refuse(m, 400, "a header value has a control character");
     }
     return ST_OK;

@@ -18,6 +18,12 @@ static void on_gone(struct loop_msg *m)
     void (*closed)(void *) = p->closed;
     void *owner = p->owner;
 
+    while (!list_empty(&p->spare)) {
+        struct http_call *c = CONTAINER_OF(p->spare.next, struct http_call, node);
+
+        list_remove(&c->node);
+        client_free(c);
+    }
     free(p);
     closed(owner);
 }
@@ -281,6 +287,7 @@ enum status http_pool_open(struct loop *loop, struct connector *connector,
     list_init(&p->busy);
     list_init(&p->waiting);
     list_init(&p->calls);
+    list_init(&p->spare);
     *out = p;
     return ST_OK;
 }

@@ -3,7 +3,6 @@
 #include "http/conn.h"
 
 #include <assert.h>
-#include <inttypes.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -34,7 +33,7 @@ static enum status put_framing(struct conn *c, unsigned status, uint64_t body_by
         s->left = 0;
     } else if (body_bytes != HTTP_BODY_CHUNKED) {
         s->left = body_bytes;
-        st = buf_printf(&c->out.next, "Content-Length: %" PRIu64 "\r\n", body_bytes);
+        st = compose_length(&c->out.next, body_bytes);
     } else if (c->message.head.minor >= 1) {
         s->chunked = true;
         st = buf_append(&c->out.next, SPAN("Transfer-Encoding: chunked\r\n"));
@@ -52,9 +51,21 @@ static enum status put_framing(struct conn *c, unsigned status, uint64_t body_by
 enum status stream_put_head(struct conn *c, unsigned status, const struct http_field *fields,
                             size_t n, uint64_t body_bytes)
 {
-    enum status st = buf_printf(&c->out.next, "HTTP/1.1 %03u %s\r\nDate: %s\r\n", status,
-                                http_reason(status), date_now(c->server));
+    struct buf *out = &c->out.next;
+    enum status st = buf_append(out, SPAN("HTTP/1.1 "));
 
+    if (st == ST_OK)
+        st = buf_append_u64(out, status, 3);
+    if (st == ST_OK)
+        st = buf_append(out, SPAN(" "));
+    if (st == ST_OK)
+        st = buf_append(out, span_of(http_reason(status)));
+    if (st == ST_OK)
+        st = buf_append(out, SPAN("\r\nDate: "));
+    if (st == ST_OK)
+        st = buf_append(out, span_of(date_now(c->server)));
+    if (st == ST_OK)
+        st = buf_append(out, SPAN("\r\n"));
     for (size_t i = 0; st == ST_OK && i < n; i++)
         st = compose_field(&c->out.next, fields[i].name, fields[i].value);
     if (st == ST_OK)

@@ -60,15 +60,15 @@ enum status openai_answer_render(struct buf *out, const struct openai_answer_par
 enum status openai_answer_write(struct buf *out, const struct answer *a,
                                 const struct answer_stamp *stamp)
 {
-    char digits[32];
     size_t start = out->len;
+    uint64_t s = stamp->created_s;
     enum status st = put(out, a->json);
 
     if (st != ST_OK)
         return st;
     memcpy(out->ptr + start + a->id_at, stamp->id, ANSWER_ID_BYTES);
-    snprintf(digits, sizeof(digits), "%010" PRIu64, stamp->created_s);
-    memcpy(out->ptr + start + a->created_at, digits, ANSWER_CREATED_BYTES);
+    for (size_t i = ANSWER_CREATED_BYTES; i > 0; i--, s /= 10)
+        out->ptr[start + a->created_at + i - 1] = (char)('0' + s % 10);
     return ST_OK;
 }
 

@@ -417,19 +417,16 @@ static struct json *hollow_messages(struct arena *arena, const struct json *list
     return c;
 }
 
-static enum status make_forms(struct arena *arena, struct chat_request *q)
+static enum status hollow(struct arena *arena, struct chat_request *q)
 {
-    struct json *hollow;
+    struct json *messages;
 
-    q->exact_form = identity_form(arena, q->body, NULL);
-    if (q->exact_form == NULL)
-        return ST_NOMEM;
     if (q->last_text.ptr == NULL)
-        return ST_OK;
-    hollow = hollow_messages(arena, json_get(q->body, SPAN("messages")));
-    if (hollow == NULL)
+        return ST_INVALID;
+    messages = hollow_messages(arena, json_get(q->body, SPAN("messages")));
+    if (messages == NULL)
         return ST_NOMEM;
-    q->partition_form = identity_form(arena, q->body, hollow);
+    q->partition_form = identity_form(arena, q->body, messages);
     return q->partition_form != NULL ? ST_OK : ST_NOMEM;
 }
 
@@ -460,11 +457,13 @@ static enum status decode(struct arena *arena, struct span body, struct chat_req
     st = read_messages(arena, root, &q, err);
     if (st == ST_OK)
         st = read_scalars(arena, root, &q, err);
-    if (st == ST_OK)
-        st = make_forms(arena, &q);
-    if (st == ST_OK)
-        *out = q;
-    return st;
+    if (st != ST_OK)
+        return st;
+    q.exact_form = identity_form(arena, root, NULL);
+    if (q.exact_form == NULL)
+        return ST_NOMEM;
+    *out = q;
+    return ST_OK;
 }
 
 const struct protocol openai_chat_protocol = {
@@ -472,6 +471,7 @@ const struct protocol openai_chat_protocol = {
     .method = "POST",
     .path = "/v1/chat/completions",
     .decode = decode,
+    .hollow = hollow,
     .read_answer = openai_answer_read,
     .write_answer = openai_answer_write,
     .write_stream = openai_answer_write_stream,

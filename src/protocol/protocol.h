@@ -43,7 +43,8 @@ struct chat_request {
 
     /* The request's identity (canonical.h): the body without the fields that only
      * matter to the transport, and the same with the last user text taken out. */
-    const struct json *exact_form, *partition_form; /* partition: NULL without last_text */
+    const struct json *exact_form;
+    const struct json *partition_form; /* NULL until hollow() made it */
 
     /* what makes semantic or any reuse unsafe */
     uint64_t choices;     /* n; 1 when absent */
@@ -86,6 +87,10 @@ struct protocol {
     /* Client bytes -> request. ST_INVALID with *err: a 400 that names the field. */
     enum status (*decode)(struct arena *arena, struct span body, struct chat_request *out,
                           struct protocol_error *err);
+
+    /* Makes partition_form, which only a look-up by meaning needs. ST_INVALID without
+     * last_text. */
+    enum status (*hollow)(struct arena *arena, struct chat_request *q);
 
     /* Upstream bytes -> answer. A whole JSON body at once; *out always gets set on
      * ST_OK and says by itself whether it may be stored (answer.h). */

@@ -123,8 +123,9 @@ bool admit_partition(struct request *r)
     struct proxy *p = r->proxy;
     struct identity id = identity_of(r);
 
-    return canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
-           ST_OK;
+    return r->protocol->hollow(&r->arena, &r->chat) == ST_OK &&
+           canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
+               ST_OK;
 }
 
 /* Who asks, who would answer, and what may be reused. A client's wish that can not
@@ -133,9 +134,8 @@ enum step_result admit_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
     struct protocol_error err = {{0}, {0}};
-    bool anonymous;
 
-    credential_of(&p->credentials, r->head, &r->credential, &anonymous);
+    credential_of(&p->credentials, r->head, &r->credential);
     if (r->protocol == NULL)
         return STEP_NEXT;
     if (controls_parse(r->head, &r->controls, &err) != ST_OK) {

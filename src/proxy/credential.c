@@ -1,17 +1,16 @@
 #include "proxy/credential.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "http/head.h"
 
 #define ACCEPT_FILE_MAX (1024 * 1024)
-#define AUTH_BYTES_MAX  (64 * 1024)
 #define PROBES_MAX      8
 
 /* Every header by which the APIs we relay take a key. All of them together are
@@ -28,14 +27,18 @@ static bool is_auth(struct span name)
     return false;
 }
 
-/* Length-framed, so that no two lists of parts read the same. */
+/* Length-framed, so that no two lists of parts read the same. `b` has room for them. */
 static void put_part(struct buf *b, struct span s)
 {
     uint64_t n = s.len;
 
-    if (buf_append(b, (struct span){(const char *)&n, sizeof(n)}) != ST_OK ||
-        buf_append(b, s) != ST_OK)
-        b->len = 0;
+    (void)!buf_append(b, (struct span){(const char *)&n, sizeof(n)});
+    (void)!buf_append(b, s);
+}
+
+static size_t part_bytes(struct span s)
+{
+    return sizeof(uint64_t) + s.len;
 }
 
 static void put_lower(struct buf *b, struct span s)
@@ -47,56 +50,115 @@ static void put_lower(struct buf *b, struct span s)
     put_part(b, (struct span){name, s.len < sizeof(name) ? s.len : sizeof(name)});
 }
 
-void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
-                   bool *anonymous)
-{
-    struct buf b;
+#define KIND_CREDENTIAL SPAN("credential")
 
-    *anonymous = true;
-    buf_init(&b, AUTH_BYTES_MAX);
-    put_part(&b, SPAN("credential"));
+static size_t auth_bytes(const struct http_head *h)
+{
+    size_t n = part_bytes(KIND_CREDENTIAL);
+
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (is_auth(h->fields[i].name))
+            n += part_bytes(h->fields[i].name) + part_bytes(h->fields[i].value);
+    }
+    return n;
+}
+
+static void put_auth(struct buf *b, const struct http_head *h)
+{
+    put_part(b, KIND_CREDENTIAL);
     for (size_t i = 0; i < h->field_count; i++) {
         if (!is_auth(h->fields[i].name))
             continue;
-        *anonymous = false;
-        put_lower(&b, h->fields[i].name);
-        put_part(&b, h->fields[i].value);
+        put_lower(b, h->fields[i].name);
+        put_part(b, h->fields[i].value);
     }
+}
+
+/* Without memory for `n` bytes the digest becomes one that is nobody's, so that a shortage
+ * can not make two callers one. */
+static bool make_room(struct credentials *c, struct buf *b, size_t n, struct digest *out)
+{
+    buf_init(b, n);
+    if (buf_reserve(b, n) == ST_OK)
+        return true;
+    memset(out->bytes, 0, sizeof(out->bytes));
+    c->nobody++;
+    memcpy(out->bytes, &c->nobody, sizeof(c->nobody));
+    return false;
+}
+
+static void hash_long(struct credentials *c, const struct http_head *h, size_t n,
+                      struct digest *out)
+{
+    struct buf b;
+
+    if (!make_room(c, &b, n, out))
+        return;
+    put_auth(&b, h);
     digest_hmac(&c->key, buf_span(&b), out);
     buf_release(&b);
 }
 
-void credential_scope(const struct credentials *c, const struct config *config,
+void credential_of(struct credentials *c, const struct http_head *h, struct digest *out)
+{
+    char bytes[CREDENTIAL_MEMO_BYTES];
+    struct buf b = {bytes, 0, sizeof(bytes), sizeof(bytes)};
+    size_t n = auth_bytes(h);
+    struct credential_memo *m;
+
+    if (n > sizeof(bytes)) {
+        hash_long(c, h, n, out);
+        return;
+    }
+    put_auth(&b, h);
+    m = &c->memos[hash_bytes(buf_span(&b), c->memo_seed) % CREDENTIAL_MEMOS];
+    if (m->len != b.len || memcmp(m->bytes, bytes, b.len) != 0) {
+        digest_hmac(&c->key, buf_span(&b), &m->id);
+        memcpy(m->bytes, bytes, b.len);
+        m->len = b.len;
+    }
+    *out = m->id;
+}
+
+/* HMAC of `kind` and two more parts. */
+static void hash_parts(struct credentials *c, struct span kind, struct span x, struct span y,
+                       struct digest *out)
+{
+    const struct span parts[] = {SPAN("scope"), kind, x, y};
+    struct buf b;
+    size_t n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        n += part_bytes(parts[i]);
+    if (!make_room(c, &b, n, out))
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        put_part(&b, parts[i]);
+    digest_hmac(&c->key, buf_span(&b), out);
+    buf_release(&b);
+}
+
+void credential_scope(struct credentials *c, const struct config *config,
                       const struct http_head *h, const struct digest *credential,
                       struct span user, struct digest *out)
 {
-    struct span own = {(const char *)credential->bytes, DIGEST_BYTES};
-    struct buf b;
+    struct span own = {(const char *)credential->bytes, DIGEST_BYTES}, none = {"", 0};
 
-    buf_init(&b, AUTH_BYTES_MAX);
-    put_part(&b, SPAN("scope"));
     switch (config->cache.scope) {
     case SCOPE_CREDENTIAL:
         *out = *credential;
-        buf_release(&b);
         return;
     case SCOPE_USER:
-        put_part(&b, SPAN("user"));
-        put_part(&b, own);
-        put_part(&b, user);
-        break;
+        hash_parts(c, SPAN("user"), own, user, out);
+        return;
     case SCOPE_HEADER:
-        put_part(&b, SPAN("header"));
-        put_part(&b, own);
-        put_part(&b, http_head_get(h, span_of(config->cache.scope_header)));
-        break;
+        hash_parts(c, SPAN("header"), own,
+                   http_head_get(h, span_of(config->cache.scope_header)), out);
+        return;
     case SCOPE_SHARED:
-        put_part(&b, SPAN("shared"));
-        put_part(&b, span_of(config->cache.scope_name));
-        break;
+        hash_parts(c, SPAN("shared"), span_of(config->cache.scope_name), none, out);
+        return;
     }
-    digest_hmac(&c->key, buf_span(&b), out);
-    buf_release(&b);
 }
 
 static size_t home_slot(const struct digest *id)
@@ -160,16 +222,23 @@ void credential_revoke(struct credentials *c, const struct digest *id)
 }
 
 /* The HMAC a request with "Authorization: Bearer KEY" would have. */
-static void listed_id(const struct credentials *c, struct span key, struct digest *out)
+static enum status listed_id(struct credentials *c, struct span key, struct digest *out)
 {
-    char value[1024];
-    struct http_field field = {SPAN("authorization"), {value, 0}};
+    struct http_field field = {SPAN("authorization"), {NULL, 0}};
     struct http_head head = {.fields = &field, .field_count = 1};
-    bool anonymous;
-    int n = snprintf(value, sizeof(value), "Bearer %.*s", (int)key.len, key.ptr);
+    struct buf value;
+    enum status st;
 
-    field.value.len = n > 0 && (size_t)n < sizeof(value) ? (size_t)n : 0;
-    credential_of(c, &head, out, &anonymous);
+    buf_init(&value, ACCEPT_FILE_MAX);
+    st = buf_append(&value, SPAN("Bearer "));
+    if (st == ST_OK)
+        st = buf_append(&value, key);
+    if (st == ST_OK) {
+        field.value = buf_span(&value);
+        credential_of(c, &head, out);
+    }
+    buf_release(&value);
+    return st;
 }
 
 static enum status list_keys(struct credentials *c, struct span text)
@@ -179,6 +248,7 @@ static enum status list_keys(struct credentials *c, struct span text)
         size_t n = nl != NULL ? (size_t)(nl - text.ptr) : text.len;
         struct span line = {text.ptr, n};
         struct digest *grown;
+        enum status st;
 
         text.ptr += nl != NULL ? n + 1 : n;
         text.len -= nl != NULL ? n + 1 : n;
@@ -191,7 +261,10 @@ static enum status list_keys(struct credentials *c, struct span text)
         if (grown == NULL)
             return ST_NOMEM;
         c->listed = grown;
-        listed_id(c, line, &grown[c->listed_count++]);
+        st = listed_id(c, line, &grown[c->listed_count]);
+        if (st != ST_OK)
+            return st;
+        c->listed_count++;
     }
     return ST_OK;
 }
@@ -232,8 +305,10 @@ enum status credential_open(struct credentials *c, const struct config *config,
     st = digest_key_init(&c->key, secret);
     if (st != ST_OK)
         return st;
+    st = digest_random((uint8_t *)&c->memo_seed, sizeof(c->memo_seed));
     c->slots = calloc(CREDENTIALS_MAX, sizeof(*c->slots));
-    if (c->slots == NULL)
+    c->memos = calloc(CREDENTIAL_MEMOS, sizeof(*c->memos));
+    if (c->slots == NULL || c->memos == NULL)
         st = ST_NOMEM;
     if (st == ST_OK && config->upstream.accept_file[0] != '\0')
         st = read_listed(c, config->upstream.accept_file);
@@ -246,6 +321,9 @@ void credential_close(struct credentials *c)
 {
     digest_key_release(&c->key);
     free(c->slots);
+    if (c->memos != NULL)
+        digest_wipe(c->memos, CREDENTIAL_MEMOS * sizeof(*c->memos));
+    free(c->memos);
     free(c->listed);
     *c = (struct credentials){0};
 }

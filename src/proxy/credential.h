@@ -2,8 +2,9 @@
  * upstream has accepted it lately.
  *
  * A hit is served only to a credential that the upstream accepted within a short
- * time, or that the operator lists; a refusal revokes at once. Credentials are
- * kept as HMACs only. Loop thread only. */
+ * time, or that the operator lists; a refusal revokes at once. What outlives a
+ * request are HMACs, but for a small table of the latest credentials as they came,
+ * which is wiped at the end. Loop thread only. */
 #ifndef PROXY_CREDENTIAL_H
 #define PROXY_CREDENTIAL_H
 
@@ -26,8 +27,21 @@ struct credential_slot {
     uint64_t accepted_us; /* 0: empty */
 };
 
+/* A client sends the same credential with each request: the last ones are not hashed anew. */
+#define CREDENTIAL_MEMOS      64
+#define CREDENTIAL_MEMO_BYTES 256
+
+struct credential_memo {
+    size_t len; /* 0: empty */
+    char bytes[CREDENTIAL_MEMO_BYTES];
+    struct digest id;
+};
+
 struct credentials {
     struct digest_key key;         /* owned; of the server's secret */
+    struct credential_memo *memos; /* owned; by a hash of their bytes */
+    uint64_t memo_seed;
+    uint64_t nobody;               /* digests given away for want of memory */
     struct credential_slot *slots; /* owned; open addressing by id */
     struct digest *listed;         /* owned; the operator's */
     size_t listed_count;
@@ -40,14 +54,13 @@ enum status credential_open(struct credentials *c, const struct config *config,
 void credential_close(struct credentials *c);
 
 /* HMAC over every header a client may authenticate with (names and values, in
- * order). *anonymous when there is none. */
-void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
-                   bool *anonymous);
+ * order). */
+void credential_of(struct credentials *c, const struct http_head *h, struct digest *out);
 
 /* Who shares stored answers: by default those who authenticate alike, so the scope is
  * the credential's own HMAC; or the HMAC of the end user or of a header's value within
  * it, or of a shared space's name. `user` is the request's end-user field. */
-void credential_scope(const struct credentials *c, const struct config *config,
+void credential_scope(struct credentials *c, const struct config *config,
                       const struct http_head *h, const struct digest *credential,
                       struct span user, struct digest *out);
 

@@ -126,7 +126,12 @@ enum status embedder_open(struct encoder *encoder, const struct embedder_options
     e->batch_max = o->batch_max < BATCH_MAX ? o->batch_max : BATCH_MAX;
     for (unsigned i = 0; i < o->workers; i++)
         arena_init(&e->benches[i].arena, JOB_ARENA_BYTES, JOB_ARENA_BYTES);
-    st = work_pool_open(&e->pool, "encoder", o->workers, o->queue_max, e->batch_max, e);
+    st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
+                                                    .queue_max = o->queue_max,
+                                                    .batch_max = e->batch_max,
+                                                    .background = true,
+                                                    .owner = e},
+                        &e->pool);
     if (st != ST_OK) {
         free(e);
         return st;

@@ -21,8 +21,6 @@
 #include "proxy/upstream.h"
 #include "rt/loop.h"
 
-#define TARGET_MAX_BYTES 8192
-
 static struct span media_type(const struct http_head *h)
 {
     struct span v = http_head_get(h, SPAN("content-type"));
@@ -275,13 +273,13 @@ static enum status start_call(struct request *r)
     const struct http_head *h = r->head;
     struct http_request q = {.method = h->method, .host = span_of(u->url.authority)};
     struct http_field *fields;
-    char *target = arena_alloc(&r->arena, TARGET_MAX_BYTES, 1);
-    size_t n;
+    size_t n = strlen(u->url.prefix) + h->target.len + 1;
+    char *target = arena_alloc(&r->arena, n, 1);
     enum status st;
 
     if (target == NULL)
         return ST_NOMEM;
-    st = url_target(&u->url, h->target, target, TARGET_MAX_BYTES, &n);
+    st = url_target(&u->url, h->target, target, n, &n);
     if (st != ST_OK)
         return st;
     q.target = (struct span){target, n};

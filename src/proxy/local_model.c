@@ -136,7 +136,12 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->max_tokens = o->max_tokens;
     snprintf(m->name, sizeof(m->name), "%s", o->name);
     snprintf(m->identity, sizeof(m->identity), "local:%s", info.id);
-    st = work_pool_open(&m->pool, "model", o->workers, o->queue_max, 1, m);
+    st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
+                                                    .queue_max = o->queue_max,
+                                                    .batch_max = 1,
+                                                    .background = true,
+                                                    .owner = m},
+                        &m->pool);
     if (st != ST_OK) {
         free(m);
         return st;

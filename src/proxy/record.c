@@ -75,7 +75,7 @@ static uint64_t life_ms(const struct request *r)
 
 static enum status make_entry(struct request *r, const struct answer *a, struct entry **out)
 {
-    struct buf packed;
+    struct buf *packed = &r->proxy->scratch;
     struct entry e = {
         .key = r->key,
         .created_ms = clock_wall_ms(),
@@ -95,14 +95,12 @@ static enum status make_entry(struct request *r, const struct answer *a, struct 
             e.dimensions = r->embed.dimensions;
         }
     }
-    buf_init(&packed, r->proxy->parts.config->cache.answer_max_bytes + 64 * 1024);
-    st = answer_pack(&packed, a);
-    if (st == ST_OK) {
-        e.answer = buf_span(&packed);
-        st = entry_new(&e, out);
-    }
-    buf_release(&packed);
-    return st;
+    buf_clear(packed);
+    st = answer_pack(packed, a);
+    if (st != ST_OK)
+        return st;
+    e.answer = buf_span(packed);
+    return entry_new(&e, out);
 }
 
 /* A text beyond the encoder's window will not be embedded by trying again. */

@@ -76,6 +76,7 @@ struct request {
     struct arena arena;
     uint64_t started_us;
     uint64_t step_us; /* when the current step began */
+    bool timed;       /* also steps that do not wait are timed */
 
     /* body (cached routes: whole; otherwise streams to the upstream) */
     const struct protocol *protocol; /* NULL: relayed untouched */

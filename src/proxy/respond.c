@@ -1,8 +1,6 @@
 #include "proxy/respond.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "cache/entry.h"
@@ -20,53 +18,113 @@ void respond_add(struct respond_fields *f, struct span name, struct span value)
         f->list[f->count++] = (struct http_field){name, value};
 }
 
-static void add_printf(struct request *r, struct respond_fields *f, struct span name,
-                       const char *fmt, ...) PRINTF_LIKE(4, 5);
+/* A field's value in the making; one that does not fit leaves the field out. */
+struct value {
+    char text[160];
+    size_t len;
+    bool whole;
+};
 
-static void add_printf(struct request *r, struct respond_fields *f, struct span name,
-                       const char *fmt, ...)
+static void value_text(struct value *v, struct span s)
+{
+    if (s.len > sizeof(v->text) - v->len) {
+        v->whole = false;
+        return;
+    }
+    if (s.len > 0)
+        memcpy(v->text + v->len, s.ptr, s.len);
+    v->len += s.len;
+}
+
+static void value_u64(struct value *v, uint64_t n)
+{
+    struct buf b = {v->text + v->len, 0, sizeof(v->text) - v->len, sizeof(v->text) - v->len};
+
+    if (buf_append_u64(&b, n, 1) == ST_OK)
+        v->len += b.len;
+    else
+        v->whole = false;
+}
+
+/* `n` with `places` digits behind the point, rounded. */
+static void value_fixed(struct value *v, double n, unsigned places)
+{
+    uint64_t unit = 1, whole;
+
+    for (unsigned i = 0; i < places; i++)
+        unit *= 10;
+    if (n < 0) {
+        value_text(v, SPAN("-"));
+        n = -n;
+    }
+    if (!(n < 1e9)) {
+        v->whole = false;
+        return;
+    }
+    whole = (uint64_t)(n * (double)unit + 0.5);
+    value_u64(v, whole / unit);
+    value_text(v, SPAN("."));
+    for (unit /= 10; unit > 0; unit /= 10)
+        value_u64(v, whole / unit % 10);
+}
+
+static void add_value(struct request *r, struct respond_fields *f, struct span name,
+                      const struct value *v)
 {
     struct span copy;
-    char text[160];
-    va_list args;
-    int n;
 
-    va_start(args, fmt);
-    n = vsnprintf(text, sizeof(text), fmt, args);
-    va_end(args);
-    if (n > 0 && (size_t)n < sizeof(text) &&
-        arena_copy(&r->arena, (struct span){text, (size_t)n}, &copy) == ST_OK)
+    if (v->whole && arena_copy(&r->arena, (struct span){v->text, v->len}, &copy) == ST_OK)
         respond_add(f, name, copy);
+}
+
+static void add_u64(struct request *r, struct respond_fields *f, struct span name, uint64_t n)
+{
+    struct value v = {.whole = true};
+
+    value_u64(&v, n);
+    add_value(r, f, name, &v);
+}
+
+static void add_fixed(struct request *r, struct respond_fields *f, struct span name, double n,
+                      unsigned places)
+{
+    struct value v = {.whole = true};
+
+    value_fixed(&v, n, places);
+    add_value(r, f, name, &v);
 }
 
 /* RFC 9211. */
 static void add_cache_status(struct request *r, struct respond_fields *f, uint64_t now_ms)
 {
     const char *reason = r->miss_reason != NULL ? r->miss_reason : "unknown";
+    struct value v = {.whole = true};
 
     switch (r->source) {
     case SOURCE_EXACT:
     case SOURCE_SEMANTIC:
-        add_printf(r, f, SPAN("Cache-Status"), "ibid; hit; ttl=%" PRId64 "%s",
-                   ((int64_t)r->entry->expires_ms - (int64_t)now_ms) / 1000,
-                   r->source == SOURCE_SEMANTIC ? "; detail=semantic" : "");
+        value_text(&v, SPAN("ibid; hit; ttl="));
+        value_u64(&v,
+                  r->entry->expires_ms > now_ms ? (r->entry->expires_ms - now_ms) / 1000 : 0);
+        if (r->source == SOURCE_SEMANTIC)
+            value_text(&v, SPAN("; detail=semantic"));
         break;
     case SOURCE_COALESCED:
-        respond_add(f, SPAN("Cache-Status"), SPAN("ibid; fwd=miss; collapsed"));
+        value_text(&v, SPAN("ibid; fwd=miss; collapsed"));
         break;
     case SOURCE_NONE:
     case SOURCE_LOCAL:
     case SOURCE_UPSTREAM:
-        if (r->protocol == NULL)
-            respond_add(f, SPAN("Cache-Status"), SPAN("ibid; fwd=bypass; detail=passthrough"));
-        else
-            add_printf(r, f, SPAN("Cache-Status"), "ibid; fwd=%s; detail=%s",
-                       r->controls.no_cache ? "request"
-                       : r->may_read        ? "miss"
-                                            : "bypass",
-                       reason);
+        value_text(&v, SPAN("ibid; fwd="));
+        value_text(&v, span_of(r->protocol == NULL    ? "bypass"
+                               : r->controls.no_cache ? "request"
+                               : r->may_read          ? "miss"
+                                                      : "bypass"));
+        value_text(&v, SPAN("; detail="));
+        value_text(&v, span_of(r->protocol == NULL ? "passthrough" : reason));
         break;
     }
+    add_value(r, f, SPAN("Cache-Status"), &v);
 }
 
 static void add_saved(struct request *r, struct respond_fields *f)
@@ -74,13 +132,14 @@ static void add_saved(struct request *r, struct respond_fields *f)
     const struct entry *e = r->entry;
     const struct config_price *price = config_price_find(r->proxy->parts.config, e->model);
 
-    add_printf(r, f, SPAN("x-ibid-saved-tokens"), "%" PRIu64,
-               (uint64_t)e->prompt_tokens + e->completion_tokens);
+    add_u64(r, f, SPAN("x-ibid-saved-tokens"),
+            (uint64_t)e->prompt_tokens + e->completion_tokens);
     if (price != NULL)
-        add_printf(r, f, SPAN("x-ibid-saved-usd"), "%.8f",
-                   (price->input_usd_per_mtok * e->prompt_tokens +
-                    price->output_usd_per_mtok * e->completion_tokens) /
-                       1e6);
+        add_fixed(r, f, SPAN("x-ibid-saved-usd"),
+                  (price->input_usd_per_mtok * e->prompt_tokens +
+                   price->output_usd_per_mtok * e->completion_tokens) /
+                      1e6,
+                  8);
 }
 
 static void add_evidence(struct request *r, struct respond_fields *f)
@@ -89,14 +148,15 @@ static void add_evidence(struct request *r, struct respond_fields *f)
 
     if (!r->embed_done || !r->embed.search || !d->has_candidate)
         return;
-    add_printf(r, f, SPAN("x-ibid-similarity"), "%.4f", (double)d->similarity);
-    add_printf(r, f, SPAN("x-ibid-confidence"), "%.4f", d->probability);
-    add_printf(r, f, SPAN("x-ibid-threshold"), "%.4f", d->threshold);
+    add_fixed(r, f, SPAN("x-ibid-similarity"), (double)d->similarity, 4);
+    add_fixed(r, f, SPAN("x-ibid-confidence"), d->probability, 4);
+    add_fixed(r, f, SPAN("x-ibid-threshold"), d->threshold, 4);
 }
 
 void respond_add_facts(struct request *r, struct respond_fields *f)
 {
     const char *source = source_name(r->source);
+    struct value name = {.whole = true};
     uint64_t now_ms;
 
     if (r->source != SOURCE_NONE)
@@ -108,14 +168,11 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     }
     now_ms = clock_wall_ms();
     add_cache_status(r, f, now_ms);
-    add_printf(r, f, SPAN("Age"), "%" PRIu64,
-               now_ms > r->entry->created_ms ? (now_ms - r->entry->created_ms) / 1000 : 0);
-    {
-        char hex[2 * ENTRY_NAME_BYTES + 1];
-
-        digest_hex(r->entry->key.bytes, ENTRY_NAME_BYTES, hex);
-        add_printf(r, f, SPAN("x-ibid-entry"), "%s", hex);
-    }
+    add_u64(r, f, SPAN("Age"),
+            now_ms > r->entry->created_ms ? (now_ms - r->entry->created_ms) / 1000 : 0);
+    digest_hex(r->entry->key.bytes, ENTRY_NAME_BYTES, name.text);
+    name.len = 2 * (size_t)ENTRY_NAME_BYTES;
+    add_value(r, f, SPAN("x-ibid-entry"), &name);
     add_saved(r, f);
     add_evidence(r, f);
 }

@@ -4,8 +4,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "base/clock.h"
+
+/* A tenth of a loop's share where both want one core. */
+#define BACKGROUND_NICE 10
 
 struct fifo {
     struct work *head;
@@ -19,19 +24,19 @@ struct worker {
 };
 
 struct work_pool {
-    const char *name;
-    void *owner;
+    struct work_pool_options o;
     pthread_mutex_t mutex; /* guards everything below it, down to `stopping` */
     pthread_cond_t nonempty;
     struct fifo todo;
     unsigned queued;
+    unsigned idle;      /* workers that wait for a first item */
+    unsigned gathering; /* workers that wait for their batch to fill */
     bool stopping;
 
     /* The owner and every item in flight: an item may be canceled after the pool was
      * closed, until its `done` came. */
     atomic_uint refs;
 
-    unsigned queue_max, batch_max;
     unsigned nthreads;
     struct worker workers[];
 };
@@ -94,15 +99,41 @@ static void on_back(struct loop_msg *m)
     unref(p);
 }
 
+static struct timespec after_us(uint64_t us)
+{
+    uint64_t at = clock_now_us() + us;
+
+    return (struct timespec){.tv_sec = (time_t)(at / 1000000),
+                             .tv_nsec = (long)(at % 1000000) * 1000};
+}
+
+/* Under the mutex. A batch is cheaper by the item than one after the other is. */
+static void gather(struct work_pool *p)
+{
+    struct timespec until = after_us(p->o.gather_us);
+
+    p->gathering++;
+    while (p->queued < p->o.batch_max && !p->stopping &&
+           pthread_cond_timedwait(&p->nonempty, &p->mutex, &until) == 0)
+        ;
+    p->gathering--;
+}
+
 /* Takes up to batch_max items that wait, linked by next. NULL: the pool stops. */
 static struct work *take_batch(struct work_pool *p)
 {
     struct work *first = NULL, **tail = &first;
 
     pthread_mutex_lock(&p->mutex);
-    while (p->todo.head == NULL && !p->stopping)
-        pthread_cond_wait(&p->nonempty, &p->mutex);
-    for (unsigned i = 0; i < p->batch_max; i++) {
+    do {
+        p->idle++;
+        while (p->todo.head == NULL && !p->stopping)
+            pthread_cond_wait(&p->nonempty, &p->mutex);
+        p->idle--;
+        if (p->o.gather_us > 0)
+            gather(p);
+    } while (p->todo.head == NULL && !p->stopping); /* canceled meanwhile */
+    for (unsigned i = 0; i < p->o.batch_max; i++) {
         struct work *w = fifo_pop(&p->todo);
 
         if (w == NULL)
@@ -117,11 +148,19 @@ static struct work *take_batch(struct work_pool *p)
     return first;
 }
 
+/* On Linux a nice value is a thread's own. Not to get one costs order, not answers. */
+static void step_back(void)
+{
+    (void)!setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *me = arg;
     struct work *first;
 
+    if (me->pool->o.background)
+        step_back();
     while ((first = take_batch(me->pool)) != NULL) {
         first->run(first, me->number);
         while (first != NULL) {
@@ -164,25 +203,35 @@ static bool start_workers(struct work_pool *p, unsigned threads)
     return ok;
 }
 
-enum status work_pool_open(struct work_pool **out, const char *name, unsigned threads,
-                           unsigned queue_max, unsigned batch_max, void *owner)
+static int open_condition(pthread_cond_t *c)
 {
-    struct work_pool *p = calloc(1, sizeof(*p) + threads * sizeof(p->workers[0]));
+    pthread_condattr_t attr;
+    int rc = pthread_condattr_init(&attr);
 
-    assert(threads > 0 && queue_max > 0 && batch_max > 0);
+    if (rc != 0)
+        return rc;
+    rc = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    if (rc == 0)
+        rc = pthread_cond_init(c, &attr);
+    pthread_condattr_destroy(&attr);
+    return rc;
+}
+
+enum status work_pool_open(const struct work_pool_options *o, struct work_pool **out)
+{
+    struct work_pool *p = calloc(1, sizeof(*p) + o->threads * sizeof(p->workers[0]));
+
+    assert(o->threads > 0 && o->queue_max > 0 && o->batch_max > 0);
     if (p == NULL)
         return ST_NOMEM;
-    p->name = name;
-    p->owner = owner;
-    p->queue_max = queue_max;
-    p->batch_max = batch_max;
+    p->o = *o;
     atomic_init(&p->refs, 1);
     fifo_init(&p->todo);
     if (pthread_mutex_init(&p->mutex, NULL) != 0)
         goto fail_mutex;
-    if (pthread_cond_init(&p->nonempty, NULL) != 0)
+    if (open_condition(&p->nonempty) != 0)
         goto fail_cond;
-    if (!start_workers(p, threads)) {
+    if (!start_workers(p, o->threads)) {
         stop_workers(p);
         return ST_UNAVAILABLE;
     }
@@ -198,7 +247,7 @@ fail_mutex:
 
 void *work_pool_owner(const struct work_pool *p)
 {
-    return p->owner;
+    return p->o.owner;
 }
 
 void work_pool_close(struct work_pool *p)
@@ -236,7 +285,7 @@ enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
     pthread_mutex_lock(&p->mutex);
     if (p->stopping) {
         st = ST_UNAVAILABLE;
-    } else if (p->queued >= p->queue_max) {
+    } else if (p->queued >= p->o.queue_max) {
         st = ST_OVERLOAD;
     } else {
         w->queued = true;
@@ -244,7 +293,8 @@ enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
         fifo_push(&p->todo, w);
         loop_ref(home);
         atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-        pthread_cond_signal(&p->nonempty);
+        if (p->idle > 0 || (p->gathering > 0 && p->queued == p->o.batch_max))
+            pthread_cond_signal(&p->nonempty);
     }
     pthread_mutex_unlock(&p->mutex);
     return st;

@@ -44,11 +44,18 @@ struct work {
     bool queued;          /* guarded by pool->mutex */
 };
 
-/* Starts `threads` workers. At most `queue_max` items wait; those being run are
- * not counted. A worker takes up to `batch_max` waiting items at once (1: one by
- * one); all items of a pool with batches have the same `run`. `name` is borrowed. */
-enum status work_pool_open(struct work_pool **out, const char *name, unsigned threads,
-                           unsigned queue_max, unsigned batch_max, void *owner) MUST_CHECK;
+struct work_pool_options {
+    unsigned threads;   /* 1 or more */
+    unsigned queue_max; /* items that wait; those being run are not counted */
+    unsigned batch_max; /* waiting items that a worker takes at once (1: one by one); all
+                           items of a pool with batches have the same `run` */
+    uint64_t gather_us; /* how long the first of a batch may wait for the others; 0: not */
+    bool background;    /* loops go first where they share a core with it */
+    void *owner;
+};
+
+enum status work_pool_open(const struct work_pool_options *o,
+                           struct work_pool **out) MUST_CHECK;
 
 /* The `owner` given at open. Any thread. */
 void *work_pool_owner(const struct work_pool *p);

@@ -101,6 +101,15 @@ static void check_job(const struct job *j, unsigned ran, enum status st)
     assert_int_equal(j->st, st);
 }
 
+static enum status open_pool(struct work_pool **p, unsigned threads, unsigned queue_max,
+                             unsigned batch_max, void *owner)
+{
+    return work_pool_open(
+        &(struct work_pool_options){
+            .threads = threads, .queue_max = queue_max, .batch_max = batch_max, .owner = owner},
+        p);
+}
+
 static void test_runs_each_once(void **state)
 {
     enum { N = 200 };
@@ -111,7 +120,7 @@ static void test_runs_each_once(void **state)
     (void)state;
     assert_non_null(jobs);
     CHECK_STATUS(ST_OK, loop_open(&l));
-    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 4, N, 1, &l));
+    CHECK_STATUS(ST_OK, open_pool(&p, 4, N, 1, &l));
     assert_ptr_equal(work_pool_owner(p), &l);
     for (unsigned i = 0; i < N; i++)
         CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_batch, done));
@@ -132,7 +141,7 @@ static void test_overload_is_refused_at_the_door(void **state)
     (void)state;
     gate_set(false);
     CHECK_STATUS(ST_OK, loop_open(&l));
-    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 3, 1, NULL));
+    CHECK_STATUS(ST_OK, open_pool(&p, 1, 3, 1, NULL));
     CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
     gate_wait_inside(1); /* running, so not counted */
     for (unsigned i = 1; i < 4; i++)
@@ -158,7 +167,7 @@ static void test_takes_what_waits_together(void **state)
     gate_set(false);
     largest_batch = 0;
     CHECK_STATUS(ST_OK, loop_open(&l));
-    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 16, 4, NULL));
+    CHECK_STATUS(ST_OK, open_pool(&p, 1, 16, 4, NULL));
     CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
     gate_wait_inside(1);
     for (unsigned i = 1; i < 8; i++)
@@ -172,6 +181,39 @@ static void test_takes_what_waits_together(void **state)
     CHECK_STATUS(ST_OK, loop_close(l));
 }
 
+/* The first waits until its batch is full, but not for ever. */
+static void test_gathers(void **state)
+{
+    const struct work_pool_options o = {.threads = 1,
+                                        .queue_max = 16,
+                                        .batch_max = 4,
+                                        .gather_us = 60000000,
+                                        .background = true};
+    const struct work_pool_options soon = {
+        .threads = 1, .queue_max = 16, .batch_max = 4, .gather_us = 1000};
+    struct job jobs[5] = {0};
+    struct work_pool *p, *q;
+    struct loop *l;
+
+    (void)state;
+    gate_set(true);
+    largest_batch = 0;
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(&o, &p));
+    CHECK_STATUS(ST_OK, work_pool_open(&soon, &q));
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_gated, done));
+    loop_run(l);
+    assert_int_equal(largest_batch, 4);
+    CHECK_STATUS(ST_OK, work_submit(q, &jobs[4].work, l, run_gated, done));
+    loop_run(l);
+    for (unsigned i = 0; i < 5; i++)
+        check_job(&jobs[i], 1, ST_OK);
+    work_pool_close(p);
+    work_pool_close(q);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
 static void test_cancel_what_waits_and_what_runs(void **state)
 {
     struct job running = {0}, waiting = {0}, last = {0};
@@ -181,7 +223,7 @@ static void test_cancel_what_waits_and_what_runs(void **state)
     (void)state;
     gate_set(false);
     CHECK_STATUS(ST_OK, loop_open(&l));
-    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 8, 1, NULL));
+    CHECK_STATUS(ST_OK, open_pool(&p, 1, 8, 1, NULL));
     CHECK_STATUS(ST_OK, work_submit(p, &running.work, l, run_until_canceled, done));
     gate_wait_inside(1);
     CHECK_STATUS(ST_OK, work_submit(p, &waiting.work, l, run_gated, done));
@@ -220,7 +262,7 @@ static void test_close_with_items_in_flight(void **state)
     (void)state;
     gate_set(false);
     CHECK_STATUS(ST_OK, loop_open(&l));
-    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 1, 8, 1, NULL));
+    CHECK_STATUS(ST_OK, open_pool(&p, 1, 8, 1, NULL));
     CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
     gate_wait_inside(1);
     for (unsigned i = 1; i < 4; i++)
@@ -294,7 +336,7 @@ static void test_many_loops_share_a_pool(void **state)
     struct work_pool *p;
 
     (void)state;
-    CHECK_STATUS(ST_OK, work_pool_open(&p, "test", 3, 64, 4, NULL));
+    CHECK_STATUS(ST_OK, open_pool(&p, 3, 64, 4, NULL));
     /* Loops are opened and closed here: libuv closes descriptors by a bare system call,
      * so ThreadSanitizer would take a number that is used again for a race. */
     for (unsigned i = 0; i < ARRAY_LEN(threads); i++) {
@@ -317,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_runs_each_once),
         cmocka_unit_test(test_overload_is_refused_at_the_door),
         cmocka_unit_test(test_takes_what_waits_together),
+        cmocka_unit_test(test_gathers),
         cmocka_unit_test(test_cancel_what_waits_and_what_runs),
         cmocka_unit_test(test_close_with_items_in_flight),
         cmocka_unit_test(test_many_loops_share_a_pool),
