@@ -3,7 +3,9 @@
 # the same run. wrk and the stub upstream on core 0, the proxy on core 1; loads of one
 # connection with everything on core 1.
 #
-#     bench/run.sh [--rounds N] [--seconds S] [--quick] [--quiet]
+#     bench/run.sh [--rounds N] [--seconds S] [--quick] [--large] [--quiet]
+#
+# --large: also 100,000 entries in one partition (some minutes to fill it).
 #
 # Needs build/release/ibid, nginx, wrk, curl, python3, a C compiler; the encoder's model for
 # the semantic rows (they are left out, with a word, without it). Writes its figures to
@@ -12,14 +14,15 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 here=$root/bench/load
 work=$root/build/bench
-rounds=3 seconds=5 quiet=
+rounds=3 seconds=5 quiet= large=
 while [ $# -gt 0 ]; do
     case $1 in
     --rounds) rounds=$2; shift ;;
     --seconds) seconds=$2; shift ;;
     --quick) rounds=1 seconds=2 ;;
+    --large) large=1 ;;
     --quiet) quiet=1 ;;
-    *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) sed -n '2,14p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
     esac
     shift
 done
@@ -106,10 +109,15 @@ for round in $(seq "$rounds"); do
     measure ibid-relay "unique_1 unique_64"
 done
 if [ -n "$semantic" ]; then
-    start_ibid ibid-semantic 9230 IBID_ENCODER_MODEL=all-minilm-l6-v2 IBID_STORE_URL=memory: IBID_ENCODER_QUEUE_MAX=4096
+    start_ibid ibid-semantic 9230 IBID_ENCODER_MODEL=all-minilm-l6-v2 IBID_STORE_URL=memory: IBID_ENCODER_QUEUE_MAX=100000 IBID_STORE_MEMORY_BYTES_MAX=1GiB IBID_STORE_MEMORY_ENTRIES_MAX=1000000 IBID_CACHE_INDEX_BYTES_MAX=1GiB
     say "semantic hits at 10,000 entries of one partition"
     python3 "$here/semantic.py" "${url[ibid-semantic]}" http://127.0.0.1:9231 "$work/ibid-semantic/admin.token" \
         >"$work/semantic.json"
+    if [ -n "$large" ]; then
+        say "semantic hits at 100,000 entries of one partition"
+        python3 "$here/semantic.py" "${url[ibid-semantic]}" http://127.0.0.1:9231 "$work/ibid-semantic/admin.token" 100000 \
+            >"$work/semantic-large.json"
+    fi
     say "exact hits while texts are embedded"
     python3 "$here/interference.py" "${url[ibid-semantic]}" "$here/load.lua" >"$work/interference.json"
 else

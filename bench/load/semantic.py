@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""semantic.py CHAT_URL ADMIN_URL TOKEN_FILE: fills one partition with 10,000 questions, then asks
-200 of them in other words. Prints JSON: latency of a semantic hit, and what the embedding and the
-look-up took of it by ibid's own count (CPU)."""
+"""semantic.py CHAT_URL ADMIN_URL TOKEN_FILE [ENTRIES]: fills one partition with so many questions
+(10,000), then asks 200 of them in other words. Prints JSON: latency of a semantic hit, and what the
+embedding and the look-up took of it by ibid's own count (CPU). A hit counts as right when the
+stored question that it names is the one that was asked in other words."""
 import http.client
 import json
 import statistics
@@ -11,19 +12,30 @@ import time
 import urllib.parse
 
 url, admin, token_file = urllib.parse.urlsplit(sys.argv[1]), sys.argv[2], sys.argv[3]
-N = 10000
+N = int(sys.argv[4]) if len(sys.argv) > 4 else 10000
 TOPICS = ("invoice parcel refund password account voucher warranty delivery contract licence router printer "
           "camera keyboard monitor battery charger headset tablet scanner").split()
 PLACES = ("Lisbon Oslo Vienna Madrid Dublin Prague Warsaw Athens Helsinki Zurich Milan Lyon Porto Ghent Turin "
           "Seville Bergen Malmo Graz Basel Leeds Cork Nantes Bilbao Parma").split()
 
 
+ACTIONS = (("return", "send back"), ("repair", "fix"), ("replace", "swap"), ("insure", "get insurance for"),
+           ("register", "sign up"), ("cancel", "call off"), ("upgrade", "improve"), ("sell", "resell"),
+           ("rent", "hire out"), ("clean", "wash"))
+
+
+def parts(i):
+    return TOPICS[i % 20], TOPICS[i // 20 % 20], PLACES[i // 400 % 25], ACTIONS[i // 10000 % 10][0]
+
+
 def question(i):
-    return f"How do I return the {TOPICS[i % 20]} {TOPICS[i // 20 % 20]} that I ordered in {PLACES[i // 400 % 25]}?"
+    a, b, place, action = parts(i)
+    return f"How do I {action} the {a} {b} that I ordered in {place}?"
 
 
 def paraphrase(i):
-    return f"How can I return the {TOPICS[i % 20]} {TOPICS[i // 20 % 20]} that I ordered in {PLACES[i // 400 % 25]}?"
+    a, b, place, action = parts(i)
+    return f"How can I {action} the {a} {b} that I ordered in {place}?"
 
 
 def ask(conn, text):
@@ -56,7 +68,7 @@ def stats():
 threads = [threading.Thread(target=fill, args=(k,)) for k in range(4)]
 [t.start() for t in threads]
 [t.join() for t in threads]
-end = time.time() + 120
+end = time.time() + N / 100
 while stats()[0]["index"]["entries"] < N * 0.97 and time.time() < end:
     time.sleep(0.2)
 entries = stats()[0]["index"]["entries"]
