@@ -1,23 +1,37 @@
 #include "proxy/credential.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "http/head.h"
 
 #define ACCEPT_FILE_MAX (1024 * 1024)
-#define AUTH_BYTES_MAX  (64 * 1024)
 #define PROBES_MAX      8
 
-/* Every header by which the APIs we relay take a key. All of them together are
- * the credential: a request with two must not pass for a request with one. */
+/* Every header by which the APIs and gateways we relay to take a key. All of them
+ * together are the credential: a request with two must not pass for a request with
+ * one. One too many can only cost a hit. */
 static const struct span auth_headers[] = {
-    {"authorization", 13}, {"api-key", 7}, {"x-api-key", 9}, {"x-goog-api-key", 14}};
+    {"authorization", 13},
+    {"api-key", 7},
+    {"x-api-key", 9},
+    {"x-goog-api-key", 14},
+    {"cookie", 6},
+    {"x-auth-token", 12},
+    {"x-access-token", 14},
+    {"ocp-apim-subscription-key", 25},
+    {"cf-aig-authorization", 20},
+    {"helicone-auth", 13},
+    {"x-portkey-api-key", 17},
+    {"x-portkey-virtual-key", 21},
+    {"x-litellm-api-key", 17},
+    {"x-bf-vk", 7},
+};
 
 static bool is_auth(struct span name)
 {
@@ -28,75 +42,122 @@ static bool is_auth(struct span name)
     return false;
 }
 
-/* Length-framed, so that no two lists of parts read the same. */
-static void put_part(struct buf *b, struct span s)
+/* What is digested, part by part, each with its length before it: no two lists of
+ * parts read the same. A part that has no room is a failure and never left out, or
+ * two callers would be one. */
+struct parts {
+    struct buf bytes; /* bounded by the limits of head and body */
+    enum status st;
+};
+
+static void put_part(struct parts *p, struct span s)
 {
     uint64_t n = s.len;
 
-    if (buf_append(b, (struct span){(const char *)&n, sizeof(n)}) != ST_OK ||
-        buf_append(b, s) != ST_OK)
-        b->len = 0;
+    if (p->st == ST_OK)
+        p->st = buf_append(&p->bytes, (struct span){(const char *)&n, sizeof(n)});
+    if (p->st == ST_OK)
+        p->st = buf_append(&p->bytes, s);
 }
 
-static void put_lower(struct buf *b, struct span s)
+static void parts_init(struct parts *p, struct span kind)
+{
+    buf_init(&p->bytes, SIZE_MAX / 4);
+    p->st = ST_OK;
+    put_part(p, kind);
+}
+
+static enum status parts_finish(struct parts *p, const struct credentials *c,
+                                struct digest *out)
+{
+    if (p->st == ST_OK)
+        digest_hmac(&c->key, buf_span(&p->bytes), out);
+    buf_release(&p->bytes);
+    return p->st;
+}
+
+static void put_lower(struct parts *p, struct span s)
 {
     char name[32] = {0};
 
     for (size_t i = 0; i < s.len && i < sizeof(name); i++)
         name[i] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? (char)(s.ptr[i] + 32) : s.ptr[i];
-    put_part(b, (struct span){name, s.len < sizeof(name) ? s.len : sizeof(name)});
+    put_part(p, (struct span){name, s.len < sizeof(name) ? s.len : sizeof(name)});
 }
 
-void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
-                   bool *anonymous)
+enum status credential_of(const struct credentials *c, const struct http_head *h,
+                          struct digest *out)
 {
-    struct buf b;
+    struct parts p;
 
-    *anonymous = true;
-    buf_init(&b, AUTH_BYTES_MAX);
-    put_part(&b, SPAN("credential"));
+    parts_init(&p, SPAN("credential"));
     for (size_t i = 0; i < h->field_count; i++) {
         if (!is_auth(h->fields[i].name))
             continue;
-        *anonymous = false;
-        put_lower(&b, h->fields[i].name);
-        put_part(&b, h->fields[i].value);
+        put_lower(&p, h->fields[i].name);
+        put_part(&p, h->fields[i].value);
     }
-    digest_hmac(&c->key, buf_span(&b), out);
-    buf_release(&b);
+    return parts_finish(&p, c, out);
 }
 
-void credential_scope(const struct credentials *c, const struct config *config,
-                      const struct http_head *h, const struct digest *credential,
-                      struct span user, struct digest *out)
+/* The end user as the request names them, whatever the kind of value: 1 is not "1",
+ * and null is nobody, like absent. */
+static void put_end_user(struct parts *p, const struct json *body)
+{
+    static const struct span names[] = {{"user", 4}, {"safety_identifier", 17}};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct json *v = json_get(body, names[i]);
+        struct buf text;
+
+        buf_init(&text, SIZE_MAX / 4);
+        if (p->st == ST_OK && v != NULL && v->type != JSON_NULL)
+            p->st = json_write_canonical(&text, v);
+        put_part(p, buf_span(&text));
+        buf_release(&text);
+    }
+}
+
+/* All of that name: which one counts for the upstream is not ours to guess. */
+static void put_header(struct parts *p, const struct http_head *h, struct span name)
+{
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (http_name_eq(h->fields[i].name, name))
+            put_part(p, h->fields[i].value);
+    }
+}
+
+enum status credential_scope(const struct credentials *c, const struct config *config,
+                             const struct http_head *h, const struct digest *credential,
+                             const struct json *body, struct digest *out)
 {
     struct span own = {(const char *)credential->bytes, DIGEST_BYTES};
-    struct buf b;
+    struct parts p;
 
-    buf_init(&b, AUTH_BYTES_MAX);
-    put_part(&b, SPAN("scope"));
+    if (config->cache.scope == SCOPE_CREDENTIAL) {
+        *out = *credential;
+        return ST_OK;
+    }
+    parts_init(&p, SPAN("scope"));
     switch (config->cache.scope) {
     case SCOPE_CREDENTIAL:
-        *out = *credential;
-        buf_release(&b);
-        return;
+        break;
     case SCOPE_USER:
-        put_part(&b, SPAN("user"));
-        put_part(&b, own);
-        put_part(&b, user);
+        put_part(&p, SPAN("user"));
+        put_part(&p, own);
+        put_end_user(&p, body);
         break;
     case SCOPE_HEADER:
-        put_part(&b, SPAN("header"));
-        put_part(&b, own);
-        put_part(&b, http_head_get(h, span_of(config->cache.scope_header)));
+        put_part(&p, SPAN("header"));
+        put_part(&p, own);
+        put_header(&p, h, span_of(config->cache.scope_header));
         break;
     case SCOPE_SHARED:
-        put_part(&b, SPAN("shared"));
-        put_part(&b, span_of(config->cache.scope_name));
+        put_part(&p, SPAN("shared"));
+        put_part(&p, span_of(config->cache.scope_name));
         break;
     }
-    digest_hmac(&c->key, buf_span(&b), out);
-    buf_release(&b);
+    return parts_finish(&p, c, out);
 }
 
 static size_t home_slot(const struct digest *id)
@@ -160,16 +221,22 @@ void credential_revoke(struct credentials *c, const struct digest *id)
 }
 
 /* The HMAC a request with "Authorization: Bearer KEY" would have. */
-static void listed_id(const struct credentials *c, struct span key, struct digest *out)
+static enum status listed_id(const struct credentials *c, struct span key, struct digest *out)
 {
-    char value[1024];
-    struct http_field field = {SPAN("authorization"), {value, 0}};
+    struct http_field field = {SPAN("authorization"), {NULL, 0}};
     struct http_head head = {.fields = &field, .field_count = 1};
-    bool anonymous;
-    int n = snprintf(value, sizeof(value), "Bearer %.*s", (int)key.len, key.ptr);
+    struct buf value;
+    enum status st;
 
-    field.value.len = n > 0 && (size_t)n < sizeof(value) ? (size_t)n : 0;
-    credential_of(c, &head, out, &anonymous);
+    buf_init(&value, ACCEPT_FILE_MAX + 16);
+    st = buf_append(&value, SPAN("Bearer "));
+    if (st == ST_OK)
+        st = buf_append(&value, key);
+    field.value = buf_span(&value);
+    if (st == ST_OK)
+        st = credential_of(c, &head, out);
+    buf_release(&value);
+    return st;
 }
 
 static enum status list_keys(struct credentials *c, struct span text)
@@ -179,6 +246,7 @@ static enum status list_keys(struct credentials *c, struct span text)
         size_t n = nl != NULL ? (size_t)(nl - text.ptr) : text.len;
         struct span line = {text.ptr, n};
         struct digest *grown;
+        enum status st;
 
         text.ptr += nl != NULL ? n + 1 : n;
         text.len -= nl != NULL ? n + 1 : n;
@@ -191,7 +259,10 @@ static enum status list_keys(struct credentials *c, struct span text)
         if (grown == NULL)
             return ST_NOMEM;
         c->listed = grown;
-        listed_id(c, line, &grown[c->listed_count++]);
+        st = listed_id(c, line, &grown[c->listed_count]);
+        if (st != ST_OK)
+            return st;
+        c->listed_count++;
     }
     return ST_OK;
 }

@@ -17,6 +17,7 @@
 
 struct config;
 struct http_head;
+struct json;
 
 /* How many accepted credentials are remembered; the oldest is forgotten. */
 #define CREDENTIALS_MAX 4096
@@ -40,16 +41,17 @@ enum status credential_open(struct credentials *c, const struct config *config,
 void credential_close(struct credentials *c);
 
 /* HMAC over every header a client may authenticate with (names and values, in
- * order). *anonymous when there is none. */
-void credential_of(const struct credentials *c, const struct http_head *h, struct digest *out,
-                   bool *anonymous);
+ * order); who has none is anonymous, and all such are one. ST_NOMEM: then nothing is
+ * known of the caller, and nothing stored may be touched. */
+enum status credential_of(const struct credentials *c, const struct http_head *h,
+                          struct digest *out) MUST_CHECK;
 
 /* Who shares stored answers: by default those who authenticate alike, so the scope is
  * the credential's own HMAC; or the HMAC of the end user or of a header's value within
- * it, or of a shared space's name. `user` is the request's end-user field. */
-void credential_scope(const struct credentials *c, const struct config *config,
-                      const struct http_head *h, const struct digest *credential,
-                      struct span user, struct digest *out);
+ * it, or of a shared space's name. `body` is the request, which names the end user. */
+enum status credential_scope(const struct credentials *c, const struct config *config,
+                             const struct http_head *h, const struct digest *credential,
+                             const struct json *body, struct digest *out) MUST_CHECK;
 
 bool credential_accepted(const struct credentials *c, const struct digest *id, uint64_t now_us);
 void credential_accept(struct credentials *c, const struct digest *id, uint64_t now_us);
