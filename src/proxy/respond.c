@@ -54,7 +54,10 @@ static void add_cache_status(struct request *r, struct respond_fields *f, uint64
     case SOURCE_COALESCED:
         respond_add(f, SPAN("Cache-Status"), SPAN("ibid; fwd=miss; collapsed"));
         break;
-    case SOURCE_NONE:
+    case SOURCE_NONE: /* nothing was forwarded, or nothing came of it */
+        if (r->miss_reason != NULL)
+            add_printf(r, f, SPAN("Cache-Status"), "ibid; detail=%s", reason);
+        break;
     case SOURCE_LOCAL:
     case SOURCE_UPSTREAM:
         if (r->protocol == NULL)
@@ -116,7 +119,8 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
         digest_hex(r->entry->key.bytes, ENTRY_NAME_BYTES, hex);
         add_printf(r, f, SPAN("x-ibid-entry"), "%s", hex);
     }
-    add_saved(r, f);
+    if (!r->to_local)
+        add_saved(r, f);
     add_evidence(r, f);
 }
 
