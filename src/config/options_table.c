@@ -130,7 +130,7 @@ const struct option options_table[] = {
     REAL("cache.threshold", cache.threshold, "0.85", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
     REAL("cache.floor", cache.floor, "0.6", 0, 1, "cosine similarity below which a stored question is not even looked at"),
     UINT("cache.top_k", cache.top_k, "4", 1, 8, "stored questions looked at"),
-    WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user`, or the value of a header); or all in a space named here (shared)"),
+    WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user` and `safety_identifier`, or the value of a header); or all in a space named here (shared)"),
     TEXT("cache.scope_header", cache.scope_header, "", "the header that names the end user, for scope: header"),
     TEXT("cache.scope_name", cache.scope_name, "", "the name of the shared space, for scope: shared"),
     UINT("cache.epoch", cache.epoch, "0", 0, UINT64_MAX, "another number starts with an empty cache"),

@@ -19,12 +19,14 @@ const char *answer_verdict_name(enum answer_verdict v)
     return names[v];
 }
 
+enum { USAGE_NONE, USAGE_PRESENT, USAGE_WITHHELD };
+
 /* Fixed part of a packed answer; native byte order: every machine we run on is little
  * endian, and the version is checked. */
 struct packed {
     uint32_t version;
     uint32_t id_at, created_at;
-    uint32_t has_usage;
+    uint32_t usage; /* USAGE_… */
     uint64_t prompt_tokens, completion_tokens, total_tokens;
     uint32_t model_bytes, text_bytes, finish_bytes, json_bytes;
 };
@@ -35,7 +37,9 @@ enum status answer_pack(struct buf *out, const struct answer *a)
         .version = PACK_VERSION,
         .id_at = a->id_at,
         .created_at = a->created_at,
-        .has_usage = a->has_usage,
+        .usage = a->has_usage        ? USAGE_PRESENT
+                 : a->usage_withheld ? USAGE_WITHHELD
+                                     : USAGE_NONE,
         .prompt_tokens = a->prompt_tokens,
         .completion_tokens = a->completion_tokens,
         .total_tokens = a->total_tokens,
@@ -83,7 +87,8 @@ enum status answer_unpack(struct span bytes, struct answer *out)
         return ST_INVALID;
     a.id_at = p.id_at;
     a.created_at = p.created_at;
-    a.has_usage = p.has_usage != 0;
+    a.has_usage = p.usage == USAGE_PRESENT;
+    a.usage_withheld = p.usage == USAGE_WITHHELD;
     a.prompt_tokens = p.prompt_tokens;
     a.completion_tokens = p.completion_tokens;
     a.total_tokens = p.total_tokens;

@@ -49,6 +49,9 @@ struct answer {
     struct span text;          /* message.content */
     struct span finish_reason; /* "stop", ... */
     bool has_usage;
+    /* It came as a stream whose client did not ask for usage, so what it cost is not
+     * known: not an answer for a client who would be told. */
+    bool usage_withheld;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
     /* The whole answer as one rendered chat.completion JSON object, made so that
      * write_answer() only has to put id and created at known places: an exact hit

@@ -210,7 +210,7 @@ static void read_object(struct collector *c, const struct json *root)
         spoil(c, ANSWER_MALFORMED);
         return;
     }
-    if (json_get(root, SPAN("error")) != NULL) {
+    if (openai_answer_has_error(root)) {
         spoil(c, ANSWER_ERROR);
         return;
     }

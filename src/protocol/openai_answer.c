@@ -6,7 +6,7 @@
 #include "base/json.h"
 
 #define ID_PLACEHOLDER      "chatcmpl-00000000000000000000000000000"
-#define CREATED_PLACEHOLDER "0000000001"
+#define CREATED_PLACEHOLDER "1000000000" /* JSON knows no leading zeros */
 #define OBJECT_WHOLE        "chat.completion"
 #define OBJECT_CHUNK        "chat.completion.chunk"
 /* A piece of a replayed text without a space is cut here. */
@@ -118,11 +118,19 @@ static enum answer_verdict verdict_of(const struct json *message, const struct a
     return a->text.len == 0 ? ANSWER_EMPTY : ANSWER_STORABLE;
 }
 
+/* Some say "error": null beside an answer. */
+bool openai_answer_has_error(const struct json *root)
+{
+    const struct json *error = json_get(root, SPAN("error"));
+
+    return error != NULL && error->type != JSON_NULL;
+}
+
 void openai_answer_judge(const struct json *root, struct answer *a)
 {
     const struct json *choices = json_get(root, SPAN("choices")), *choice;
 
-    if (json_get(root, SPAN("error")) != NULL) {
+    if (openai_answer_has_error(root)) {
         a->verdict = ANSWER_ERROR;
         return;
     }

@@ -38,6 +38,9 @@ struct openai_answer_parts {
 enum status openai_answer_render(struct buf *out, const struct openai_answer_parts *p,
                                  struct answer *a) MUST_CHECK;
 
+/* Is it an error object, or an answer that has one? */
+bool openai_answer_has_error(const struct json *root);
+
 /* Sets model, text, finish_reason, usage and verdict from a->json's tree. */
 void openai_answer_judge(const struct json *root, struct answer *a);
 

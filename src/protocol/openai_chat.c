@@ -430,8 +430,8 @@ static enum status hollow(struct arena *arena, struct chat_request *q)
     return q->partition_form != NULL ? ST_OK : ST_NOMEM;
 }
 
-static enum status decode(struct arena *arena, struct span body, struct chat_request *out,
-                          struct protocol_error *err)
+static enum status decode(struct arena *arena, struct span body, unsigned depth_max,
+                          struct chat_request *out, struct protocol_error *err)
 {
     struct chat_request q = {0};
     struct json_error why;
@@ -443,7 +443,7 @@ static enum status decode(struct arena *arena, struct span body, struct chat_req
         snprintf(err->message, sizeof(err->message), "the body is empty; it must be JSON");
         return ST_INVALID;
     }
-    st = json_parse(arena, body, JSON_DEPTH_MAX, &root, &why);
+    st = json_parse(arena, body, depth_max, &root, &why);
     if (st != ST_OK) {
         snprintf(err->message, sizeof(err->message), "the body is not usable: %s", why.text);
         return st == ST_LIMIT ? ST_INVALID : st;

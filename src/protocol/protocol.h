@@ -84,9 +84,10 @@ struct protocol {
     const char *method; /* "POST" */
     const char *path;   /* "/v1/chat/completions" */
 
-    /* Client bytes -> request. ST_INVALID with *err: a 400 that names the field. */
-    enum status (*decode)(struct arena *arena, struct span body, struct chat_request *out,
-                          struct protocol_error *err);
+    /* Client bytes -> request. ST_INVALID with *err: a 400 that names the field.
+     * depth_max: of nesting, 1..JSON_DEPTH_MAX. */
+    enum status (*decode)(struct arena *arena, struct span body, unsigned depth_max,
+                          struct chat_request *out, struct protocol_error *err);
 
     /* Makes partition_form, which only a look-up by meaning needs. ST_INVALID without
      * last_text. */

@@ -1,6 +1,5 @@
 #include "proxy/admit.h"
 
-#include "base/json.h"
 #include "config/config.h"
 #include "http/head.h"
 #include "protocol/canonical.h"
@@ -60,6 +59,8 @@ static const char *not_comparable(const struct request *r)
         return "semantic_off";
     if (parts->embedder == NULL)
         return "no_encoder";
+    if (r->controls.exact_only)
+        return "exact_only";
     if (q->last_text.ptr == NULL || q->last_text.len == 0)
         return "no_user_text";
     if (q->has_tools || q->has_tool_turns)
@@ -109,11 +110,12 @@ static struct identity identity_of(const struct request *r)
 static enum status identify(struct request *r)
 {
     struct proxy *p = r->proxy;
-    struct span user = json_str(json_get(r->chat.body, SPAN("user")));
     struct identity id;
+    enum status st = credential_scope(&p->credentials, p->parts.config, r->head, &r->credential,
+                                      r->chat.body, &r->scope);
 
-    credential_scope(&p->credentials, p->parts.config, r->head, &r->credential, user,
-                     &r->scope);
+    if (st != ST_OK)
+        return st;
     id = identity_of(r);
     return canonical_fingerprint(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->key);
 }
@@ -128,6 +130,22 @@ bool admit_partition(struct request *r)
                ST_OK;
 }
 
+/* What is relayed untouched can not be kept from the upstream and answered all the
+ * same; whoever asks for that must not be passed on. */
+static enum step_result admit_untouched(struct request *r)
+{
+    if (r->controls.route != ROUTE_LOCAL)
+        return STEP_NEXT;
+    if (r->oversize)
+        respond_error(r, 413, "invalid_request_error", "request_too_large", "",
+                      "the body is larger than limits.body_max_bytes: the built-in model "
+                      "can not answer it, and x-ibid-route keeps it from the upstream");
+    else
+        respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model",
+                      "x-ibid-route", "the built-in model does not serve this path");
+    return STEP_DONE;
+}
+
 /* Who asks, who would answer, and what may be reused. A client's wish that can not
  * be met is said here, before anything is spent. */
 enum step_result admit_enter(struct request *r)
@@ -135,13 +153,15 @@ enum step_result admit_enter(struct request *r)
     struct proxy *p = r->proxy;
     struct protocol_error err = {{0}, {0}};
 
-    credential_of(&p->credentials, r->head, &r->credential);
-    if (r->protocol == NULL)
-        return STEP_NEXT;
     if (controls_parse(r->head, &r->controls, &err) != ST_OK) {
         respond_error(r, 400, "invalid_request_error", "", err.param, err.message);
         return STEP_DONE;
     }
+    /* Without memory to know the caller: a plain relay, that proves nothing. */
+    if (credential_of(&p->credentials, r->head, &r->credential) != ST_OK)
+        r->protocol = NULL;
+    if (r->protocol == NULL)
+        return admit_untouched(r);
     r->to_local = wants_local(r);
     if (r->to_local && p->parts.local == NULL) {
         respond_error(r, 503, "server_error", "no_answerer", "",

@@ -1,3 +1,7 @@
+/* One table: a header, how it is read, what it may say. Other gateways' headers are
+ * read as what their users mean by them, but only ever tighten: what would widen (a
+ * cache key of the caller's own, say) narrows here. They go upstream as they came,
+ * because the upstream may be that gateway. */
 #include "proxy/controls.h"
 
 #include <stdio.h>
@@ -5,6 +9,7 @@
 #include "http/head.h"
 
 #define CONTROL_SECONDS_MAX (10ull * 365 * 86400)
+#define NAME_MAX_BYTES      48
 
 static struct span trim(struct span s)
 {
@@ -31,10 +36,29 @@ static struct span next_item(struct span *list)
     return trim(item);
 }
 
+/* "300"; other gateways also take "300s", "5m", "1h", "1d". */
 static bool parse_seconds(struct span s, uint64_t *out)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, unit = 1;
 
+    if (s.len > 1) {
+        switch (s.ptr[s.len - 1]) {
+        case 'd':
+            unit *= 24;
+            /* fall through */
+        case 'h':
+            unit *= 60;
+            /* fall through */
+        case 'm':
+            unit *= 60;
+            /* fall through */
+        case 's':
+            s.len--;
+            break;
+        default:
+            break;
+        }
+    }
     if (s.len == 0 || s.len > 12)
         return false;
     for (size_t i = 0; i < s.len; i++) {
@@ -42,7 +66,7 @@ static bool parse_seconds(struct span s, uint64_t *out)
             return false;
         n = n * 10 + (uint64_t)(s.ptr[i] - '0');
     }
-    *out = n > CONTROL_SECONDS_MAX ? CONTROL_SECONDS_MAX : n;
+    *out = n > CONTROL_SECONDS_MAX / unit ? CONTROL_SECONDS_MAX : n * unit;
     return true;
 }
 
@@ -74,15 +98,82 @@ static bool parse_probability(struct span s, double *out)
     return true;
 }
 
-static enum status refuse(struct protocol_error *err, const char *header, const char *expected)
+static bool parse_switch(struct span s, bool *out)
 {
-    snprintf(err->param, sizeof(err->param), "%s", header);
-    snprintf(err->message, sizeof(err->message), "the header '%s' must be %s", header,
-             expected);
-    return ST_INVALID;
+    static const struct span yes[] = {{"true", 4}, {"on", 2}, {"1", 1}, {"yes", 3}};
+    static const struct span no[] = {{"false", 5}, {"off", 3}, {"0", 1}, {"no", 2}};
+
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++) {
+        if (http_name_eq(s, yes[i]) || http_name_eq(s, no[i])) {
+            *out = http_name_eq(s, yes[i]);
+            return true;
+        }
+    }
+    return false;
 }
 
-static bool parse_directive(struct span item, struct controls *c)
+/* --- what a header may say. Said twice, the stricter counts. -------------------------- */
+
+static bool read_max_age(struct span value, struct controls *c)
+{
+    uint64_t s;
+
+    if (!parse_seconds(value, &s))
+        return false;
+    c->max_age_s = c->has_max_age && c->max_age_s < s ? c->max_age_s : s;
+    c->has_max_age = true;
+    return true;
+}
+
+static bool read_ttl(struct span value, struct controls *c)
+{
+    uint64_t s;
+
+    if (!parse_seconds(value, &s))
+        return false;
+    c->ttl_s = c->has_ttl && c->ttl_s < s ? c->ttl_s : s;
+    c->has_ttl = true;
+    return true;
+}
+
+static bool read_threshold(struct span value, struct controls *c)
+{
+    double p;
+
+    if (!parse_probability(value, &p))
+        return false;
+    c->threshold = c->has_threshold && c->threshold > p ? c->threshold : p;
+    c->has_threshold = true;
+    return true;
+}
+
+static bool read_namespace(struct span value, struct controls *c)
+{
+    if (c->name_space.ptr != NULL || value.len == 0 || value.len > CONTROLS_NAMESPACE_MAX)
+        return false;
+    c->name_space = value;
+    return true;
+}
+
+static bool read_route(struct span value, struct controls *c)
+{
+    enum route_wish wish = http_name_eq(value, SPAN("local"))      ? ROUTE_LOCAL
+                           : http_name_eq(value, SPAN("upstream")) ? ROUTE_UPSTREAM
+                                                                   : ROUTE_ANY;
+
+    /* Two that contradict: which one counts would be a guess. */
+    if (wish == ROUTE_ANY || (c->route != ROUTE_ANY && c->route != wish))
+        return false;
+    c->route = wish;
+    return true;
+}
+
+static bool skip(struct controls *c)
+{
+    return c->no_cache = c->no_store = true;
+}
+
+static bool read_directive(struct span item, struct controls *c)
 {
     const char *eq = memchr(item.ptr, '=', item.len);
     struct span name = item, value = {NULL, 0};
@@ -91,10 +182,8 @@ static bool parse_directive(struct span item, struct controls *c)
         name = trim((struct span){item.ptr, (size_t)(eq - item.ptr)});
         value = trim((struct span){eq + 1, (size_t)(item.ptr + item.len - eq - 1)});
         if (http_name_eq(name, SPAN("max-age")))
-            return (c->has_max_age = parse_seconds(value, &c->max_age_s));
-        if (http_name_eq(name, SPAN("ttl")))
-            return (c->has_ttl = parse_seconds(value, &c->ttl_s));
-        return false;
+            return read_max_age(value, c);
+        return http_name_eq(name, SPAN("ttl")) && read_ttl(value, c);
     }
     if (http_name_eq(name, SPAN("no-cache")))
         return (c->no_cache = true);
@@ -102,59 +191,158 @@ static bool parse_directive(struct span item, struct controls *c)
         return (c->no_store = true);
     if (http_name_eq(name, SPAN("only-if-cached")))
         return (c->only_if_cached = true);
-    return false;
+    return http_name_eq(name, SPAN("bypass")) && skip(c);
 }
 
-static enum status parse_cache(struct span list, struct controls *c, struct protocol_error *err)
+static bool read_directives(struct span list, struct controls *c)
 {
     while (list.len > 0) {
         struct span item = next_item(&list);
 
-        if (item.len > 0 && !parse_directive(item, c))
-            return refuse(err, "x-ibid-cache",
-                          "a list of no-cache, no-store, only-if-cached, max-age=SECONDS, "
-                          "ttl=SECONDS");
+        if (item.len > 0 && !read_directive(item, c))
+            return false;
     }
-    return ST_OK;
+    return true;
 }
 
-static enum status parse_route(struct span value, struct controls *c,
-                               struct protocol_error *err)
+/* HTTP's own (RFC 9111 5.2.1): directives that we do not know are to be ignored; an age
+ * that can not be read is one that nothing stored is young enough for. */
+static bool read_cache_control(struct span list, struct controls *c)
 {
-    if (http_name_eq(value, SPAN("local")))
-        c->route = ROUTE_LOCAL;
-    else if (http_name_eq(value, SPAN("upstream")))
-        c->route = ROUTE_UPSTREAM;
-    else
-        return refuse(err, "x-ibid-route", "local or upstream");
-    return ST_OK;
+    while (list.len > 0) {
+        struct span item = next_item(&list);
+
+        if (item.len >= 7 && http_name_eq((struct span){item.ptr, 7}, SPAN("max-age"))) {
+            if (!read_directive(item, c))
+                c->no_cache = true;
+        } else if (http_name_eq(item, SPAN("no-cache")) ||
+                   http_name_eq(item, SPAN("no-store")) ||
+                   http_name_eq(item, SPAN("only-if-cached"))) {
+            (void)read_directive(item, c);
+        }
+    }
+    return true;
 }
 
-static enum status parse_field(const struct http_field *f, struct controls *c,
-                               struct protocol_error *err)
+static bool read_refresh(struct span value, struct controls *c)
 {
-    struct span value = trim(f->value);
+    bool on;
 
-    if (http_name_eq(f->name, SPAN("x-ibid-cache")))
-        return parse_cache(value, c, err);
-    if (http_name_eq(f->name, SPAN("x-ibid-route")))
-        return parse_route(value, c, err);
-    if (http_name_eq(f->name, SPAN("x-ibid-threshold"))) {
-        double threshold;
+    if (!parse_switch(value, &on))
+        return false;
+    c->no_cache |= on;
+    return true;
+}
 
-        if (!parse_probability(value, &threshold))
-            return refuse(err, "x-ibid-threshold", "a number within 0..1");
-        /* Repeated: the strictest counts. */
-        if (!c->has_threshold || threshold > c->threshold)
-            c->threshold = threshold;
-        c->has_threshold = true;
+static bool read_no_store(struct span value, struct controls *c)
+{
+    bool on;
+
+    if (!parse_switch(value, &on))
+        return false;
+    c->no_store |= on;
+    return true;
+}
+
+static bool read_skip(struct span value, struct controls *c)
+{
+    bool on;
+
+    if (!parse_switch(value, &on))
+        return false;
+    return !on || skip(c);
+}
+
+/* "On" asks for no more than there is. */
+static bool read_enabled(struct span value, struct controls *c)
+{
+    bool on;
+
+    if (!parse_switch(value, &on))
+        return false;
+    return on || skip(c);
+}
+
+static bool read_kind(struct span value, struct controls *c)
+{
+    if (http_name_eq(value, SPAN("direct")))
+        return (c->exact_only = true);
+    return http_name_eq(value, SPAN("semantic"));
+}
+
+static bool read_mode(struct span value, struct controls *c)
+{
+    if (http_name_eq(value, SPAN("readOnly")))
+        return (c->no_store = true);
+    if (http_name_eq(value, SPAN("writeOnly")))
+        return (c->no_cache = true);
+    return http_name_eq(value, SPAN("readWrite"));
+}
+
+/* --- the table ------------------------------------------------------------------------- */
+
+#define DIRECTIVES "a list of no-cache, no-store, only-if-cached, max-age=SECONDS, ttl=SECONDS"
+#define SWITCH     "true or false"
+#define NAME       "given once, with 1 to 128 bytes, and be the only one that names a space"
+
+/* In lower case. */
+static const struct control {
+    const char *name;
+    bool (*read)(struct span value, struct controls *c);
+    const char *expected;
+} table[] = {
+    {"x-ibid-cache", read_directives, DIRECTIVES},
+    {"x-ibid-threshold", read_threshold, "a number within 0..1"},
+    {"x-ibid-namespace", read_namespace, NAME},
+    {"x-ibid-route", read_route, "local or upstream"},
+    {"cache-control", read_cache_control, ""},
+    /* Portkey */
+    {"x-portkey-cache-force-refresh", read_refresh, SWITCH},
+    {"x-portkey-cache-namespace", read_namespace, NAME},
+    /* Helicone */
+    {"helicone-cache-enabled", read_enabled, SWITCH},
+    {"helicone-cache-seed", read_namespace, NAME},
+    /* Cloudflare */
+    {"cf-aig-skip-cache", read_skip, SWITCH},
+    {"cf-aig-cache-ttl", read_ttl, "seconds"},
+    {"cf-aig-cache-key", read_namespace, NAME},
+    {"cf-skip-cache", read_skip, SWITCH},
+    {"cf-cache-ttl", read_ttl, "seconds"},
+    /* Bifrost */
+    {"x-bf-cache-key", read_namespace, NAME},
+    {"x-bf-cache-ttl", read_ttl, "seconds, or a number with s, m, h or d"},
+    {"x-bf-cache-threshold", read_threshold, "a number within 0..1"},
+    {"x-bf-cache-type", read_kind, "direct or semantic"},
+    {"x-bf-cache-no-store", read_no_store, SWITCH},
+    /* vLLM semantic router */
+    {"x-vsr-cache-control", read_directives, DIRECTIVES},
+    /* OpenRouter */
+    {"x-openrouter-cache", read_enabled, SWITCH},
+    {"x-openrouter-cache-ttl", read_ttl, "seconds"},
+    {"x-openrouter-cache-clear", read_refresh, SWITCH},
+    /* Higress, OmniRoute, OpenPipe */
+    {"x-higress-skip-ai-cache", read_skip, "on or off"},
+    {"x-omniroute-no-cache", read_refresh, SWITCH},
+    {"op-cache", read_mode, "readWrite, readOnly or writeOnly"},
+};
+
+static const struct control *find(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        if (http_name_eq(name, span_of(table[i].name)))
+            return &table[i];
     }
-    if (http_name_eq(f->name, SPAN("x-ibid-namespace"))) {
-        if (c->name_space.ptr != NULL || value.len == 0 || value.len > CONTROLS_NAMESPACE_MAX)
-            return refuse(err, "x-ibid-namespace", "given once, with 1 to 128 bytes");
-        c->name_space = value;
-    }
-    return ST_OK;
+    return NULL;
+}
+
+static enum status refuse(struct protocol_error *err, struct span name, const char *expected)
+{
+    int n = (int)(name.len < NAME_MAX_BYTES ? name.len : NAME_MAX_BYTES);
+
+    snprintf(err->param, sizeof(err->param), "%.*s", n, name.ptr);
+    snprintf(err->message, sizeof(err->message), "the header '%.*s' must be %s", n, name.ptr,
+             expected);
+    return ST_INVALID;
 }
 
 enum status controls_parse(const struct http_head *h, struct controls *out,
@@ -163,13 +351,15 @@ enum status controls_parse(const struct http_head *h, struct controls *out,
     struct controls c = {0};
 
     for (size_t i = 0; i < h->field_count; i++) {
-        enum status st;
+        const struct http_field *f = &h->fields[i];
+        const struct control *known = find(f->name);
 
-        if (!controls_is_ours(h->fields[i].name))
-            continue;
-        st = parse_field(&h->fields[i], &c, err);
-        if (st != ST_OK)
-            return st;
+        if (known != NULL && !known->read(trim(f->value), &c))
+            return refuse(err, span_of(known->name), known->expected);
+        if (known == NULL && controls_is_ours(f->name))
+            return refuse(err, f->name,
+                          "one that ibid knows: x-ibid-cache, x-ibid-threshold, "
+                          "x-ibid-namespace, x-ibid-route");
     }
     *out = c;
     return ST_OK;

@@ -19,6 +19,7 @@ struct controls {
     bool no_cache;       /* do not answer from the cache */
     bool no_store;       /* do not keep the answer */
     bool only_if_cached; /* 504 rather than a fresh answer */
+    bool exact_only;     /* nothing by meaning */
     bool has_max_age, has_ttl, has_threshold;
     uint64_t max_age_s; /* a stored answer older than this does not count */
     uint64_t ttl_s;     /* shortens the life of what is stored */
@@ -29,9 +30,10 @@ struct controls {
 
 #define CONTROLS_NAMESPACE_MAX 128
 
-/* x-ibid-cache, x-ibid-threshold, x-ibid-namespace, x-ibid-route. Spans point into
- * the head. ST_INVALID with *err naming the header: a control that we do not
- * understand must not be ignored (a misspelt no-store would store). */
+/* x-ibid-cache, x-ibid-threshold, x-ibid-namespace, x-ibid-route, Cache-Control, and
+ * what other gateways call these. Spans point into the head. ST_INVALID with *err
+ * naming the header: a control that we do not understand must not be ignored (a
+ * misspelt no-store would store). */
 enum status controls_parse(const struct http_head *h, struct controls *out,
                            struct protocol_error *err) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "http/head.h"
@@ -13,10 +14,25 @@
 #define ACCEPT_FILE_MAX (1024 * 1024)
 #define PROBES_MAX      8
 
-/* Every header by which the APIs we relay take a key. All of them together are
- * the credential: a request with two must not pass for a request with one. */
+/* Every header by which the APIs and gateways we relay to take a key. All of them
+ * together are the credential: a request with two must not pass for a request with
+ * one. One too many can only cost a hit. */
 static const struct span auth_headers[] = {
-    {"authorization", 13}, {"api-key", 7}, {"x-api-key", 9}, {"x-goog-api-key", 14}};
+    {"authorization", 13},
+    {"api-key", 7},
+    {"x-api-key", 9},
+    {"x-goog-api-key", 14},
+    {"cookie", 6},
+    {"x-auth-token", 12},
+    {"x-access-token", 14},
+    {"ocp-apim-subscription-key", 25},
+    {"cf-aig-authorization", 20},
+    {"helicone-auth", 13},
+    {"x-portkey-api-key", 17},
+    {"x-portkey-virtual-key", 21},
+    {"x-litellm-api-key", 17},
+    {"x-bf-vk", 7},
+};
 
 static bool is_auth(struct span name)
 {
@@ -27,138 +43,138 @@ static bool is_auth(struct span name)
     return false;
 }
 
-/* Length-framed, so that no two lists of parts read the same. `b` has room for them. */
-static void put_part(struct buf *b, struct span s)
+/* What is digested, part by part, each with its length before it: no two lists of
+ * parts read the same. A part that has no room is a failure and never left out, or
+ * two callers would be one. */
+struct parts {
+    struct buf *bytes; /* borrowed */
+    enum status st;
+};
+
+static void put_part(struct parts *p, struct span s)
 {
     uint64_t n = s.len;
 
-    (void)!buf_append(b, (struct span){(const char *)&n, sizeof(n)});
-    (void)!buf_append(b, s);
+    if (p->st == ST_OK)
+        p->st = buf_append(p->bytes, (struct span){(const char *)&n, sizeof(n)});
+    if (p->st == ST_OK)
+        p->st = buf_append(p->bytes, s);
 }
 
-static size_t part_bytes(struct span s)
+static struct parts parts_start(struct credentials *c, struct span kind)
 {
-    return sizeof(uint64_t) + s.len;
+    struct parts p = {.bytes = &c->bytes, .st = ST_OK};
+
+    buf_clear(&c->bytes);
+    put_part(&p, kind);
+    return p;
 }
 
-static void put_lower(struct buf *b, struct span s)
+static enum status parts_finish(struct parts *p, const struct credentials *c,
+                                struct digest *out)
+{
+    if (p->st == ST_OK)
+        digest_hmac(&c->key, buf_span(p->bytes), out);
+    return p->st;
+}
+
+static void put_lower(struct parts *p, struct span s)
 {
     char name[32] = {0};
 
     for (size_t i = 0; i < s.len && i < sizeof(name); i++)
         name[i] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z' ? (char)(s.ptr[i] + 32) : s.ptr[i];
-    put_part(b, (struct span){name, s.len < sizeof(name) ? s.len : sizeof(name)});
+    put_part(p, (struct span){name, s.len < sizeof(name) ? s.len : sizeof(name)});
 }
 
-#define KIND_CREDENTIAL SPAN("credential")
-
-static size_t auth_bytes(const struct http_head *h)
+/* Clients repeat themselves: what was hashed lately is looked up. */
+static enum status hash_or_recall(struct parts *p, struct credentials *c, struct digest *out)
 {
-    size_t n = part_bytes(KIND_CREDENTIAL);
+    struct span bytes = buf_span(p->bytes);
+    struct credential_memo *m = &c->memos[hash_bytes(bytes, c->memo_seed) % CREDENTIAL_MEMOS];
 
-    for (size_t i = 0; i < h->field_count; i++) {
-        if (is_auth(h->fields[i].name))
-            n += part_bytes(h->fields[i].name) + part_bytes(h->fields[i].value);
+    if (p->st != ST_OK || bytes.len > sizeof(m->bytes))
+        return parts_finish(p, c, out);
+    if (m->len != bytes.len || memcmp(m->bytes, bytes.ptr, bytes.len) != 0) {
+        digest_hmac(&c->key, bytes, &m->id);
+        memcpy(m->bytes, bytes.ptr, bytes.len);
+        m->len = bytes.len;
     }
-    return n;
+    *out = m->id;
+    return ST_OK;
 }
 
-static void put_auth(struct buf *b, const struct http_head *h)
+enum status credential_of(struct credentials *c, const struct http_head *h, struct digest *out)
 {
-    put_part(b, KIND_CREDENTIAL);
+    struct parts p = parts_start(c, SPAN("credential"));
+
     for (size_t i = 0; i < h->field_count; i++) {
         if (!is_auth(h->fields[i].name))
             continue;
-        put_lower(b, h->fields[i].name);
-        put_part(b, h->fields[i].value);
+        put_lower(&p, h->fields[i].name);
+        put_part(&p, h->fields[i].value);
+    }
+    return hash_or_recall(&p, c, out);
+}
+
+/* The end user as the request names them, whatever the kind of value: 1 is not "1",
+ * and null is nobody, like absent. */
+static void put_end_user(struct parts *p, const struct json *body)
+{
+    static const struct span names[] = {{"user", 4}, {"safety_identifier", 17}};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct json *v = json_get(body, names[i]);
+        struct buf text;
+
+        buf_init(&text, SIZE_MAX / 4);
+        if (p->st == ST_OK && v != NULL && v->type != JSON_NULL)
+            p->st = json_write_canonical(&text, v);
+        put_part(p, buf_span(&text));
+        buf_release(&text);
     }
 }
 
-/* Without memory for `n` bytes the digest becomes one that is nobody's, so that a shortage
- * can not make two callers one. */
-static bool make_room(struct credentials *c, struct buf *b, size_t n, struct digest *out)
+/* All of that name: which one counts for the upstream is not ours to guess. */
+static void put_header(struct parts *p, const struct http_head *h, struct span name)
 {
-    buf_init(b, n);
-    if (buf_reserve(b, n) == ST_OK)
-        return true;
-    memset(out->bytes, 0, sizeof(out->bytes));
-    c->nobody++;
-    memcpy(out->bytes, &c->nobody, sizeof(c->nobody));
-    return false;
-}
-
-static void hash_long(struct credentials *c, const struct http_head *h, size_t n,
-                      struct digest *out)
-{
-    struct buf b;
-
-    if (!make_room(c, &b, n, out))
-        return;
-    put_auth(&b, h);
-    digest_hmac(&c->key, buf_span(&b), out);
-    buf_release(&b);
-}
-
-void credential_of(struct credentials *c, const struct http_head *h, struct digest *out)
-{
-    char bytes[CREDENTIAL_MEMO_BYTES];
-    struct buf b = {bytes, 0, sizeof(bytes), sizeof(bytes)};
-    size_t n = auth_bytes(h);
-    struct credential_memo *m;
-
-    if (n > sizeof(bytes)) {
-        hash_long(c, h, n, out);
-        return;
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (http_name_eq(h->fields[i].name, name))
+            put_part(p, h->fields[i].value);
     }
-    put_auth(&b, h);
-    m = &c->memos[hash_bytes(buf_span(&b), c->memo_seed) % CREDENTIAL_MEMOS];
-    if (m->len != b.len || memcmp(m->bytes, bytes, b.len) != 0) {
-        digest_hmac(&c->key, buf_span(&b), &m->id);
-        memcpy(m->bytes, bytes, b.len);
-        m->len = b.len;
+}
+
+enum status credential_scope(struct credentials *c, const struct config *config,
+                             const struct http_head *h, const struct digest *credential,
+                             const struct json *body, struct digest *out)
+{
+    struct span own = {(const char *)credential->bytes, DIGEST_BYTES};
+    struct parts p;
+
+    if (config->cache.scope == SCOPE_CREDENTIAL) {
+        *out = *credential;
+        return ST_OK;
     }
-    *out = m->id;
-}
-
-/* HMAC of `kind` and two more parts. */
-static void hash_parts(struct credentials *c, struct span kind, struct span x, struct span y,
-                       struct digest *out)
-{
-    const struct span parts[] = {SPAN("scope"), kind, x, y};
-    struct buf b;
-    size_t n = 0;
-
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-        n += part_bytes(parts[i]);
-    if (!make_room(c, &b, n, out))
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
-        put_part(&b, parts[i]);
-    digest_hmac(&c->key, buf_span(&b), out);
-    buf_release(&b);
-}
-
-void credential_scope(struct credentials *c, const struct config *config,
-                      const struct http_head *h, const struct digest *credential,
-                      struct span user, struct digest *out)
-{
-    struct span own = {(const char *)credential->bytes, DIGEST_BYTES}, none = {"", 0};
-
+    p = parts_start(c, SPAN("scope"));
     switch (config->cache.scope) {
     case SCOPE_CREDENTIAL:
-        *out = *credential;
-        return;
+        break;
     case SCOPE_USER:
-        hash_parts(c, SPAN("user"), own, user, out);
-        return;
+        put_part(&p, SPAN("user"));
+        put_part(&p, own);
+        put_end_user(&p, body);
+        break;
     case SCOPE_HEADER:
-        hash_parts(c, SPAN("header"), own,
-                   http_head_get(h, span_of(config->cache.scope_header)), out);
-        return;
+        put_part(&p, SPAN("header"));
+        put_part(&p, own);
+        put_header(&p, h, span_of(config->cache.scope_header));
+        break;
     case SCOPE_SHARED:
-        hash_parts(c, SPAN("shared"), span_of(config->cache.scope_name), none, out);
-        return;
+        put_part(&p, SPAN("shared"));
+        put_part(&p, span_of(config->cache.scope_name));
+        break;
     }
+    return parts_finish(&p, c, out);
 }
 
 static size_t home_slot(const struct digest *id)
@@ -229,14 +245,13 @@ static enum status listed_id(struct credentials *c, struct span key, struct dige
     struct buf value;
     enum status st;
 
-    buf_init(&value, ACCEPT_FILE_MAX);
+    buf_init(&value, ACCEPT_FILE_MAX + 16);
     st = buf_append(&value, SPAN("Bearer "));
     if (st == ST_OK)
         st = buf_append(&value, key);
-    if (st == ST_OK) {
-        field.value = buf_span(&value);
-        credential_of(c, &head, out);
-    }
+    field.value = buf_span(&value);
+    if (st == ST_OK)
+        st = credential_of(c, &head, out);
     buf_release(&value);
     return st;
 }
@@ -305,6 +320,7 @@ enum status credential_open(struct credentials *c, const struct config *config,
     st = digest_key_init(&c->key, secret);
     if (st != ST_OK)
         return st;
+    buf_init(&c->bytes, SIZE_MAX / 4); /* bounded by the limits of head and body */
     st = digest_random((uint8_t *)&c->memo_seed, sizeof(c->memo_seed));
     c->slots = calloc(CREDENTIALS_MAX, sizeof(*c->slots));
     c->memos = calloc(CREDENTIAL_MEMOS, sizeof(*c->memos));
@@ -321,9 +337,12 @@ void credential_close(struct credentials *c)
 {
     digest_key_release(&c->key);
     free(c->slots);
+    free(c->listed);
     if (c->memos != NULL)
         digest_wipe(c->memos, CREDENTIAL_MEMOS * sizeof(*c->memos));
     free(c->memos);
-    free(c->listed);
+    if (c->bytes.ptr != NULL)
+        digest_wipe(c->bytes.ptr, c->bytes.cap);
+    buf_release(&c->bytes);
     *c = (struct credentials){0};
 }

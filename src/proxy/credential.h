@@ -2,15 +2,16 @@
  * upstream has accepted it lately.
  *
  * A hit is served only to a credential that the upstream accepted within a short
- * time, or that the operator lists; a refusal revokes at once. What outlives a
- * request are HMACs, but for a small table of the latest credentials as they came,
- * which is wiped at the end. Loop thread only. */
+ * time, or that the operator lists; a refusal revokes at once. What is remembered of a
+ * credential is its HMAC, but for a small table of the latest ones as they came, which
+ * is wiped at the end. Loop thread only. */
 #ifndef PROXY_CREDENTIAL_H
 #define PROXY_CREDENTIAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/digest.h"
 #include "base/span.h"
@@ -18,6 +19,7 @@
 
 struct config;
 struct http_head;
+struct json;
 
 /* How many accepted credentials are remembered; the oldest is forgotten. */
 #define CREDENTIALS_MAX 4096
@@ -41,7 +43,7 @@ struct credentials {
     struct digest_key key;         /* owned; of the server's secret */
     struct credential_memo *memos; /* owned; by a hash of their bytes */
     uint64_t memo_seed;
-    uint64_t nobody;               /* digests given away for want of memory */
+    struct buf bytes;              /* what is being hashed */
     struct credential_slot *slots; /* owned; open addressing by id */
     struct digest *listed;         /* owned; the operator's */
     size_t listed_count;
@@ -54,15 +56,17 @@ enum status credential_open(struct credentials *c, const struct config *config,
 void credential_close(struct credentials *c);
 
 /* HMAC over every header a client may authenticate with (names and values, in
- * order). */
-void credential_of(struct credentials *c, const struct http_head *h, struct digest *out);
+ * order); who has none is anonymous, and all such are one. ST_NOMEM: then nothing is
+ * known of the caller, and nothing stored may be touched. */
+enum status credential_of(struct credentials *c, const struct http_head *h,
+                          struct digest *out) MUST_CHECK;
 
 /* Who shares stored answers: by default those who authenticate alike, so the scope is
  * the credential's own HMAC; or the HMAC of the end user or of a header's value within
- * it, or of a shared space's name. `user` is the request's end-user field. */
-void credential_scope(struct credentials *c, const struct config *config,
-                      const struct http_head *h, const struct digest *credential,
-                      struct span user, struct digest *out);
+ * it, or of a shared space's name. `body` is the request, which names the end user. */
+enum status credential_scope(struct credentials *c, const struct config *config,
+                             const struct http_head *h, const struct digest *credential,
+                             const struct json *body, struct digest *out) MUST_CHECK;
 
 bool credential_accepted(const struct credentials *c, const struct digest *id, uint64_t now_us);
 void credential_accept(struct credentials *c, const struct digest *id, uint64_t now_us);

@@ -1,3 +1,5 @@
+#include "config/config.h"
+#include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 
@@ -14,7 +16,9 @@ enum step_result decode_enter(struct request *r)
         r->protocol = NULL;
         return STEP_NEXT;
     }
-    st = r->protocol->decode(&r->arena, buf_span(&r->body), &r->chat, &err);
+    st = r->protocol->decode(&r->arena, buf_span(&r->body),
+                             (unsigned)r->proxy->parts.config->limits.json_depth_max, &r->chat,
+                             &err);
     if (st == ST_OK)
         return STEP_NEXT;
     if (st == ST_NOMEM) {

@@ -1,6 +1,7 @@
 #include "base/clock.h"
 #include "cache/cache.h"
 #include "proxy/proxy.h"
+#include "proxy/replay.h"
 #include "proxy/steps.h"
 
 /* An entry that is older than the client wants, or that is not what its key says,
@@ -18,6 +19,11 @@ static void take(struct request *r, struct entry *e)
 {
     if (!acceptable(r, e)) {
         r->miss_reason = "stale";
+        entry_unref(e);
+        return;
+    }
+    if (replay_unsuited(r, e) != NULL) {
+        r->miss_reason = replay_unsuited(r, e);
         entry_unref(e);
         return;
     }

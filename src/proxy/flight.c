@@ -5,6 +5,7 @@
 #include "cache/entry.h"
 #include "proxy/request.h"
 #include "proxy/proxy.h"
+#include "proxy/replay.h"
 
 static struct list_node *bucket(struct flights *f, const struct digest *key)
 {
@@ -39,6 +40,7 @@ enum status flight_lead(struct flights *f, struct request *leader)
     if (x == NULL)
         return ST_NOMEM;
     x->key = leader->key;
+    x->credential = leader->credential;
     list_init(&x->followers);
     list_append(bucket(f, &x->key), &x->link);
     leader->flight = x;
@@ -72,7 +74,7 @@ void flight_land(struct request *leader, struct entry *e)
         struct request *r = CONTAINER_OF(f->followers.next, struct request, flight_link);
 
         flight_leave(r);
-        if (e != NULL) {
+        if (e != NULL && replay_unsuited(r, e) == NULL) {
             r->entry = entry_ref(e);
             r->source = SOURCE_COALESCED;
         }

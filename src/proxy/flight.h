@@ -19,6 +19,7 @@ struct request;
 
 struct flight {
     struct digest key;
+    struct digest credential;   /* the leader's */
     struct list_node link;      /* in its bucket */
     struct list_node followers; /* struct request.flight_link */
 };

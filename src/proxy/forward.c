@@ -146,10 +146,12 @@ static void record_end(struct request *r)
         st = r->protocol->read_answer(&r->arena, buf_span(&r->recorded), &a);
     else
         return;
-    if (st == ST_OK)
-        record_answer(r, &a);
-    else
+    if (st != ST_OK) {
         record_nothing(r, "no_memory");
+        return;
+    }
+    a.usage_withheld = r->chat.stream && !r->chat.include_usage && !a.has_usage;
+    record_answer(r, &a);
 }
 
 static void fail_before_head(struct request *r, enum status st, const char *why)

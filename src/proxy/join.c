@@ -15,8 +15,8 @@ static void on_deadline(struct timer *t)
 
 /* Identical requests in flight: the first leads, the rest wait for its answer. What
  * may not be stored may not be shared either. A request whose credential is not
- * proven yet may wait too: it gets an answer only if the upstream accepted that
- * same credential for the leader. */
+ * proven yet may wait for a leader with that same credential only (in a shared space
+ * there are others): it gets an answer if the upstream accepted it for the leader. */
 enum step_result join_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
@@ -27,6 +27,8 @@ enum step_result join_enter(struct request *r)
         !c->cache.coalesce)
         return STEP_NEXT;
     f = flight_find(&p->flights, &r->key);
+    if (f != NULL && !r->may_read && !digest_eq(&f->credential, &r->credential))
+        return STEP_NEXT;
     if (f != NULL) {
         request_hold(r);
         flight_follow(f, r);

@@ -71,9 +71,13 @@ static void respond_list(struct request *r, const struct json *upstream)
 static void on_head(void *owner, struct http_call *c, const struct http_head *h)
 {
     struct request *r = owner;
+    struct digest id;
 
     (void)c;
     r->upstream_status = h->status;
+    if ((h->status == 401 || h->status == 403) && !r->closed &&
+        credential_of(&r->proxy->credentials, r->head, &id) == ST_OK)
+        credential_revoke(&r->proxy->credentials, &id);
 }
 
 static void on_body(void *owner, struct http_call *c, struct span data)

@@ -2,6 +2,7 @@
 #include "cache/cache.h"
 #include "config/config.h"
 #include "proxy/proxy.h"
+#include "proxy/replay.h"
 #include "proxy/steps.h"
 
 /* The index is a shortcut; the entry is the proof. It must be of this very
@@ -15,6 +16,11 @@ static void take(struct request *r, struct entry *e)
 
     if (stale || !digest_eq(&e->partition, &r->partition)) {
         r->miss_reason = "stale";
+        entry_unref(e);
+        return;
+    }
+    if (replay_unsuited(r, e) != NULL) {
+        r->miss_reason = replay_unsuited(r, e);
         entry_unref(e);
         return;
     }

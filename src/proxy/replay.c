@@ -77,15 +77,27 @@ void replay_drained(struct request *r)
         replay_events(r, &a);
 }
 
+const char *replay_unsuited(const struct request *r, const struct entry *e)
+{
+    struct answer a;
+
+    if ((r->chat.stream && !r->chat.include_usage) || answer_unpack(e->answer, &a) != ST_OK)
+        return NULL;
+    return a.usage_withheld ? "usage_unknown" : NULL;
+}
+
 void replay_count(struct request *r, uint64_t took_us)
 {
     struct account *a = &r->proxy->account;
     const struct entry *e = r->entry;
     const struct config_price *price = config_price_find(r->proxy->parts.config, e->model);
 
+    a->saved_s += ((double)e->took_us - (double)took_us) / 1e6;
+    /* The built-in model would have been asked: no tokens would have been paid. */
+    if (r->to_local)
+        return;
     a->saved_prompt_tokens += e->prompt_tokens;
     a->saved_completion_tokens += e->completion_tokens;
-    a->saved_s += ((double)e->took_us - (double)took_us) / 1e6;
     if (price != NULL)
         a->saved_usd += (price->input_usd_per_mtok * e->prompt_tokens +
                          price->output_usd_per_mtok * e->completion_tokens) /

@@ -4,10 +4,15 @@
 
 #include <stdint.h>
 
+struct entry;
 struct request;
 
 /* The client took some of a replayed stream: write the next events. */
 void replay_drained(struct request *r);
+
+/* Can the entry say all that this client would be told? When not: why, as a reason for
+ * a miss (static). */
+const char *replay_unsuited(const struct request *r, const struct entry *e);
 
 /* The whole answer was delivered after took_us: count what it saved. */
 void replay_count(struct request *r, uint64_t took_us);

@@ -112,7 +112,12 @@ static void add_cache_status(struct request *r, struct respond_fields *f, uint64
     case SOURCE_COALESCED:
         value_text(&v, SPAN("ibid; fwd=miss; collapsed"));
         break;
-    case SOURCE_NONE:
+    case SOURCE_NONE: /* nothing was forwarded, or nothing came of it */
+        if (r->miss_reason == NULL)
+            return;
+        value_text(&v, SPAN("ibid; detail="));
+        value_text(&v, span_of(reason));
+        break;
     case SOURCE_LOCAL:
     case SOURCE_UPSTREAM:
         value_text(&v, SPAN("ibid; fwd="));
@@ -173,7 +178,8 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     digest_hex(r->entry->key.bytes, ENTRY_NAME_BYTES, name.text);
     name.len = 2 * (size_t)ENTRY_NAME_BYTES;
     add_value(r, f, SPAN("x-ibid-entry"), &name);
-    add_saved(r, f);
+    if (!r->to_local)
+        add_saved(r, f);
     add_evidence(r, f);
 }
 

@@ -7,7 +7,7 @@
  * there to answer. */
 enum step_result route_enter(struct request *r)
 {
-    if (r->protocol != NULL && r->controls.only_if_cached) {
+    if (r->controls.only_if_cached) {
         /* RFC 9111 5.2.1.7 */
         respond_error(r, 504, "invalid_request_error", "not_cached", "",
                       "no stored answer, and x-ibid-cache says only-if-cached");
