@@ -6,7 +6,7 @@
 #include "base/json.h"
 
 #define ID_PLACEHOLDER      "chatcmpl-00000000000000000000000000000"
-#define CREATED_PLACEHOLDER "0000000001"
+#define CREATED_PLACEHOLDER "1000000000" /* JSON knows no leading zeros */
 #define OBJECT_WHOLE        "chat.completion"
 #define OBJECT_CHUNK        "chat.completion.chunk"
 /* A piece of a replayed text without a space is cut here. */
