@@ -204,3 +204,13 @@ class Peer:
                     break
                 body += part
         return head, body
+
+
+def assert_sse_error(r):
+    """The message of the error event with which a stream was broken off."""
+    assert r.status == 200 and r.body.endswith(b"\n\n"), r.body[-300:]
+    last = r.body.rstrip(b"\n").rpartition(b"\n\n")[2]
+    assert last.startswith(b"data: {"), r.body[-300:]
+    error = json.loads(last[6:])["error"]
+    assert error["type"] == "server_error"
+    return error["message"]
