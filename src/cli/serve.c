@@ -40,6 +40,8 @@
 #define SECRET_BYTES_MAX 4096
 #define DNS_TTL_MAX_S    60
 #define LISTEN_BACKLOG   1024
+/* For the last words of answers that are broken off. */
+#define CUT_TIME_US 500000
 
 struct server {
     struct config config;
@@ -62,6 +64,7 @@ struct server {
     char encoder_id[128];
     uint64_t started_us;
     bool stopping; /* a signal came */
+    bool cutting;  /* draining took too long: answers are being broken off */
     bool closing;  /* connections are being cut */
 };
 
@@ -364,8 +367,14 @@ static void on_drain_timeout(struct timer *t)
 {
     struct server *s = CONTAINER_OF(t, struct server, drain_timer);
 
+    if (s->cutting) {
+        close_all(s);
+        return;
+    }
+    s->cutting = true;
     log_at(LOG_WARN, NULL, kv_event("drain_timeout"));
-    close_all(s);
+    timer_start(s->loop, &s->drain_timer, CUT_TIME_US, on_drain_timeout);
+    proxy_cut(s->proxy);
 }
 
 /* The first signal drains, the second ends at once. */

@@ -23,6 +23,8 @@
 /* After the client's end of input: a half-closed client still reads, one that left
  * does not. Who takes nothing of the answer for so long has left. */
 #define HALF_CLOSED_US 250000
+/* While draining, a new connection that asks nothing is not waited for any longer. */
+#define DRAIN_IDLE_US 500000
 
 static void advance(struct conn *c);
 static void on_deadline(struct timer *t);
@@ -167,7 +169,7 @@ static void start_waiting(struct conn *c)
     message_start(&c->message, MESSAGE_REQUEST, &c->arena, c->server->o.head_max_bytes, false);
     c->state = CONN_WAITING;
     c->stream = (struct http_stream){0};
-    conn_set_deadline(c, c->server->o.idle_timeout_us);
+    conn_set_deadline(c, c->server->draining ? DRAIN_IDLE_US : c->server->o.idle_timeout_us);
 }
 
 static void linger(struct conn *c)

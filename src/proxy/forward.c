@@ -93,6 +93,8 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     /* A path we do not know may answer 200 to anybody; it proves nothing. */
     if (r->protocol != NULL || h->status == 401 || h->status == 403)
         note_credential(r, h->status);
+    r->flow.is_events = r->protocol != NULL && h->status == 200 && !is_coded(h) &&
+                        http_name_eq(media_type(h), SPAN("text/event-stream"));
     start_recording(r, h);
     upstream_answer_fields(h, &f);
     respond_add_facts(r, &f);
@@ -154,6 +156,8 @@ static void record_end(struct request *r)
     record_answer(r, &a);
 }
 
+static const char shutting_down[] = "ibid is shutting down";
+
 static void fail_before_head(struct request *r, enum status st, const char *why)
 {
     struct account *a = &r->proxy->account;
@@ -161,6 +165,10 @@ static void fail_before_head(struct request *r, enum status st, const char *why)
 
     record_nothing(r, "upstream_failed");
     r->source = SOURCE_NONE;
+    if (st == ST_CANCELED && r->proxy->cutting) {
+        respond_error(r, 503, "server_error", "shutting_down", "", shutting_down);
+        return;
+    }
     if (st == ST_OVERLOAD) {
         a->refused_total++;
         respond_error(r, 503, "server_error", "overloaded", "",
@@ -174,20 +182,23 @@ static void fail_before_head(struct request *r, enum status st, const char *why)
         respond_error(r, 502, "server_error", "upstream_failed", "", text);
 }
 
+/* Without a collector nobody knows whether an event is open; one blank line too many
+ * is no event. */
 static void fail_after_head(struct request *r)
 {
     struct buf *out = &r->proxy->scratch;
     struct span blank = SPAN("\n\n");
+    const char *text = r->proxy->cutting ? shutting_down
+                           : "the upstream broke off in the middle of its answer";
     bool wait;
 
     r->proxy->account.broken_streams_total++;
     record_nothing(r, answer_verdict_name(ANSWER_INCOMPLETE));
-    if (r->collector != NULL) {
+    if (r->flow.is_events) {
         buf_clear(out);
-        if ((collector_between_events(r->collector) || buf_append(out, blank) == ST_OK) &&
-            r->protocol->write_stream_error(
-                out, SPAN("server_error"),
-                SPAN("the upstream broke off in the middle of its answer")) == ST_OK)
+        if (((r->collector != NULL && collector_between_events(r->collector)) ||
+             buf_append(out, blank) == ST_OK) &&
+            r->protocol->write_stream_error(out, SPAN("server_error"), span_of(text)) == ST_OK)
             (void)!http_write(r->stream, buf_span(out), &wait);
     }
     http_abort(r->stream);
@@ -304,7 +315,7 @@ enum step_result forward_enter(struct request *r)
     enum status st;
 
     r->source = SOURCE_UPSTREAM;
-    st = u != NULL ? start_call(r) : ST_UNAVAILABLE;
+    st = r->proxy->cutting ? ST_CANCELED : u != NULL ? start_call(r) : ST_UNAVAILABLE;
     if (st != ST_OK) {
         fail_before_head(r, st, status_text(st));
         return STEP_DONE;

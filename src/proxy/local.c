@@ -60,7 +60,9 @@ static void fail(struct request *r, enum status st)
     bool wait;
 
     record_nothing(r, "local_failed");
-    if (r->flow.head_sent) {
+    if (st == ST_CANCELED && r->proxy->cutting && !r->flow.head_sent) {
+        respond_error(r, 503, "server_error", "shutting_down", "", "ibid is shutting down");
+    } else if (r->flow.head_sent) {
         buf_clear(out);
         if (r->protocol->write_stream_error(out, SPAN("server_error"),
                                             SPAN("the built-in model stopped early")) == ST_OK)

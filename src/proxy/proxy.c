@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "http/client.h"
 #include "http/server.h"
+#include "proxy/local_model.h"
 #include "proxy/pipeline.h"
 #include "proxy/request.h"
 #include "rt/loop.h"
@@ -86,6 +88,22 @@ void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner)
     p->drained = drained;
     p->owner = owner;
     http_server_drain(p->server, on_drained);
+}
+
+/* Their ends come later, as events; none of them starts anew (forward.c). */
+void proxy_cut(struct proxy *p)
+{
+    p->cutting = true;
+    for (struct list_node *n = p->requests.next; n != &p->requests; n = n->next) {
+        struct request *r = CONTAINER_OF(n, struct request, link);
+
+        if (r->closed)
+            continue;
+        if (r->call != NULL)
+            http_call_cancel(r->call);
+        else if (r->local != NULL)
+            local_model_cancel(r->local);
+    }
 }
 
 void proxy_requests_gone(struct proxy *p)

@@ -55,7 +55,7 @@ struct proxy {
     struct list_node spare; /* freelist */
     uint32_t spare_count;
     uint32_t lessons; /* entries that are being embedded after their answer was out */
-    bool draining;
+    bool draining, cutting;
     void (*drained)(void *owner);
     void (*closed)(void *owner);
     void *owner;
@@ -69,6 +69,9 @@ void proxy_accept(struct proxy *p, struct io *io, const char *peer);
 /* Ready is over: idle connections close, the others finish. `drained` comes once,
  * later. */
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
+/* Draining took too long: answers under way break off now, each as its client can see
+ * it. What does not end by that is cut by proxy_close(). */
+void proxy_cut(struct proxy *p);
 /* Cuts what is left, waits for operations in flight, then `closed` once, later;
  * the proxy is gone then. */
 void proxy_close(struct proxy *p, void (*closed)(void *owner), void *owner);
