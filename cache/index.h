@@ -1,11 +1,11 @@
 /* Nearest neighbours within a partition.
  *
- * While a partition is small its vectors lie as a run in a shared int8 arena and
- * are scanned by our own kernel; a large one moves to FAISS (IVF, 8-bit codes),
- * trained and swapped in the background. Removal is a tombstone at once.
+ * While a partition is small its vectors lie as a run of bytes and are scanned by our
+ * own kernel; a large one gets a FAISS structure (IVF, 8-bit codes), built and swapped
+ * in the background. Removal is a tombstone at once.
  *
- * Threads: add and remove from any thread (queued to the one writer thread,
- * bounded); search from any thread, under a reader lock. */
+ * Threads: all functions from any thread, but for open and close. Adds are queued,
+ * bounded, to the one writer thread; searches share a lock. */
 #ifndef CACHE_INDEX_H
 #define CACHE_INDEX_H
 
@@ -27,7 +27,7 @@ struct index_options {
     uint32_t entries_max; /* of all partitions; the oldest goes first */
     uint32_t queue_max;   /* adds and removes that wait for the writer */
     uint32_t large_from;  /* entries of one partition from which FAISS takes over; 0: default */
-    uint64_t bytes_max;   /* vectors and questions together */
+    uint64_t bytes_max;   /* for vectors, questions and what finds them (index_table.c) */
 };
 
 struct index_stats {
@@ -36,7 +36,7 @@ struct index_stats {
 };
 
 enum status index_open(const struct index_options *o, struct index **out) MUST_CHECK;
-/* Joins the writer. No search may be under way. */
+/* Joins its threads: up to seconds while a structure is built. No call may be under way. */
 void index_close(struct index *ix);
 
 /* `vector` (unit, dimensions floats) and `question` are copied. ST_OVERLOAD: queue
@@ -56,8 +56,10 @@ size_t index_search(struct index *ix, const struct digest *partition, const floa
 
 /* Waits until everything queued before is searchable. Tests, rebuild. */
 void index_flush(struct index *ix);
+/* And until large partitions have their structures. Tests, benches. */
+void index_settle(struct index *ix);
 void index_stats(struct index *ix, struct index_stats *out);
-/* "faiss c 1.7.3 avx2", "faiss shim", "flat": what serves large partitions. */
+/* "faiss c api, ivf sq8", "flat": what serves large partitions. */
 const char *index_backend(void);
 
 #endif

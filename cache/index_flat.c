@@ -6,24 +6,26 @@
 #include "cache/index_large.h"
 
 struct index_large {
-    float *vectors; /* owned */
+    float *vectors; /* owned: [cap][dims] */
+    int64_t *ids;   /* owned: [cap] */
     size_t n, cap, dims;
 };
 
-enum status index_large_build(const float *vectors, size_t n, size_t dims,
-                              struct index_large **out)
+size_t index_large_sample(size_t expected)
+{
+    return expected < 16 ? expected : 16; /* there is nothing to learn */
+}
+
+enum status index_large_open(const float *sample, size_t n, size_t dims, size_t expected,
+                             struct index_large **out)
 {
     struct index_large *l = calloc(1, sizeof(*l));
 
+    (void)sample;
+    (void)n;
+    (void)expected;
     if (l == NULL)
         return ST_NOMEM;
-    l->vectors = malloc(n * dims * sizeof(*vectors));
-    if (l->vectors == NULL) {
-        free(l);
-        return ST_NOMEM;
-    }
-    memcpy(l->vectors, vectors, n * dims * sizeof(*vectors));
-    l->n = l->cap = n;
     l->dims = dims;
     *out = l;
     return ST_OK;
@@ -32,52 +34,71 @@ enum status index_large_build(const float *vectors, size_t n, size_t dims,
 void index_large_close(struct index_large *l)
 {
     free(l->vectors);
+    free(l->ids);
     free(l);
 }
 
-enum status index_large_add(struct index_large *l, const float *vector)
+static enum status grow(struct index_large *l, size_t n)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap * 2 + 64;
-        float *grown = realloc(l->vectors, cap * l->dims * sizeof(*grown));
+    size_t cap = l->cap * 2 + n;
+    float *vectors;
+    int64_t *ids;
 
-        if (grown == NULL)
-            return ST_NOMEM;
-        l->vectors = grown;
-        l->cap = cap;
-    }
-    memcpy(l->vectors + l->n++ * l->dims, vector, l->dims * sizeof(*vector));
+    if (l->n + n <= l->cap)
+        return ST_OK;
+    vectors = realloc(l->vectors, cap * l->dims * sizeof(*vectors));
+    if (vectors == NULL)
+        return ST_NOMEM;
+    l->vectors = vectors;
+    ids = realloc(l->ids, cap * sizeof(*ids));
+    if (ids == NULL)
+        return ST_NOMEM;
+    l->ids = ids;
+    l->cap = cap;
+    return ST_OK;
+}
+
+enum status index_large_add(struct index_large *l, const float *vectors, const int64_t *ids,
+                            size_t n)
+{
+    enum status st = grow(l, n);
+
+    if (st != ST_OK)
+        return st;
+    memcpy(l->vectors + l->n * l->dims, vectors, n * l->dims * sizeof(*vectors));
+    memcpy(l->ids + l->n, ids, n * sizeof(*ids));
+    l->n += n;
     return ST_OK;
 }
 
 enum status index_large_search(const struct index_large *l, const float *vector, size_t k,
-                               int64_t *ids)
+                               int64_t *ids, float *similarities, size_t *n)
 {
-    float *best = malloc(k * sizeof(*best));
     size_t have = 0;
 
-    if (best == NULL)
-        return ST_NOMEM;
     for (size_t i = 0; i < l->n; i++) {
         float sum = 0;
         size_t at;
 
         for (size_t j = 0; j < l->dims; j++)
             sum += vector[j] * l->vectors[i * l->dims + j];
-        if (have == k && sum <= best[k - 1])
+        if (have == k && sum <= similarities[k - 1])
             continue;
         at = have < k ? have++ : k - 1;
-        for (; at > 0 && best[at - 1] < sum; at--) {
-            best[at] = best[at - 1];
+        for (; at > 0 && similarities[at - 1] < sum; at--) {
+            similarities[at] = similarities[at - 1];
             ids[at] = ids[at - 1];
         }
-        best[at] = sum;
-        ids[at] = (int64_t)i;
+        similarities[at] = sum;
+        ids[at] = l->ids[i];
     }
-    for (size_t i = have; i < k; i++)
-        ids[i] = -1;
-    free(best);
+    *n = have;
     return ST_OK;
+}
+
+size_t index_large_row_bytes(size_t dims)
+{
+    return dims * sizeof(float) + sizeof(int64_t);
 }
 
 const char *index_large_name(void)

@@ -175,7 +175,7 @@ static void a_large_partition_finds_as_well(void **state)
         if (i % 500 == 499)
             index_flush(ix);
     }
-    index_flush(ix);
+    index_settle(ix);
     index_stats(ix, &s);
     assert_int_equal(s.large_partitions, 1);
     assert_int_equal(s.entries, N);
