@@ -15,7 +15,7 @@ from wire import Answer, Peer, ask, chat_bytes, exchange, framed, read_all, rese
 SHORT = {"IBID_UPSTREAM_FIRST_BYTE_TIMEOUT_MS": "300", "IBID_UPSTREAM_IDLE_TIMEOUT_MS": "300",
          "IBID_UPSTREAM_TOTAL_TIMEOUT_MS": "1200", "IBID_UPSTREAM_CONNECT_TIMEOUT_MS": "500"}
 JSON = json.dumps(completion("whole", usage=(1, 1)), separators=(",", ":")).encode()
-SSE = events("whole answer")
+SSE = events("whole answer", usage=(1, 1))
 PROOF = "the question that proves the credential"
 
 
@@ -209,7 +209,8 @@ def test_split_at_every_byte(make_ibid, faulty, is_stream):
 def test_a_stream_of_single_bytes_is_whole_and_stored(make_ibid, upstream, end):
     text = "na\u00efve \u6f22\u5b57 \U0001f600 \u2028 end"
     body = ": a comment, as some gateways send\n\n"
-    for i, e in enumerate([chunk({"role": "assistant", "content": ""}), *[chunk({"content": c}) for c in text], chunk({}, "stop")]):
+    for i, e in enumerate([chunk({"role": "assistant", "content": ""}), *[chunk({"content": c}) for c in text], chunk({}, "stop"),
+                           {**chunk({}), "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}]):
         # One event of two data lines: they are joined by a newline, which JSON does not mind.
         one = json.dumps(e, ensure_ascii=False).replace('"choices": ', '"choices":\ndata: ' if i == 1 else '"choices": ', 1)
         body += f"event: message\nid: {i}\ndata: {one}\n\n" if i % 2 else f"data:{one}\n\n"
