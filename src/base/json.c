@@ -147,10 +147,8 @@ enum status json_write_string(struct buf *out, struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
     size_t start = 0, i = 0;
-    enum status st = buf_reserve(out, s.len + 2);
+    enum status st = buf_append(out, SPAN("\""));
 
-    if (st == ST_OK)
-        st = buf_append(out, SPAN("\""));
     while (st == ST_OK && i < s.len) {
         size_t n;
 

@@ -58,10 +58,11 @@ bool http_head_has_token(const struct http_head *h, struct span name, struct spa
 
 bool http_name_eq_bytes(const char *a, const char *b, size_t n);
 
-/* ASCII, ignoring case. Names mostly differ in length. */
+/* ASCII, ignoring case. Names mostly differ in length, or in the first letter. */
 static inline bool http_name_eq(struct span a, struct span b)
 {
-    return a.len == b.len && http_name_eq_bytes(a.ptr, b.ptr, a.len);
+    return a.len == b.len && (a.len == 0 || ((a.ptr[0] ^ b.ptr[0]) & ~0x20) == 0) &&
+           http_name_eq_bytes(a.ptr, b.ptr, a.len);
 }
 
 /* Sets of bytes, a bit each. */
@@ -72,6 +73,9 @@ static inline bool http_in_set(const uint64_t *set, char c)
 {
     return (set[(unsigned char)c >> 6] >> ((unsigned char)c & 63) & 1) != 0;
 }
+
+/* Nothing but http_value_chars? */
+bool http_is_value(struct span s);
 
 static inline bool http_is_token_char(char c)
 {

@@ -82,10 +82,8 @@ static enum status check_field_line(struct message *m, struct span line)
     }
     if (i == 0 || i == line.len)
         return refuse(m, 400, "a header line must be: NAME: VALUE");
-    for (; i < line.len; i++) {
-        if (!http_in_set(http_value_chars, line.ptr[i]))
-            return refuse(m, 400, "a header value has a control character");
-    }
+    if (!http_is_value((struct span){line.ptr + i, line.len - i}))
+        return refuse(m, 400, "a header value has a control character");
     return ST_OK;
 }
 

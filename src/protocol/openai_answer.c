@@ -177,34 +177,59 @@ static enum status put_others(struct buf *b, const struct json *v, const struct 
 static const struct span written_at_top[] = {{"id", 2},    {"object", 6},  {"created", 7},
                                              {"model", 5}, {"choices", 7}, {"usage", 5}};
 
-static enum status render_tree(struct buf *out, const struct json *root, struct answer *a)
+/* Where a piece begins in the buffer that holds them one after the other. */
+static struct span piece(const struct buf *b, size_t from, size_t until)
+{
+    return (struct span){b->ptr + from, until - from};
+}
+
+/* `pieces` and `out` are empty; both have room for what is usual. */
+static enum status render_tree(struct buf *out, struct buf *pieces, const struct json *root,
+                               struct answer *a)
 {
     const struct json *choice = json_get(root, SPAN("choices"))->child;
-    const struct json *message = json_get(choice, SPAN("message"));
     const struct json *logprobs = json_get(choice, SPAN("logprobs"));
     const struct json *usage = json_get(root, SPAN("usage"));
     struct openai_answer_parts p = {.model = a->model, .finish_reason = a->finish_reason};
-    struct buf b[4];
+    size_t message_at, logprobs_at, usage_at;
+    enum status st = put_others(pieces, root, written_at_top, ARRAY_LEN(written_at_top));
+
+    message_at = pieces->len;
+    if (st == ST_OK)
+        st = put_others(pieces, json_get(choice, SPAN("message")), NULL, 0);
+    logprobs_at = pieces->len;
+    if (st == ST_OK && logprobs != NULL)
+        st = json_write(pieces, logprobs);
+    usage_at = pieces->len;
+    if (st == ST_OK && usage != NULL)
+        st = json_write(pieces, usage);
+    if (st != ST_OK)
+        return st;
+    p.head = piece(pieces, 0, message_at);
+    p.message = piece(pieces, message_at + 1, logprobs_at); /* without the first comma */
+    p.logprobs = piece(pieces, logprobs_at, usage_at);
+    p.usage = piece(pieces, usage_at, pieces->len);
+    return openai_answer_render(out, &p, a);
+}
+
+/* The answer as it is kept, in the arena. */
+static enum status keep_json(struct arena *arena, struct span body, const struct json *root,
+                             struct answer *a)
+{
+    struct buf json, pieces;
     enum status st;
 
-    for (size_t i = 0; i < ARRAY_LEN(b); i++)
-        buf_init(&b[i], out->limit);
-    st = put_others(&b[0], root, written_at_top, ARRAY_LEN(written_at_top));
+    buf_init(&json, 8 * body.len + 65536);
+    buf_init(&pieces, json.limit);
+    st = buf_reserve(&pieces, body.len);
     if (st == ST_OK)
-        st = put_others(&b[1], message, NULL, 0);
-    if (st == ST_OK && logprobs != NULL)
-        st = json_write(&b[2], logprobs);
-    if (st == ST_OK && usage != NULL)
-        st = json_write(&b[3], usage);
-    if (st == ST_OK) {
-        p.head = buf_span(&b[0]);
-        p.message = (struct span){b[1].ptr + 1, b[1].len - 1}; /* without the first comma */
-        p.logprobs = buf_span(&b[2]);
-        p.usage = buf_span(&b[3]);
-        st = openai_answer_render(out, &p, a);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(b); i++)
-        buf_release(&b[i]);
+        st = buf_reserve(&json, body.len + 256);
+    if (st == ST_OK)
+        st = render_tree(&json, &pieces, root, a);
+    if (st == ST_OK)
+        st = arena_copy(arena, buf_span(&json), &a->json);
+    buf_release(&pieces);
+    buf_release(&json);
     return st;
 }
 
@@ -213,7 +238,6 @@ enum status openai_answer_read(struct arena *arena, struct span body, struct ans
     struct answer a = {.verdict = ANSWER_MALFORMED};
     struct json_error why;
     struct json *root;
-    struct buf json;
     enum status st = json_parse(arena, body, JSON_DEPTH_MAX, &root, &why);
 
     if (st == ST_NOMEM)
@@ -221,11 +245,7 @@ enum status openai_answer_read(struct arena *arena, struct span body, struct ans
     if (st == ST_OK)
         openai_answer_judge(root, &a);
     if (a.verdict == ANSWER_STORABLE) {
-        buf_init(&json, 8 * body.len + 65536);
-        st = render_tree(&json, root, &a);
-        if (st == ST_OK)
-            st = arena_copy(arena, buf_span(&json), &a.json);
-        buf_release(&json);
+        st = keep_json(arena, body, root, &a);
         if (st != ST_OK)
             return st;
     }
