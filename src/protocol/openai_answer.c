@@ -48,6 +48,8 @@ enum status openai_answer_render(struct buf *out, const struct openai_answer_par
     if (st == ST_OK)
         st = json_write_string(out, p->finish_reason);
     if (st == ST_OK)
+        st = put(out, p->choice);
+    if (st == ST_OK)
         st = put(out, SPAN("}]"));
     if (st == ST_OK && p->usage.len > 0) {
         st = put(out, SPAN(",\"usage\":"));
@@ -176,6 +178,8 @@ static enum status put_others(struct buf *b, const struct json *v, const struct 
 
 static const struct span written_at_top[] = {{"id", 2},    {"object", 6},  {"created", 7},
                                              {"model", 5}, {"choices", 7}, {"usage", 5}};
+static const struct span written_in_choice[] = {
+    {"index", 5}, {"message", 7}, {"logprobs", 8}, {"finish_reason", 13}};
 
 static enum status render_tree(struct buf *out, const struct json *root, struct answer *a)
 {
@@ -184,7 +188,7 @@ static enum status render_tree(struct buf *out, const struct json *root, struct 
     const struct json *logprobs = json_get(choice, SPAN("logprobs"));
     const struct json *usage = json_get(root, SPAN("usage"));
     struct openai_answer_parts p = {.model = a->model, .finish_reason = a->finish_reason};
-    struct buf b[4];
+    struct buf b[5];
     enum status st;
 
     for (size_t i = 0; i < ARRAY_LEN(b); i++)
@@ -196,11 +200,14 @@ static enum status render_tree(struct buf *out, const struct json *root, struct 
         st = json_write(&b[2], logprobs);
     if (st == ST_OK && usage != NULL)
         st = json_write(&b[3], usage);
+    if (st == ST_OK)
+        st = put_others(&b[4], choice, written_in_choice, ARRAY_LEN(written_in_choice));
     if (st == ST_OK) {
         p.head = buf_span(&b[0]);
         p.message = (struct span){b[1].ptr + 1, b[1].len - 1}; /* without the first comma */
         p.logprobs = buf_span(&b[2]);
         p.usage = buf_span(&b[3]);
+        p.choice = buf_span(&b[4]);
         st = openai_answer_render(out, &p, a);
     }
     for (size_t i = 0; i < ARRAY_LEN(b); i++)
@@ -249,25 +256,33 @@ static enum status begin_event(struct buf *out, struct span model,
     return st == ST_OK ? put(out, extra) : st;
 }
 
-/* An event with one choice; `delta` are the members of its delta. */
+/* An event with one choice; empty parts are left out, or null. */
+struct event {
+    struct span extra;  /* further top-level members, each after a comma */
+    struct span delta;  /* the members of the delta */
+    struct span choice; /* further members of the choice, each after a comma */
+    struct span logprobs, finish;
+};
+
 static enum status delta_event(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp, struct span extra,
-                               struct span delta, struct span logprobs, struct span finish)
+                               const struct answer_stamp *stamp, const struct event *e)
 {
-    enum status st = begin_event(out, model, stamp, extra);
+    enum status st = begin_event(out, model, stamp, e->extra);
 
     if (st == ST_OK)
         st = put(out, SPAN(",\"choices\":[{\"index\":0,\"delta\":{"));
     if (st == ST_OK)
-        st = put(out, delta);
+        st = put(out, e->delta);
     if (st == ST_OK)
         st = put(out, SPAN("},\"logprobs\":"));
     if (st == ST_OK)
-        st = put(out, logprobs.len > 0 ? logprobs : SPAN("null"));
+        st = put(out, e->logprobs.len > 0 ? e->logprobs : SPAN("null"));
     if (st == ST_OK)
         st = put(out, SPAN(",\"finish_reason\":"));
     if (st == ST_OK)
-        st = finish.len > 0 ? json_write_string(out, finish) : put(out, SPAN("null"));
+        st = e->finish.len > 0 ? json_write_string(out, e->finish) : put(out, SPAN("null"));
+    if (st == ST_OK)
+        st = put(out, e->choice);
     return st == ST_OK ? put(out, SPAN("}]}\n\n")) : st;
 }
 
@@ -287,17 +302,15 @@ static enum status usage_event(struct buf *out, struct span model,
 enum status openai_answer_write_begin(struct buf *out, struct span model,
                                       const struct answer_stamp *stamp)
 {
-    struct span none = {"", 0};
-
-    return delta_event(out, model, stamp, none, SPAN("\"role\":\"assistant\",\"content\":\"\""),
-                       none, none);
+    return delta_event(
+        out, model, stamp,
+        &(struct event){.delta = SPAN("\"role\":\"assistant\",\"content\":\"\"")});
 }
 
 static enum status string_delta(struct buf *out, struct span model,
                                 const struct answer_stamp *stamp, struct span extra,
                                 struct span name, struct span text)
 {
-    struct span none = {"", 0};
     struct buf delta;
     enum status st;
 
@@ -308,7 +321,8 @@ static enum status string_delta(struct buf *out, struct span model,
     if (st == ST_OK)
         st = json_write_string(&delta, text);
     if (st == ST_OK)
-        st = delta_event(out, model, stamp, extra, buf_span(&delta), none, none);
+        st = delta_event(out, model, stamp,
+                         &(struct event){.extra = extra, .delta = buf_span(&delta)});
     buf_release(&delta);
     return st;
 }
@@ -328,7 +342,8 @@ enum status openai_answer_write_finish(struct buf *out, const struct answer *a,
                      "{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
                      ",\"total_tokens\":%" PRIu64 "}",
                      a->prompt_tokens, a->completion_tokens, a->total_tokens);
-    enum status st = delta_event(out, a->model, stamp, none, none, none, a->finish_reason);
+    enum status st =
+        delta_event(out, a->model, stamp, &(struct event){.finish = a->finish_reason});
 
     if (st == ST_OK && include_usage)
         st = usage_event(out, a->model, stamp, none, (struct span){usage, (size_t)n});
@@ -363,12 +378,11 @@ static bool due(struct replay *r)
     return true;
 }
 
-static void replay_delta(struct replay *r, struct span delta, struct span logprobs,
-                         struct span finish)
+static void replay_event(struct replay *r, struct event e)
 {
+    e.extra = r->extra;
     if (due(r))
-        r->st =
-            delta_event(r->out, r->answer->model, r->stamp, r->extra, delta, logprobs, finish);
+        r->st = delta_event(r->out, r->answer->model, r->stamp, &e);
 }
 
 /* The next piece: a word with the spaces after it. Characters are never split. */
@@ -403,7 +417,6 @@ static void replay_text(struct replay *r, struct span name, struct span text)
 static void replay_others(struct replay *r, const struct json *message)
 {
     for (const struct json *m = message->child; m != NULL; m = m->next) {
-        struct span none = {"", 0};
         struct buf delta;
 
         if (span_eq(m->key, SPAN("role")) || span_eq(m->key, SPAN("content")) || !is_filled(m))
@@ -416,7 +429,7 @@ static void replay_others(struct replay *r, const struct json *message)
         if (json_write_string(&delta, m->key) != ST_OK || put(&delta, SPAN(":")) != ST_OK ||
             json_write(&delta, m) != ST_OK)
             r->st = ST_NOMEM;
-        replay_delta(r, buf_span(&delta), none, none);
+        replay_event(r, (struct event){.delta = buf_span(&delta)});
         buf_release(&delta);
     }
 }
@@ -427,19 +440,22 @@ static void replay_tree(struct replay *r, const struct json *root, bool include_
     const struct json *message = json_get(choice, SPAN("message"));
     const struct json *logprobs = json_get(choice, SPAN("logprobs"));
     const struct json *usage = json_get(root, SPAN("usage"));
-    struct span none = {"", 0};
     struct buf scratch;
 
     buf_init(&scratch, SIZE_MAX / 4);
-    replay_delta(r, SPAN("\"role\":\"assistant\",\"content\":\"\""), none, none);
+    replay_event(r, (struct event){.delta = SPAN("\"role\":\"assistant\",\"content\":\"\"")});
     replay_others(r, message);
     replay_text(r, SPAN("content"), json_str(json_get(message, SPAN("content"))));
     if (is_filled(logprobs)) {
         if (json_write(&scratch, logprobs) != ST_OK)
             r->st = ST_NOMEM;
-        replay_delta(r, none, buf_span(&scratch), none);
+        replay_event(r, (struct event){.logprobs = buf_span(&scratch)});
     }
-    replay_delta(r, none, none, r->answer->finish_reason);
+    buf_clear(&scratch);
+    if (put_others(&scratch, choice, written_in_choice, ARRAY_LEN(written_in_choice)) != ST_OK)
+        r->st = ST_NOMEM;
+    replay_event(
+        r, (struct event){.finish = r->answer->finish_reason, .choice = buf_span(&scratch)});
     if (include_usage && usage != NULL && due(r)) {
         buf_clear(&scratch);
         r->st = json_write(&scratch, usage);
