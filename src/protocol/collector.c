@@ -34,6 +34,7 @@ struct collector {
     bool terminal;               /* [DONE] came */
     struct buf model, finish, usage;
     struct member message[MEMBERS_MAX], top[MEMBERS_MAX], logprobs[MEMBERS_MAX];
+    struct member choice[MEMBERS_MAX];
 };
 
 static void spoil(struct collector *c, enum answer_verdict why)
@@ -146,6 +147,37 @@ static void read_delta(struct collector *c, const struct json *delta)
     }
 }
 
+/* Of several events the last counts: system_fingerprint and service_tier are the same
+ * in every one, a choice's filter results are of the text so far. */
+static void keep_last(struct collector *c, struct member *list, const struct json *m)
+{
+    struct member *x = find_member(list, m->key);
+
+    if (x == NULL) {
+        spoil(c, ANSWER_TOO_LARGE);
+        return;
+    }
+    x->how = MERGE_LAST;
+    buf_clear(&x->value);
+    if (json_write(&x->value, m) != ST_OK)
+        spoil(c, ANSWER_TOO_LARGE);
+}
+
+static void read_choice_extras(struct collector *c, const struct json *choice)
+{
+    static const struct span known[] = {
+        {"index", 5}, {"delta", 5}, {"logprobs", 8}, {"finish_reason", 13}};
+
+    for (const struct json *m = choice->child; m != NULL; m = m->next) {
+        bool extra = true;
+
+        for (size_t i = 0; i < ARRAY_LEN(known); i++)
+            extra &= !span_eq(m->key, known[i]);
+        if (extra)
+            keep_last(c, c->choice, m);
+    }
+}
+
 static void read_choice(struct collector *c, const struct json *choice)
 {
     struct span finish = json_str(json_get(choice, SPAN("finish_reason")));
@@ -162,6 +194,7 @@ static void read_choice(struct collector *c, const struct json *choice)
         for (const struct json *m = logprobs->child; m != NULL; m = m->next)
             merge(c, c->logprobs, m);
     }
+    read_choice_extras(c, choice);
     if (finish.len > 0) {
         buf_clear(&c->finish);
         if (buf_append(&c->finish, finish) != ST_OK)
@@ -188,17 +221,7 @@ static void read_top(struct collector *c, const struct json *m)
         if (c->model.len == 0 && buf_append(&c->model, json_str(m)) != ST_OK)
             spoil(c, ANSWER_TOO_LARGE);
     } else {
-        /* system_fingerprint, service_tier: the same in every event, the last counts */
-        struct member *x = find_member(c->top, m->key);
-
-        if (x == NULL) {
-            spoil(c, ANSWER_TOO_LARGE);
-            return;
-        }
-        x->how = MERGE_LAST;
-        buf_clear(&x->value);
-        if (json_write(&x->value, m) != ST_OK)
-            spoil(c, ANSWER_TOO_LARGE);
+        keep_last(c, c->top, m);
     }
 }
 
@@ -287,6 +310,7 @@ enum status collector_open(const struct protocol *p, size_t bytes_max, struct co
     init_members(c->message, 8 * bytes_max);
     init_members(c->top, 8 * bytes_max);
     init_members(c->logprobs, 8 * bytes_max);
+    init_members(c->choice, 8 * bytes_max);
     *out = c;
     return ST_OK;
 }
@@ -301,6 +325,7 @@ void collector_close(struct collector *c)
     release_members(c->message);
     release_members(c->top);
     release_members(c->logprobs);
+    release_members(c->choice);
     free(c);
 }
 
@@ -324,15 +349,18 @@ static enum status render(struct collector *c, struct buf *out, struct answer *a
     struct openai_answer_parts p = {.model = buf_span(&c->model),
                                     .finish_reason = buf_span(&c->finish),
                                     .usage = buf_span(&c->usage)};
-    struct buf head, message, logprobs;
+    struct buf head, message, logprobs, choice;
     enum status st;
 
     buf_init(&head, out->limit);
     buf_init(&message, out->limit);
     buf_init(&logprobs, out->limit);
+    buf_init(&choice, out->limit);
     st = write_members(&head, c->top, false);
     if (st == ST_OK)
         st = write_members(&message, c->message, true);
+    if (st == ST_OK)
+        st = write_members(&choice, c->choice, false);
     if (st == ST_OK && c->logprobs[0].how != MERGE_NONE) {
         st = buf_append(&logprobs, SPAN("{"));
         if (st == ST_OK)
@@ -344,11 +372,13 @@ static enum status render(struct collector *c, struct buf *out, struct answer *a
         p.head = buf_span(&head);
         p.message = buf_span(&message);
         p.logprobs = buf_span(&logprobs);
+        p.choice = buf_span(&choice);
         st = openai_answer_render(out, &p, a);
     }
     buf_release(&head);
     buf_release(&message);
     buf_release(&logprobs);
+    buf_release(&choice);
     return st;
 }
 

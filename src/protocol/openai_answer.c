@@ -48,6 +48,8 @@ enum status openai_answer_render(struct buf *out, const struct openai_answer_par
     if (st == ST_OK)
         st = json_write_string(out, p->finish_reason);
     if (st == ST_OK)
+        st = put(out, p->choice);
+    if (st == ST_OK)
         st = put(out, SPAN("}]"));
     if (st == ST_OK && p->usage.len > 0) {
         st = put(out, SPAN(",\"usage\":"));
@@ -176,6 +178,8 @@ static enum status put_others(struct buf *b, const struct json *v, const struct 
 
 static const struct span written_at_top[] = {{"id", 2},    {"object", 6},  {"created", 7},
                                              {"model", 5}, {"choices", 7}, {"usage", 5}};
+static const struct span written_in_choice[] = {
+    {"index", 5}, {"message", 7}, {"logprobs", 8}, {"finish_reason", 13}};
 
 /* Where a piece begins in the buffer that holds them one after the other. */
 static struct span piece(const struct buf *b, size_t from, size_t until)
@@ -191,12 +195,15 @@ static enum status render_tree(struct buf *out, struct buf *pieces, const struct
     const struct json *logprobs = json_get(choice, SPAN("logprobs"));
     const struct json *usage = json_get(root, SPAN("usage"));
     struct openai_answer_parts p = {.model = a->model, .finish_reason = a->finish_reason};
-    size_t message_at, logprobs_at, usage_at;
+    size_t message_at, choice_at, logprobs_at, usage_at;
     enum status st = put_others(pieces, root, written_at_top, ARRAY_LEN(written_at_top));
 
     message_at = pieces->len;
     if (st == ST_OK)
         st = put_others(pieces, json_get(choice, SPAN("message")), NULL, 0);
+    choice_at = pieces->len;
+    if (st == ST_OK)
+        st = put_others(pieces, choice, written_in_choice, ARRAY_LEN(written_in_choice));
     logprobs_at = pieces->len;
     if (st == ST_OK && logprobs != NULL)
         st = json_write(pieces, logprobs);
@@ -206,7 +213,8 @@ static enum status render_tree(struct buf *out, struct buf *pieces, const struct
     if (st != ST_OK)
         return st;
     p.head = piece(pieces, 0, message_at);
-    p.message = piece(pieces, message_at + 1, logprobs_at); /* without the first comma */
+    p.message = piece(pieces, message_at + 1, choice_at); /* without the first comma */
+    p.choice = piece(pieces, choice_at, logprobs_at);
     p.logprobs = piece(pieces, logprobs_at, usage_at);
     p.usage = piece(pieces, usage_at, pieces->len);
     return openai_answer_render(out, &p, a);
@@ -269,25 +277,33 @@ static enum status begin_event(struct buf *out, struct span model,
     return st == ST_OK ? put(out, extra) : st;
 }
 
-/* An event with one choice; `delta` are the members of its delta. */
+/* An event with one choice; empty parts are left out, or null. */
+struct event {
+    struct span extra;  /* further top-level members, each after a comma */
+    struct span delta;  /* the members of the delta */
+    struct span choice; /* further members of the choice, each after a comma */
+    struct span logprobs, finish;
+};
+
 static enum status delta_event(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp, struct span extra,
-                               struct span delta, struct span logprobs, struct span finish)
+                               const struct answer_stamp *stamp, const struct event *e)
 {
-    enum status st = begin_event(out, model, stamp, extra);
+    enum status st = begin_event(out, model, stamp, e->extra);
 
     if (st == ST_OK)
         st = put(out, SPAN(",\"choices\":[{\"index\":0,\"delta\":{"));
     if (st == ST_OK)
-        st = put(out, delta);
+        st = put(out, e->delta);
     if (st == ST_OK)
         st = put(out, SPAN("},\"logprobs\":"));
     if (st == ST_OK)
-        st = put(out, logprobs.len > 0 ? logprobs : SPAN("null"));
+        st = put(out, e->logprobs.len > 0 ? e->logprobs : SPAN("null"));
     if (st == ST_OK)
         st = put(out, SPAN(",\"finish_reason\":"));
     if (st == ST_OK)
-        st = finish.len > 0 ? json_write_string(out, finish) : put(out, SPAN("null"));
+        st = e->finish.len > 0 ? json_write_string(out, e->finish) : put(out, SPAN("null"));
+    if (st == ST_OK)
+        st = put(out, e->choice);
     return st == ST_OK ? put(out, SPAN("}]}\n\n")) : st;
 }
 
@@ -307,17 +323,15 @@ static enum status usage_event(struct buf *out, struct span model,
 enum status openai_answer_write_begin(struct buf *out, struct span model,
                                       const struct answer_stamp *stamp)
 {
-    struct span none = {"", 0};
-
-    return delta_event(out, model, stamp, none, SPAN("\"role\":\"assistant\",\"content\":\"\""),
-                       none, none);
+    return delta_event(
+        out, model, stamp,
+        &(struct event){.delta = SPAN("\"role\":\"assistant\",\"content\":\"\"")});
 }
 
 static enum status string_delta(struct buf *out, struct span model,
                                 const struct answer_stamp *stamp, struct span extra,
                                 struct span name, struct span text)
 {
-    struct span none = {"", 0};
     struct buf delta;
     enum status st;
 
@@ -328,7 +342,8 @@ static enum status string_delta(struct buf *out, struct span model,
     if (st == ST_OK)
         st = json_write_string(&delta, text);
     if (st == ST_OK)
-        st = delta_event(out, model, stamp, extra, buf_span(&delta), none, none);
+        st = delta_event(out, model, stamp,
+                         &(struct event){.extra = extra, .delta = buf_span(&delta)});
     buf_release(&delta);
     return st;
 }
@@ -348,7 +363,8 @@ enum status openai_answer_write_finish(struct buf *out, const struct answer *a,
                      "{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
                      ",\"total_tokens\":%" PRIu64 "}",
                      a->prompt_tokens, a->completion_tokens, a->total_tokens);
-    enum status st = delta_event(out, a->model, stamp, none, none, none, a->finish_reason);
+    enum status st =
+        delta_event(out, a->model, stamp, &(struct event){.finish = a->finish_reason});
 
     if (st == ST_OK && include_usage)
         st = usage_event(out, a->model, stamp, none, (struct span){usage, (size_t)n});
@@ -383,12 +399,11 @@ static bool due(struct replay *r)
     return true;
 }
 
-static void replay_delta(struct replay *r, struct span delta, struct span logprobs,
-                         struct span finish)
+static void replay_event(struct replay *r, struct event e)
 {
+    e.extra = r->extra;
     if (due(r))
-        r->st =
-            delta_event(r->out, r->answer->model, r->stamp, r->extra, delta, logprobs, finish);
+        r->st = delta_event(r->out, r->answer->model, r->stamp, &e);
 }
 
 /* The next piece: a word with the spaces after it. Characters are never split. */
@@ -423,7 +438,6 @@ static void replay_text(struct replay *r, struct span name, struct span text)
 static void replay_others(struct replay *r, const struct json *message)
 {
     for (const struct json *m = message->child; m != NULL; m = m->next) {
-        struct span none = {"", 0};
         struct buf delta;
 
         if (span_eq(m->key, SPAN("role")) || span_eq(m->key, SPAN("content")) || !is_filled(m))
@@ -436,7 +450,7 @@ static void replay_others(struct replay *r, const struct json *message)
         if (json_write_string(&delta, m->key) != ST_OK || put(&delta, SPAN(":")) != ST_OK ||
             json_write(&delta, m) != ST_OK)
             r->st = ST_NOMEM;
-        replay_delta(r, buf_span(&delta), none, none);
+        replay_event(r, (struct event){.delta = buf_span(&delta)});
         buf_release(&delta);
     }
 }
@@ -447,19 +461,22 @@ static void replay_tree(struct replay *r, const struct json *root, bool include_
     const struct json *message = json_get(choice, SPAN("message"));
     const struct json *logprobs = json_get(choice, SPAN("logprobs"));
     const struct json *usage = json_get(root, SPAN("usage"));
-    struct span none = {"", 0};
     struct buf scratch;
 
     buf_init(&scratch, SIZE_MAX / 4);
-    replay_delta(r, SPAN("\"role\":\"assistant\",\"content\":\"\""), none, none);
+    replay_event(r, (struct event){.delta = SPAN("\"role\":\"assistant\",\"content\":\"\"")});
     replay_others(r, message);
     replay_text(r, SPAN("content"), json_str(json_get(message, SPAN("content"))));
     if (is_filled(logprobs)) {
         if (json_write(&scratch, logprobs) != ST_OK)
             r->st = ST_NOMEM;
-        replay_delta(r, none, buf_span(&scratch), none);
+        replay_event(r, (struct event){.logprobs = buf_span(&scratch)});
     }
-    replay_delta(r, none, none, r->answer->finish_reason);
+    buf_clear(&scratch);
+    if (put_others(&scratch, choice, written_in_choice, ARRAY_LEN(written_in_choice)) != ST_OK)
+        r->st = ST_NOMEM;
+    replay_event(
+        r, (struct event){.finish = r->answer->finish_reason, .choice = buf_span(&scratch)});
     if (include_usage && usage != NULL && due(r)) {
         buf_clear(&scratch);
         r->st = json_write(&scratch, usage);

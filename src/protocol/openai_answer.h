@@ -31,9 +31,10 @@ enum status openai_answer_write_stream_error(struct buf *out, struct span type,
 
 /* Renders the parts of an answer as answer.json, with a placeholder id and time, and
  * sets id_at and created_at. `head` are further top-level members ("" or ",\"a\":1"),
- * `message` the members of the message, `logprobs` and `usage` JSON or empty. */
+ * `choice` further members of the choice, alike; `message` the members of the message,
+ * `logprobs` and `usage` JSON or empty. */
 struct openai_answer_parts {
-    struct span model, head, message, logprobs, finish_reason, usage;
+    struct span model, head, message, logprobs, finish_reason, choice, usage;
 };
 enum status openai_answer_render(struct buf *out, const struct openai_answer_parts *p,
                                  struct answer *a) MUST_CHECK;

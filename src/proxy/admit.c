@@ -87,17 +87,37 @@ static void decide_reuse(struct request *r)
     r->miss_reason = reason != NULL ? reason : semantic != NULL ? semantic : "absent";
 }
 
-static struct identity identity_of(const struct request *r)
+/* The fields that the upstream will see: one that Connection names stays here, and must
+ * not be what its answer is kept under. */
+static void end_to_end(struct request *r, struct identity *id)
+{
+    const struct http_head *h = r->head;
+    struct http_field *list;
+
+    id->fields = h->fields;
+    id->field_count = h->field_count;
+    if (http_head_get(h, SPAN("connection")).ptr == NULL)
+        return;
+    list = arena_alloc(&r->arena, h->field_count * sizeof(*list), _Alignof(struct http_field));
+    /* Without memory all count: that costs a hit, at worst. */
+    if (list == NULL)
+        return;
+    id->fields = list;
+    id->field_count = 0;
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (!http_head_is_hop_by_hop(h, h->fields[i].name))
+            list[id->field_count++] = h->fields[i];
+    }
+}
+
+static struct identity identity_of(struct request *r)
 {
     struct proxy *p = r->proxy;
-
-    return (struct identity){
+    struct identity id = {
         .protocol = span_of(r->protocol->name),
         .method = r->head->method,
         .path = r->head->path,
         .query = r->head->query,
-        .fields = r->head->fields,
-        .field_count = r->head->field_count,
         .answerer = r->to_local ? local_model_identity(p->parts.local)
                                 : upstream_identity(p->parts.upstream),
         .scope = r->scope,
@@ -105,6 +125,9 @@ static struct identity identity_of(const struct request *r)
         .encoder = p->parts.encoder_id,
         .epoch = p->parts.config->cache.epoch,
     };
+
+    end_to_end(r, &id);
+    return id;
 }
 
 static enum status identify(struct request *r)

@@ -109,7 +109,9 @@ enum status credential_of(struct credentials *c, const struct http_head *h, stru
     struct parts p = parts_start(c, SPAN("credential"));
 
     for (size_t i = 0; i < h->field_count; i++) {
-        if (!is_auth(h->fields[i].name))
+        /* What the client keeps from the upstream (Connection: authorization) is not
+         * what the upstream judges. */
+        if (!is_auth(h->fields[i].name) || http_head_is_hop_by_hop(h, h->fields[i].name))
             continue;
         put_lower(&p, h->fields[i].name);
         put_part(&p, h->fields[i].value);

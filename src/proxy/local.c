@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "config/config.h"
 #include "http/server.h"
 #include "protocol/answer.h"
@@ -165,9 +166,36 @@ static struct decoder_turn *turns_of(struct request *r)
     return t;
 }
 
+/* A tool that must be called, by its name or any. */
+static bool wants_tool_call(const struct json *body)
+{
+    const struct json *choice = json_get(body, SPAN("tool_choice"));
+
+    return choice != NULL &&
+           (choice->type == JSON_OBJECT || span_eq(json_str(choice), SPAN("required")));
+}
+
+static bool wants_format(const struct json *body)
+{
+    struct span type =
+        json_str(json_get(json_get(body, SPAN("response_format")), SPAN("type")));
+
+    return type.ptr != NULL && !span_eq(type, SPAN("text"));
+}
+
 /* What the built-in model can not do is refused by name, not answered wrongly. */
 static const char *unsupported(const struct chat_request *q)
 {
+    bool logprobs = false;
+
+    if (wants_tool_call(q->body))
+        return "the built-in model calls no tools; tool_choice must be auto or none";
+    if (wants_format(q->body))
+        return "the built-in model writes plain text; response_format must be text";
+    if (json_bool(json_get(q->body, SPAN("logprobs")), &logprobs) && logprobs)
+        return "the built-in model gives no logprobs";
+    if (q->has_max_tokens && q->max_tokens == 0)
+        return "the built-in model says one token at least; max_tokens must be positive";
     if (q->has_attachments)
         return "the built-in model reads text only; this request has other parts";
     if (q->choices != 1)

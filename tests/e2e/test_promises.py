@@ -303,6 +303,20 @@ def test_spelling_of_json_is_nothing(plain):
     assert [post(ibid, b, key="spelling").source for b in same] == ["upstream", "exact", "exact"]
 
 
+def test_what_the_upstream_does_not_see_is_not_asked(plain):
+    """A field that Connection names goes no further, so that nothing is kept under it."""
+    ibid, up = plain
+    one = post(ibid, user("hidden"), key="hidden")
+    for name in ("OpenAI-Project", "x-api-key"):
+        r = post(ibid, user("hidden"), [(name, "p"), ("Connection", f"keep-alive, {name}")], key="hidden")
+        assert (r.source, r.text) == ("exact", one.text)
+        assert post(ibid, user("hidden"), [(name, "p")], key="hidden").source == "upstream"
+    before = len(up.requests)
+    r = post(ibid, user("hidden"), [("Connection", "authorization")], key="hidden")
+    assert r.text != one.text  # nobody vouched for that key this time
+    assert len(up.requests) == before or up.requests[-1].header("authorization") == []
+
+
 def test_an_answer_is_of_who_gave_it(make_ibid, upstream):
     """Another upstream, another name of it, another epoch: nothing is shared in the same store."""
     other = Upstream()
