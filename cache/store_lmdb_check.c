@@ -34,7 +34,13 @@
 #define KEY_BYTES_MAX   511u
 #define NO_PAGE         UINT64_MAX
 
-enum { PAGE_BRANCH = 1, PAGE_LEAF = 2, NODE_BIG = 1, TREE_INTEGER_KEY = 8, ENV_NOSUBDIR = 0x4000 };
+enum {
+    PAGE_BRANCH = 1,
+    PAGE_LEAF = 2,
+    NODE_BIG = 1,
+    TREE_INTEGER_KEY = 8,
+    ENV_NOSUBDIR = 0x4000
+};
 
 struct tree {
     uint32_t page_bytes;
@@ -219,7 +225,8 @@ static enum status enter_page(struct check *c, unsigned depth, uint64_t number)
     l->leaf = flags == PAGE_LEAF;
     c->found.leaves += l->leaf;
     c->found.branches += !l->leaf;
-    if (l->leaf != (depth + 1 == c->found.depth) || l->count < (l->leaf || c->integer_keys ? 1u : 2u))
+    if (l->leaf != (depth + 1 == c->found.depth) ||
+        l->count < (l->leaf || c->integer_keys ? 1u : 2u))
         return bad(c, "a tree of a wrong shape");
     return ST_OK;
 }

@@ -106,6 +106,7 @@ static enum status translate(int rc)
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
+    case EIO: /* LMDB's word for a write that was cut short: there is no room for the rest */
         return ST_LIMIT;
     case ENOMEM:
         return ST_NOMEM;
@@ -122,7 +123,8 @@ static enum status translate(int rc)
 
 static void explain(char *why, size_t cap, const char *what, int rc)
 {
-    snprintf(why, cap, "%s: %s", what, mdb_strerror(rc));
+    snprintf(why, cap, "%s: %s", what,
+             rc == EIO ? "the disk is full, or it fails" : mdb_strerror(rc));
 }
 
 /* --- the folder ------------------------------------------------------------------------ */

@@ -223,7 +223,8 @@ static enum status check_urls(const struct config *c, struct config_error *err)
 {
     static const char *const http[] = {"http://", "https://", NULL};
     static const char *const remote[] = {"redis://", "rediss://", NULL};
-    static const char *const stores[] = {"redis://", "rediss://", "redis+unix://", "lmdb:", NULL};
+    static const char *const stores[] = {"redis://", "rediss://", "redis+unix://",
+                                         "lmdb:", NULL};
     const char *up = c->upstream.url, *store = c->store.url;
 
     if (up[0] != '\0' && (!has_scheme(up, http) || strchr("/?#", strchr(up, ':')[3]) != NULL))

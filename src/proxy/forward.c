@@ -189,7 +189,7 @@ static void fail_after_head(struct request *r)
     struct buf *out = &r->proxy->scratch;
     struct span blank = SPAN("\n\n");
     const char *text = r->proxy->cutting ? shutting_down
-                           : "the upstream broke off in the middle of its answer";
+                                         : "the upstream broke off in the middle of its answer";
     bool wait;
 
     r->proxy->account.broken_streams_total++;

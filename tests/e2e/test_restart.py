@@ -324,6 +324,13 @@ def test_a_full_disk_costs_the_store_and_nothing_else(make_ibid, upstream, known
         time.sleep(0.02)
     for i in range(10):
         cached(ibid, f"q {i}")
+    assert "disk is full" in degraded(ibid) or "too large" in degraded(ibid)
+    # Right at the limit a write is a signal, which by default kills.
+    resource.prlimit(ibid.proc.pid, resource.RLIMIT_FSIZE, (4096, limit[1]))
+    for i in range(5):
+        assert ibid.chat(f"no room at all {i}", key=KEY).status == 200
+    time.sleep(0.2)
+    assert ibid.proc.poll() is None
     resource.prlimit(ibid.proc.pid, resource.RLIMIT_FSIZE, limit)
     puts = ibid.metric("ibid_store_puts_total")
     for i in range(5):
