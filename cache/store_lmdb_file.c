@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "cache/store_lmdb_check.h"
 
 #define PATH_BYTES_MAX   1024
 #define KEY_BYTES        (8 + 8 + 2 * DIGEST_BYTES)
@@ -105,6 +106,7 @@ static enum status translate(int rc)
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
+    case EIO: /* LMDB's word for a write that was cut short: there is no room for the rest */
         return ST_LIMIT;
     case ENOMEM:
         return ST_NOMEM;
@@ -121,7 +123,8 @@ static enum status translate(int rc)
 
 static void explain(char *why, size_t cap, const char *what, int rc)
 {
-    snprintf(why, cap, "%s: %s", what, mdb_strerror(rc));
+    snprintf(why, cap, "%s: %s", what,
+             rc == EIO ? "the disk is full, or it fails" : mdb_strerror(rc));
 }
 
 /* --- the folder ------------------------------------------------------------------------ */
@@ -298,8 +301,14 @@ static enum status begin_new(struct store_lmdb_file *f, const char *reason, char
 
 static enum status open_or_renew(struct store_lmdb_file *f, char *why, size_t why_cap)
 {
-    int rc = open_env(f);
+    const char *damage = "";
+    int rc;
 
+    /* The format of other versions is not known here. */
+    if (MDB_VERSION_MAJOR == 0 && MDB_VERSION_MINOR == 9 &&
+        store_lmdb_check(f->path, &damage) == ST_INVALID)
+        return begin_new(f, damage, why, why_cap);
+    rc = open_env(f);
     if (rc == 0)
         return ST_OK;
     if (translate(rc) == ST_INVALID)
@@ -485,6 +494,21 @@ enum status store_lmdb_file_put(struct store_lmdb_file *f, const struct store_lm
     return ST_OK;
 }
 
+/* A value of more than half a page lies on pages of its own. How many is said by the
+ * first of them, and removing it frees that many: it must be what the size says. */
+static bool is_run_whole(const struct store_lmdb_file *f, const MDB_val *value)
+{
+    const size_t head = 16; /* of an LMDB page; its last four bytes are the number of pages */
+    const unsigned char *data = value->mv_data;
+    MDB_stat s;
+    uint32_t pages;
+
+    if (mdb_stat(f->txn, f->dbi, &s) != 0 || ((uintptr_t)data & (s.ms_psize - 1)) != head)
+        return true; /* it lies among the keys */
+    memcpy(&pages, data - 4, sizeof(pages));
+    return pages == (head - 1 + value->mv_size) / s.ms_psize + 1;
+}
+
 /* Leaves the cursor on the first record from `number` on. */
 static int seek(struct store_lmdb_file *f, uint64_t number, struct store_lmdb_record *r)
 {
@@ -494,7 +518,7 @@ static int seek(struct store_lmdb_file *f, uint64_t number, struct store_lmdb_re
 
     put_u64(bytes, number);
     rc = mdb_cursor_get(f->cursor, &key, &value, MDB_SET_RANGE);
-    if (rc == 0 && key.mv_size != KEY_BYTES)
+    if (rc == 0 && (key.mv_size != KEY_BYTES || !is_run_whole(f, &value)))
         rc = MDB_CORRUPTED;
     if (rc == 0)
         key_read(&key, r);

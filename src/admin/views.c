@@ -92,8 +92,13 @@ static bool write_parts(struct page *p, const struct admin_view *v)
     open_object(p, "parts");
     for (size_t i = 0; i < v->trouble_count; i++)
         text(p, v->troubles[i].part, v->troubles[i].why);
-    if (!c.store_present || !c.store.up) {
+    /* One that reads and does not write has its trouble too. */
+    if (!c.store_present || !c.store.up || c.store.trouble[0] != '\0') {
         text(p, "store", c.store.trouble[0] != '\0' ? c.store.trouble : "not reachable");
+        whole = false;
+    }
+    if (v->proxy->parts.embedder != NULL && !c.index_present) {
+        text(p, "index", "could not be opened; see the log");
         whole = false;
     }
     if (c.index_present && !c.index_ready)

@@ -453,6 +453,17 @@ static void forbid_core_files(void)
     (void)!setrlimit(RLIMIT_CORE, &none);
 }
 
+/* Two descriptors a request, and a shell's usual 1024 is soon used up. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == files.rlim_max)
+        return;
+    files.rlim_cur = files.rlim_max;
+    (void)!setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int serve_main(int argc, char **argv)
 {
     struct server *s = calloc(1, sizeof(*s));
@@ -469,6 +480,7 @@ int serve_main(int argc, char **argv)
     }
     set_log_level(s->config.log_level);
     forbid_core_files();
+    raise_file_limit();
     st = open_all(s);
     if (st == ST_OK) {
         run(s);

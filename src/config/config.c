@@ -223,7 +223,8 @@ static enum status check_urls(const struct config *c, struct config_error *err)
 {
     static const char *const http[] = {"http://", "https://", NULL};
     static const char *const remote[] = {"redis://", "rediss://", NULL};
-    static const char *const stores[] = {"redis://", "rediss://", "redis+unix:", "lmdb:", NULL};
+    static const char *const stores[] = {"redis://", "rediss://", "redis+unix://",
+                                         "lmdb:", NULL};
     const char *up = c->upstream.url, *store = c->store.url;
 
     if (up[0] != '\0' && (!has_scheme(up, http) || strchr("/?#", strchr(up, ':')[3]) != NULL))
@@ -234,7 +235,7 @@ static enum status check_urls(const struct config *c, struct config_error *err)
                          "their own credentials");
     if (!has_scheme(store, stores) && strcmp(store, "memory:") != 0)
         return fail(err, "store.url: expected lmdb:, lmdb:/path, redis://HOST[:PORT][/DB], "
-                         "rediss://…, redis+unix:/path or memory:");
+                         "rediss://…, redis+unix:///path or memory:");
     if (has_scheme(store, remote) && strchr("/?#", strchr(store, ':')[3]) != NULL)
         return fail(err, "store.url: names no host");
     if (c->store.ca_file[0] != '\0' && strncmp(store, "rediss:", 7) != 0)

@@ -84,7 +84,7 @@ const struct option options_table[] = {
     TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT or unix:/path"),
     PATH("admin.token_file", admin.token_file, "", "the bearer token of the admin API; empty: generated as admin.token in data_dir"),
 
-    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:/path, or memory:"),
+    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
     UINT("store.ttl_s", store.ttl_s, "86400", 1, YEAR_S, "seconds an answer may be reused"),
     UINT("store.entries_max", store.entries_max, "1000000", 1, 1000000000, "stored answers, beyond which the oldest go (embedded store)"),

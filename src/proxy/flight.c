@@ -84,3 +84,25 @@ void flight_land(struct request *leader, struct entry *e)
     }
     free(f);
 }
+
+void flight_pass_on(struct request *leader)
+{
+    struct flight *f = leader->flight;
+    struct request *next;
+
+    if (f == NULL || !leader->leads)
+        return;
+    leader->flight = NULL;
+    leader->leads = false;
+    if (list_empty(&f->followers)) {
+        list_remove(&f->link);
+        free(f);
+        return;
+    }
+    next = CONTAINER_OF(f->followers.next, struct request, flight_link);
+    list_remove(&next->flight_link);
+    next->leads = true;
+    timer_stop(next->proxy->parts.loop, &next->deadline);
+    if (request_drop(next))
+        request_resume(next);
+}

@@ -45,5 +45,8 @@ void flight_leave(struct request *r);
  * it is not to be shared (NULL: the followers go their own ways). Safe when
  * `leader` leads nothing. */
 void flight_land(struct request *leader, struct entry *e);
+/* The leader's client left before there was an answer: the first who waits leads from now
+ * on, so that one client that leaves does not let all others loose on the upstream. */
+void flight_pass_on(struct request *leader);
 
 #endif

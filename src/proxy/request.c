@@ -172,7 +172,7 @@ void request_close(struct request *r)
     r->in_flight++; /* cancel() may drop the last operation; we still need r */
     if (r->waiting && r->step->cancel != NULL)
         r->step->cancel(r);
-    flight_land(r, NULL);
+    flight_pass_on(r);
     r->in_flight--;
     maybe_free(r);
 }

@@ -39,6 +39,7 @@ enum status signals_open(struct loop *loop, signals_fn *fn, void *owner, struct 
     s->fn = fn;
     s->owner = owner;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a write beyond `ulimit -f` fails; it does not kill */
     for (size_t i = 0; i < ARRAY_LEN(watched); i++) {
         uv_signal_init(loop_uv(loop), &s->handles[i]);
         s->handles[i].data = s;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cache/store_lmdb_check.h"
 #include "check.h"
 #include "rt/loop.h"
 #include "store_fixture.h"
@@ -253,6 +254,80 @@ static void another_programs_database_is_set_aside(void **state)
     check_usable(true);
 }
 
+/* Some 40 commits that write, replace and evict leave a tree with branches, values on
+ * pages of their own and a list of free pages. */
+static size_t write_tree(char **whole)
+{
+    const char *why = "";
+
+    f.options.entries_max = 1500;
+    store_fixture_open(&f);
+    for (unsigned round = 0; round < 40; round++) {
+        for (unsigned i = 0; i < 60; i++)
+            store_fixture_put(&f, round * 50 + i, i % 7 == 0 ? 9000 : 100);
+        store_fixture_settle(&f, (round + 1) * 60);
+        /* While it is open, too: what was committed is whole. */
+        if (store_lmdb_check(path_of("entries.lmdb"), &why) != ST_OK)
+            fail_msg("round %u: %s", round, why);
+    }
+    store_fixture_close(&f);
+    return read_file("entries.lmdb", whole);
+}
+
+static void a_whole_file_is_found_whole(void **state)
+{
+    const char *why = "";
+    char *whole;
+
+    (void)state;
+    write_tree(&whole);
+    CHECK_STATUS(ST_OK, store_lmdb_check(path_of("entries.lmdb"), &why));
+    CHECK_STATUS(ST_OK, store_lmdb_check(path_of("no such file"), &why));
+    store_fixture_open(&f);
+    assert_int_equal(store_fixture_stats(&f).entries, 1500);
+    store_fixture_close(&f);
+    assert_int_equal(file_bytes("entries.lmdb.bad"), 0);
+    free(whole);
+}
+
+/* Whichever bit of a page of the tree: found, or harmless. LMDB itself would crash. */
+static void a_damaged_tree_is_no_crash(void **state)
+{
+    unsigned random = 1, set_aside = 0;
+    const char *why = "";
+    char *whole;
+    size_t n, page;
+
+    (void)state;
+    n = write_tree(&whole);
+    for (unsigned round = 0; round < 400; round++) {
+        size_t at;
+
+        do {
+            random = random * 1103515245u + 12345u;
+            page = (random >> 8) % (n / 4096) * 4096;
+        } while (page >= 8192 && whole[page + 10] != 1 && whole[page + 10] != 2);
+        random = random * 1103515245u + 12345u;
+        /* Heads and tables of pages more often than what is behind them. */
+        at = page + (random >> 8) % (round % 2 == 0 ? 64 : 4096);
+        whole[at] = (char)(whole[at] ^ 1 << (round & 7));
+        write_file("entries.lmdb", whole, n);
+        whole[at] = (char)(whole[at] ^ 1 << (round & 7));
+        set_aside += store_lmdb_check(path_of("entries.lmdb"), &why) == ST_INVALID;
+        if (round % 4 == 0) {
+            store_fixture_open(&f);
+            store_fixture_put(&f, 9999, 10);
+            store_fixture_settle(&f, 1);
+            CHECK_STATUS(ST_OK, store_fixture_get(&f, 9999));
+            store_fixture_close(&f);
+            unlink(path_of("entries.lmdb.bad"));
+        }
+    }
+    /* Many rounds hit what matters, or there is no check. */
+    assert_true(set_aside > 30);
+    free(whole);
+}
+
 static void a_damaged_answer_is_a_miss(void **state)
 {
     char *bytes, pattern[65];
@@ -432,6 +507,8 @@ int main(void)
         CASE(a_file_that_is_none_is_set_aside),
         CASE(a_file_that_was_cut_is_set_aside),
         CASE(another_programs_database_is_set_aside),
+        CASE(a_whole_file_is_found_whole),
+        CASE(a_damaged_tree_is_no_crash),
         CASE(a_damaged_answer_is_a_miss),
         CASE(a_second_process_is_refused),
         CASE(a_folder_that_can_not_be_is_an_error),
