@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/compiler.h"
 #include "cache/vector_kernels.h"
 
 float vector_pack(const float *v, size_t dims, int8_t *q, int32_t *sum)
@@ -37,25 +38,39 @@ void vector_dots_c(const uint8_t *query, const int8_t *run, size_t n, size_t dim
     }
 }
 
-struct kernel {
-    const char *name;
-    vector_dots_fn *dots;
-};
-
-static struct kernel choose(void)
+const struct vector_kernel *vector_kernels(size_t *n)
 {
+    static const struct vector_kernel all[] = {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vl"))
-        return (struct kernel){"avx512vnni", vector_dots_avx512vnni};
-    if (__builtin_cpu_supports("avx2"))
-        return (struct kernel){"avx2", vector_dots_avx2};
+        {"avx512vnni", vector_dots_avx512vnni},
+        {"avx2", vector_dots_avx2},
 #endif
-    return (struct kernel){"c", vector_dots_c};
+        {"c", vector_dots_c},
+    };
+    size_t first = 0;
+
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512vl"))
+        first++;
+    if (first > 0 && !__builtin_cpu_supports("avx2"))
+        first++;
+#endif
+    *n = ARRAY_LEN(all) - first;
+    return all + first;
+}
+
+static vector_dots_fn *best(void)
+{
+    size_t n;
+
+    return vector_kernels(&n)->dots;
 }
 
 const char *vector_kernel(void)
 {
-    return choose().name;
+    size_t n;
+
+    return vector_kernels(&n)->name;
 }
 
 #define BATCH 256
@@ -63,7 +78,7 @@ const char *vector_kernel(void)
 void vector_scan(const struct vector_query *q, const int8_t *run, const float *scales,
                  const int32_t *sums, size_t n, size_t dims, float *out)
 {
-    vector_dots_fn *dots = dims % 32 == 0 ? choose().dots : vector_dots_c;
+    vector_dots_fn *dots = dims % 32 == 0 ? best() : vector_dots_c;
 
     for (size_t i = 0; i < n; i += BATCH) {
         size_t m = n - i < BATCH ? n - i : BATCH;
