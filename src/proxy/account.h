@@ -1,6 +1,6 @@
 /* What was answered by whom, what that saved, and what it cost us. Net and
- * honest: tokens and money only of answers that would otherwise have been paid
- * for, our own work as a negative line, no money for a model without a price.
+ * honest: tokens of answers that no model had to give again, money only for models
+ * with a price (the built-in one has none), our own work as a negative line.
  * Loop thread only. */
 #ifndef PROXY_ACCOUNT_H
 #define PROXY_ACCOUNT_H

@@ -93,9 +93,6 @@ void replay_count(struct request *r, uint64_t took_us)
     const struct config_price *price = config_price_find(r->proxy->parts.config, e->model);
 
     a->saved_s += ((double)e->took_us - (double)took_us) / 1e6;
-    /* The built-in model would have been asked: no tokens would have been paid. */
-    if (r->to_local)
-        return;
     a->saved_prompt_tokens += e->prompt_tokens;
     a->saved_completion_tokens += e->completion_tokens;
     if (price != NULL)

@@ -178,8 +178,7 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     digest_hex(r->entry->key.bytes, ENTRY_NAME_BYTES, name.text);
     name.len = 2 * (size_t)ENTRY_NAME_BYTES;
     add_value(r, f, SPAN("x-ibid-entry"), &name);
-    if (!r->to_local)
-        add_saved(r, f);
+    add_saved(r, f);
     add_evidence(r, f);
 }
 

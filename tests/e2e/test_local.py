@@ -70,7 +70,7 @@ def test_what_was_cut_off_is_not_kept(alone):
     assert reasons(alone, "ibid_cache_unstored_total")["truncated"] == before + 2
 
 
-def test_what_ended_is_kept_and_saves_no_tokens(alone):
+def test_what_ended_is_kept_and_saves_tokens_but_no_money(alone):
     # A stop string ends an answer as the model's own end does.
     body = user("Count: one, two, three, four, five, six.", stop=[" ", ",", ".", "\n"], max_tokens=64)
     one = post(alone, body)
@@ -79,8 +79,11 @@ def test_what_ended_is_kept_and_saves_no_tokens(alone):
     saved, again = alone.savings()["saved"], post(alone, body)
     assert (again.source, again.text, again.json["model"]) == ("exact", one.text, NAME)
     after = alone.savings()["saved"]
-    assert "x-ibid-saved-tokens" not in again.headers
-    assert (after["prompt_tokens"], after["completion_tokens"]) == (saved["prompt_tokens"], saved["completion_tokens"])
+    used = one.json["usage"]
+    assert again.headers["x-ibid-saved-tokens"] == str(used["total_tokens"]) and "x-ibid-saved-usd" not in again.headers
+    assert after["prompt_tokens"] - saved["prompt_tokens"] == used["prompt_tokens"]
+    assert after["completion_tokens"] - saved["completion_tokens"] == used["completion_tokens"]
+    assert after["usd"] == saved["usd"] == 0
 
 
 def test_stop_strings_are_not_said(alone):
