@@ -22,7 +22,6 @@ import urllib.error
 import urllib.request
 
 BASES = {"debian:12-slim": "bookworm"}
-MIRROR = "http://deb.debian.org/debian"
 READY_S = 60
 HOST_FILES = ["/etc/apt/apt.conf.d/*", "/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf"]
 # Whom this machine trusts, under a name that no package writes to.
@@ -34,6 +33,17 @@ PASSED_ON = re.compile(r"^(PIP_|https?_proxy$|no_proxy$)", re.IGNORECASE)
 
 def say(*words):
     print(*words, flush=True)
+
+
+def mirror(release):
+    """Where this machine's own apt has the release from."""
+    got = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE)"],
+                         check=True, capture_output=True, text=True)
+    for line in got.stdout.splitlines():
+        uri, _, name = line.partition(" ")
+        if name == release:
+            return uri
+    sys.exit("apt knows no source of Debian %s: apt-get update, or add one" % release)
 
 
 def instructions(text):
@@ -76,7 +86,7 @@ class Replay:
         stage = Stage(os.path.join(self.root, name or "final"))
         pristine = os.path.join(self.root, "base")
         if not os.path.isdir(pristine):
-            subprocess.run(["debootstrap", "--variant=minbase", BASES[base], pristine, MIRROR],
+            subprocess.run(["debootstrap", "--variant=minbase", BASES[base], pristine, mirror(BASES[base])],
                            check=True, stdout=subprocess.DEVNULL)
         subprocess.run(["cp", "-a", pristine, stage.folder], check=True)
         for pattern in HOST_FILES:
