@@ -89,7 +89,7 @@ static void decide_reuse(struct request *r)
 
 /* The fields that the upstream will see: one that Connection names stays here, and must
  * not be what its answer is kept under. */
-static void end_to_end(struct request *r, struct identity *id)
+static enum status end_to_end(struct request *r, struct identity *id)
 {
     const struct http_head *h = r->head;
     struct http_field *list;
@@ -97,23 +97,24 @@ static void end_to_end(struct request *r, struct identity *id)
     id->fields = h->fields;
     id->field_count = h->field_count;
     if (http_head_get(h, SPAN("connection")).ptr == NULL)
-        return;
+        return ST_OK;
     list = arena_alloc(&r->arena, h->field_count * sizeof(*list), _Alignof(struct http_field));
-    /* Without memory all count: that costs a hit, at worst. */
     if (list == NULL)
-        return;
+        return ST_NOMEM;
     id->fields = list;
     id->field_count = 0;
     for (size_t i = 0; i < h->field_count; i++) {
         if (!http_head_is_hop_by_hop(h, h->fields[i].name))
             list[id->field_count++] = h->fields[i];
     }
+    return ST_OK;
 }
 
-static struct identity identity_of(struct request *r)
+static enum status identity_of(struct request *r, struct identity *out)
 {
     struct proxy *p = r->proxy;
-    struct identity id = {
+
+    *out = (struct identity){
         .protocol = span_of(r->protocol->name),
         .method = r->head->method,
         .path = r->head->path,
@@ -126,8 +127,7 @@ static struct identity identity_of(struct request *r)
         .epoch = p->parts.config->cache.epoch,
     };
 
-    end_to_end(r, &id);
-    return id;
+    return end_to_end(r, out);
 }
 
 static enum status identify(struct request *r)
@@ -137,18 +137,20 @@ static enum status identify(struct request *r)
     enum status st = credential_scope(&p->credentials, p->parts.config, r->head, &r->credential,
                                       r->chat.body, &r->scope);
 
+    if (st == ST_OK)
+        st = identity_of(r, &id);
     if (st != ST_OK)
         return st;
-    id = identity_of(r);
     return canonical_fingerprint(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->key);
 }
 
 bool admit_partition(struct request *r)
 {
     struct proxy *p = r->proxy;
-    struct identity id = identity_of(r);
+    struct identity id;
 
-    return r->protocol->hollow(&r->arena, &r->chat) == ST_OK &&
+    return identity_of(r, &id) == ST_OK &&
+           r->protocol->hollow(&r->arena, &r->chat) == ST_OK &&
            canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
                ST_OK;
 }

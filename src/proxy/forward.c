@@ -89,7 +89,6 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     (void)call;
     if (r->closed)
         return;
-    r->upstream_status = h->status;
     /* A path we do not know may answer 200 to anybody; it proves nothing. */
     if (r->protocol != NULL || h->status == 401 || h->status == 403)
         note_credential(r, h->status);

@@ -68,24 +68,50 @@ static void respond_list(struct request *r, const struct json *upstream)
     respond_whole(r, 200, SPAN("application/json"), buf_span(out));
 }
 
+/* An upstream that refuses keeps its own words, status and fields (Retry-After). */
+static void relay_refusal(struct request *r, const struct http_head *h)
+{
+    struct respond_fields f = {.count = 0};
+    struct digest id;
+
+    if ((h->status == 401 || h->status == 403) &&
+        credential_of(&r->proxy->credentials, r->head, &id) == ST_OK)
+        credential_revoke(&r->proxy->credentials, &id);
+    upstream_answer_fields(h, &f);
+    respond_add_facts(r, &f);
+    r->flow.head_sent = true;
+    if (http_respond(r->stream, h->status, f.list, f.count,
+                     h->framing == HTTP_LENGTH    ? h->content_length
+                     : h->framing == HTTP_NO_BODY ? 0
+                                                  : HTTP_BODY_CHUNKED) != ST_OK)
+        http_abort(r->stream);
+}
+
 static void on_head(void *owner, struct http_call *c, const struct http_head *h)
 {
     struct request *r = owner;
-    struct digest id;
 
     (void)c;
-    r->upstream_status = h->status;
-    if ((h->status == 401 || h->status == 403) && !r->closed &&
-        credential_of(&r->proxy->credentials, r->head, &id) == ST_OK)
-        credential_revoke(&r->proxy->credentials, &id);
+    r->source = SOURCE_UPSTREAM;
+    if (h->status != 200 && !r->closed)
+        relay_refusal(r, h);
 }
 
 static void on_body(void *owner, struct http_call *c, struct span data)
 {
     struct request *r = owner;
+    bool wait = false;
 
-    if (buf_append(&r->recorded, data) != ST_OK)
-        http_call_cancel(c);
+    if (r->closed)
+        return;
+    if (!r->flow.head_sent) {
+        if (buf_append(&r->recorded, data) != ST_OK)
+            http_call_cancel(c);
+    } else if (http_write(r->stream, data, &wait) != ST_OK) {
+        http_abort(r->stream);
+    } else if (wait) {
+        http_call_pause(c);
+    }
 }
 
 static void on_drained(void *owner, struct http_call *c)
@@ -94,7 +120,6 @@ static void on_drained(void *owner, struct http_call *c)
     (void)c;
 }
 
-/* An upstream that refuses keeps its own words and status. */
 static void on_end(void *owner, struct http_call *c, enum status st, const char *why)
 {
     struct request *r = owner;
@@ -106,19 +131,24 @@ static void on_end(void *owner, struct http_call *c, enum status st, const char 
     r->call = NULL;
     if (!request_drop(r))
         return;
+    if (r->flow.head_sent) {
+        if (st == ST_OK)
+            http_end(r->stream);
+        else
+            http_abort(r->stream);
+        return;
+    }
     if (st != ST_OK) {
         snprintf(text, sizeof(text), "the upstream did not answer: %s", why);
         respond_error(r, st == ST_TIMEOUT ? 504 : 502, "server_error", "upstream_failed", "",
                       text);
         return;
     }
-    r->source = SOURCE_UPSTREAM;
-    if (r->upstream_status == 200 &&
-        json_parse(&r->arena, buf_span(&r->recorded), JSON_DEPTH_MAX, &list, &err) == ST_OK &&
+    if (json_parse(&r->arena, buf_span(&r->recorded), JSON_DEPTH_MAX, &list, &err) == ST_OK &&
         json_get(list, SPAN("data")) != NULL)
         respond_list(r, list);
     else
-        respond_whole(r, r->upstream_status, SPAN("application/json"), buf_span(&r->recorded));
+        respond_whole(r, 200, SPAN("application/json"), buf_span(&r->recorded));
 }
 
 static const struct http_call_events events = {on_head, on_body, on_drained, on_end};

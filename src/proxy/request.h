@@ -117,7 +117,6 @@ struct request {
     struct collector *collector; /* owned: an event stream is collected beside */
     struct buf recorded;         /* a JSON answer is collected beside */
     bool recording;
-    unsigned upstream_status;
     bool upload_ended;
     bool timed_out;          /* local: the deadline came */
     struct local_job *local; /* local; NULL when none is under way */

@@ -248,6 +248,11 @@ def test_a_list_that_is_refused(beside):
     prove(ibid, "list")
     post(ibid, user("listed"), key="list")
     assert post(ibid, user("listed"), key="list").source == "exact"
+    for chunked in (False, True):
+        up.script = [Reply(status=429, body=b"<html>" + b"x" * 2_000_000, content_type="text/html", headers=[("Retry-After", "7"), ("x-request-id", "r")], chunked=chunked)]
+        r = post(ibid, None, path="/v1/models", method="GET", key="list")
+        assert (r.status, len(r.body), r.headers["content-type"], r.headers["retry-after"], r.headers["x-request-id"]) == (429, 2_000_006, "text/html", "7", "r")
+    assert post(ibid, user("listed"), key="list").source == "exact"
     up.script = [Reply(status=401, body=b'{"error":{"message":"no"}}')]
     r = post(ibid, None, path="/v1/models", method="GET", key="list")
     assert r.status == 401 and r.json["error"]["message"] == "no"
