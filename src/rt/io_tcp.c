@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "rt/loop_internal.h"
 
@@ -58,6 +59,19 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf)
     *buf = uv_buf_init(p, p != NULL ? LOOP_READ_BYTES : 0);
 }
 
+/* When data and a reset come in one turn, libuv reads the data, sees POLLHUP and calls
+ * it the end without asking the socket, which would have told of the reset. A broken
+ * answer must not look like a whole one, so the socket is asked. */
+static enum status ask_end(const struct io_tcp *t)
+{
+    uv_os_fd_t fd;
+    char byte;
+
+    if (uv_fileno(&t->u.handle, &fd) != 0)
+        return ST_UNAVAILABLE;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ? ST_CLOSED : ST_UNAVAILABLE;
+}
+
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
 {
     struct io_tcp *t = CONTAINER_OF(s, struct io_tcp, u.stream);
@@ -70,7 +84,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     }
     uv_read_stop(s);
     t->ended = true;
-    t->io.events->on_read(t->io.owner, io_tcp_status((int)n), (struct span){NULL, 0});
+    t->io.events->on_read(t->io.owner, n == UV_EOF ? ask_end(t) : io_tcp_status((int)n),
+                          (struct span){NULL, 0});
 }
 
 static void read_start(struct io *io)

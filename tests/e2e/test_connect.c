@@ -117,7 +117,7 @@ static void finish(struct world *w)
 {
     if (w->connected)
         probe_close(&w->client);
-    if (w->accepted && w->tls == NULL)
+    if (w->accepted && w->tls == NULL && !w->server.closing)
         probe_close(&w->server);
     if (w->accepted && w->tls != NULL && !w->peer.cut)
         tls_peer_cut(&w->peer);
@@ -482,6 +482,37 @@ static void test_deadline_of_the_handshake(void **state)
     certs_release(&ca);
 }
 
+/* Both are there before the loop looks: the data is read, and the end is not clean. */
+static void test_a_reset_behind_data(void **state)
+{
+    (void)state;
+    for (unsigned reset = 0; reset < 2; reset++) {
+        struct world w;
+        size_t taken;
+
+        start(&w);
+        listen_at(&w, "127.0.0.1:0");
+        dial(&w, &(struct endpoint){.host = "127.0.0.1", .port = listener_port(w.listener)},
+             SECOND);
+        wait_done(&w);
+        while (!w.accepted)
+            loop_turn(w.loop);
+        probe_read(&w.client);
+        loop_turn(w.loop);
+        CHECK_STATUS(ST_OK, probe_try(&w.server, "answer", 6, &taken));
+        assert_int_equal(taken, 6);
+        if (reset)
+            probe_reset(&w.server);
+        else
+            probe_close(&w.server);
+        while (!w.client.ended)
+            loop_turn(w.loop);
+        assert_int_equal(w.client.in.len, 6);
+        assert_int_equal(w.client.end, reset ? ST_UNAVAILABLE : ST_CLOSED);
+        finish(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -494,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_at_the_last_moment),
         cmocka_unit_test(test_close_ends_what_is_in_flight),
+        cmocka_unit_test(test_a_reset_behind_data),
         cmocka_unit_test(test_tls),
         cmocka_unit_test(test_deadline_of_the_handshake),
     };

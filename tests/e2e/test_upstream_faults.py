@@ -367,10 +367,12 @@ def test_an_answer_without_a_length_ends_with_the_connection(make_ibid, faulty):
     faulty.plan["eof"] = send_then(H + b"Connection: close\r\n\r\n" + JSON, "fin")
     r = ask(ibid, "eof")
     assert r.whole and r.body == JSON
-    # A reset is no end.
-    faulty.plan["reset"] = send_then(H + b"\r\n" + JSON[:100], "rst")
-    r = ask(ibid, "reset")
-    assert not r.whole and r.status in (200, 502) or r.status == 502
+    # A reset is no end, though epoll reports data, end and error at once.
+    for i in range(50):
+        faulty.plan["reset"] = send_then(H + b"\r\n" + JSON, "rst")
+        r = ask(ibid, "reset")
+        assert r.status == 502 or (r.status == 200 and not r.whole), r.data
+    assert_not_stored(ibid, faulty, "reset", False)
     # Half of a JSON text that ended "cleanly" is relayed as it is, and not kept.
     faulty.plan["half"] = send_then(H + b"\r\n" + JSON[:100], "fin")
     assert ask(ibid, "half").body == JSON[:100]
