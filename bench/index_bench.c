@@ -96,8 +96,7 @@ static float *make_vectors(size_t n, bool clustered)
     return v;
 }
 
-/* --- measuring ------------------------------------------------------------------------------
- */
+/* --- measuring ---------------------------------------------------------------------------- */
 
 static double process_cpu_s(void)
 {

@@ -31,8 +31,7 @@ struct index {
     pthread_t writer;
 };
 
-/* --- the writer ----------------------------------------------------------------------------
- */
+/* --- the writer --------------------------------------------------------------------------- */
 
 static void apply(struct index *ix, const struct index_change *c)
 {
@@ -92,8 +91,7 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-/* --- opening and closing --------------------------------------------------------------------
- */
+/* --- opening and closing ------------------------------------------------------------------ */
 
 enum status index_open(const struct index_options *o, struct index **out)
 {
@@ -149,8 +147,7 @@ void index_close(struct index *ix)
     free(ix);
 }
 
-/* --- changes
- * ---------------------------------------------------------------------------------- */
+/* --- changes ------------------------------------------------------------------------------ */
 
 enum status index_add(struct index *ix, const struct digest *partition,
                       const struct digest *key, const float *vector, struct span question,
@@ -192,8 +189,7 @@ void index_remove(struct index *ix, const struct digest *partition, const struct
         index_queue_nudge(&ix->queue);
 }
 
-/* --- searching
- * -------------------------------------------------------------------------------- */
+/* --- searching ---------------------------------------------------------------------------- */
 
 /* Bytes without sign, value + 128. */
 static bool pack_query(struct arena *arena, size_t dims, struct index_query *q)
@@ -241,8 +237,7 @@ size_t index_search(struct index *ix, const struct digest *partition, const floa
     return n;
 }
 
-/* --- the rest
- * ---------------------------------------------------------------------------------- */
+/* --- the rest ----------------------------------------------------------------------------- */
 
 void index_flush(struct index *ix)
 {

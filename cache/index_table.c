@@ -39,7 +39,7 @@ struct index_partition *index_table_find(const struct index_table *t, const stru
     return NULL;
 }
 
-/* --- accounting ---------------------------------------------------------------------------
+/* --- accounting ----------------------------------------------------------------------------
  * An entry is charged what it takes, so that one goes for one that comes. Not charged: what
  * has been asked for ahead (at most the half of a small run, a chunk of a long one), holes
  * (at most the half of a long one) and the structure that is being replaced. */
@@ -65,8 +65,7 @@ static uint64_t entry_bytes(const struct index_table *t, const struct index_part
     return p->large != NULL ? bytes + large_row_bytes(t) : bytes;
 }
 
-/* --- partitions ----------------------------------------------------------------------------
- */
+/* --- partitions --------------------------------------------------------------------------- */
 
 static struct index_partition *need_partition(struct index_table *t, const struct digest *id)
 {
@@ -113,8 +112,7 @@ void index_table_release(struct index_table *t)
     index_items_release(&t->items);
 }
 
-/* --- entries --------------------------------------------------------------------------------
- */
+/* --- entries ------------------------------------------------------------------------------ */
 
 static void remove_item(struct index_table *t, uint32_t id)
 {
@@ -177,8 +175,7 @@ enum status index_table_add(struct index_table *t, const struct digest *partitio
     return ST_OK;
 }
 
-/* --- structures ------------------------------------------------------------------------------
- */
+/* --- structures --------------------------------------------------------------------------- */
 
 struct index_partition *index_table_needing(const struct index_table *t,
                                             enum index_partition_need need)
