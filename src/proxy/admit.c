@@ -187,6 +187,7 @@ enum step_result admit_enter(struct request *r)
         r->protocol = NULL;
     if (r->protocol == NULL)
         return admit_untouched(r);
+    controls_read_body(r->chat.body, &r->controls);
     r->to_local = wants_local(r);
     if (r->to_local && p->parts.local == NULL) {
         respond_error(r, 503, "server_error", "no_answerer", "",

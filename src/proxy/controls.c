@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 
+#include "base/json.h"
 #include "http/head.h"
 
 #define CONTROL_SECONDS_MAX (10ull * 365 * 86400)
@@ -363,6 +364,42 @@ enum status controls_parse(const struct http_head *h, struct controls *out,
     }
     *out = c;
     return ST_OK;
+}
+
+static bool is_true(const struct json *object, const char *name)
+{
+    bool on = false;
+
+    return json_bool(json_get(object, span_of(name)), &on) && on;
+}
+
+/* A whole number is seconds; its text is read like a header's. */
+static void read_member(const struct json *object, const char *name,
+                        bool (*read)(struct span value, struct controls *c), struct controls *c)
+{
+    const struct json *v = json_get(object, span_of(name));
+
+    if (v != NULL && (v->type == JSON_NUMBER || v->type == JSON_STRING))
+        (void)read(v->text, c);
+}
+
+void controls_read_body(const struct json *body, struct controls *c)
+{
+    const struct json *litellm = json_get(body, SPAN("cache"));
+    const struct json *tensorzero = json_get(body, SPAN("tensorzero::cache_options"));
+    struct span mode = json_str(json_get(tensorzero, SPAN("enabled")));
+
+    c->no_cache |= is_true(litellm, "no-cache");
+    c->no_store |= is_true(litellm, "no-store");
+    read_member(litellm, "ttl", read_ttl, c);
+    read_member(litellm, "s-maxage", read_max_age, c);
+    read_member(litellm, "s-max-age", read_max_age, c);
+    read_member(tensorzero, "max_age_s", read_max_age, c);
+    c->no_cache |= span_eq(mode, SPAN("off")) || span_eq(mode, SPAN("write_only"));
+    c->no_store |= span_eq(mode, SPAN("off")) || span_eq(mode, SPAN("read_only"));
+    /* GPTCache, production-stack */
+    if (is_true(body, "cache_skip") || is_true(body, "skip_cache"))
+        (void)skip(c);
 }
 
 bool controls_is_ours(struct span name)

@@ -77,8 +77,10 @@ def serving(tmp, **kw):
 
 
 def prove(ibid, key="sk-test", headers=()):
-    """The upstream accepts the credential, so that the cache may answer it."""
-    assert post(ibid, user(f"proof of {key}"), headers, key=key).status == 200
+    """The upstream accepts the credential, so that the cache may answer it. Nothing is kept of it,
+    or its vector might come into the index while store() waits for another."""
+    r = post(ibid, user(f"proof of {key}"), [*headers, ("x-ibid-cache", "no-store")], key=key)
+    assert r.status == 200, (r.status, r.headers, r.body)
 
 
 def store(ibid, body, **kw):

@@ -729,6 +729,27 @@ def test_what_asks_for_no_less_than_there_is(plain, header):
     assert (one.source, two.source, two.text) == ("upstream", "exact", one.text)
 
 
+IN_THE_BODY = {
+    # name: (the fields, does the second one meet the first one's answer)
+    "LiteLLM no-cache": ({"cache": {"no-cache": True}}, False), "LiteLLM no-store": ({"cache": {"no-store": True}}, False),
+    "LiteLLM ttl": ({"cache": {"ttl": 0}}, False), "LiteLLM false": ({"cache": {"no-cache": False, "ttl": 600, "s-maxage": 600}}, True),
+    "TensorZero off": ({"tensorzero::cache_options": {"enabled": "off"}}, False), "TensorZero on": ({"tensorzero::cache_options": {"enabled": "on", "max_age_s": 60}}, True),
+    "TensorZero read": ({"tensorzero::cache_options": {"enabled": "read_only"}}, False), "TensorZero write": ({"tensorzero::cache_options": {"enabled": "write_only"}}, False),
+    "GPTCache": ({"cache_skip": True}, False), "production-stack": ({"skip_cache": True}, False),
+    "somebody's": ({"cache": "yes", "tensorzero::cache_options": 1, "cache_skip": "x", "skip_cache": None}, True), "orq": ({"cache": {"type": "exact_match", "ttl": 600}}, True),
+}
+
+
+@pytest.mark.parametrize("name", IN_THE_BODY)
+def test_wishes_in_the_body(plain, name):
+    ibid, up = plain
+    fields, hit = IN_THE_BODY[name]
+    prove(ibid, name.replace("'", ""))
+    sources = [post(ibid, user("in the body", **fields), key=name.replace("'", "")).source for _ in range(2)]
+    assert sources == ["upstream", "exact" if hit else "upstream"]
+    assert {k: up.requests[-1].json.get(k) for k in fields} == fields  # they stay in the body
+
+
 @pytest.mark.parametrize("name", ["x-ibid-namespace", "x-portkey-cache-namespace", "helicone-cache-seed", "cf-aig-cache-key", "x-bf-cache-key"])
 def test_a_namespace_narrows(plain, name):
     ibid, up = plain
@@ -978,8 +999,7 @@ def test_savings_are_of_true_hits_only(make_ibid, upstream):
         seen[r.source or "none"] = seen.get(r.source or "none", 0) + 1
         return r
 
-    prove(ibid, "k"), count(post(ibid, user("proof of k"), key="k"))
-    seen["upstream"] = 1
+    count(post(ibid, user("proof of k"), key="k")), count(post(ibid, user("proof of k"), key="k"))
     hit = [count(post(ibid, user("q"), key="k")) for _ in range(3)][2]
     assert (hit.headers["x-ibid-saved-tokens"], hit.headers["x-ibid-saved-usd"]) == ("19", "0.02600000")
     count(post(ibid, user("q", stream=True), key="k"))
@@ -1019,7 +1039,7 @@ def test_a_client_that_leaves_counts_for_nothing(ibid, upstream):
     long = "word " * 400_000
     upstream.default = lambda r: answer(long, usage=(10, 400_000))
     for _ in range(2):
-        prove(ibid)
+        post(ibid, user("proof of sk-test"), key="sk-test")
     body = json.dumps(user("proof of sk-test", stream=True)).encode()
     before = ibid.savings()
     with socket.create_connection(("127.0.0.1", ibid.port)) as s:

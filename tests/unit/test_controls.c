@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/compiler.h"
+#include "base/json.h"
 #include "check.h"
 #include "http/head.h"
 #include "proxy/controls.h"
@@ -117,6 +118,40 @@ static void test_nothing_of_ours_is_ignored(void **state)
     CHECK_STATUS(ST_OK, parse(theirs, 1, &c, &err));
 }
 
+static void test_wishes_in_the_body(void **state)
+{
+    static const struct {
+        const char *body;
+        bool no_cache, no_store, has_ttl, has_max_age;
+    } cases[] = {
+        {"{\"cache\":{\"no-cache\":true,\"ttl\":5}}", true, false, true, false},
+        {"{\"cache\":{\"no-store\":true,\"s-maxage\":\"5\"}}", false, true, false, true},
+        {"{\"tensorzero::cache_options\":{\"enabled\":\"off\",\"max_age_s\":1}}", true, true,
+         false, true},
+        {"{\"skip_cache\":true}", true, true, false, false},
+        {"{\"cache\":{\"no-cache\":false,\"ttl\":-1},\"cache_skip\":1}", false, false, false,
+         false},
+        {"{\"cache\":true}", false, false, false, false},
+    };
+    struct arena arena;
+
+    (void)state;
+    arena_init(&arena, 4096, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct controls c = {0};
+        struct json_error err;
+        struct json *body;
+
+        CHECK_STATUS(ST_OK, json_parse(&arena, span_of(cases[i].body), 8, &body, &err));
+        controls_read_body(body, &c);
+        assert_int_equal(c.no_cache, cases[i].no_cache);
+        assert_int_equal(c.no_store, cases[i].no_store);
+        assert_int_equal(c.has_ttl, cases[i].has_ttl);
+        assert_int_equal(c.has_max_age, cases[i].has_max_age);
+    }
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_the_stricter_counts),
         cmocka_unit_test(test_nothing_of_ours_is_ignored),
+        cmocka_unit_test(test_wishes_in_the_body),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
