@@ -120,7 +120,8 @@ static void open_local(struct server *s)
     struct decoder_options od = {
         .context_max = (uint32_t)c->local.context_max,
         .chat_template = c->local.chat_template[0] != '\0' ? c->local.chat_template : NULL};
-    struct local_model_options o = {.workers = (unsigned)c->local.workers,
+    struct local_model_options o = {.chat_template = c->local.chat_template,
+                                    .workers = (unsigned)c->local.workers,
                                     .threads = (unsigned)c->local.threads,
                                     .queue_max = (unsigned)c->local.queue_max,
                                     .max_tokens = (uint32_t)c->local.max_tokens};

@@ -135,7 +135,7 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->threads = o->threads;
     m->max_tokens = o->max_tokens;
     snprintf(m->name, sizeof(m->name), "%s", o->name);
-    snprintf(m->identity, sizeof(m->identity), "local:%s", info.id);
+    snprintf(m->identity, sizeof(m->identity), "local:%s %s", info.id, o->chat_template);
     st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
                                                     .queue_max = o->queue_max,
                                                     .batch_max = 1,

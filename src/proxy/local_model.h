@@ -18,6 +18,7 @@ struct loop;
 
 struct local_model_options {
     const char *name; /* as clients name it: "smollm2-135m-instruct"; copied */
+    const char *chat_template; /* as configured, may be empty: shapes what it answers */
     unsigned workers;
     unsigned threads; /* of one session */
     unsigned queue_max;
@@ -40,7 +41,7 @@ void local_model_close(struct local_model *m);
 
 bool local_model_is(const struct local_model *m, struct span name);
 struct span local_model_name(const struct local_model *m);
-/* "local:" and the weights' id: who answers, for identities. */
+/* Who answers, for identities: "local:", the weights' id, the chat template. */
 struct span local_model_identity(const struct local_model *m);
 uint32_t local_model_max_tokens(const struct local_model *m);
 void local_model_info(const struct local_model *m, struct model_info *out);
