@@ -192,7 +192,7 @@ def test_an_outage_under_load(make_ibid, upstream, redis, env, how):
     stored = [f"stored {i}" for i in range(40)]
     fill(ibid, stored)
     load = Load(ibid, stored)
-    time.sleep(1.5)
+    time.sleep(1.0)
     event = time.monotonic()
     if how == "stopped":
         redis.signal(signal.SIGSTOP)
@@ -202,17 +202,17 @@ def test_an_outage_under_load(make_ibid, upstream, redis, env, how):
         redis.start()
         back = time.monotonic()
     else:
-        time.sleep(3)
+        time.sleep(2.5)
         if how == "stopped":
             redis.signal(signal.SIGCONT)
         else:
             redis.start()
         back = time.monotonic()
-    time.sleep(2.5)
+    time.sleep(2.2)
     load.end()
     load.table(event, how)
     assert not load.wrong, load.wrong[:3]
-    usual = sorted(t for t, _ in load.between(event - 1.5, event))
+    usual = sorted(t for t, _ in load.between(event - 1.0, event))
     typical = usual[len(usual) // 2] * 1000
     # At most the deadline, and only at first; "slow" leaves room for a busy machine.
     worst = max(t for t, _ in load.between(event, event + 1)) * 1000

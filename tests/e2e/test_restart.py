@@ -281,11 +281,18 @@ class Unprivileged(Ibid):
             super().start(wait)
 
 
-def test_a_read_only_folder_is_served_from_memory(upstream, known, tmp_path):
+@pytest.fixture
+def unprivileged(upstream, known, tmp_path):
     if os.geteuid() == 0 and not shutil.which("setpriv"):
         pytest.skip("root may write everywhere, and setpriv is not there: apt install util-linux")
-    answering(upstream)
     ibid = Unprivileged(tmp_path, upstream, env=known)
+    yield ibid
+    ibid.stop()
+
+
+def test_a_read_only_folder_is_served_from_memory(unprivileged, upstream):
+    ibid = unprivileged
+    answering(upstream)
     fill(ibid, 3)
     ibid.kill()
     data = ibid.dir / "data"
@@ -294,7 +301,7 @@ def test_a_read_only_folder_is_served_from_memory(upstream, known, tmp_path):
     data.chmod(0o500)
     try:
         ibid.start()
-        assert "denied" in degraded(ibid) or "ermission" in degraded(ibid)
+        assert "denied" in degraded(ibid)
         assert check_serves(ibid, [f"q {i}" for i in range(3)], upstream) == 0
     finally:
         data.chmod(0o700)
@@ -303,7 +310,6 @@ def test_a_read_only_folder_is_served_from_memory(upstream, known, tmp_path):
     ibid.kill()
     ibid.start()
     assert all(cached(ibid, f"q {i}") for i in range(3))
-    ibid.stop()
 
 
 def test_a_full_disk_costs_the_store_and_nothing_else(make_ibid, upstream, known):
