@@ -179,6 +179,8 @@ static void *builder_main(void *arg)
             if (is_stopped(b))
                 return NULL;
         }
+        /* The partition may have gone meanwhile: then the writer has nothing to wait for. */
+        index_queue_nudge(b->queue);
     }
     return NULL;
 }

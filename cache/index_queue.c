@@ -78,6 +78,8 @@ void index_queue_forget(struct index_queue *q, const struct digest *partition,
             at = &(*at)->next;
     }
     q->removes_total++;
+    /* Who waits for the queue to empty may have waited for just these. */
+    pthread_cond_broadcast(&q->calmed);
     pthread_mutex_unlock(&q->mutex);
 }
 

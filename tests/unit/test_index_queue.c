@@ -131,12 +131,37 @@ static void taken_in_pieces_and_left_over(void **state)
     index_queue_release(&q); /* frees it */
 }
 
+static void *flush(void *q)
+{
+    index_queue_flush(q, false);
+    return NULL;
+}
+
+/* Who flushes may be waiting for what is then forgotten; nobody else wakes them. */
+static void forgetting_ends_a_flush(void **state)
+{
+    struct index_queue q = {.count_max = 10, .bytes_max = 100};
+    struct digest partition = named(1), key = named(2);
+    pthread_t thread;
+
+    (void)state;
+    CHECK_STATUS(ST_OK, index_queue_init(&q));
+    for (unsigned i = 0; i < 200; i++) {
+        put(&q, 1, 2);
+        assert_int_equal(0, pthread_create(&thread, NULL, flush, &q));
+        index_queue_forget(&q, &partition, &key);
+        assert_int_equal(0, pthread_join(thread, NULL));
+    }
+    index_queue_release(&q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_queue_takes_no_more),
         cmocka_unit_test(what_is_forgotten_does_not_come),
         cmocka_unit_test(taken_in_pieces_and_left_over),
+        cmocka_unit_test(forgetting_ends_a_flush),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
