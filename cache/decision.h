@@ -34,7 +34,7 @@ struct decision {
     double probability; /* P(same) of it, guards included */
     double threshold;   /* what it was compared with */
     /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", or the
-     * name of the guard that fired ("number", "negation", ...). Static storage. */
+     * name of the guard that fired (cache/guard_list.h). Static storage. */
     const char *reason;
 };
 
@@ -43,9 +43,10 @@ struct decision {
 void decision_make(struct span question, const struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out);
 
-/* P(same) from cosine and guards: logistic; constants fitted off-line (see
- * bench/quality). */
-double decision_probability(float cosine, bool guard_fired);
+/* P(same) from cosine and guards, 0 when one fired; constants fitted off-line (see
+ * bench/quality/fit.py). */
+struct guard_outcome;
+double decision_probability(float cosine, const struct guard_outcome *g);
 
 /* Every reason there can be, for metrics: NULL-terminated. */
 const char *const *decision_reasons(void);

@@ -1,50 +1,92 @@
 #include "cache/guard.h"
 
-#include "cache/guard_words.h"
+#include "base/compiler.h"
+#include "cache/guard_list.h"
 
-/* How alike the rest of the wording must be for a gated guard to speak
- * (weighted Jaccard). */
-#define GATE 0.75
+/* No guard names more own words of a question than a name has. */
+#define FORGIVEN_MAX 3
 
-/* In the order in which they are asked; the first that fires names the reason. */
 static const struct {
     const char *name;
     guard_fn *fires;
-    bool gated;
+    double gate;
 } guards[] = {
-    {"number", guard_number, false},    {"quote", guard_quote, false},
-    {"negation", guard_negation, true}, {"antonym", guard_antonym, true},
-    {"time", guard_time, false},        {"direction", guard_direction, true},
-    {"swapped", guard_swapped, true},   {"name", guard_name, true},
-    {"length", guard_length, false},
+#define ROW(name, gate) {#name, guard_##name, gate},
+    GUARD_LIST(ROW)
+#undef ROW
 };
 
-void guard_check(struct span a, struct span b, struct guard_outcome *out)
+static bool is_alike(const struct guard_pair *p, const struct guard_conflict *at, double gate)
 {
-    struct guard_pair p;
+    size_t words_a = at->words_a > 0 ? at->words_a : 1;
+    size_t words_b = at->words_b > 0 ? at->words_b : 1;
+    double forgiven =
+        guard_pair_weight(p->a, at->a, words_a) + guard_pair_weight(p->b, at->b, words_b);
 
-    *out = (struct guard_outcome){NULL, 1};
-    if (span_eq(a, b))
-        return;
-    guard_words_read(a, b, &p);
-    out->overlap = p.overlap;
-    for (size_t i = 0; i < sizeof(guards) / sizeof(guards[0]); i++) {
-        if (guards[i].gated && p.rest_overlap < GATE)
+    return guard_pair_rest(p, forgiven) >= gate;
+}
+
+/* The weight of the heaviest own words: more is never forgiven. */
+static double heaviest(const struct guard_text *t)
+{
+    double most[FORGIVEN_MAX] = {0}, sum = 0;
+
+    for (size_t i = 0; i < t->count; i++) {
+        double w = t->words[i].partner == GUARD_TEXT_NONE ? t->words[i].weight : 0;
+
+        for (size_t k = 0; k < FORGIVEN_MAX; k++) {
+            if (w > most[k]) {
+                double less = most[k];
+
+                most[k] = w;
+                w = less;
+            }
+        }
+    }
+    for (size_t k = 0; k < FORGIVEN_MAX; k++)
+        sum += most[k];
+    return sum;
+}
+
+static void check(const struct guard_pair *p, struct guard_outcome *out)
+{
+    /* A gate that can not be passed spares the asking. */
+    double most_alike = guard_pair_rest(p, heaviest(p->a) + heaviest(p->b));
+
+    for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
+        struct guard_conflict at = {GUARD_TEXT_NONE, GUARD_TEXT_NONE, 0, 0};
+
+        if (most_alike < guards[i].gate)
             continue;
-        if (guards[i].fires(&p)) {
+        if (guards[i].fires(p, &at) && is_alike(p, &at, guards[i].gate)) {
             out->fired = guards[i].name;
             return;
         }
     }
 }
 
-const char *const *guard_reasons(void)
+void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome *out)
 {
-    static const char *const reasons[] = {
-        "hit",      "no_candidate", "below_floor", "below_threshold", "number",  "quote",
-        "negation", "antonym",      "time",        "direction",       "swapped", "name",
-        "length",   NULL,
-    };
+    struct guard_text text;
+    struct guard_pair p;
 
-    return reasons;
+    guard_text_read(b, &text);
+    guard_pair_compare(a, &text, &p);
+    *out = (struct guard_outcome){
+        .overlap = p.overlap,
+        .respelled = p.respelled,
+        .exchanged = p.own_a < p.own_b ? p.own_a : p.own_b,
+    };
+    check(&p, out);
+}
+
+void guard_check(struct span a, struct span b, struct guard_outcome *out)
+{
+    struct guard_text text;
+
+    *out = (struct guard_outcome){.overlap = 1};
+    if (span_eq(a, b))
+        return;
+    guard_text_read(a, &text);
+    guard_check_read(&text, b, out);
 }

@@ -1,21 +1,23 @@
 /* Guards: cheap reasons to say that two questions differ, however alike their vectors
- * are. Each has a name. All but those about numbers and quotes speak only where the
- * rest of the wording is nearly the same: elsewhere they would refuse honest
- * paraphrases. Pure; any thread. */
+ * are. Each has a name and a gate: how alike the rest of the wording must be for it to
+ * speak, because elsewhere it would refuse honest paraphrases. English. They allocate
+ * nothing and take any bytes; some microseconds a pair. Pure; any thread. */
 #ifndef CACHE_GUARD_H
 #define CACHE_GUARD_H
 
 #include "base/span.h"
+#include "cache/guard_text.h"
 
 struct guard_outcome {
-    const char *fired; /* name of the first guard that fired; NULL: none. Static. */
-    double overlap;    /* weighted share of common words, 0..1 */
+    const char *fired;  /* name of the first guard that fired; NULL: none. Static. */
+    double overlap;     /* weighted share of common words, 0..1 */
+    double exchanged;   /* weight of the words that stand against words of the other */
+    unsigned respelled; /* numbers that both have, but not as written: "3", "three" */
 };
 
 void guard_check(struct span a, struct span b, struct guard_outcome *out);
-
-/* Every reason a decision can have: "hit", "no_candidate", … and the names of all
- * guards. NULL ends the list. */
-const char *const *guard_reasons(void);
+/* The same for a question that was read (guard_text_read) and is compared more than once;
+ * only its partners change. */
+void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome *out);
 
 #endif

@@ -6,48 +6,55 @@
 #include "base/compiler.h"
 
 /* clang-format off */
-static const char *const common[] = {
+static const struct entry {
+    const char *word;
+    unsigned char tenths; /* of weight */
+} common[] = {
 #include "cache/guard_common.inc"
 };
 /* clang-format on */
 
+#define SHORT_WEIGHT 0.8 /* of words of one or two letters that are not listed */
+
 static int order(const void *key, const void *element)
 {
     const struct span *s = key;
-    const char *word = *(const char *const *)element;
+    const char *word = ((const struct entry *)element)->word;
     size_t n = strlen(word);
     int cmp = memcmp(s->ptr, word, s->len < n ? s->len : n);
 
     return cmp != 0 ? cmp : (s->len > n) - (s->len < n);
 }
 
-static bool listed(struct span w)
+static const struct entry *listed(struct span w)
 {
-    return w.len > 0 &&
-           bsearch(&w, common, ARRAY_LEN(common), sizeof(common[0]), order) != NULL;
+    return w.len == 0 ? NULL : bsearch(&w, common, ARRAY_LEN(common), sizeof(common[0]), order);
 }
 
-/* The stem as it is, with an e, or with its last letter once ("stopp" -> "stop"). */
-static bool listed_stem(struct span word, size_t cut)
+/* The stem as it is, with an e, a y for its i, or its last letter once ("stopp": "stop"). */
+static const struct entry *listed_stem(struct span word, size_t cut)
 {
-    char text[48];
+    const struct entry *found;
     struct span stem = {word.ptr, word.len - cut};
+    char text[48];
 
-    if (word.len < cut + 3 || stem.len < 3 || stem.len + 1 >= sizeof(text))
-        return false;
-    if (listed(stem))
-        return true;
+    if (stem.len < 3 || stem.len + 1 >= sizeof(text))
+        return NULL;
+    found = listed(stem);
+    if (found != NULL)
+        return found;
     memcpy(text, stem.ptr, stem.len);
     text[stem.len] = 'e';
-    if (listed((struct span){text, stem.len + 1}))
-        return true;
+    found = listed((struct span){text, stem.len + 1});
+    if (found != NULL)
+        return found;
     if (text[stem.len - 1] == 'i') {
         text[stem.len - 1] = 'y';
-        if (listed((struct span){text, stem.len}))
-            return true;
+        return listed((struct span){text, stem.len});
     }
-    return stem.ptr[stem.len - 1] == stem.ptr[stem.len - 2] &&
-           listed((struct span){stem.ptr, stem.len - 1});
+    return stem.ptr[stem.len - 1] == stem.ptr[stem.len - 2]
+               ? listed((struct span){stem.ptr, stem.len - 1})
+               : NULL;
 }
 
 static bool ends(struct span w, const char *tail)
@@ -57,18 +64,38 @@ static bool ends(struct span w, const char *tail)
     return w.len > n && memcmp(w.ptr + w.len - n, tail, n) == 0;
 }
 
+static const struct entry *find(struct span w)
+{
+    static const char *const tails[] = {"s",  "es",   "ed",   "ing", "er",    "est",  "ly",
+                                        "or", "ment", "able", "ion", "ation", "ness", "ful"};
+    const struct entry *found = listed(w);
+
+    for (size_t i = 0; found == NULL && i < ARRAY_LEN(tails); i++) {
+        if (ends(w, tails[i]))
+            found = listed_stem(w, strlen(tails[i]));
+    }
+    return found;
+}
+
 bool guard_common(struct span w)
 {
-    static const char *const tails[] = {"s",  "es", "ed",   "ing",  "er",  "est",  "ly",
-                                        "'s", "or", "ment", "able", "ion", "ation"};
+    return w.len < 3 || find(w) != NULL;
+}
 
-    if (w.len < 3 || listed(w))
-        return true;
-    for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
-        if (ends(w, tails[i]) && listed_stem(w, strlen(tails[i])))
-            return true;
-    }
-    return false;
+double guard_common_weight(struct span w)
+{
+    const struct entry *found = find(w), *stem = NULL;
+
+    /* "used" says no more than "use". */
+    if (ends(w, "ed"))
+        stem = listed_stem(w, 2);
+    else if (ends(w, "ing"))
+        stem = listed_stem(w, 3);
+    if (found != NULL && stem != NULL && stem->tenths < found->tenths)
+        found = stem;
+    if (found != NULL)
+        return found->tenths / 10.0;
+    return w.len < 3 ? SHORT_WEIGHT : GUARD_COMMON_RARE;
 }
 
 bool guard_common_typo(struct span a, struct span b)

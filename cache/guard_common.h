@@ -7,8 +7,12 @@
 
 #include "base/span.h"
 
+#define GUARD_COMMON_RARE 1.5
+
 /* `word` in lower case; its simple endings (-s, -ed, -ing, -er, -ly) are looked through. */
 bool guard_common(struct span word);
+/* What a word says: 0.4 ("make") to 1.5 (GUARD_COMMON_RARE: not common). */
+double guard_common_weight(struct span word);
 
 /* One letter more, less, other, or two neighbours exchanged (Damerau 1964); words of
  * less than five letters are never taken for each other. */

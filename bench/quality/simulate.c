@@ -1,12 +1,14 @@
-/* Plays a request stream through the decision, in memory, and counts what the streams'
- * labels say of it:
+/* Plays a request stream through the decision, in memory:
  *
  *     simulate VECTORS < STREAM.tsv > CURVE.tsv
+ *     simulate VECTORS candidates < STREAM.tsv
  *
- * STREAM.tsv: cluster TAB text, a line a request. VECTORS: as many rows of 384 floats.
- * Exact repeats are served first; a hit is not inserted, a miss is. A hit is wrong when
- * the served text is of another cluster. Prints a line a threshold: threshold, hits,
- * wrong, exact; then which guards fired, and how often they were right. */
+ * STREAM.tsv: cluster TAB text, a line a request. Exact repeats are served first; a hit
+ * is not inserted, a miss is. A hit is wrong when the served text is of another cluster.
+ * Prints a line a threshold: "p" (the decision) or "cosine" (nothing but the cosine),
+ * threshold, share of hits, of wrong answers, of exact repeats. With "candidates": a line
+ * for each candidate that no guard refuses, when only exact repeats are served: whether it
+ * is the same, cosine, weight of exchanged words, number of respelled ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,180 +16,170 @@
 #include "base/compiler.h"
 #include "cache/decision.h"
 #include "cache/guard.h"
+#include "rows.h"
 
-#define DIMS  384
 #define TOP_K 4
+/* No pair below it reaches any threshold of the curve; it only keeps the lists short. */
+#define NEAR 0.72f
 
-struct row {
-    char *cluster, *text;
-    const float *vector;
-    size_t same; /* the first row with this very text */
+/* An earlier request that is near, and what the decision says of the two. */
+struct neighbour {
+    size_t at;
+    float cosine;
+    float p; /* below 0: not asked yet */
 };
 
-static struct row *rows;
-static size_t row_count;
-
-static void read_rows(const float *vectors)
-{
-    char *line = NULL;
-    size_t cap = 0, room = 0;
-    ssize_t n;
-
-    while ((n = getline(&line, &cap, stdin)) > 0) {
-        char *tab = strchr(line, '\t');
-
-        if (tab == NULL)
-            continue;
-        line[strcspn(line, "\n")] = '\0';
-        *tab = '\0';
-        if (row_count == room) {
-            room = room * 2 + 1024;
-            rows = realloc(rows, room * sizeof(*rows));
-            if (rows == NULL)
-                exit(1);
-        }
-        rows[row_count] =
-            (struct row){strdup(line), strdup(tab + 1), vectors + row_count * DIMS, 0};
-        rows[row_count].same = row_count;
-        for (size_t i = 0; i < row_count; i++) {
-            if (strcmp(rows[i].text, rows[row_count].text) == 0) {
-                rows[row_count].same = rows[i].same;
-                break;
-            }
-        }
-        row_count++;
-    }
-    free(line);
-}
-
-static float dot(const float *a, const float *b)
-{
-    float part[16] = {0}, sum = 0;
-
-    for (size_t i = 0; i < DIMS; i += 16) {
-        for (size_t j = 0; j < 16; j++)
-            part[j] += a[i + j] * b[i + j];
-    }
-    for (size_t j = 0; j < 16; j++)
-        sum += part[j];
-    return sum;
-}
+struct list {
+    struct neighbour *item; /* owned; nearest first */
+    size_t count;
+};
 
 struct counts {
     size_t hits, wrong, exact;
 };
 
-static struct counts play(double threshold)
+typedef float score_fn(const struct rows *r, size_t t, struct neighbour *n);
+
+static int nearest_first(const void *x, const void *y)
 {
-    size_t *stored = malloc(row_count * sizeof(*stored)), n = 0;
-    char *is_stored = calloc(row_count, 1);
-    struct decision_policy policy = {.threshold = threshold, .floor = 0.6f};
+    const struct neighbour *a = x, *b = y;
+
+    return (a->cosine < b->cosine) - (a->cosine > b->cosine);
+}
+
+static struct list *find_neighbours(const struct rows *r)
+{
+    struct list *lists = calloc(r->count, sizeof(*lists));
+    struct neighbour *found = malloc(r->count * sizeof(*found));
+
+    for (size_t t = 0; lists != NULL && found != NULL && t < r->count; t++) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < t && r->row[t].same == t; i++) {
+            float cosine = r->row[i].same == i ? rows_cosine(&r->row[t], &r->row[i]) : 0;
+
+            if (cosine >= NEAR)
+                found[n++] = (struct neighbour){i, cosine, -1};
+        }
+        qsort(found, n, sizeof(*found), nearest_first);
+        lists[t] = (struct list){malloc((n + 1) * sizeof(*found)), n};
+        if (lists[t].item == NULL)
+            exit(1);
+        memcpy(lists[t].item, found, n * sizeof(*found));
+    }
+    free(found);
+    return lists;
+}
+
+static float by_decision(const struct rows *r, size_t t, struct neighbour *n)
+{
+    const struct decision_policy any = {.threshold = 0, .floor = NEAR};
+    const struct decision_candidate c = {.similarity = n->cosine,
+                                         .question = span_of(r->row[n->at].text)};
+    struct decision d;
+
+    if (n->p < 0) {
+        decision_make(span_of(r->row[t].text), &c, 1, &any, &d);
+        n->p = d.hit ? (float)d.probability : 0;
+    }
+    return n->p;
+}
+
+static float by_cosine(const struct rows *r, size_t t, struct neighbour *n)
+{
+    (void)r;
+    (void)t;
+    return n->cosine;
+}
+
+/* The neighbour that is served, or NULL. As decision_make does it: the first of the
+ * nearest that passes. */
+static const struct neighbour *choose(const struct rows *r, size_t t, struct list *l,
+                                      const char *stored, score_fn *score, double threshold)
+{
+    size_t looked_at = 0;
+
+    for (size_t i = 0; i < l->count && looked_at < TOP_K; i++) {
+        if (!stored[l->item[i].at])
+            continue;
+        looked_at++;
+        if ((double)score(r, t, &l->item[i]) >= threshold)
+            return &l->item[i];
+    }
+    return NULL;
+}
+
+static struct counts play(const struct rows *r, struct list *lists, score_fn *score,
+                          double threshold)
+{
+    char *stored = calloc(r->count, 1);
     struct counts c = {0, 0, 0};
 
-    for (size_t t = 0; t < row_count; t++) {
-        struct decision_candidate cand[TOP_K];
-        size_t at[TOP_K], have = 0;
-        struct decision d;
+    if (stored == NULL)
+        exit(1);
+    for (size_t t = 0; t < r->count; t++) {
+        size_t first = r->row[t].same;
+        const struct neighbour *n;
 
-        if (is_stored[rows[t].same]) {
+        if (stored[first]) {
             c.exact++;
             continue;
         }
-        for (size_t i = 0; i < n; i++) {
-            float s = dot(rows[t].vector, rows[stored[i]].vector);
-            size_t k;
-
-            if (s < policy.floor || (have == TOP_K && s <= cand[TOP_K - 1].similarity))
-                continue;
-            for (k = have < TOP_K ? have++ : TOP_K - 1; k > 0 && cand[k - 1].similarity < s;
-                 k--) {
-                cand[k] = cand[k - 1];
-                at[k] = at[k - 1];
-            }
-            at[k] = stored[i];
-            cand[k] = (struct decision_candidate){.similarity = s,
-                                                  .question = span_of(rows[stored[i]].text)};
-            memcpy(cand[k].key.bytes, &stored[i], sizeof(stored[i]));
-        }
-        decision_make(span_of(rows[t].text), cand, have, &policy, &d);
-        if (d.hit) {
-            size_t served;
-
-            memcpy(&served, d.key.bytes, sizeof(served));
+        n = choose(r, first, &lists[first], stored, score, threshold);
+        if (n != NULL) {
             c.hits++;
-            c.wrong += strcmp(rows[served].cluster, rows[t].cluster) != 0;
+            c.wrong += strcmp(r->row[n->at].label, r->row[t].label) != 0;
         } else {
-            stored[n++] = t;
-            is_stored[rows[t].same] = 1;
+            stored[first] = 1;
         }
     }
     free(stored);
-    free(is_stored);
     return c;
 }
 
-/* Every pair above the cosine `from`: which guards fire on pairs that really differ, and
- * on pairs that are the same. */
-static void guards(float from)
+static void print_candidates(const struct rows *r, const struct list *lists)
 {
-    const char *const *reasons = guard_reasons();
-    size_t fired[64] = {0}, right[64] = {0}, same = 0, lost = 0, differ = 0;
-
-    for (size_t a = 0; a < row_count; a++) {
-        for (size_t b = a + 1; b < row_count && b < a + 4000; b++) {
-            bool equal = strcmp(rows[a].cluster, rows[b].cluster) == 0;
+    for (size_t t = 0; t < r->count; t++) {
+        for (size_t i = 0; r->row[t].same == t && i < lists[t].count && i < TOP_K; i++) {
+            const struct neighbour *n = &lists[t].item[i];
             struct guard_outcome g;
 
-            if (rows[a].same == rows[b].same || dot(rows[a].vector, rows[b].vector) < from)
-                continue;
-            guard_check(span_of(rows[a].text), span_of(rows[b].text), &g);
-            same += equal;
-            differ += !equal;
-            for (size_t i = 0; g.fired != NULL && reasons[i] != NULL; i++) {
-                if (strcmp(reasons[i], g.fired) == 0) {
-                    fired[i]++;
-                    right[i] += !equal;
-                }
-            }
-            lost += g.fired != NULL && equal;
+            guard_check(span_of(r->row[t].text), span_of(r->row[n->at].text), &g);
+            if (g.fired == NULL)
+                printf("%d\t%.5f\t%.4f\t%u\n",
+                       strcmp(r->row[t].label, r->row[n->at].label) == 0, (double)n->cosine,
+                       g.exchanged, g.respelled);
         }
     }
-    printf("# pairs above %.2f: %zu same, %zu different; all guards lose %.4f of the same\n",
-           (double)from, same, differ, same > 0 ? (double)lost / (double)same : 0);
-    for (size_t i = 0; reasons[i] != NULL; i++) {
-        if (fired[i] > 0)
-            printf("# %-10s fired %zu, right %.3f, loses %.4f of the same\n", reasons[i],
-                   fired[i], (double)right[i] / (double)fired[i],
-                   same > 0 ? (double)(fired[i] - right[i]) / (double)same : 0);
-    }
+}
+
+static void print(const char *name, double threshold, struct counts c, size_t n)
+{
+    printf("%s\t%.3f\t%.5f\t%.5f\t%.5f\n", name, threshold,
+           (double)(c.hits + c.exact) / (double)n, (double)c.wrong / (double)n,
+           (double)c.exact / (double)n);
 }
 
 int main(int argc, char **argv)
 {
-    static const double thresholds[] = {.3, .5,  .6,  .7,  .75, .8, .85,
-                                        .9, .92, .94, .96, .98, .99};
-    FILE *f = argc == 2 ? fopen(argv[1], "rb") : NULL;
-    float *vectors;
-    long bytes;
+    struct list *lists;
+    struct rows r;
 
-    if (f == NULL || fseek(f, 0, SEEK_END) != 0 || (bytes = ftell(f)) <= 0) {
+    if (argc < 2) {
         fprintf(stderr, "usage: simulate VECTORS < STREAM.tsv\n");
         return 2;
     }
-    rewind(f);
-    vectors = malloc((size_t)bytes);
-    if (vectors == NULL || fread(vectors, 1, (size_t)bytes, f) != (size_t)bytes)
+    rows_read(argv[1], &r);
+    lists = find_neighbours(&r);
+    if (lists == NULL)
         return 1;
-    fclose(f);
-    read_rows(vectors);
-    printf("# n %zu\n", row_count);
-    for (size_t i = 0; i < ARRAY_LEN(thresholds); i++) {
-        struct counts c = play(thresholds[i]);
-        double n = (double)row_count;
-
-        printf("%.2f\t%.4f\t%.4f\t%.4f\n", thresholds[i], (double)(c.hits + c.exact) / n,
-               (double)c.wrong / n, (double)c.exact / n);
+    if (argc > 2 && strcmp(argv[2], "candidates") == 0) {
+        print_candidates(&r, lists);
+        return 0;
     }
-    guards(0.8f);
+    for (int i = 50; i < 100; i++)
+        print("p", i / 100.0, play(&r, lists, by_decision, i / 100.0), r.count);
+    for (int i = 200; i > 160; i--)
+        print("cosine", i / 200.0, play(&r, lists, by_cosine, i / 200.0), r.count);
     return 0;
 }

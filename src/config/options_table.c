@@ -127,7 +127,7 @@ const struct option options_table[] = {
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),
     WORD("cache.semantic", enum config_semantic, cache.semantic, "on", semantic, "reuse answers to the same question in other words; shadow: decide and count, but do not serve"),
     CHOICE("cache.policy", cache.policy, "threshold", policies, "how it is decided"),
-    REAL("cache.threshold", cache.threshold, "0.85", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
+    REAL("cache.threshold", cache.threshold, "0.87", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
     REAL("cache.floor", cache.floor, "0.6", 0, 1, "cosine similarity below which a stored question is not even looked at"),
     UINT("cache.top_k", cache.top_k, "4", 1, 8, "stored questions looked at"),
     WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user` and `safety_identifier`, or the value of a header); or all in a space named here (shared)"),

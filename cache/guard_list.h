@@ -1,0 +1,47 @@
+/* The guards: each a file of its name, which says what it sees and what it lets pass. A
+ * guard is true when two questions that are alike can not have the same answer, and says
+ * by which word of each: guard.c then asks whether the rest is alike enough. */
+#ifndef CACHE_GUARD_LIST_H
+#define CACHE_GUARD_LIST_H
+
+#include "cache/guard_pair.h"
+
+/* The words of each that are in conflict: the first, GUARD_TEXT_NONE when there is none in
+ * particular, and how many. */
+struct guard_conflict {
+    size_t a, b;
+    size_t words_a, words_b; /* 0 counts as 1 */
+};
+
+typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
+
+/* How alike the rest of the wording must be (weighted Jaccard without the words the guard
+ * names). */
+#define GUARD_GATE_NONE  0.0
+#define GUARD_GATE_HALF  0.5
+#define GUARD_GATE_NEAR  0.75
+#define GUARD_GATE_EQUAL 0.9
+
+/* X(name, gate), in the order in which they are asked; the first that fires is the reason. */
+#define GUARD_LIST(X)                                                                          \
+    X(number, GUARD_GATE_NONE)    /* 3 / 5 */                                                  \
+    X(amount, GUARD_GATE_NEAR)    /* in 2 days / - */                                          \
+    X(quote, GUARD_GATE_NONE)     /* `git reset` / `git revert` */                             \
+    X(unit, GUARD_GATE_NEAR)      /* in km / in miles */                                       \
+    X(negation, GUARD_GATE_NEAR)  /* contain / do not contain */                               \
+    X(antonym, GUARD_GATE_NEAR)   /* open / closed */                                          \
+    X(time, GUARD_GATE_HALF)      /* May / June */                                             \
+    X(moment, GUARD_GATE_NEAR)    /* tomorrow / - */                                           \
+    X(direction, GUARD_GATE_NEAR) /* from A to B / from B to A */                              \
+    X(swapped, GUARD_GATE_NEAR)   /* does A own B / does B own A */                            \
+    X(name, GUARD_GATE_NEAR)      /* France / Germany */                                       \
+    X(degree, GUARD_GATE_NEAR)    /* faster / fastest */                                       \
+    X(question, GUARD_GATE_EQUAL) /* who / when */                                             \
+    X(tense, GUARD_GATE_EQUAL)    /* did / will */                                             \
+    X(person, GUARD_GATE_EQUAL)   /* my / your */                                              \
+    X(length, GUARD_GATE_NONE)    /* a line / a page */
+
+#define GUARD_DECLARE(name, gate) guard_fn guard_##name;
+GUARD_LIST(GUARD_DECLARE)
+
+#endif

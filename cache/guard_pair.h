@@ -1,0 +1,27 @@
+/* What two questions have in common, word by word. */
+#ifndef CACHE_GUARD_PAIR_H
+#define CACHE_GUARD_PAIR_H
+
+#include "cache/guard_text.h"
+
+struct guard_pair {
+    struct guard_text *a, *b;
+    double common;           /* weight of the words that both have */
+    double own_a, own_b;     /* … that only one has */
+    size_t words_a, words_b; /* how many of these are no stop words */
+    unsigned respelled;      /* numbers both have, written in another way */
+    double overlap;          /* weighted Jaccard: common / (common + own), 1 when empty */
+};
+
+/* Sets the partners of the words. */
+void guard_pair_compare(struct guard_text *a, struct guard_text *b, struct guard_pair *out);
+
+/* How alike the wording is but for some words of one's own: their weight is `forgiven`. */
+double guard_pair_rest(const struct guard_pair *p, double forgiven);
+/* The weight of own words among `count` of them from `first` on. */
+double guard_pair_weight(const struct guard_text *t, size_t first, size_t count);
+
+/* A word of a question's own that carries meaning. */
+bool guard_pair_own(const struct guard_word *w);
+
+#endif
