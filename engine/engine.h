@@ -44,8 +44,8 @@ enum status cpu_force(const char *name) MUST_CHECK;
 bool cpu_supported(void);
 
 struct model_info {
-    char id[72];           /* "sha256:" and the first 16 hex digits of the weights file's
-                              digest, or of its header and size: stable across machines */
+    char id[72];           /* "xxh3:" and 32 hex digits of what an answer depends on:
+                              stable across machines */
     char architecture[16]; /* "bert", "llama" */
     char weights[24];      /* "int8", "f32", "Q4_1" */
     uint64_t parameters;
