@@ -226,7 +226,7 @@ enum status decoder_tokenize(const struct decoder *d, struct span text, bool spe
                              uint32_t *ids, size_t cap, size_t *count)
 {
     *count = 0;
-    return bpe_encode(d->tokens, text, special, ids, cap, count);
+    return bpe_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
 }
 
 enum status decoder_token_text(const struct decoder *d, uint32_t id, struct buf *out)

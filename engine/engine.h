@@ -110,13 +110,15 @@ struct decoder_turn {
     struct span role, text;
 };
 
+/* Ids of `text`; *count is the full number, also when it exceeds cap. With `special` a
+ * control token written in the text becomes that token. */
 enum status decoder_tokenize(const struct decoder *d, struct span text, bool special,
                              uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
 /* Appends the bytes of one token. */
 enum status decoder_token_text(const struct decoder *d, uint32_t id,
                                struct buf *out) MUST_CHECK;
 /* The model's chat template applied, with the opening of an assistant turn. A text
- * that looks like a control token stays text. */
+ * that looks like a control token stays text. ST_LIMIT: more than `cap` ids. */
 enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_turn *turns,
                                 size_t n, uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
 

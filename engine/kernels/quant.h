@@ -17,6 +17,9 @@
 #define QUANT_BLOCK    32
 #define QUANT_COLS_MAX 32768
 #define QUANT_TOKENS   64 /* columns of one call of matmul */
+/* A block without a larger value is zeros: half could not hold its scale, and 127 / x could
+ * be infinite. */
+#define QUANT_TINY 1e-30f
 
 /* Activations of up to QUANT_TOKENS columns; strides are cols and cols / 32. */
 struct quant_input {
