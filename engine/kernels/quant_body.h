@@ -268,7 +268,7 @@ static void fast_quantize32(const float *x, size_t cols, int8_t *q, float *d, fl
             sum += v;
         }
         d[b] = _cvtsh_ss((unsigned short)_cvtss_sh(scale, 0));
-        s[b] = _cvtsh_ss((unsigned short)_cvtss_sh((float)sum * scale, 0));
+        s[b] = (float)sum * d[b];
     }
 }
 

@@ -40,7 +40,7 @@ static void quantize(const float *x, size_t cols, int8_t *q, float *d, float *s)
             sum += v;
         }
         d[b] = half_to_float(half_from_float(scale));
-        s[b] = half_to_float(half_from_float((float)sum * scale));
+        s[b] = (float)sum * d[b];
     }
 }
 

@@ -29,7 +29,7 @@ TEXTS = [
     "中文字符 東京", "👍🏽 👨‍👩‍👧", "a\u00a0b\u3000c\u200bd", "snake_case(x)=[1,2];", "<|im_start|>", "   \n   x", "\r\n\r\n",
     "'s 't 're", "x'ss", "٣٤ Ⅷ ⅷ", "e\u0301", "!!!???...", " \u00e9", "0", "\t\t\tif (a) {\n\t\t\t}\n", "ﬁ ǅ ß",
 ]
-FORWARD_IDS = 6  # forced after each prompt
+FORWARD_IDS = 3  # rows of logits a prompt, each with the likeliest token before it
 
 
 class Gguf:
@@ -198,7 +198,7 @@ def main():
     args.add_argument("model")
     args.add_argument("--fixtures", type=Path)
     args = args.parse_args()
-    model = Smollm(args.model)
+    model = Smollm(args.model, rounded=False)
     if args.fixtures is not None:
         write(args.fixtures / "smollm.json",
               [fixture(model, t) for t in PROMPTS] + [{"text": t, "plain": model.ids(t)} for t in TEXTS])
