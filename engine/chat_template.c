@@ -87,16 +87,21 @@ static void put(struct sink *s, uint32_t id)
 
 static enum status put_text(struct sink *s, struct span text)
 {
-    return bpe_encode(s->b, text, false, s->ids, s->cap, s->count);
+    return bpe_encode(s->b, text, false, s->ids, s->cap, s->cap, s->count);
+}
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
 static struct span trim(struct span s)
 {
-    while (s.len > 0 && strchr(" \t\r\n", s.ptr[0]) != NULL) {
+    while (s.len > 0 && is_blank(s.ptr[0])) {
         s.ptr++;
         s.len--;
     }
-    while (s.len > 0 && strchr(" \t\r\n", s.ptr[s.len - 1]) != NULL)
+    while (s.len > 0 && is_blank(s.ptr[s.len - 1]))
         s.len--;
     return s;
 }
@@ -176,9 +181,10 @@ enum status chat_template_encode(const struct chat_template *t, const struct bpe
     if (st != ST_OK)
         return st;
     put(&s, t->open);
-    if (t->family == CHAT_CHATML)
-        return put_text(&s, SPAN("assistant\n"));
-    st = put_text(&s, SPAN("assistant"));
-    put(&s, t->end);
-    return st == ST_OK ? put_text(&s, SPAN("\n\n")) : st;
+    st = put_text(&s, t->family == CHAT_CHATML ? SPAN("assistant\n") : SPAN("assistant"));
+    if (t->family == CHAT_LLAMA3)
+        put(&s, t->end);
+    if (st == ST_OK && t->family == CHAT_LLAMA3)
+        st = put_text(&s, SPAN("\n\n"));
+    return st == ST_OK && *count > cap ? ST_LIMIT : st;
 }

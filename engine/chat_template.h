@@ -23,7 +23,8 @@ struct chat_template {
 enum status chat_template_open(const struct bpe *b, struct span text, const char *name,
                                struct chat_template *out, struct engine_error *err) MUST_CHECK;
 
-/* The whole conversation and the opening of an assistant's turn. */
+/* The whole conversation and the opening of an assistant's turn. ST_LIMIT: more than `cap`
+ * ids, found without reading the rest. */
 enum status chat_template_encode(const struct chat_template *t, const struct bpe *b,
                                  const struct decoder_turn *turns, size_t n, uint32_t *ids,
                                  size_t cap, size_t *count) MUST_CHECK;

@@ -45,15 +45,12 @@ static enum status read_tokenizer(struct encoder *e, const char *dir, struct eng
     enum status st;
 
     snprintf(path, sizeof(path), "%s/tokenizer.json", dir);
-    st = file_map(path, &f, err);
+    st = file_read(path, TOKENIZER_MAX, &f, err);
     if (st != ST_OK)
         return st;
-    if (f.bytes.len > TOKENIZER_MAX)
-        st = error_set(err, ST_LIMIT, "'%s' is too large", path);
-    else
-        st = wordpiece_open(f.bytes, &e->tokens, err);
+    st = wordpiece_open(f.bytes, &e->tokens, err);
     e->tokenizer_hash = hash_bytes(f.bytes, 0);
-    file_unmap(&f);
+    file_release(&f);
     if (st == ST_OK && wordpiece_size(e->tokens) > e->weights.shape.words)
         st = error_set(err, ST_INVALID, "tokenizer.json has more words than the model");
     return st;

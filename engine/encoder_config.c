@@ -139,17 +139,6 @@ static enum status check_pooling(struct span json, struct engine_error *err)
     return st;
 }
 
-static enum status read_file(const char *path, struct file *f, struct engine_error *err)
-{
-    enum status st = file_map(path, f, err);
-
-    if (st == ST_OK && f->bytes.len > JSON_MAX) {
-        file_unmap(f);
-        return error_set(err, ST_LIMIT, "'%s' is too large", path);
-    }
-    return st;
-}
-
 enum status encoder_config_read(const char *dir, struct encoder_shape *out,
                                 struct engine_error *err)
 {
@@ -158,20 +147,20 @@ enum status encoder_config_read(const char *dir, struct encoder_shape *out,
     enum status st;
 
     snprintf(path, sizeof(path), "%s/config.json", dir);
-    st = read_file(path, &f, err);
+    st = file_read(path, JSON_MAX, &f, err);
     if (st != ST_OK)
         return st;
     st = encoder_config_parse(f.bytes, out, err);
-    file_unmap(&f);
+    file_release(&f);
     if (st != ST_OK)
         return st;
     snprintf(path, sizeof(path), "%s/1_Pooling/config.json", dir);
-    st = read_file(path, &f, err);
+    st = file_read(path, JSON_MAX, &f, err);
     if (st == ST_NOTFOUND)
         return ST_OK;
     if (st != ST_OK)
         return st;
     st = check_pooling(f.bytes, err);
-    file_unmap(&f);
+    file_release(&f);
     return st;
 }

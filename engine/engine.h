@@ -44,8 +44,8 @@ enum status cpu_force(const char *name) MUST_CHECK;
 bool cpu_supported(void);
 
 struct model_info {
-    char id[72];           /* "sha256:" and the first 16 hex digits of the weights file's
-                              digest, or of its header and size: stable across machines */
+    char id[72];           /* "xxh3:" and 32 hex digits of what an answer depends on:
+                              stable across machines */
     char architecture[16]; /* "bert", "llama" */
     char weights[24];      /* "int8", "f32", "Q4_1" */
     uint64_t parameters;
@@ -110,13 +110,15 @@ struct decoder_turn {
     struct span role, text;
 };
 
+/* Ids of `text`; *count is the full number, also when it exceeds cap. With `special` a
+ * control token written in the text becomes that token. */
 enum status decoder_tokenize(const struct decoder *d, struct span text, bool special,
                              uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
 /* Appends the bytes of one token. */
 enum status decoder_token_text(const struct decoder *d, uint32_t id,
                                struct buf *out) MUST_CHECK;
 /* The model's chat template applied, with the opening of an assistant turn. A text
- * that looks like a control token stays text. */
+ * that looks like a control token stays text. ST_LIMIT: more than `cap` ids. */
 enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_turn *turns,
                                 size_t n, uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
 

@@ -1,11 +1,11 @@
-/* madvise() is not POSIX. */
+/* MAP_ANONYMOUS and madvise() are not POSIX. */
 #define _DEFAULT_SOURCE
 
 #include "engine/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdint.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -13,41 +13,68 @@
 
 #include "engine/error.h"
 
-enum status file_map(const char *path, struct file *out, struct engine_error *err)
+#define HUGE_MIN (16u * 1024 * 1024) /* bytes from which on large pages are asked for */
+
+static bool read_all(int fd, char *to, size_t n)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    while (n > 0) {
+        ssize_t got = read(fd, to, n);
+
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        to += got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+static enum status read_open(int fd, const char *path, uint64_t most, struct file *out,
+                             struct engine_error *err)
+{
     struct stat info;
+    size_t size;
     void *p;
+
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0)
+        return error_set(err, ST_INVALID, "'%s' is no regular file, or empty", path);
+    size = (size_t)info.st_size;
+    if (most > 0 && size > most)
+        return error_set(err, ST_LIMIT, "'%s' has %zu KiB, more than it may have", path,
+                         size >> 10);
+    p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return error_set(err, ST_NOMEM, "no memory for '%s'", path);
+    if (size >= HUGE_MIN)
+        (void)madvise(p, size, MADV_HUGEPAGE);
+    if (!read_all(fd, p, size)) {
+        munmap(p, size);
+        return error_set(err, ST_UNAVAILABLE, "'%s' could not be read to its end", path);
+    }
+    (void)mprotect(p, size, PROT_READ);
+    out->bytes = (struct span){p, size};
+    return ST_OK;
+}
+
+enum status file_read(const char *path, uint64_t most, struct file *out,
+                      struct engine_error *err)
+{
+    /* O_NONBLOCK: a pipe under that name is refused, not waited for. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    enum status st;
 
     if (fd < 0)
         return error_set(err, errno == ENOENT ? ST_NOTFOUND : ST_UNAVAILABLE,
                          "cannot open '%s': %s", path, strerror(errno));
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0) {
-        close(fd);
-        return error_set(err, ST_INVALID, "'%s' is no regular file, or empty", path);
-    }
-    p = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    st = read_open(fd, path, most, out, err);
     close(fd);
-    if (p == MAP_FAILED)
-        return error_set(err, ST_NOMEM, "cannot map '%s': %s", path, strerror(errno));
-    out->bytes = (struct span){p, (size_t)info.st_size};
-    return ST_OK;
+    return st;
 }
 
-void file_unmap(struct file *f)
+void file_release(struct file *f)
 {
     if (f->bytes.ptr != NULL)
         munmap((void *)(uintptr_t)f->bytes.ptr, f->bytes.len);
     f->bytes = (struct span){NULL, 0};
-}
-
-void file_forget(const struct file *f, struct span part)
-{
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t)part.ptr + page - 1) & ~(page - 1);
-    uintptr_t to = ((uintptr_t)part.ptr + part.len) & ~(page - 1);
-
-    (void)f;
-    if (to > from)
-        (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }

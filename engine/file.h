@@ -1,6 +1,9 @@
-/* A file mapped for reading. */
+/* A file read whole. It is not mapped: one that is cut while it is in use would be a
+ * signal then, in the middle of a product, and not an error. */
 #ifndef ENGINE_FILE_H
 #define ENGINE_FILE_H
+
+#include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/span.h"
@@ -8,13 +11,13 @@
 #include "engine/engine.h"
 
 struct file {
-    struct span bytes; /* the mapping; private, read only */
+    struct span bytes; /* owned; aligned to a page */
 };
 
-/* A regular file of 1 byte at least. */
-enum status file_map(const char *path, struct file *out, struct engine_error *err) MUST_CHECK;
-void file_unmap(struct file *f);
-/* These bytes of the mapping will not be read again soon: give the memory back. */
-void file_forget(const struct file *f, struct span part);
+/* A regular file of 1 byte at least, and of `most` at most (0: no limit; beyond it
+ * ST_LIMIT, and nothing is allocated). */
+enum status file_read(const char *path, uint64_t most, struct file *out,
+                      struct engine_error *err) MUST_CHECK;
+void file_release(struct file *f);
 
 #endif

@@ -109,6 +109,18 @@ static size_t kind_bytes(uint32_t kind)
     return kind < ARRAY_LEN(bytes) ? bytes[kind] : 0;
 }
 
+/* Names of keys and tensors go into messages: printable ASCII, as the format asks. */
+static bool is_name(struct span s)
+{
+    if (s.len == 0 || s.len > NAME_MAX_BYTES)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] <= ' ' || s.ptr[i] > '~')
+            return false;
+    }
+    return true;
+}
+
 /* --- key-value pairs ------------------------------------------------------------------ */
 
 static enum status read_array(struct cursor *c, struct gguf_pair *p, struct engine_error *err)
@@ -140,8 +152,8 @@ static enum status read_pair(struct cursor *c, struct gguf_pair *p, struct engin
 {
     *p = (struct gguf_pair){.key = take_string(c)};
     p->kind = take_u32(c);
-    if (c->failed || p->key.len == 0 || p->key.len > NAME_MAX_BYTES)
-        return broken(c, "a key is empty or too long", err);
+    if (c->failed || !is_name(p->key))
+        return broken(c, "a key is empty, too long or not printable", err);
     if (p->kind == GGUF_ARRAY)
         return read_array(c, p, err);
     if (p->kind == GGUF_STRING)
@@ -205,8 +217,7 @@ static enum status read_info(struct cursor *c, struct gguf_tensor *t, uint64_t *
 {
     *t = (struct gguf_tensor){.name = take_string(c)};
     t->dims = take_u32(c);
-    if (c->failed || t->name.len == 0 || t->name.len > NAME_MAX_BYTES || t->dims == 0 ||
-        t->dims > GGUF_DIMS_MAX)
+    if (c->failed || !is_name(t->name) || t->dims == 0 || t->dims > GGUF_DIMS_MAX)
         return broken(c, "a tensor's name or number of dimensions is not possible", err);
     for (unsigned i = 0; i < t->dims; i++)
         t->shape[i] = take_u64(c);
@@ -311,8 +322,9 @@ enum status gguf_read(struct span file, struct arena *arena, struct gguf *out,
         return error_set(err, ST_INVALID, "this is no GGUF file");
     version = take_u32(&c);
     if (version != 2 && version != 3)
-        return error_set(err, ST_INVALID, "GGUF version %u is not supported; supported: 2, 3%s",
-                         version, (version & 0xffff) == 0 ? " (the file is big-endian)" : "");
+        return error_set(
+            err, ST_INVALID, "GGUF version %u is not supported; supported: 2, 3%s", version,
+            version != 0 && (version & 0xffff) == 0 ? " (the file is big-endian)" : "");
     tensors = take_u64(&c);
     pairs = take_u64(&c);
     /* The smallest records are 13 and 24 bytes: a count beyond that is a lie. */

@@ -87,8 +87,9 @@ static int by_place(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* Two tensors in the same place would be a file that says two things. */
-static enum status check_overlap(struct safetensors *s, struct engine_error *err)
+/* Two tensors in the same place would be a file that says two things; bytes that no tensor
+ * names could be anything. The format allows neither. */
+static enum status check_places(struct safetensors *s, uint64_t data, struct engine_error *err)
 {
     uint64_t end = 0;
 
@@ -98,8 +99,12 @@ static enum status check_overlap(struct safetensors *s, struct engine_error *err
             continue;
         if (s->list[i].at < end)
             return refuse(err, s->list[i].name, "overlaps another");
+        if (s->list[i].at > end)
+            return refuse(err, s->list[i].name, "has a hole before it");
         end = s->list[i].at + s->list[i].bytes;
     }
+    if (end != data)
+        return error_set(err, ST_INVALID, "safetensors: the data goes on behind the tensors");
     return ST_OK;
 }
 
@@ -129,7 +134,7 @@ enum status safetensors_parse(struct span header, uint64_t data, struct arena *a
             return st;
         out->count++;
     }
-    return check_overlap(out, err);
+    return check_places(out, data, err);
 }
 
 /* --- the file ------------------------------------------------------------------------ */

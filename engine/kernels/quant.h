@@ -6,8 +6,9 @@
  *
  *     d_w d_x sum(code q) + m_w s_x,    s_x = d_x sum(q)
  *
- * d_x and s_x are rounded to half like ggml's Q8_1, so that logits can be compared with
- * llama.cpp's. Rows of F16 and F32 weights are multiplied as floats. Pure; any thread. */
+ * d_x is rounded to half like ggml's Q8_0 and Q8_1, so that logits can be compared with
+ * llama.cpp's; s_x is not, unlike Q8_1's: the two parts of the sum are large and nearly
+ * cancel, and it is the same d_x that must. Rows of F16 and F32 weights are multiplied as floats. Pure; any thread. */
 #ifndef ENGINE_KERNELS_QUANT_H
 #define ENGINE_KERNELS_QUANT_H
 
@@ -17,6 +18,9 @@
 #define QUANT_BLOCK    32
 #define QUANT_COLS_MAX 32768
 #define QUANT_TOKENS   64 /* columns of one call of matmul */
+/* A block without a larger value is zeros: half could not hold its scale, and 127 / x could
+ * be infinite. */
+#define QUANT_TINY 1e-30f
 
 /* Activations of up to QUANT_TOKENS columns; strides are cols and cols / 32. */
 struct quant_input {

@@ -255,15 +255,20 @@ static void fast_quantize32(const float *x, size_t cols, int8_t *q, float *d, fl
         for (size_t j = 0; j < 8; j++)
             most = part[j] > most ? part[j] : most;
         scale = most / 127.0f;
-        factor = most > 0 ? 127.0f / most : 0;
+        factor = most > QUANT_TINY ? 127.0f / most : 0;
         for (size_t i = 0; i < QUANT_BLOCK; i++) {
-            int v = (int)(from[i] * factor + 12582912.0f - 12582912.0f);
+            float f = from[i] * factor;
+            int v;
 
+            /* In this order what is no number becomes -127. */
+            f = f > -127.0f ? f : -127.0f;
+            f = f < 127.0f ? f : 127.0f;
+            v = (int)(f + 12582912.0f - 12582912.0f);
             to[i] = (int8_t)v;
             sum += v;
         }
         d[b] = _cvtsh_ss((unsigned short)_cvtss_sh(scale, 0));
-        s[b] = _cvtsh_ss((unsigned short)_cvtss_sh((float)sum * scale, 0));
+        s[b] = (float)sum * d[b];
     }
 }
 

@@ -15,24 +15,32 @@ static float half_at(const uint8_t *p)
     return half_to_float(bits);
 }
 
+/* Rounds to -127..127; what is no number becomes -127. */
+static int to_byte(float v)
+{
+    v = v > -127.0f ? v : -127.0f;
+    return (int)lrintf(v < 127.0f ? v : 127.0f);
+}
+
 static void quantize(const float *x, size_t cols, int8_t *q, float *d, float *s)
 {
     for (size_t b = 0; b < cols / QUANT_BLOCK; b++) {
         const float *from = x + b * QUANT_BLOCK;
-        float most = 0, scale;
+        float most = 0, scale, factor;
         int sum = 0;
 
         for (size_t i = 0; i < QUANT_BLOCK; i++)
             most = fabsf(from[i]) > most ? fabsf(from[i]) : most;
         scale = most / 127.0f;
+        factor = most > QUANT_TINY ? 127.0f / most : 0;
         for (size_t i = 0; i < QUANT_BLOCK; i++) {
-            int v = most > 0 ? (int)lrintf(from[i] * (127.0f / most)) : 0;
+            int v = to_byte(from[i] * factor);
 
             q[b * QUANT_BLOCK + i] = (int8_t)v;
             sum += v;
         }
         d[b] = half_to_float(half_from_float(scale));
-        s[b] = half_to_float(half_from_float((float)sum * scale));
+        s[b] = (float)sum * d[b];
     }
 }
 

@@ -13,7 +13,8 @@
  * which only nonsense meets. */
 #define PIECE_MAX 512
 
-#define TYPE_CONTROL 3 /* tokenizer.ggml.token_type */
+#define CHARS        (256 + 68) /* of the byte alphabet: 68 bytes are not printable */
+#define TYPE_CONTROL 3          /* tokenizer.ggml.token_type */
 
 enum pre { PRE_GPT2, PRE_SMOLLM, PRE_LLAMA3 };
 
@@ -31,6 +32,8 @@ struct bpe {
     uint32_t slot_mask;
     struct merge *merges; /* owned, by hash of the pair */
     uint32_t merge_mask;
+    uint16_t char_of[256];  /* the character of each byte, in GPT-2's alphabet */
+    int16_t byte_of[CHARS]; /* and back; -1: no byte's */
     uint32_t byte_ids[256]; /* the token of each single byte */
     bool whole_first;       /* a piece that is a token is not merged (llama-bpe) */
     uint32_t *specials;     /* owned: ids of control tokens, longest text first */
@@ -41,30 +44,19 @@ struct bpe {
 
 /* GPT-2 gives every byte a printable character: itself where it is one, else from U+0100
  * on. */
-static uint32_t char_of_byte(unsigned byte)
+static void make_alphabet(struct bpe *b)
 {
-    unsigned next = 256;
+    uint16_t next = 256;
 
-    for (unsigned b = 0; b < 256; b++) {
-        bool itself = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
+    for (size_t c = 0; c < CHARS; c++)
+        b->byte_of[c] = -1;
+    for (uint16_t byte = 0; byte < 256; byte++) {
+        bool itself =
+            (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
 
-        if (b == byte)
-            return itself ? b : next;
-        next += !itself;
+        b->char_of[byte] = itself ? byte : next++;
+        b->byte_of[b->char_of[byte]] = (int16_t)byte;
     }
-    return 0;
-}
-
-/* -1: no byte has this character. */
-static int byte_of_char(uint32_t c)
-{
-    if ((c >= 33 && c <= 126) || (c >= 161 && c <= 172) || (c >= 174 && c <= 255))
-        return (int)c;
-    for (unsigned b = 0; b < 256; b++) {
-        if (char_of_byte(b) == c)
-            return (int)b;
-    }
-    return -1;
 }
 
 /* --- opening -------------------------------------------------------------------------- */
@@ -91,6 +83,23 @@ static uint32_t table_size(uint64_t n)
     return cap;
 }
 
+/* false: another has the same text. Besides being a lie, a million of the same would take
+ * a million steps each. Tokens without a text are places that are not used. */
+static bool add_token(struct bpe *b, uint32_t id)
+{
+    struct span text = b->texts[id];
+    uint32_t i = (uint32_t)hash_bytes(text, 0) & b->slot_mask;
+
+    if (text.len == 0)
+        return true;
+    for (; b->slots[i] != 0; i = (i + 1) & b->slot_mask) {
+        if (span_eq(b->texts[b->slots[i] - 1], text))
+            return false;
+    }
+    b->slots[i] = id + 1;
+    return true;
+}
+
 static enum status read_tokens(struct bpe *b, const struct gguf *g, struct engine_error *err)
 {
     const struct gguf_pair *p = gguf_find(g, "tokenizer.ggml.tokens");
@@ -112,16 +121,15 @@ static enum status read_tokens(struct bpe *b, const struct gguf *g, struct engin
     if (b->texts == NULL || b->control == NULL || b->slots == NULL)
         return error_set(err, ST_NOMEM, "out of memory for the tokenizer");
     for (uint32_t id = 0; id < b->size && gguf_next_string(p, &at, &b->texts[id]); id++) {
-        uint32_t i = (uint32_t)hash_bytes(b->texts[id], 0) & b->slot_mask;
         int32_t type = 1;
 
         if (t != NULL)
             memcpy(&type, t->value.ptr + 4 * (size_t)id, sizeof(type));
         b->control[id] = type == TYPE_CONTROL;
         b->special_count += b->control[id];
-        while (b->slots[i] != 0)
-            i = (i + 1) & b->slot_mask;
-        b->slots[i] = id + 1;
+        if (!add_token(b, id))
+            return error_set(err, ST_INVALID, "tokenizer.ggml.tokens: entry %u is there twice",
+                             id);
     }
     return ST_OK;
 }
@@ -250,7 +258,7 @@ static enum status read_bytes(struct bpe *b, struct engine_error *err)
 {
     for (unsigned byte = 0; byte < 256; byte++) {
         char text[UNICODE_UTF8_MAX];
-        size_t n = unicode_put(char_of_byte(byte), text);
+        size_t n = unicode_put(b->char_of[byte], text);
 
         if (!find_text(b, (struct span){text, n}, &b->byte_ids[byte]))
             b->byte_ids[byte] = UINT32_MAX; /* some vocabularies leave out bytes of no use */
@@ -267,6 +275,7 @@ enum status bpe_open(const struct gguf *g, struct bpe **out, struct engine_error
 
     if (b == NULL)
         return error_set(err, ST_NOMEM, "out of memory for the tokenizer");
+    make_alphabet(b);
     st = read_pre(b, g, err);
     if (st == ST_OK)
         st = read_tokens(b, g, err);
@@ -397,18 +406,6 @@ static size_t piece_gpt2(struct span s, size_t at)
     return spaces(s, at);
 }
 
-/* As smollm: each number a piece of its own, so a space before it stays alone. */
-static size_t piece_smollm(struct span s, size_t at)
-{
-    size_t end = at, next;
-
-    if (kind_of(peek(s, at, &next)) == NUMBER)
-        return next - at;
-    while (end < s.len && kind_of(peek(s, end, &next)) != NUMBER)
-        end = next;
-    return piece_gpt2((struct span){s.ptr, end}, at);
-}
-
 static size_t newlines(struct span s, size_t at)
 {
     while (at < s.len && (s.ptr[at] == '\r' || s.ptr[at] == '\n'))
@@ -454,13 +451,31 @@ static size_t piece_llama3(struct span s, size_t at)
     return n > 0 ? n : spaces(s, at);
 }
 
+/* Looks no further than a piece may be long, so that a run of one kind costs its length
+ * and not its square. */
 static size_t piece_length(const struct bpe *b, struct span s, size_t at)
 {
-    size_t n = b->pre == PRE_SMOLLM   ? piece_smollm(s, at)
-               : b->pre == PRE_LLAMA3 ? piece_llama3(s, at)
-                                      : piece_gpt2(s, at);
+    size_t n;
 
+    if (s.len - at > PIECE_MAX + UNICODE_UTF8_MAX)
+        s.len = at + PIECE_MAX + UNICODE_UTF8_MAX;
+    n = b->pre == PRE_LLAMA3 ? piece_llama3(s, at) : piece_gpt2(s, at);
     return n > PIECE_MAX ? PIECE_MAX : n;
+}
+
+/* The end of the part of the text that is split by itself. smollm: each number is one, so
+ * a space before it stays alone. */
+static size_t part_end(const struct bpe *b, struct span s, size_t at)
+{
+    size_t next;
+
+    if (b->pre != PRE_SMOLLM)
+        return s.len;
+    if (kind_of(peek(s, at, &next)) == NUMBER)
+        return next;
+    while (at < s.len && kind_of(peek(s, at, &next)) != NUMBER)
+        at = next;
+    return at;
 }
 
 /* --- merging ---------------------------------------------------------------------------- */
@@ -478,7 +493,7 @@ static bool whole_token(const struct bpe *b, struct span piece, uint32_t *id)
     size_t n = 0;
 
     for (size_t i = 0; i < piece.len; i++)
-        n += unicode_put(char_of_byte((unsigned char)piece.ptr[i]), text + n);
+        n += unicode_put(b->char_of[(unsigned char)piece.ptr[i]], text + n);
     return find_text(b, (struct span){text, n}, id);
 }
 
@@ -520,15 +535,23 @@ static void merge_piece(const struct bpe *b, struct span piece, uint32_t *ids, s
 }
 
 /* Text without special tokens. */
-static void encode_plain(const struct bpe *b, struct span text, uint32_t *ids, size_t cap,
-                         size_t *count)
+static enum status encode_plain(const struct bpe *b, struct span text, uint32_t *ids,
+                                size_t cap, size_t most, size_t *count)
 {
-    for (size_t at = 0; at < text.len;) {
-        size_t n = piece_length(b, text, at);
+    struct span part = {text.ptr, 0};
 
+    for (size_t at = 0; at < text.len;) {
+        size_t n;
+
+        if (at == part.len)
+            part.len = part_end(b, text, at);
+        n = piece_length(b, part, at);
         merge_piece(b, (struct span){text.ptr + at, n}, ids, cap, count);
+        if (*count > most)
+            return ST_LIMIT;
         at += n;
     }
+    return ST_OK;
 }
 
 static bool special_at(const struct bpe *b, struct span rest, uint32_t *id)
@@ -545,24 +568,27 @@ static bool special_at(const struct bpe *b, struct span rest, uint32_t *id)
 }
 
 enum status bpe_encode(const struct bpe *b, struct span text, bool special, uint32_t *ids,
-                       size_t cap, size_t *count)
+                       size_t cap, size_t most, size_t *count)
 {
+    enum status st = ST_OK;
     size_t start = 0;
     uint32_t id;
 
-    for (size_t at = 0; special && at < text.len;) {
+    for (size_t at = 0; special && st == ST_OK && at < text.len;) {
         if (!special_at(b, (struct span){text.ptr + at, text.len - at}, &id)) {
             at++;
             continue;
         }
-        encode_plain(b, (struct span){text.ptr + start, at - start}, ids, cap, count);
+        st =
+            encode_plain(b, (struct span){text.ptr + start, at - start}, ids, cap, most, count);
         emit(id, ids, cap, count);
         at += b->texts[id].len;
         start = at;
     }
-    if (start < text.len)
-        encode_plain(b, (struct span){text.ptr + start, text.len - start}, ids, cap, count);
-    return ST_OK;
+    if (st == ST_OK && start < text.len)
+        st = encode_plain(b, (struct span){text.ptr + start, text.len - start}, ids, cap, most,
+                          count);
+    return st == ST_OK && *count > most ? ST_LIMIT : st;
 }
 
 enum status bpe_decode(const struct bpe *b, uint32_t id, struct buf *out)
@@ -577,7 +603,8 @@ enum status bpe_decode(const struct bpe *b, uint32_t id, struct buf *out)
     text = b->texts[id];
     for (size_t at = 0; st == ST_OK && at < text.len;) {
         size_t next;
-        int byte = byte_of_char(peek(text, at, &next));
+        uint32_t code = peek(text, at, &next);
+        int byte = code < CHARS ? b->byte_of[code] : -1;
         char c = (char)byte;
 
         /* A character outside the alphabet stands for itself. */

@@ -23,9 +23,10 @@ void bpe_close(struct bpe *b);
 uint32_t bpe_size(const struct bpe *b);
 
 /* Appends the ids of `text` to ids[*count] on, up to cap; *count goes on counting beyond
- * it. With `special` a control token written in the text becomes that token. */
+ * it. With `special` a control token written in the text becomes that token. ST_LIMIT: *count
+ * grew beyond `most`; the rest of the text was not read. */
 enum status bpe_encode(const struct bpe *b, struct span text, bool special, uint32_t *ids,
-                       size_t cap, size_t *count) MUST_CHECK;
+                       size_t cap, size_t most, size_t *count) MUST_CHECK;
 
 /* The bytes of a token; nothing for control tokens. */
 enum status bpe_decode(const struct bpe *b, uint32_t id, struct buf *out) MUST_CHECK;

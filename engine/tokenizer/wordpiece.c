@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/unicode.h"
 #include "engine/error.h"
+#include "engine/tokenizer/unicode8.h"
 
 #define ARENA_LIMIT    (256u * 1024 * 1024)
 #define PIECES_MAX     1000000
@@ -326,7 +327,7 @@ static bool is_punctuation(uint32_t c)
     if (c < 0x80)
         return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
                (c >= 123 && c <= 126);
-    return unicode_class_of(c) == UNICODE_PUNCTUATION;
+    return unicode8_class_of(c) == UNICODE_PUNCTUATION;
 }
 
 static bool is_cjk(uint32_t c)
@@ -367,7 +368,7 @@ static void take_char(struct run *r, uint32_t c)
         end_word(r);
         return;
     }
-    if (c == 0 || c == 0xfffd || unicode_class_of(c) == UNICODE_CONTROL)
+    if (c == 0 || c == 0xfffd || unicode8_class_of(c) == UNICODE_CONTROL)
         return;
     cjk = is_cjk(c);
     if (cjk)
@@ -377,7 +378,7 @@ static void take_char(struct run *r, uint32_t c)
     } else {
         n = unicode_decompose(c, parts);
         for (size_t i = 0; i < n; i++) {
-            if (unicode_class_of(parts[i]) != UNICODE_MARK)
+            if (unicode8_class_of(parts[i]) != UNICODE_MARK)
                 take_clean(r, parts[i]);
         }
     }
