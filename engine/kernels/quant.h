@@ -8,7 +8,8 @@
  *
  * d_x is rounded to half like ggml's Q8_0 and Q8_1, so that logits can be compared with
  * llama.cpp's; s_x is not, unlike Q8_1's: the two parts of the sum are large and nearly
- * cancel, and it is the same d_x that must. Rows of F16 and F32 weights are multiplied as floats. Pure; any thread. */
+ * cancel, and it is the same d_x that must. Rows of F16 and F32 weights are multiplied as
+ * floats. Pure; any thread. */
 #ifndef ENGINE_KERNELS_QUANT_H
 #define ENGINE_KERNELS_QUANT_H
 

@@ -149,8 +149,7 @@ bool admit_partition(struct request *r)
     struct proxy *p = r->proxy;
     struct identity id;
 
-    return identity_of(r, &id) == ST_OK &&
-           r->protocol->hollow(&r->arena, &r->chat) == ST_OK &&
+    return identity_of(r, &id) == ST_OK && r->protocol->hollow(&r->arena, &r->chat) == ST_OK &&
            canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
                ST_OK;
 }

@@ -17,7 +17,7 @@ struct local_model;
 struct loop;
 
 struct local_model_options {
-    const char *name; /* as clients name it: "smollm2-135m-instruct"; copied */
+    const char *name;          /* as clients name it: "smollm2-135m-instruct"; copied */
     const char *chat_template; /* as configured, may be empty: shapes what it answers */
     unsigned workers;
     unsigned threads; /* of one session */

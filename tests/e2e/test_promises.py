@@ -377,7 +377,7 @@ def test_a_hit_shows_its_evidence(meaning):
         assert r.headers["cache-status"].startswith("ibid; hit; ttl=86")
     h = near.headers
     assert "detail=semantic" in h["cache-status"] and 0.6 < float(h["x-ibid-similarity"]) <= 1.0001
-    assert float(h["x-ibid-threshold"]) == 0.85 <= float(h["x-ibid-confidence"]) <= 1
+    assert float(h["x-ibid-threshold"]) == 0.87 <= float(h["x-ibid-confidence"]) <= 1
     assert "x-ibid-similarity" not in same.headers
 
 
