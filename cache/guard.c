@@ -65,6 +65,26 @@ static void check(const struct guard_pair *p, struct guard_outcome *out)
     }
 }
 
+/* The words that carry meaning are in both, as they are written but for their form, and in
+ * the same order: what differs is how the question is put. */
+static bool is_bare(const struct guard_pair *p)
+{
+    size_t last = 0, count = 0;
+
+    if (p->words_a + p->words_b + p->respelled > 0)
+        return false;
+    for (size_t i = 0; i < p->a->count; i++) {
+        const struct guard_word *w = &p->a->words[i];
+
+        if (w->stop || w->partner == GUARD_TEXT_NONE)
+            continue;
+        if (count++ > 0 && w->partner < last)
+            return false;
+        last = w->partner;
+    }
+    return count > 0;
+}
+
 void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome *out)
 {
     struct guard_text text;
@@ -76,6 +96,7 @@ void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome 
         .overlap = p.overlap,
         .respelled = p.respelled,
         .exchanged = p.own_a < p.own_b ? p.own_a : p.own_b,
+        .bare = is_bare(&p),
     };
     check(&p, out);
 }

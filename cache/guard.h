@@ -5,6 +5,8 @@
 #ifndef CACHE_GUARD_H
 #define CACHE_GUARD_H
 
+#include <stdbool.h>
+
 #include "base/span.h"
 #include "cache/guard_text.h"
 
@@ -13,6 +15,7 @@ struct guard_outcome {
     double overlap;     /* weighted share of common words, 0..1 */
     double exchanged;   /* weight of the words that stand against words of the other */
     unsigned respelled; /* numbers that both have, but not as written: "3", "three" */
+    bool bare;          /* the words that carry meaning are the same, in the same order */
 };
 
 void guard_check(struct span a, struct span b, struct guard_outcome *out);

@@ -42,9 +42,9 @@ static void judge(const struct row *a, const struct row *b, bool same)
     guard_check(span_of(a->text), span_of(b->text), &g);
     unguarded = g;
     unguarded.fired = NULL;
-    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u", same, (double)c.similarity,
+    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d", same, (double)c.similarity,
            decision_probability(c.similarity, &unguarded), d.reason, g.overlap, g.exchanged,
-           g.respelled);
+           g.respelled, g.bare);
     if (with_texts) {
         print_text(a->text);
         print_text(b->text);
