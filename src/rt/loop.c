@@ -1,6 +1,7 @@
 #include "rt/loop.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -169,6 +170,8 @@ enum status loop_close(struct loop *l)
 
     if (left.open > 0 || left.closing > 0 || l->refs > 0)
         return ST_INTERNAL;
+    while (atomic_load_explicit(&l->wakers, memory_order_acquire) > 0)
+        sched_yield(); /* a system call's length */
     uv_close((uv_handle_t *)&l->inbox, NULL);
     uv_close((uv_handle_t *)&l->after_poll, NULL);
     uv_close((uv_handle_t *)&l->before_poll, NULL);
@@ -234,11 +237,16 @@ void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
     first = l->head == NULL;
     *l->tail = m;
     l->tail = &m->next;
-    /* Under the lock: once the loop has seen the message it may be closed and freed,
-     * so the sender must be done with the handle by then. */
     if (first)
-        uv_async_send(&l->inbox);
+        atomic_fetch_add_explicit(&l->wakers, 1, memory_order_relaxed);
     uv_mutex_unlock(&l->mutex);
+    if (!first)
+        return;
+    /* Not under the lock: the loop that wakes would take this core from a background
+     * thread and then wait for the lock that it holds. Once the loop has seen the message
+     * it may be closed; loop_close() waits for who is still here. */
+    uv_async_send(&l->inbox);
+    atomic_fetch_sub_explicit(&l->wakers, 1, memory_order_release);
 }
 
 void loop_defer(struct loop *l, struct loop_msg *m, loop_msg_fn *run)

@@ -2,6 +2,7 @@
 #ifndef RT_LOOP_INTERNAL_H
 #define RT_LOOP_INTERNAL_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -18,7 +19,8 @@ struct loop {
     uv_async_t inbox;
     uv_check_t after_poll;
     uv_prepare_t before_poll;
-    uv_mutex_t mutex; /* guards head and tail */
+    uv_mutex_t mutex;   /* guards head and tail */
+    atomic_uint wakers; /* threads that are about to wake the loop */
     struct loop_msg *head, **tail;
     struct loop_msg *soon, **soon_tail; /* deferred, loop thread only */
     unsigned refs;                      /* loop thread only, like all below */
