@@ -1,0 +1,334 @@
+/* Every set of the decoder's kernels that this machine has, against the reference set. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+#include "base/compiler.h"
+#include "engine/cpu.h"
+#include "engine/gguf.h"
+#include "engine/half.h"
+#include "engine/kernels/quant.h"
+
+static const struct quant_kernels *const sets[CPU_LEVELS] = {
+    &quant_ref,
+#if defined(__x86_64__)
+    &quant_avx2,
+    &quant_avxvnni,
+    &quant_avx512vnni,
+#endif
+};
+
+static uint64_t seed = 1;
+
+static float noise(void)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)(int32_t)(seed >> 32) / 2147483648.0f;
+}
+
+static void *need(size_t n)
+{
+    void *p = aligned_alloc(64, (n + 63) & ~(size_t)63);
+
+    assert_true(p != NULL);
+    return p;
+}
+
+/* What fills a matrix and its inputs. */
+enum fill { RANDOM, LARGEST, SMALLEST, ALTERNATING, FILLS };
+
+static int8_t code_of(enum fill fill, size_t i)
+{
+    switch (fill) {
+    case LARGEST:
+        return 127;
+    case SMALLEST:
+        return -128;
+    case ALTERNATING:
+        return i % 2 == 0 ? 127 : -128;
+    case RANDOM:
+    case FILLS:
+        break;
+    }
+    return (int8_t)(noise() * 128);
+}
+
+static struct quant_matrix make(uint32_t type, size_t rows, size_t cols, enum fill fill)
+{
+    struct quant_matrix w = {.type = type, .rows = rows, .cols = cols};
+    size_t block = gguf_block_bytes(type), values = gguf_block_values(type);
+    uint8_t *data;
+
+    w.row_bytes = cols / values * block;
+    /* Exactly the size, so that ASan sees a read beyond the last block. */
+    data = malloc(rows * w.row_bytes);
+    assert_true(data != NULL);
+    for (size_t at = 0; at < rows * w.row_bytes; at += block) {
+        float v = noise();
+        uint16_t d = half_from_float(v / 64), m = half_from_float(noise() / 4);
+
+        if (type == GGUF_F32) {
+            memcpy(data + at, &v, 4);
+            continue;
+        }
+        d = type == GGUF_F16 ? half_from_float(v) : d;
+        for (size_t i = 2; i < block; i++)
+            data[at + i] = (uint8_t)code_of(fill, i);
+        memcpy(data + at, &d, 2);
+        if (type == GGUF_Q4_1)
+            memcpy(data + at + 2, &m, 2);
+    }
+    w.data = data;
+    return w;
+}
+
+static float *make_inputs(size_t n, size_t cols, enum fill fill)
+{
+    float *x = need(n * cols * sizeof(*x));
+
+    for (size_t i = 0; i < n * cols; i++)
+        x[i] = fill == RANDOM ? noise() * 3 : (float)code_of(fill, i + 1);
+    return x;
+}
+
+static struct quant_input input_of(const struct quant_kernels *k, const float *x, size_t n,
+                                   size_t cols)
+{
+    size_t blocks = cols / QUANT_BLOCK;
+    struct quant_input in = {.x = x};
+
+    in.q = need(n * cols);
+    in.d = need(n * blocks * sizeof(float));
+    in.s = need(n * blocks * sizeof(float));
+    for (size_t t = 0; t < n; t++)
+        k->quantize(x + t * cols, cols, in.q + t * cols, in.d + t * blocks, in.s + t * blocks);
+    return in;
+}
+
+static void free_input(struct quant_input *in)
+{
+    free(in->q);
+    free(in->d);
+    free(in->s);
+}
+
+static void compare(const char *what, const float *want, const float *got, size_t n, float most)
+{
+    float size = 0;
+
+    for (size_t i = 0; i < n; i++)
+        size = fmaxf(size, fabsf(want[i]));
+    for (size_t i = 0; i < n; i++) {
+        if (!(fabsf(want[i] - got[i]) <= most * size))
+            fail_msg("%s, value %zu: want %g, got %g", what, i, (double)want[i],
+                     (double)got[i]);
+    }
+}
+
+static void check_product(enum cpu_level level, uint32_t type, size_t rows, size_t cols,
+                          size_t n, enum fill fill)
+{
+    const struct quant_kernels *k = sets[level];
+    struct quant_matrix w = make(type, rows, cols, fill);
+    float *x = make_inputs(n, cols, fill), *want = need(n * rows * 4),
+          *got = need(n * rows * 4);
+    struct quant_input a = input_of(&quant_ref, x, n, cols), b = input_of(k, x, n, cols);
+    char what[96];
+
+    snprintf(what, sizeof(what), "%s: %s %zux%zu, %zu columns, fill %d", cpu_level_name(level),
+             gguf_type_name(type), rows, cols, n, (int)fill);
+    assert_memory_equal(a.q, b.q, n * cols);
+    compare(what, a.d, b.d, n * cols / QUANT_BLOCK, 0);
+    compare(what, a.s, b.s, n * cols / QUANT_BLOCK, 0);
+    memset(got, 0, n * rows * 4);
+    quant_ref.matmul(&w, &a, n, 0, rows, want, rows);
+    /* In two pieces, as threads take them. */
+    k->matmul(&w, &b, n, 0, rows / 3, got, rows);
+    k->matmul(&w, &b, n, rows / 3, rows, got, rows);
+    compare(what, want, got, n * rows, 3e-5f);
+    free((void *)(uintptr_t)w.data);
+    free_input(&a);
+    free_input(&b);
+    free(x);
+    free(want);
+    free(got);
+}
+
+static void products_are_the_reference_s(void **state)
+{
+    static const uint32_t types[] = {GGUF_F32, GGUF_F16, GGUF_Q4_0, GGUF_Q4_1, GGUF_Q8_0};
+    static const size_t shapes[][2] = {{1, 32}, {3, 64}, {4, 96}, {7, 576}, {33, 160}};
+    static const size_t columns[] = {1, 2, 3, 4, 5, 8, QUANT_TOKENS};
+
+    (void)state;
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        if (!cpu_has((enum cpu_level)level))
+            continue;
+        for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+            for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
+                for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
+                    for (int fill = 0; fill < FILLS; fill++)
+                        check_product((enum cpu_level)level, types[t], shapes[s][0],
+                                      shapes[s][1], columns[c], (enum fill)fill);
+                }
+            }
+        }
+        check_product((enum cpu_level)level, GGUF_Q4_1, 2, QUANT_COLS_MAX, 2, LARGEST);
+    }
+}
+
+/* A row unpacked by quant_row() and multiplied as floats: what a product stands for. */
+static void the_reference_is_what_the_blocks_say(void **state)
+{
+    static const uint32_t types[] = {GGUF_Q4_0, GGUF_Q4_1, GGUF_Q8_0};
+    enum { ROWS = 5, COLS = 96 };
+
+    (void)state;
+    for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+        struct quant_matrix w = make(types[t], ROWS, COLS, RANDOM);
+        float *x = make_inputs(1, COLS, RANDOM), row[COLS], want[ROWS], got[ROWS];
+        struct quant_input in = input_of(&quant_ref, x, 1, COLS);
+
+        for (size_t r = 0; r < ROWS; r++) {
+            double sum = 0;
+
+            quant_row(&w, r, row);
+            for (size_t i = 0; i < COLS; i++)
+                sum += (double)row[i] * (double)in.q[i] * (double)in.d[i / QUANT_BLOCK];
+            want[r] = (float)sum;
+        }
+        quant_ref.matmul(&w, &in, 1, 0, ROWS, got, ROWS);
+        compare(gguf_type_name(types[t]), want, got, ROWS, 1e-5f);
+        free((void *)(uintptr_t)w.data);
+        free_input(&in);
+        free(x);
+    }
+}
+
+/* No input makes an index, a trap, or another result than the reference's. */
+static void odd_numbers_are_rounded_as_the_reference_does(void **state)
+{
+    static const float odd[] = {0,        -0.0f,     1e-45f, 1e-38f, 1e-31f, 3e38f, -3e38f,
+                                INFINITY, -INFINITY, NAN,    65504,  0.5f,   127.5f};
+    float x[QUANT_BLOCK];
+
+    (void)state;
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        for (size_t a = 0; cpu_has((enum cpu_level)level) && a < ARRAY_LEN(odd); a++) {
+            for (size_t b = 0; b < ARRAY_LEN(odd); b++) {
+                int8_t q1[QUANT_BLOCK], q2[QUANT_BLOCK];
+                float d1, d2, s1, s2;
+
+                for (size_t i = 0; i < QUANT_BLOCK; i++)
+                    x[i] = i % 3 == 0 ? odd[a] : odd[b];
+                quant_ref.quantize(x, QUANT_BLOCK, q1, &d1, &s1);
+                sets[level]->quantize(x, QUANT_BLOCK, q2, &d2, &s2);
+                assert_memory_equal(q1, q2, QUANT_BLOCK);
+                assert_memory_equal(&d1, &d2, sizeof(d1));
+                assert_true(s1 == s2 || (isnan(s1) && isnan(s2)));
+            }
+        }
+    }
+}
+
+static void check_between(enum cpu_level level, size_t n, float scale)
+{
+    const struct quant_kernels *k = sets[level];
+    float *x = need(n * 4), *w = need(n * 4), *want = need(n * 4), *got = need(n * 4);
+
+    for (size_t i = 0; i < n; i++) {
+        x[i] = noise() * scale;
+        w[i] = 1 + noise();
+    }
+    quant_ref.rms_norm(x, w, 1e-5f, n, want);
+    k->rms_norm(x, w, 1e-5f, n, got);
+    compare("rms_norm", want, got, n, 2e-6f);
+    memcpy(want, x, n * 4);
+    memcpy(got, x, n * 4);
+    quant_ref.silu_mul(want, w, n);
+    k->silu_mul(got, w, n);
+    compare("silu_mul", want, got, n, 2e-6f);
+    free(x);
+    free(w);
+    free(want);
+    free(got);
+}
+
+static void check_attention(enum cpu_level level, size_t n, size_t width, float scale)
+{
+    size_t stride = n + 3, vstride = width + 5;
+    float *q = need(width * 4), *keys = need(width * stride * 4), *v = need(n * vstride * 4);
+    float *scratch = need(n * 4), want[128], got[128];
+
+    for (size_t i = 0; i < width; i++)
+        q[i] = noise() * scale;
+    for (size_t i = 0; i < width * stride; i++)
+        keys[i] = noise() * scale;
+    for (size_t i = 0; i < n * vstride; i++)
+        v[i] = noise();
+    quant_ref.attend(q, keys, stride, v, vstride, n, width, scratch, want);
+    sets[level]->attend(q, keys, stride, v, vstride, n, width, scratch, got);
+    compare("attend", want, got, width, 2e-5f);
+    free(q);
+    free(keys);
+    free(v);
+    free(scratch);
+}
+
+static void what_is_between_products_is_the_reference_s(void **state)
+{
+    static const float scales[] = {1e-6f, 1, 50, 1e5f};
+
+    (void)state;
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        for (size_t s = 0; cpu_has((enum cpu_level)level) && s < ARRAY_LEN(scales); s++) {
+            check_between((enum cpu_level)level, 32, scales[s]);
+            check_between((enum cpu_level)level, 576, scales[s]);
+        }
+        for (size_t n = 1; cpu_has((enum cpu_level)level) && n < 40; n += 6) {
+            check_attention((enum cpu_level)level, n, 16, 1);
+            check_attention((enum cpu_level)level, n, 64, 3);
+            check_attention((enum cpu_level)level, n, 128, 12);
+        }
+    }
+}
+
+/* A half of a file can be anything: NaN scales may make NaN, never a trap. */
+static void scales_that_are_no_numbers_are_survived(void **state)
+{
+    (void)state;
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        struct quant_matrix w = make(GGUF_Q4_1, 4, 64, RANDOM);
+        float x[64], y[4], scratch[4], q[16], out[16];
+        struct quant_input in;
+
+        if (cpu_has((enum cpu_level)level)) {
+            memset((void *)(uintptr_t)w.data, 0xff, 4 * w.row_bytes);
+            for (size_t i = 0; i < 64; i++)
+                x[i] = NAN;
+            for (size_t i = 0; i < 16; i++)
+                q[i] = NAN;
+            in = input_of(sets[level], x, 1, 64);
+            sets[level]->matmul(&w, &in, 1, 0, 4, y, 4);
+            sets[level]->silu_mul(x, x, 64);
+            sets[level]->attend(q, x, 4, x, 16, 4, 16, scratch, out);
+            free_input(&in);
+        }
+        free((void *)(uintptr_t)w.data);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(products_are_the_reference_s),
+        cmocka_unit_test(the_reference_is_what_the_blocks_say),
+        cmocka_unit_test(odd_numbers_are_rounded_as_the_reference_does),
+        cmocka_unit_test(what_is_between_products_is_the_reference_s),
+        cmocka_unit_test(scales_that_are_no_numbers_are_survived),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
