@@ -494,17 +494,24 @@ enum status store_lmdb_file_put(struct store_lmdb_file *f, const struct store_lm
     return ST_OK;
 }
 
-/* A value of more than half a page lies on pages of its own. How many is said by the
- * first of them, and removing it frees that many: it must be what the size says. */
+/* A record of more than half a page (LMDB's me_nodemax) lies on pages of its own. How many
+ * is said by the first of them, and removing it frees that many: it must be what the size
+ * says. A shorter one lies among the keys; while its page is changed that page lies anywhere
+ * in memory, so that an address alone tells nothing. */
 static bool is_run_whole(const struct store_lmdb_file *f, const MDB_val *value)
 {
     const size_t head = 16; /* of an LMDB page; its last four bytes are the number of pages */
+    const size_t node_head = 8;
     const unsigned char *data = value->mv_data;
     MDB_stat s;
     uint32_t pages;
 
-    if (mdb_stat(f->txn, f->dbi, &s) != 0 || ((uintptr_t)data & (s.ms_psize - 1)) != head)
-        return true; /* it lies among the keys */
+    if (mdb_stat(f->txn, f->dbi, &s) != 0)
+        return true;
+    if (node_head + KEY_BYTES + value->mv_size <= ((s.ms_psize - head) / 2 & ~(size_t)1) - 2)
+        return true;
+    if (((uintptr_t)data & (s.ms_psize - 1)) != head)
+        return true; /* pages of this very transaction */
     memcpy(&pages, data - 4, sizeof(pages));
     return pages == (head - 1 + value->mv_size) / s.ms_psize + 1;
 }

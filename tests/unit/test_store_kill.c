@@ -34,8 +34,12 @@ static uint64_t ended(struct fixture *f)
 {
     struct store_stats s = store_fixture_stats(f);
 
-    if (s.errors_total + s.dropped_total > 0)
+    if (s.errors_total > 0) {
+        fprintf(stderr, "a write failed: %s\n", s.trouble);
         _exit(4);
+    }
+    if (s.dropped_total > 0)
+        _exit(5);
     return s.puts_total;
 }
 
@@ -81,7 +85,8 @@ static uint64_t run_and_kill(uint64_t from, unsigned reports)
         acknowledged = n;
     close(fd[0]);
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        fail_msg("the writer ended by itself: wait status 0x%x", (unsigned)status);
     return acknowledged;
 }
 

@@ -254,6 +254,25 @@ static void another_programs_database_is_set_aside(void **state)
     check_usable(true);
 }
 
+/* Values among the keys, many in one transaction: their pages lie anywhere in memory then,
+ * and where a value lies must not be taken for what it is. */
+static void small_entries_are_replaced_again_and_again(void **state)
+{
+    enum { KEYS = 100, ROUNDS = 400 };
+
+    (void)state;
+    store_fixture_open(&f);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned i = 0; i < KEYS; i++)
+            store_fixture_put(&f, i, (round * 7 + i * 13) % 1200);
+        store_fixture_settle(&f, (round + 1) * KEYS);
+    }
+    assert_int_equal(store_fixture_stats(&f).errors_total, 0);
+    assert_int_equal(store_fixture_stats(&f).puts_total, KEYS * ROUNDS);
+    assert_int_equal(store_fixture_stats(&f).entries, KEYS);
+    store_fixture_close(&f);
+}
+
 /* Some 40 commits that write, replace and evict leave a tree with branches, values on
  * pages of their own and a list of free pages. */
 static size_t write_tree(char **whole)
@@ -507,6 +526,7 @@ int main(void)
         CASE(a_file_that_is_none_is_set_aside),
         CASE(a_file_that_was_cut_is_set_aside),
         CASE(another_programs_database_is_set_aside),
+        CASE(small_entries_are_replaced_again_and_again),
         CASE(a_whole_file_is_found_whole),
         CASE(a_damaged_tree_is_no_crash),
         CASE(a_damaged_answer_is_a_miss),
