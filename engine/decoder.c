@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "engine/error.h"
 #include "engine/file.h"
+#include "engine/format.h"
 #include "engine/gguf.h"
 #include "engine/outlet.h"
 #include "engine/sampler.h"
@@ -176,7 +177,7 @@ void decoder_info(const struct decoder *m, struct model_info *out)
     snprintf(out->id, sizeof(out->id), "%s", m->id);
     snprintf(out->architecture, sizeof(out->architecture), "llama");
     snprintf(out->weights, sizeof(out->weights), "%s",
-             gguf_type_name(m->weights.layers[0].up.type));
+             format_name(m->weights.layers[0].up.type));
 }
 
 /* --- sessions ------------------------------------------------------------------------- */

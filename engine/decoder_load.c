@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "engine/error.h"
+#include "engine/format.h"
 
 #define LAYERS_MAX      256
 #define WIDTH_MAX       16384
@@ -193,7 +194,7 @@ static const float *find_vector(struct loader *l, const char *name, size_t n)
 
     if (t == NULL)
         return NULL;
-    if (t->dims != 1 || t->shape[0] != n || t->type != GGUF_F32 ||
+    if (t->dims != 1 || t->shape[0] != n || t->type != FORMAT_F32 ||
         (uintptr_t)t->data.ptr % _Alignof(float) != 0) {
         l->st =
             error_set(l->err, ST_INVALID, "tensor '%s' is not %zu aligned F32 values", name, n);

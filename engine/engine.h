@@ -23,7 +23,7 @@ struct decoder_session;
 
 /* What was wrong with a model file: the file, the thing in it, the way out. */
 struct engine_error {
-    char text[256];
+    char text[512];
 };
 
 /* true: give up. Called every few milliseconds of work at the least. */

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "engine/error.h"
+#include "engine/format.h"
 
 /* Far above what models have, far below what would hurt. */
 #define PAIRS_MAX         65536
@@ -12,41 +13,9 @@
 #define ELEMENTS_MAX      (16u * 1024 * 1024)
 #define STRING_MAX        (16u * 1024 * 1024)
 #define NAME_MAX_BYTES    256
+#define LIST_BYTES        256 /* names of all types of weights */
 #define ALIGNMENT_MAX     65536
 #define DEFAULT_ALIGNMENT 32
-
-static const struct {
-    const char *name;
-    uint8_t values, bytes; /* 0: known by name only */
-} types[] = {
-    [0] = {"F32", 1, 4},     [1] = {"F16", 1, 2},      [2] = {"Q4_0", 32, 18},
-    [3] = {"Q4_1", 32, 20},  [6] = {"Q5_0", 0, 0},     [7] = {"Q5_1", 0, 0},
-    [8] = {"Q8_0", 32, 34},  [9] = {"Q8_1", 0, 0},     [10] = {"Q2_K", 0, 0},
-    [11] = {"Q3_K", 0, 0},   [12] = {"Q4_K", 0, 0},    [13] = {"Q5_K", 0, 0},
-    [14] = {"Q6_K", 0, 0},   [15] = {"Q8_K", 0, 0},    [16] = {"IQ2_XXS", 0, 0},
-    [17] = {"IQ2_XS", 0, 0}, [18] = {"IQ3_XXS", 0, 0}, [19] = {"IQ1_S", 0, 0},
-    [20] = {"IQ4_NL", 0, 0}, [21] = {"IQ3_S", 0, 0},   [22] = {"IQ2_S", 0, 0},
-    [23] = {"IQ4_XS", 0, 0}, [24] = {"I8", 0, 0},      [25] = {"I16", 0, 0},
-    [26] = {"I32", 0, 0},    [27] = {"I64", 0, 0},     [28] = {"F64", 0, 0},
-    [29] = {"IQ1_M", 0, 0},  [30] = {"BF16", 0, 0},    [34] = {"TQ1_0", 0, 0},
-    [35] = {"TQ2_0", 0, 0},  [39] = {"MXFP4", 0, 0},   [40] = {"NVFP4", 0, 0},
-    [41] = {"Q1_0", 0, 0},   [42] = {"Q2_0", 0, 0},
-};
-
-const char *gguf_type_name(uint32_t type)
-{
-    return type < ARRAY_LEN(types) && types[type].name != NULL ? types[type].name : "unknown";
-}
-
-size_t gguf_block_values(uint32_t type)
-{
-    return type < ARRAY_LEN(types) ? types[type].values : 0;
-}
-
-size_t gguf_block_bytes(uint32_t type)
-{
-    return type < ARRAY_LEN(types) ? types[type].bytes : 0;
-}
 
 /* --- a cursor over the file ----------------------------------------------------------- */
 
@@ -229,13 +198,25 @@ static enum status read_info(struct cursor *c, struct gguf_tensor *t, uint64_t *
 /* Bytes of a tensor; false when they can not be. */
 static bool tensor_bytes(const struct gguf_tensor *t, size_t *out)
 {
-    size_t values = gguf_block_values(t->type), n = 1;
+    const struct format *f = format_of(t->type);
+    size_t n = 1;
 
     for (unsigned i = 0; i < t->dims; i++) {
         if (t->shape[i] == 0 || !size_mul(n, (size_t)t->shape[i], &n))
             return false;
     }
-    return t->shape[0] % values == 0 && size_mul(n / values, gguf_block_bytes(t->type), out);
+    return t->shape[0] % f->values == 0 && size_mul(n / f->values, f->bytes, out);
+}
+
+static enum status refuse_type(const struct gguf_tensor *t, struct engine_error *err)
+{
+    char list[LIST_BYTES];
+
+    format_list(list, sizeof(list));
+    return error_set(err, ST_INVALID,
+                     "tensor '%.*s' has weights of type %s (%u), which is not supported; "
+                     "supported: %s",
+                     (int)t->name.len, t->name.ptr, format_name(t->type), t->type, list);
 }
 
 static enum status place(struct gguf_tensor *t, struct span data, uint64_t offset,
@@ -243,11 +224,8 @@ static enum status place(struct gguf_tensor *t, struct span data, uint64_t offse
 {
     size_t bytes = 0;
 
-    if (gguf_block_values(t->type) == 0)
-        return error_set(err, ST_INVALID,
-                         "tensor '%.*s' has weights of type %s (%u), which is not supported; "
-                         "supported: F32, F16, Q8_0, Q4_0, Q4_1",
-                         (int)t->name.len, t->name.ptr, gguf_type_name(t->type), t->type);
+    if (format_of(t->type)->values == 0)
+        return refuse_type(t, err);
     if (!tensor_bytes(t, &bytes) || offset % alignment != 0 ||
         !span_sub(data, (size_t)offset, bytes, &t->data))
         return error_set(err, ST_INVALID,

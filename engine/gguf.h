@@ -14,22 +14,13 @@
 #include "base/status.h"
 #include "engine/engine.h"
 
-/* Types of weights we compute with; the numbers are the format's. */
-enum gguf_type {
-    GGUF_F32 = 0,
-    GGUF_F16 = 1,
-    GGUF_Q4_0 = 2,
-    GGUF_Q4_1 = 3,
-    GGUF_Q8_0 = 8,
-};
-
 #define GGUF_DIMS_MAX 4
 
 struct gguf_tensor {
     struct span name;
     unsigned dims;
     uint64_t shape[GGUF_DIMS_MAX]; /* [0] is contiguous: inputs; [1]: outputs */
-    uint32_t type;
+    uint32_t type;                 /* enum format_id */
     struct span data;
 };
 
@@ -80,11 +71,5 @@ bool gguf_bool(const struct gguf *g, const char *key, bool *out) MUST_CHECK;
 struct span gguf_string(const struct gguf *g, const char *key);
 /* Walks an array of strings: *at starts at 0; false at its end. */
 bool gguf_next_string(const struct gguf_pair *p, size_t *at, struct span *out) MUST_CHECK;
-
-/* Values and bytes of one block; 0 when the type is not one of ours. */
-size_t gguf_block_values(uint32_t type);
-size_t gguf_block_bytes(uint32_t type);
-/* "Q4_1", "Q6_K", …: also of types that we do not compute with. Never NULL. */
-const char *gguf_type_name(uint32_t type);
 
 #endif

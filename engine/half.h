@@ -53,4 +53,21 @@ static inline float half_bf16_to_float(uint16_t h)
     return half_from_bits((uint32_t)h << 16);
 }
 
+/* Of a file: not aligned. */
+static inline float half_at(const uint8_t *p)
+{
+    uint16_t bits;
+
+    memcpy(&bits, p, sizeof(bits));
+    return half_to_float(bits);
+}
+
+static inline float half_bf16_at(const uint8_t *p)
+{
+    uint16_t bits;
+
+    memcpy(&bits, p, sizeof(bits));
+    return half_bf16_to_float(bits);
+}
+
 #endif

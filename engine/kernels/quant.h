@@ -1,15 +1,16 @@
-/* Kernels of the decoder: products of weights in the file's own blocks of 32 with
- * activations in blocks of 32 bytes, and what stands between them.
+/* Kernels of the decoder: products of weights in the file's own blocks with activations in
+ * blocks of 32 bytes, and what stands between them.
  *
- * A weight is code * d + m with d, m of its block (Q4_0: m = -8 d; Q8_0: m = 0), an
- * activation q * d. So a product is a sum over blocks of
+ * A weight is code * d + m with d, m of its group of 16 or 32 (engine/format.h), an
+ * activation q * d. So a product is a sum over groups of
  *
  *     d_w d_x sum(code q) + m_w s_x,    s_x = d_x sum(q)
  *
  * d_x is rounded to half like ggml's Q8_0 and Q8_1, so that logits can be compared with
  * llama.cpp's; s_x is not, unlike Q8_1's: the two parts of the sum are large and nearly
- * cancel, and it is the same d_x that must. Rows of F16 and F32 weights are multiplied as
- * floats. Pure; any thread. */
+ * cancel, and it is the same d_x that must. Types with blocks of 256 meet the same blocks of
+ * 32, finer than ggml's Q8_K: one form of activations for files that mix types. Rows of F32,
+ * F16 and BF16 weights are multiplied as floats. Pure; any thread. */
 #ifndef ENGINE_KERNELS_QUANT_H
 #define ENGINE_KERNELS_QUANT_H
 
@@ -31,7 +32,7 @@ struct quant_input {
 };
 
 struct quant_matrix {
-    uint32_t type; /* enum gguf_type */
+    uint32_t type; /* enum format_id */
     size_t rows, cols;
     const uint8_t *data; /* borrowed: in the file */
     size_t row_bytes;

@@ -3,17 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "engine/gguf.h"
+#include "engine/format.h"
 #include "engine/half.h"
 #include "engine/kernels/quant.h"
-
-static float half_at(const uint8_t *p)
-{
-    uint16_t bits;
-
-    memcpy(&bits, p, sizeof(bits));
-    return half_to_float(bits);
-}
 
 /* Rounds to -127..127; what is no number becomes -127. */
 static int to_byte(float v)
@@ -44,32 +36,34 @@ static void quantize(const float *x, size_t cols, int8_t *q, float *d, float *s)
     }
 }
 
-/* Codes of one block, with their scale and offset. */
-static void unpack(uint32_t type, const uint8_t *p, int *codes, float *d, float *m)
+/* n codes with n inputs, all with one scale each. */
+static float dot_group(const int8_t *codes, const int8_t *q, size_t n, float d, float m)
 {
-    *d = half_at(p);
-    *m = type == GGUF_Q4_0 ? -8 * *d : type == GGUF_Q4_1 ? half_at(p + 2) : 0;
-    p += type == GGUF_Q4_1 ? 4 : 2;
-    for (size_t j = 0; j < QUANT_BLOCK; j++)
-        codes[j] = type == GGUF_Q8_0 ? (int8_t)p[j] : j < 16 ? p[j] & 15 : p[j - 16] >> 4;
+    int part = 0, sum = 0;
+
+    for (size_t j = 0; j < n; j++) {
+        part += codes[j] * q[j];
+        sum += q[j];
+    }
+    return d * (float)part + m * (float)sum;
 }
 
 static float dot(const struct quant_matrix *w, size_t row, const struct quant_input *in,
                  size_t t)
 {
+    const struct format *f = format_of(w->type);
     const uint8_t *p = w->data + row * w->row_bytes;
-    size_t blocks = w->cols / QUANT_BLOCK;
-    float sum = 0;
+    const int8_t *q = in->q + t * w->cols;
+    const float *scales = in->d + t * (w->cols / QUANT_BLOCK);
+    int8_t codes[FORMAT_VALUES_MAX];
+    float d[FORMAT_GROUPS_MAX], m[FORMAT_GROUPS_MAX], sum = 0;
 
-    for (size_t b = 0; b < blocks; b++, p += gguf_block_bytes(w->type)) {
-        const int8_t *q = in->q + t * w->cols + b * QUANT_BLOCK;
-        int codes[QUANT_BLOCK], part = 0;
-        float d, m;
-
-        unpack(w->type, p, codes, &d, &m);
-        for (size_t j = 0; j < QUANT_BLOCK; j++)
-            part += codes[j] * q[j];
-        sum += d * in->d[t * blocks + b] * (float)part + m * in->s[t * blocks + b];
+    for (size_t i = 0; i < w->cols; i += f->values, p += f->bytes) {
+        f->unpack(p, codes, d, m);
+        for (size_t j = 0; j < f->values; j += f->group)
+            sum += scales[(i + j) / QUANT_BLOCK] * dot_group(codes + j, q + i + j, f->group,
+                                                             d[j / f->group],
+                                                             f->offsets ? m[j / f->group] : 0);
     }
     return sum;
 }
@@ -77,15 +71,13 @@ static float dot(const struct quant_matrix *w, size_t row, const struct quant_in
 static float dot_float(const struct quant_matrix *w, size_t row, const float *x)
 {
     const uint8_t *p = w->data + row * w->row_bytes;
+    size_t bytes = format_of(w->type)->bytes;
     double sum = 0;
 
     for (size_t i = 0; i < w->cols; i++) {
         float v;
 
-        if (w->type == GGUF_F16)
-            v = half_at(p + 2 * i);
-        else
-            memcpy(&v, p + 4 * i, sizeof(v));
+        format_row(w->type, p + i * bytes, 1, &v);
         sum += (double)v * (double)x[i];
     }
     return (float)sum;
@@ -94,7 +86,7 @@ static float dot_float(const struct quant_matrix *w, size_t row, const float *x)
 static void matmul(const struct quant_matrix *w, const struct quant_input *in, size_t n,
                    size_t from, size_t to, float *y, size_t ldy)
 {
-    bool floats = w->type == GGUF_F32 || w->type == GGUF_F16;
+    bool floats = format_of(w->type)->unpack == NULL;
 
     for (size_t t = 0; t < n; t++) {
         for (size_t r = from; r < to; r++)

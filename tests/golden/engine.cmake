@@ -6,6 +6,7 @@ if(TARGET engine)
 endif()
 
 set(golden_sources golden/fixture.c)
+ibid_test(NAME formats LABEL golden SOURCES golden/test_formats.c ${golden_sources} LIBS engine)
 ibid_test(NAME wordpiece LABEL golden SOURCES golden/test_wordpiece.c ${golden_sources} LIBS engine)
 ibid_test(NAME encoder LABEL golden SOURCES golden/test_encoder.c ${golden_sources} LIBS engine TIMEOUT 300)
 ibid_test(NAME decoder LABEL golden LIBS engine m TIMEOUT 600

@@ -131,7 +131,7 @@ static const struct {
     {{.kind = EDIT_DIMS, .name = "blk.0.attn_norm.weight", .number = 0}, "dimensions"},
     {{.kind = EDIT_DIMS, .name = "blk.0.attn_norm.weight", .number = 5}, "dimensions"},
     {{.kind = EDIT_DIMS, .name = "blk.0.attn_norm.weight", .number = UINT32_MAX}, "dimensions"},
-    {{.kind = EDIT_TYPE, .name = "blk.0.attn_q.weight", .number = 14}, "Q6_K (14)"},
+    {{.kind = EDIT_TYPE, .name = "blk.0.attn_q.weight", .number = 15}, "Q8_K (15)"},
     {{.kind = EDIT_TYPE, .name = "blk.0.attn_q.weight", .number = 4}, "unknown (4)"},
     {{.kind = EDIT_TYPE, .name = "blk.0.attn_q.weight", .number = UINT32_MAX}, "unknown"},
     {{.kind = EDIT_TYPE, .name = "blk.0.attn_norm.weight", .number = 1}, "F32"},

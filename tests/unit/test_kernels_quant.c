@@ -7,7 +7,7 @@
 #include "check.h"
 #include "base/compiler.h"
 #include "engine/cpu.h"
-#include "engine/gguf.h"
+#include "engine/format.h"
 #include "engine/half.h"
 #include "engine/kernels/quant.h"
 
@@ -58,7 +58,7 @@ static int8_t code_of(enum fill fill, size_t i)
 static struct quant_matrix make(uint32_t type, size_t rows, size_t cols, enum fill fill)
 {
     struct quant_matrix w = {.type = type, .rows = rows, .cols = cols};
-    size_t block = gguf_block_bytes(type), values = gguf_block_values(type);
+    size_t block = format_of(type)->bytes, values = format_of(type)->values;
     uint8_t *data;
 
     w.row_bytes = cols / values * block;
@@ -69,15 +69,15 @@ static struct quant_matrix make(uint32_t type, size_t rows, size_t cols, enum fi
         float v = noise();
         uint16_t d = half_from_float(v / 64), m = half_from_float(noise() / 4);
 
-        if (type == GGUF_F32) {
+        if (type == FORMAT_F32) {
             memcpy(data + at, &v, 4);
             continue;
         }
-        d = type == GGUF_F16 ? half_from_float(v) : d;
+        d = type == FORMAT_F16 ? half_from_float(v) : d;
         for (size_t i = 2; i < block; i++)
             data[at + i] = (uint8_t)code_of(fill, i);
         memcpy(data + at, &d, 2);
-        if (type == GGUF_Q4_1)
+        if (type == FORMAT_Q4_1)
             memcpy(data + at + 2, &m, 2);
     }
     w.data = data;
@@ -138,7 +138,7 @@ static void check_product(enum cpu_level level, uint32_t type, size_t rows, size
     char what[96];
 
     snprintf(what, sizeof(what), "%s: %s %zux%zu, %zu columns, fill %d", cpu_level_name(level),
-             gguf_type_name(type), rows, cols, n, (int)fill);
+             format_name(type), rows, cols, n, (int)fill);
     assert_memory_equal(a.q, b.q, n * cols);
     compare(what, a.d, b.d, n * cols / QUANT_BLOCK, 0);
     compare(what, a.s, b.s, n * cols / QUANT_BLOCK, 0);
@@ -158,7 +158,8 @@ static void check_product(enum cpu_level level, uint32_t type, size_t rows, size
 
 static void products_are_the_reference_s(void **state)
 {
-    static const uint32_t types[] = {GGUF_F32, GGUF_F16, GGUF_Q4_0, GGUF_Q4_1, GGUF_Q8_0};
+    static const uint32_t types[] = {FORMAT_F32, FORMAT_F16, FORMAT_Q4_0, FORMAT_Q4_1,
+                                     FORMAT_Q8_0};
     static const size_t shapes[][2] = {{1, 32}, {3, 64}, {4, 96}, {7, 576}, {33, 160}};
     static const size_t columns[] = {1, 2, 3, 4, 5, 8, QUANT_TOKENS};
 
@@ -175,14 +176,14 @@ static void products_are_the_reference_s(void **state)
                 }
             }
         }
-        check_product((enum cpu_level)level, GGUF_Q4_1, 2, QUANT_COLS_MAX, 2, LARGEST);
+        check_product((enum cpu_level)level, FORMAT_Q4_1, 2, QUANT_COLS_MAX, 2, LARGEST);
     }
 }
 
 /* A row unpacked by quant_row() and multiplied as floats: what a product stands for. */
 static void the_reference_is_what_the_blocks_say(void **state)
 {
-    static const uint32_t types[] = {GGUF_Q4_0, GGUF_Q4_1, GGUF_Q8_0};
+    static const uint32_t types[] = {FORMAT_Q4_0, FORMAT_Q4_1, FORMAT_Q8_0};
     enum { ROWS = 5, COLS = 96 };
 
     (void)state;
@@ -200,7 +201,7 @@ static void the_reference_is_what_the_blocks_say(void **state)
             want[r] = (float)sum;
         }
         quant_ref.matmul(&w, &in, 1, 0, ROWS, got, ROWS);
-        compare(gguf_type_name(types[t]), want, got, ROWS, 1e-5f);
+        compare(format_name(types[t]), want, got, ROWS, 1e-5f);
         free((void *)(uintptr_t)w.data);
         free_input(&in);
         free(x);
@@ -300,7 +301,7 @@ static void scales_that_are_no_numbers_are_survived(void **state)
 {
     (void)state;
     for (int level = 0; level < CPU_LEVELS; level++) {
-        struct quant_matrix w = make(GGUF_Q4_1, 4, 64, RANDOM);
+        struct quant_matrix w = make(FORMAT_Q4_1, 4, 64, RANDOM);
         float x[64], y[4], scratch[4], q[16], out[16];
         struct quant_input in;
 

@@ -1,0 +1,182 @@
+/* Eight or four values at once are a point of a grid, an index into a table, and have their
+ * signs apart: as eight bits, or as seven, the eighth being such that an even number of them
+ * is set. */
+#include "engine/format_iq.h"
+
+#include <string.h>
+
+#include "engine/format_grid.inc"
+#include "engine/half.h"
+
+static uint16_t u16_at(const uint8_t *p)
+{
+    uint16_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static uint32_t u32_at(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static unsigned eight_signs(unsigned seven)
+{
+    unsigned odd = seven ^ seven >> 4;
+
+    odd ^= odd >> 2;
+    odd ^= odd >> 1;
+    return seven | (odd & 1) << 7;
+}
+
+static int8_t with_sign(int v, unsigned signs, size_t i)
+{
+    return (int8_t)((signs >> i & 1) != 0 ? -v : v);
+}
+
+static void point2(uint16_t point, unsigned signs, int8_t codes[8])
+{
+    static const int8_t values[4] = {8, 25, 43, 0};
+
+    for (size_t i = 0; i < 8; i++)
+        codes[i] = with_sign(values[point >> 2 * i & 3], signs, i);
+}
+
+static void point3(const int8_t values[8], uint16_t point, unsigned signs, int8_t codes[4])
+{
+    for (size_t i = 0; i < 4; i++)
+        codes[i] = with_sign(values[point >> 4 * i & 7], signs, i);
+}
+
+/* d; a group: four indices [4], four times seven signs and above them a scale [4] */
+void format_iq_2xxs(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    float scale = half_at(p);
+
+    (void)m;
+    for (size_t g = 0; g < 8; g++) {
+        const uint8_t *index = p + 2 + 8 * g;
+        uint32_t rest = u32_at(index + 4);
+
+        d[g] = scale * (0.5f + (float)(rest >> 28)) * 0.25f;
+        for (size_t k = 0; k < 4; k++)
+            point2(grid_2xxs[index[k]], eight_signs(rest >> 7 * k & 127),
+                   codes + 32 * g + 8 * k);
+    }
+}
+
+/* d; index of nine bits and seven signs [64]; scales, half a byte each [8] */
+void format_iq_2xs(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    float scale = half_at(p);
+
+    (void)m;
+    for (size_t g = 0; g < 16; g++)
+        d[g] = scale * (0.5f + (float)(p[66 + g / 2] >> g % 2 * 4 & 15)) * 0.25f;
+    for (size_t k = 0; k < 32; k++) {
+        unsigned both = u16_at(p + 2 + 2 * k);
+
+        point2(grid_2xs[both & 511], eight_signs(both >> 9), codes + 8 * k);
+    }
+}
+
+/* d; low bits of indices [32]; signs [32]; two more bits an index [8]; scales [8] */
+void format_iq_2s(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    float scale = half_at(p);
+
+    (void)m;
+    for (size_t g = 0; g < 16; g++)
+        d[g] = scale * (0.5f + (float)(p[74 + g / 2] >> g % 2 * 4 & 15)) * 0.25f;
+    for (size_t k = 0; k < 32; k++) {
+        unsigned high = p[66 + k / 4] >> k % 4 * 2 & 3u;
+
+        point2(grid_2s[p[2 + k] | high << 8], p[34 + k], codes + 8 * k);
+    }
+}
+
+/* d; indices [64]; a group: four times seven signs and above them a scale [4] */
+void format_iq_3xxs(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    static const int8_t values[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+    float scale = half_at(p);
+
+    (void)m;
+    for (size_t g = 0; g < 8; g++) {
+        uint32_t rest = u32_at(p + 66 + 4 * g);
+
+        d[g] = scale * (0.5f + (float)(rest >> 28)) * 0.5f;
+        for (size_t k = 0; k < 8; k++) {
+            unsigned signs = eight_signs(rest >> k / 2 * 7 & 127);
+
+            point3(values, grid_3xxs[p[2 + 8 * g + k]], signs >> k % 2 * 4,
+                   codes + 32 * g + 4 * k);
+        }
+    }
+}
+
+/* d; low bits of indices [64]; one more bit an index [8]; signs [32]; scales [4] */
+void format_iq_3s(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    static const int8_t values[8] = {1, 3, 5, 7, 9, 11, 13, 15};
+    float scale = half_at(p);
+
+    (void)m;
+    for (size_t g = 0; g < 8; g++)
+        d[g] = scale * (float)(1 + 2 * (p[106 + g / 2] >> g % 2 * 4 & 15));
+    for (size_t k = 0; k < 64; k++) {
+        unsigned high = p[66 + k / 8] >> k % 8 & 1u;
+
+        point3(values, grid_3s[p[2 + k] | high << 8], p[74 + k / 2] >> k % 2 * 4 & 15u,
+               codes + 4 * k);
+    }
+}
+
+/* Coordinates -1, 0, 1, moved by an eighth up or down: codes count eighths. */
+static void point1(uint16_t point, bool down, int8_t codes[8])
+{
+    for (size_t i = 0; i < 8; i++)
+        codes[i] = (int8_t)(8 * ((point >> 2 * i & 3) - 1) + (down ? -1 : 1));
+}
+
+/* d; low bits of indices [32]; a group: four times three more bits, a scale, a direction [2] */
+void format_iq_1s(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    float scale = half_at(p);
+
+    (void)m;
+    for (size_t g = 0; g < 8; g++) {
+        unsigned rest = u16_at(p + 34 + 2 * g);
+
+        d[g] = scale * (float)(2 * (rest >> 12 & 7) + 1) * 0.125f;
+        for (size_t k = 0; k < 4; k++) {
+            unsigned index = p[2 + 4 * g + k] | (rest >> 3 * k & 7) << 8;
+
+            point1(grid_1[index], rest >> 15 != 0, codes + 32 * g + 8 * k);
+        }
+    }
+}
+
+/* low bits of indices [32]; three more and a direction, half a byte each [16]; four u16 of four
+ * scales of three bits, each with four bits of d above them [8] */
+void format_iq_1m(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
+    uint16_t bits = 0;
+    float scale;
+
+    (void)m;
+    for (size_t i = 0; i < 4; i++)
+        bits = (uint16_t)(bits | (u16_at(p + 48 + 2 * i) >> 12) << 4 * i);
+    scale = half_to_float(bits);
+    for (size_t g = 0; g < 16; g++)
+        d[g] = scale * (float)(2 * (u16_at(p + 48 + g / 4 * 2) >> g % 4 * 3 & 7) + 1) * 0.125f;
+    for (size_t k = 0; k < 32; k++) {
+        unsigned high = p[32 + k / 2] >> k % 2 * 4 & 15u;
+
+        point1(grid_1[p[k] | (high & 7) << 8], high >> 3 != 0, codes + 8 * k);
+    }
+}
