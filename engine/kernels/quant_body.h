@@ -27,11 +27,16 @@ INLINE __m256 floats_at(uint32_t type, const uint8_t *p)
 INLINE float dot_float(uint32_t type, const uint8_t *p, const float *x, size_t n)
 {
     size_t bytes = type == FORMAT_F32 ? 4 : 2;
-    __m256 acc = _mm256_setzero_ps();
+    __m256 acc[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(),
+                     _mm256_setzero_ps()};
 
-    for (size_t i = 0; i < n; i += 8)
-        acc = _mm256_fmadd_ps(floats_at(type, p + bytes * i), _mm256_loadu_ps(x + i), acc);
-    return add_lanes(acc);
+    for (size_t i = 0; i < n; i += 32) {
+        for (size_t k = 0; k < 4; k++)
+            acc[k] = _mm256_fmadd_ps(floats_at(type, p + bytes * (i + 8 * k)),
+                                     _mm256_loadu_ps(x + i + 8 * k), acc[k]);
+    }
+    return add_lanes(
+        _mm256_add_ps(_mm256_add_ps(acc[0], acc[1]), _mm256_add_ps(acc[2], acc[3])));
 }
 
 static float dot_any_float(uint32_t type, const uint8_t *p, const float *x, size_t n)
