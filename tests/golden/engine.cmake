@@ -11,9 +11,12 @@ ibid_test(NAME wordpiece LABEL golden SOURCES golden/test_wordpiece.c ${golden_s
 ibid_test(NAME encoder LABEL golden SOURCES golden/test_encoder.c ${golden_sources} LIBS engine TIMEOUT 300)
 ibid_test(NAME decoder LABEL golden LIBS engine m TIMEOUT 600
           SOURCES golden/test_decoder.c golden/exact.c tiny_llama.c gguf_writer.c ${golden_sources})
+ibid_test(NAME mixed LABEL golden LIBS engine m TIMEOUT 300
+          SOURCES golden/test_mixed.c golden/exact.c mixed_llama.c format_scales.c tiny_llama.c
+                  gguf_writer.c ${golden_sources})
 
 # Once more with each kernel set; skipped where the machine has not got it.
-foreach(part encoder decoder)
+foreach(part encoder decoder mixed)
   foreach(kernels ref avx2 avxvnni avx512vnni)
     if(TARGET test_${part})
       add_test(NAME golden.${part}_${kernels} COMMAND test_${part} ${kernels})

@@ -6,7 +6,8 @@
 Without --fixtures it reads one JSON string a line and prints token ids and the likeliest
 next tokens. With it, it writes smollm.json, which test_decoder compares our decoder with.
 Needs numpy and tokenizers; shares nothing with the program it judges: its own reader of
-GGUF, its own unpacking of blocks, its own forward pass, and the tokenizers library.
+GGUF, its own unpacking of blocks (formats_reference.py), its own forward pass, and the
+tokenizers library.
 """
 import argparse
 import json
@@ -15,6 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from formats_reference import FORMATS, unpack
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 PROMPTS = [
@@ -36,7 +38,6 @@ class Gguf:
     """https://github.com/ggml-org/ggml/blob/master/docs/gguf.md"""
 
     SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
-    BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 8: (32, 34)}
 
     def __init__(self, path):
         self.raw, self.at = Path(path).read_bytes(), 0
@@ -56,6 +57,7 @@ class Gguf:
         align = self.keys.get("general.alignment", 32)
         start = -(-self.at // align) * align
         self.tensors = {n: self.tensor(shape, kind, start + offset) for n, shape, kind, offset in infos}
+        self.floats = {n for n, _, kind, _ in infos if FORMATS[kind][1] == 1}
 
     def take(self, fmt):
         out = struct.unpack_from("<" + fmt, self.raw, self.at)
@@ -76,30 +78,15 @@ class Gguf:
         return self.take(self.SCALARS[kind])[0]
 
     def tensor(self, shape, kind, at):
-        values, size = self.BLOCKS[kind]
+        _, values, size, *_ = FORMATS[kind]
         n = int(np.prod(shape))
         raw = np.frombuffer(self.raw, np.uint8, n // values * size, at).reshape(-1, size)
         return unpack(kind, raw).reshape(shape[::-1])
 
 
-def unpack(kind, raw):
-    """Blocks to floats: code * d + m."""
-    half = lambda a: np.ascontiguousarray(a).view(np.float16).astype(np.float32)
-    if kind == 0:
-        return np.ascontiguousarray(raw).view(np.float32)
-    if kind == 1:
-        return half(raw)
-    d = half(raw[:, :2])
-    if kind == 8:
-        return np.ascontiguousarray(raw[:, 2:]).view(np.int8).astype(np.float32) * d
-    codes = raw[:, -16:]
-    codes = np.concatenate([codes & 15, codes >> 4], 1).astype(np.float32)
-    return codes * d + (half(raw[:, 2:4]) if kind == 3 else -8 * d)
-
-
 class Smollm:
     def __init__(self, path, rounded=True):
-        """rounded: inputs of products as blocks of 32 bytes, as engines for such files do."""
+        """rounded: inputs of products as blocks of 32 bytes, unless weights are plain floats."""
         self.file, self.rounded = Gguf(path), rounded
         k, self.t = self.file.keys, self.file.tensors
         self.heads, self.kv_heads = k["llama.attention.head_count"], k["llama.attention.head_count_kv"]
@@ -130,7 +117,7 @@ class Smollm:
         return out + self.ids(text[start:])
 
     def product(self, x, name):
-        if self.rounded:
+        if self.rounded and name not in self.file.floats:
             b = x.reshape(len(x), -1, 32)
             d = np.abs(b).max(-1, keepdims=True) / np.float32(127)
             q = np.rint(np.divide(b, d, out=np.zeros_like(b), where=d > 0))
