@@ -3,26 +3,9 @@
  * is set. */
 #include "engine/format_iq.h"
 
-#include <string.h>
-
+#include "engine/format_bits.h"
 #include "engine/format_grid.inc"
 #include "engine/half.h"
-
-static uint16_t u16_at(const uint8_t *p)
-{
-    uint16_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static uint32_t u32_at(const uint8_t *p)
-{
-    uint32_t v;
-
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
 
 static unsigned eight_signs(unsigned seven)
 {
@@ -76,7 +59,7 @@ void format_iq_2xs(const uint8_t *p, int8_t *codes, float *d, float *m)
 
     (void)m;
     for (size_t g = 0; g < 16; g++)
-        d[g] = scale * (0.5f + (float)(p[66 + g / 2] >> g % 2 * 4 & 15)) * 0.25f;
+        d[g] = scale * (0.5f + (float)bits_of(p[66 + g / 2], g % 2 * 4, 15)) * 0.25f;
     for (size_t k = 0; k < 32; k++) {
         unsigned both = u16_at(p + 2 + 2 * k);
 
@@ -91,9 +74,9 @@ void format_iq_2s(const uint8_t *p, int8_t *codes, float *d, float *m)
 
     (void)m;
     for (size_t g = 0; g < 16; g++)
-        d[g] = scale * (0.5f + (float)(p[74 + g / 2] >> g % 2 * 4 & 15)) * 0.25f;
+        d[g] = scale * (0.5f + (float)bits_of(p[74 + g / 2], g % 2 * 4, 15)) * 0.25f;
     for (size_t k = 0; k < 32; k++) {
-        unsigned high = p[66 + k / 4] >> k % 4 * 2 & 3u;
+        unsigned high = bits_of(p[66 + k / 4], k % 4 * 2, 3);
 
         point2(grid_2s[p[2 + k] | high << 8], p[34 + k], codes + 8 * k);
     }
@@ -127,11 +110,11 @@ void format_iq_3s(const uint8_t *p, int8_t *codes, float *d, float *m)
 
     (void)m;
     for (size_t g = 0; g < 8; g++)
-        d[g] = scale * (float)(1 + 2 * (p[106 + g / 2] >> g % 2 * 4 & 15));
+        d[g] = scale * (float)(1 + 2 * bits_of(p[106 + g / 2], g % 2 * 4, 15));
     for (size_t k = 0; k < 64; k++) {
-        unsigned high = p[66 + k / 8] >> k % 8 & 1u;
+        unsigned high = bits_of(p[66 + k / 8], k % 8, 1);
 
-        point3(values, grid_3s[p[2 + k] | high << 8], p[74 + k / 2] >> k % 2 * 4 & 15u,
+        point3(values, grid_3s[p[2 + k] | high << 8], bits_of(p[74 + k / 2], k % 2 * 4, 15),
                codes + 4 * k);
     }
 }
@@ -175,7 +158,7 @@ void format_iq_1m(const uint8_t *p, int8_t *codes, float *d, float *m)
     for (size_t g = 0; g < 16; g++)
         d[g] = scale * (float)(2 * (u16_at(p + 48 + g / 4 * 2) >> g % 4 * 3 & 7) + 1) * 0.125f;
     for (size_t k = 0; k < 32; k++) {
-        unsigned high = p[32 + k / 2] >> k % 2 * 4 & 15u;
+        unsigned high = bits_of(p[32 + k / 2], k % 2 * 4, 15);
 
         point1(grid_1[p[k] | (high & 7) << 8], high >> 3 != 0, codes + 8 * k);
     }

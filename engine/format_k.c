@@ -2,15 +2,14 @@
  * products of a half with these are exact floats. */
 #include "engine/format_k.h"
 
-#include <string.h>
-
+#include "engine/format_bits.h"
 #include "engine/format_small.h"
 #include "engine/half.h"
 
 /* Two bits a value: of each half of the block, 32 bytes hold its four quarters. */
 static unsigned two_bits(const uint8_t *p, size_t i)
 {
-    return p[i / 128 * 32 + i % 32] >> i / 32 % 4 * 2 & 3u;
+    return bits_of(p[i / 128 * 32 + i % 32], i / 32 % 4 * 2, 3);
 }
 
 /* scale and offset a group, a half byte each [16]; codes [64]; d; d of offsets */
@@ -34,7 +33,8 @@ void format_k_q3(const uint8_t *p, int8_t *codes, float *d, float *m)
 
     (void)m;
     for (size_t g = 0; g < 16; g++) {
-        unsigned low = s[g % 8] >> g / 8 * 4 & 15u, high = s[8 + g % 4] >> g / 4 * 2 & 3u;
+        unsigned low = bits_of(s[g % 8], g / 8 * 4, 15),
+                 high = bits_of(s[8 + g % 4], g / 4 * 2, 3);
 
         d[g] = scale * (float)((int)(low | high << 4) - 32);
     }
@@ -70,7 +70,7 @@ static void six_bit_scales(const uint8_t *p, float *d, float *m)
 /* Four bits a value: 32 bytes hold 32 values low and the next 32 high. */
 static unsigned four_bits(const uint8_t *p, size_t i)
 {
-    return p[i / 64 * 32 + i % 32] >> i / 32 % 2 * 4 & 15u;
+    return bits_of(p[i / 64 * 32 + i % 32], i / 32 % 2 * 4, 15);
 }
 
 /* d; d of offsets; scales [12]; codes [128] */
@@ -86,7 +86,7 @@ void format_k_q5(const uint8_t *p, int8_t *codes, float *d, float *m)
 {
     six_bit_scales(p, d, m);
     for (size_t i = 0; i < 256; i++)
-        codes[i] = (int8_t)(four_bits(p + 48, i) | (p[16 + i % 32] >> i / 32 & 1u) << 4);
+        codes[i] = (int8_t)(four_bits(p + 48, i) | bits_of(p[16 + i % 32], i / 32, 1) << 4);
 }
 
 /* low four bits [128]; high two bits [64]; scales [16]; d. Of each half of the block, 64 bytes
@@ -99,7 +99,7 @@ void format_k_q6(const uint8_t *p, int8_t *codes, float *d, float *m)
     for (size_t g = 0; g < 16; g++)
         d[g] = scale * (float)(int8_t)p[192 + g];
     for (size_t i = 0; i < 256; i++) {
-        unsigned low = p[i / 128 * 64 + i % 64] >> i / 64 % 2 * 4 & 15u;
+        unsigned low = bits_of(p[i / 128 * 64 + i % 64], i / 64 % 2 * 4, 15);
 
         codes[i] = (int8_t)((int)(low | two_bits(p + 128, i) << 4) - 32);
     }
@@ -109,15 +109,14 @@ void format_k_q6(const uint8_t *p, int8_t *codes, float *d, float *m)
 void format_k_iq4_xs(const uint8_t *p, int8_t *codes, float *d, float *m)
 {
     float scale = half_at(p);
-    uint16_t high;
+    unsigned high = u16_at(p + 2);
 
     (void)m;
-    memcpy(&high, p + 2, sizeof(high));
     for (size_t g = 0; g < 8; g++) {
         const uint8_t *q = p + 8 + 16 * g;
-        int low = p[4 + g / 2] >> g % 2 * 4 & 15;
+        unsigned low = bits_of(p[4 + g / 2], g % 2 * 4, 15);
 
-        d[g] = scale * (float)((low | (high >> 2 * g & 3) << 4) - 32);
+        d[g] = scale * (float)((int)(low | (high >> 2 * g & 3) << 4) - 32);
         for (size_t j = 0; j < 16; j++) {
             codes[32 * g + j] = format_small_nl[q[j] & 15];
             codes[32 * g + j + 16] = format_small_nl[q[j] >> 4];

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/format_bits.h"
 #include "engine/half.h"
 
 const int8_t format_small_nl[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
@@ -34,12 +35,12 @@ void format_small_q4_1(const uint8_t *p, int8_t *codes, float *d, float *m)
 static void five_bits(const uint8_t *p, int lowest, int8_t *codes)
 {
     const uint8_t *low = p + 4;
-    uint32_t high;
+    uint32_t high = u32_at(p);
 
-    memcpy(&high, p, sizeof(high));
     for (size_t j = 0; j < 16; j++) {
-        codes[j] = (int8_t)(lowest + (int)((low[j] & 15u) | (high >> j & 1) << 4));
-        codes[j + 16] = (int8_t)(lowest + (int)(low[j] >> 4 | (high >> (j + 16) & 1) << 4));
+        codes[j] = (int8_t)(lowest + (int)(bits_of(low[j], 0, 15) | (high >> j & 1) << 4));
+        codes[j + 16] =
+            (int8_t)(lowest + (int)(bits_of(low[j], 4, 15) | (high >> (j + 16) & 1) << 4));
     }
 }
 

@@ -21,7 +21,8 @@ static const struct quant_kernels *const sets[CPU_LEVELS] = {
 #endif
 };
 
-static uint64_t seed = 1;
+/* Each set of kernels meets the same numbers, whichever others the machine has. */
+static uint64_t seed;
 
 static float noise(void)
 {
@@ -136,7 +137,7 @@ static void compare(const char *what, const float *want, const float *got, size_
 static void compare_products(const char *what, const struct quant_matrix *w, const float *x,
                              size_t n, const float *want, const float *got)
 {
-    double most = w->cols > 4096 ? 2e-5 : 2e-6;
+    double most = w->cols > 4096 ? 2e-5 : 4e-6;
     float *row = need(w->cols * sizeof(*row));
 
     for (size_t r = 0; r < w->rows; r++) {
@@ -194,6 +195,7 @@ static void products_are_the_reference_s(void **state)
     for (int level = 0; level < CPU_LEVELS; level++) {
         if (!cpu_has((enum cpu_level)level))
             continue;
+        seed = 1;
         for (size_t t = 0; t < ARRAY_LEN(types); t++) {
             bool is_large = format_of(types[t])->values == FORMAT_VALUES_MAX;
 
@@ -317,6 +319,7 @@ static void what_is_between_products_is_the_reference_s(void **state)
 
     (void)state;
     for (int level = 0; level < CPU_LEVELS; level++) {
+        seed = 1;
         for (size_t s = 0; cpu_has((enum cpu_level)level) && s < ARRAY_LEN(scales); s++) {
             check_between((enum cpu_level)level, 32, scales[s]);
             check_between((enum cpu_level)level, 576, scales[s]);
