@@ -40,7 +40,10 @@ int by_key(const void *a, const void *b)
 class builder
 {
   public:
-    builder(struct arena *arena_, unsigned depth_max_) : arena(arena_), depth_max(depth_max_) {}
+    builder(struct arena *arena_, const char *text_, unsigned depth_max_)
+        : arena(arena_), text(text_), depth_max(depth_max_)
+    {
+    }
 
     struct json *root = nullptr;
     enum status status = ST_OK;
@@ -82,12 +85,13 @@ class builder
 
   private:
     struct arena *arena;
+    const char *text; /* what is parsed, in situ */
     unsigned depth_max;
     unsigned depth = 0;
     struct span key = {nullptr, 0};
     struct level levels[JSON_DEPTH_MAX];
 
-    struct json *add(enum json_type type, struct span text)
+    struct json *add(enum json_type type, struct span of)
     {
         void *p = arena_alloc(arena, sizeof(struct json), alignof(struct json));
         auto *v = static_cast<struct json *>(p);
@@ -96,7 +100,13 @@ class builder
             status = ST_LIMIT;
             return nullptr;
         }
-        *v = {type, 0, key, text, nullptr, nullptr};
+        *v = {type,
+              0,
+              key,
+              of,
+              of.ptr != nullptr ? static_cast<size_t>(of.ptr - text) : 0,
+              nullptr,
+              nullptr};
         if (depth == 0) {
             root = v;
             return v;
@@ -218,7 +228,7 @@ extern "C" enum status json_parse(struct arena *arena, struct span text, unsigne
         std::memcpy(copy, text.ptr, text.len);
     std::memset(copy + text.len, 0, 32);
 
-    builder b(arena, depth_max);
+    builder b(arena, copy, depth_max);
     rapidjson::InsituStringStream stream(copy);
     rapidjson::Reader reader;
     rapidjson::ParseResult r = reader.Parse<flags>(stream, b);
