@@ -48,6 +48,7 @@ class builder
     struct json *root = nullptr;
     enum status status = ST_OK;
     struct span duplicate = {nullptr, 0};
+    bool lone_surrogate = false;
 
     bool Null() { return add(JSON_NULL, {nullptr, 0}) != nullptr; }
     bool Bool(bool b) { return add(b ? JSON_TRUE : JSON_FALSE, {nullptr, 0}) != nullptr; }
@@ -57,12 +58,12 @@ class builder
     }
     bool String(const char *s, rapidjson::SizeType n, bool)
     {
-        return add(JSON_STRING, {s, n}) != nullptr;
+        return is_text(s, n) && add(JSON_STRING, {s, n}) != nullptr;
     }
     bool Key(const char *s, rapidjson::SizeType n, bool)
     {
         key = {s, n};
-        return true;
+        return is_text(s, n);
     }
     bool StartObject() { return open(JSON_OBJECT); }
     bool StartArray() { return open(JSON_ARRAY); }
@@ -90,6 +91,25 @@ class builder
     unsigned depth = 0;
     struct span key = {nullptr, 0};
     struct level levels[JSON_DEPTH_MAX];
+
+    /* The reader refuses the first half of a surrogate pair without its second, but takes a
+     * second one alone and makes of it what is not UTF-8: two such texts would
+     * be written alike. */
+    bool is_text(const char *s, size_t n)
+    {
+        const char *end = s + n, *at = s;
+
+        while ((at = static_cast<const char *>(
+                    std::memchr(at, 0xed, static_cast<size_t>(end - at)))) != nullptr) {
+            /* What is behind a string is there to be read: the reader ends it with a NUL. */
+            if (static_cast<unsigned char>(*++at) < 0xa0)
+                continue;
+            status = ST_INVALID;
+            lone_surrogate = true;
+            return false;
+        }
+        return true;
+    }
 
     struct json *add(enum json_type type, struct span of)
     {
@@ -188,6 +208,9 @@ enum status explain(const builder &b, const rapidjson::ParseResult &r, unsigned 
                       "nested deeper than %u levels, or too large", depth_max);
     else if (st == ST_NOMEM)
         std::snprintf(err->text, sizeof(err->text), "out of memory");
+    else if (b.lone_surrogate)
+        std::snprintf(err->text, sizeof(err->text),
+                      "broken JSON at byte %zu: half of a surrogate pair", r.Offset());
     else
         std::snprintf(err->text, sizeof(err->text), "broken JSON at byte %zu: %s", r.Offset(),
                       rapidjson::GetParseError_En(r.Code()));
