@@ -27,9 +27,10 @@
 #include "rt/timer.h"
 #include "rt/work.h"
 
-#define WRITE_BATCH_MAX 256
-/* A transaction costs as much as a dozen entries: who comes first waits a moment. */
-#define WRITE_GATHER_US   5000
+#define WRITE_BATCH_MAX 512
+/* A transaction costs as much as a dozen entries, and a wait for the disk: under load they
+ * begin no closer than this. */
+#define WRITE_GATHER_US   20000
 #define READ_BATCH_MAX    16
 #define READ_QUEUE_MAX    1024
 #define REMOVE_QUEUE_MAX  1024                /* removals that wait beside the puts */

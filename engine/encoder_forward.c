@@ -8,6 +8,12 @@
 
 #define TOKENS_STEP 64 /* a multiple of what attention rounds up to */
 #define ALIGNMENT   64
+/* Products and GELU go in pieces of some 20 us, and between them the caller is asked for its
+ * stop. Weights are read once for so many tokens. */
+#define PIECE_TOKENS   64
+#define PIECE_PRODUCTS 1500000
+#define PIECE_ROWS     ((size_t)2 * DENSE_ROWS) /* kernels take them in pairs of blocks */
+#define PIECE_FLOATS   8192
 
 void encoder_forward_init(struct encoder_scratch *s, const struct encoder_weights *w)
 {
@@ -65,16 +71,59 @@ static enum status reserve(struct encoder_scratch *s, size_t tokens)
     return ST_OK;
 }
 
-/* y[n][rows] = W x[n][cols] + bias */
-static void multiply(struct encoder_scratch *s, const struct encoder_product *p, const float *x,
-                     size_t n, float *y)
+static bool stopped(struct engine_stop stop)
 {
-    if (s->weights->precision == ENCODER_F32) {
-        s->kernels->matmul_f32(&p->f32, x, n, y);
-        return;
+    return stop.fn != NULL && stop.fn(stop.arg);
+}
+
+/* y[n][rows] = W x[n][cols] + bias of some tokens. false: stopped. */
+static bool multiply_some(struct encoder_scratch *s, const struct encoder_product *p,
+                          const float *x, size_t n, float *y, struct engine_stop stop)
+{
+    const bool exact = s->weights->precision == ENCODER_F32;
+    const size_t rows = exact ? p->f32.rows : p->i8.rows;
+    const size_t cols = exact ? p->f32.cols : p->i8.cols;
+    const size_t step = (PIECE_PRODUCTS / (n * cols * PIECE_ROWS) + 1) * PIECE_ROWS;
+
+    if (!exact)
+        s->kernels->quantize(x, n, cols, p->i8.factor, &s->bytes);
+    for (size_t from = 0; from < rows; from += step) {
+        size_t to = rows - from < step ? rows : from + step;
+
+        if (exact)
+            s->kernels->matmul_f32(&p->f32, x, n, from, to, y);
+        else
+            s->kernels->matmul_i8(&p->i8, &s->bytes, n, from, to, y);
+        if (stopped(stop))
+            return false;
     }
-    s->kernels->quantize(x, n, p->i8.cols, p->i8.factor, &s->bytes);
-    s->kernels->matmul_i8(&p->i8, &s->bytes, n, y);
+    return true;
+}
+
+static bool multiply(struct encoder_scratch *s, const struct encoder_product *p, const float *x,
+                     size_t n, float *y, struct engine_stop stop)
+{
+    const bool exact = s->weights->precision == ENCODER_F32;
+    const size_t rows = exact ? p->f32.rows : p->i8.rows;
+    const size_t cols = exact ? p->f32.cols : p->i8.cols;
+
+    for (size_t t = 0; t < n; t += PIECE_TOKENS) {
+        size_t some = n - t < PIECE_TOKENS ? n - t : PIECE_TOKENS;
+
+        if (!multiply_some(s, p, x + t * cols, some, y + t * rows, stop))
+            return false;
+    }
+    return true;
+}
+
+static bool apply_gelu(struct encoder_scratch *s, size_t n, struct engine_stop stop)
+{
+    for (size_t i = 0; i < n; i += PIECE_FLOATS) {
+        s->kernels->gelu(s->feed + i, n - i < PIECE_FLOATS ? n - i : PIECE_FLOATS);
+        if (stopped(stop))
+            return false;
+    }
+    return true;
 }
 
 /* x[t] = word + position (with the type) */
@@ -96,25 +145,44 @@ static void embed(const struct encoder_weights *w, const uint32_t *ids, size_t n
     }
 }
 
-static void run_layer(struct encoder_scratch *s, const struct encoder_layer *l,
-                      const size_t *lengths, size_t texts, size_t n)
+static bool run_attention(struct encoder_scratch *s, const size_t *lengths, size_t texts,
+                          struct engine_stop stop)
+{
+    const struct encoder_shape *h = &s->weights->shape;
+    size_t at = 0;
+
+    for (size_t i = 0; i < texts; i++) {
+        for (size_t head = 0; head < h->heads; head++) {
+            bool long_piece = lengths[i] >= PIECE_TOKENS || head + 1 == h->heads;
+
+            s->kernels->attention(s->qkv + at * 3 * h->d, lengths[i], h->d, h->heads, head,
+                                  s->attention, s->mixed + at * h->d);
+            if (long_piece && stopped(stop))
+                return false;
+        }
+        at += lengths[i];
+    }
+    return true;
+}
+
+/* false: stopped. */
+static bool run_layer(struct encoder_scratch *s, const struct encoder_layer *l,
+                      const size_t *lengths, size_t texts, size_t n, struct engine_stop stop)
 {
     const struct encoder_shape *h = &s->weights->shape;
     const struct encoder_norm *a = &l->after_attention, *f = &l->after_feed;
-    size_t at = 0;
 
-    multiply(s, &l->qkv, s->x, n, s->qkv);
-    for (size_t i = 0; i < texts; i++) {
-        s->kernels->attention(s->qkv + at * 3 * h->d, lengths[i], h->d, h->heads, s->attention,
-                              s->mixed + at * h->d);
-        at += lengths[i];
-    }
-    multiply(s, &l->out, s->mixed, n, s->qkv);
+    if (!multiply(s, &l->qkv, s->x, n, s->qkv, stop) ||
+        !run_attention(s, lengths, texts, stop) ||
+        !multiply(s, &l->out, s->mixed, n, s->qkv, stop))
+        return false;
     s->kernels->layer_norm(s->x, s->qkv, a->weight, a->bias, h->eps, n, h->d);
-    multiply(s, &l->up, s->x, n, s->feed);
-    s->kernels->gelu(s->feed, n * h->ffn);
-    multiply(s, &l->down, s->feed, n, s->mixed);
+    if (!multiply(s, &l->up, s->x, n, s->feed, stop))
+        return false;
+    if (!apply_gelu(s, n * h->ffn, stop) || !multiply(s, &l->down, s->feed, n, s->mixed, stop))
+        return false;
     s->kernels->layer_norm(s->x, s->mixed, f->weight, f->bias, h->eps, n, h->d);
+    return true;
 }
 
 enum status encoder_forward(struct encoder_scratch *s, const uint32_t *ids,
@@ -134,9 +202,8 @@ enum status encoder_forward(struct encoder_scratch *s, const uint32_t *ids,
     }
     s->kernels->layer_norm(s->x, NULL, first->weight, first->bias, w->shape.eps, n, w->shape.d);
     for (size_t i = 0; i < w->shape.layers; i++) {
-        if (stop.fn != NULL && stop.fn(stop.arg))
+        if (!run_layer(s, &w->layers[i], lengths, texts, n, stop))
             return ST_CANCELED;
-        run_layer(s, &w->layers[i], lengths, texts, n);
     }
     return ST_OK;
 }

@@ -26,7 +26,8 @@ struct engine_error {
     char text[512];
 };
 
-/* true: give up. Called every few milliseconds of work at the least. */
+/* true: give up. Called every few milliseconds of work at the least, by an encoder every
+ * 50 us or so, on the thread that works: it may let others have the core for a while. */
 typedef bool engine_stop_fn(void *arg);
 
 struct engine_stop {

@@ -47,20 +47,23 @@ struct dense_kernels {
     /* Rounds each row of x[n][cols] into the range it has, zero included. */
     void (*quantize)(const float *x, size_t n, size_t cols, const float *factor,
                      struct dense_bytes *out);
-    /* y[n][rows] = W x + bias; x as quantize() left it */
+    /* y[n][from..to) = W x + bias of these rows, both multiples of DENSE_ROWS, y's lines
+     * being `rows` long; x as quantize() left it */
     void (*matmul_i8)(const struct dense_i8 *w, const struct dense_bytes *x, size_t n,
-                      float *y);
-    /* y[n][rows] = W x + bias */
-    void (*matmul_f32)(const struct dense_f32 *w, const float *x, size_t n, float *y);
+                      size_t from, size_t to, float *y);
+    /* the same of floats */
+    void (*matmul_f32)(const struct dense_f32 *w, const float *x, size_t n, size_t from,
+                       size_t to, float *y);
     /* x[n][d] = LN(x + r) * weight + bias (Ba et al. 2016); r may be NULL */
     void (*layer_norm)(float *x, const float *r, const float *weight, const float *bias,
                        float eps, size_t n, size_t d);
     /* x = x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016; n a multiple of 16 */
     void (*gelu)(float *x, size_t n);
-    /* qkv[n][3*d] -> out[n][d]: softmax(q k^T / sqrt(d/heads)) v within the n tokens;
-     * d/heads a multiple of 16. scratch: dense_attention_scratch() floats, aligned to 64 */
-    void (*attention)(const float *qkv, size_t n, size_t d, size_t heads, float *scratch,
-                      float *out);
+    /* qkv[n][3*d] -> out[n][d], the part of one head of `heads`:
+     * softmax(q k^T / sqrt(d/heads)) v within the n tokens; d/heads a multiple of 16. scratch:
+     * dense_attention_scratch() floats, aligned to 64 */
+    void (*attention)(const float *qkv, size_t n, size_t d, size_t heads, size_t head,
+                      float *scratch, float *out);
 };
 
 /* Queries that attention computes together. */

@@ -68,13 +68,14 @@ static inline void rows(const struct dense_i8 *w, size_t row, size_t blocks,
         tokens(w, row, blocks, x, t, 1, y);
 }
 
-static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n, float *y)
+static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n,
+                      size_t from, size_t to, float *y)
 {
-    size_t row = 0;
+    size_t row = from;
 
-    for (; row + BLOCKS * DENSE_ROWS <= w->rows; row += BLOCKS * DENSE_ROWS)
+    for (; row + BLOCKS * DENSE_ROWS <= to; row += BLOCKS * DENSE_ROWS)
         rows(w, row, BLOCKS, x, n, y);
-    if (row < w->rows)
+    if (row < to)
         rows(w, row, 1, x, n, y);
 }
 

@@ -222,25 +222,22 @@ static inline void body_queries(const struct body_head *h, const float *q, size_
 }
 
 static inline void body_attention(const float *qkv, size_t n, size_t d, size_t heads,
-                                  float *scratch, float *out)
+                                  size_t head, float *scratch, float *out)
 {
     struct body_head h = {.n = n, .wide = (n + 15) & ~(size_t)15, .width = d / heads, .d = d};
+    const float *q = qkv + head * h.width;
+    float *to = out + head * h.width;
+    size_t t = 0;
 
     h.kt = scratch;
     h.v = h.kt + h.width * h.wide;
     h.s = h.v + h.width * h.wide;
     h.factor = 1.0f / sqrtf((float)h.width);
-    for (size_t head = 0; head < heads; head++) {
-        const float *q = qkv + head * h.width;
-        float *to = out + head * h.width;
-        size_t t = 0;
-
-        body_gather(q + d, n, h.width, 3 * d, h.wide, h.kt, h.v);
-        for (; t + DENSE_QUERIES <= n; t += DENSE_QUERIES)
-            body_queries(&h, q + t * 3 * d, DENSE_QUERIES, to + t * d);
-        for (; t < n; t++)
-            body_queries(&h, q + t * 3 * d, 1, to + t * d);
-    }
+    body_gather(q + d, n, h.width, 3 * d, h.wide, h.kt, h.v);
+    for (; t + DENSE_QUERIES <= n; t += DENSE_QUERIES)
+        body_queries(&h, q + t * 3 * d, DENSE_QUERIES, to + t * d);
+    for (; t < n; t++)
+        body_queries(&h, q + t * 3 * d, 1, to + t * d);
 }
 
 /* Products of floats: the sums of this many tokens stay in registers. */
@@ -269,9 +266,9 @@ static inline void body_tile_f32(const struct dense_f32 *w, size_t row, const fl
 }
 
 static inline void body_matmul_f32(const struct dense_f32 *w, const float *x, size_t n,
-                                   float *y)
+                                   size_t from, size_t to, float *y)
 {
-    for (size_t row = 0; row < w->rows; row += DENSE_ROWS) {
+    for (size_t row = from; row < to; row += DENSE_ROWS) {
         size_t t = 0;
 
         for (; t + BODY_TOKENS <= n; t += BODY_TOKENS)

@@ -27,9 +27,10 @@ static inline void half_tokens(const struct dense_i8 *w, size_t row,
     }
 }
 
-static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n, float *y)
+static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n,
+                      size_t from, size_t to, float *y)
 {
-    for (size_t row = 0; row < w->rows; row += DENSE_ROWS) {
+    for (size_t row = from; row < to; row += DENSE_ROWS) {
         size_t t = 0;
 
         for (; t + TOKENS <= n; t += TOKENS)

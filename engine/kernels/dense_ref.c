@@ -46,20 +46,22 @@ static int32_t dot(const struct dense_i8 *w, size_t row, const uint8_t *x, int32
     return sum;
 }
 
-static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n, float *y)
+static void matmul_i8(const struct dense_i8 *w, const struct dense_bytes *x, size_t n,
+                      size_t from, size_t to, float *y)
 {
     for (size_t t = 0; t < n; t++) {
-        for (size_t r = 0; r < w->rows; r++)
+        for (size_t r = from; r < to; r++)
             y[t * w->rows + r] = (float)dot(w, r, x->bytes + t * w->cols, x->zero[t]) *
                                      (x->scale[t] * w->scales[r]) +
                                  w->bias[r];
     }
 }
 
-static void matmul_f32(const struct dense_f32 *w, const float *x, size_t n, float *y)
+static void matmul_f32(const struct dense_f32 *w, const float *x, size_t n, size_t from,
+                       size_t to, float *y)
 {
     for (size_t t = 0; t < n; t++) {
-        for (size_t r = 0; r < w->rows; r++) {
+        for (size_t r = from; r < to; r++) {
             const float *block = w->weights + r / DENSE_ROWS * DENSE_ROWS * w->cols;
             double sum = 0;
 
@@ -112,31 +114,28 @@ static void softmax(float *s, size_t n)
         s[i] /= sum;
 }
 
-static void attention(const float *qkv, size_t n, size_t d, size_t heads, float *scratch,
-                      float *out)
+static void attention(const float *qkv, size_t n, size_t d, size_t heads, size_t head,
+                      float *scratch, float *out)
 {
     size_t hd = d / heads, ld = 3 * d;
+    const float *q = qkv + head * hd, *k = q + d, *v = k + d;
     float factor = 1.0f / sqrtf((float)hd);
 
-    for (size_t h = 0; h < heads; h++) {
-        const float *q = qkv + h * hd, *k = q + d, *v = k + d;
+    for (size_t i = 0; i < n; i++) {
+        for (size_t j = 0; j < n; j++) {
+            float sum = 0;
 
-        for (size_t i = 0; i < n; i++) {
-            for (size_t j = 0; j < n; j++) {
-                float sum = 0;
+            for (size_t c = 0; c < hd; c++)
+                sum += q[i * ld + c] * k[j * ld + c];
+            scratch[j] = sum * factor;
+        }
+        softmax(scratch, n);
+        for (size_t c = 0; c < hd; c++) {
+            float sum = 0;
 
-                for (size_t c = 0; c < hd; c++)
-                    sum += q[i * ld + c] * k[j * ld + c];
-                scratch[j] = sum * factor;
-            }
-            softmax(scratch, n);
-            for (size_t c = 0; c < hd; c++) {
-                float sum = 0;
-
-                for (size_t j = 0; j < n; j++)
-                    sum += scratch[j] * v[j * ld + c];
-                out[i * d + h * hd + c] = sum;
-            }
+            for (size_t j = 0; j < n; j++)
+                sum += scratch[j] * v[j * ld + c];
+            out[i * d + head * hd + c] = sum;
         }
     }
 }

@@ -165,7 +165,8 @@ enum status json_write_string(struct buf *out, struct span s)
             st = p[i] < 0x80 ? write_escape(out, p[i]) : buf_append(out, SPAN("\xef\xbf\xbd"));
         start = ++i;
     }
-    if (st == ST_OK)
+    /* An absent string has no place to count from. */
+    if (st == ST_OK && start < s.len)
         st = buf_append(out, (struct span){s.ptr + start, s.len - start});
     return st == ST_OK ? buf_append(out, SPAN("\"")) : st;
 }

@@ -40,11 +40,15 @@ int by_key(const void *a, const void *b)
 class builder
 {
   public:
-    builder(struct arena *arena_, unsigned depth_max_) : arena(arena_), depth_max(depth_max_) {}
+    builder(struct arena *arena_, const char *text_, unsigned depth_max_)
+        : arena(arena_), text(text_), depth_max(depth_max_)
+    {
+    }
 
     struct json *root = nullptr;
     enum status status = ST_OK;
     struct span duplicate = {nullptr, 0};
+    bool lone_surrogate = false;
 
     bool Null() { return add(JSON_NULL, {nullptr, 0}) != nullptr; }
     bool Bool(bool b) { return add(b ? JSON_TRUE : JSON_FALSE, {nullptr, 0}) != nullptr; }
@@ -54,12 +58,12 @@ class builder
     }
     bool String(const char *s, rapidjson::SizeType n, bool)
     {
-        return add(JSON_STRING, {s, n}) != nullptr;
+        return is_text(s, n) && add(JSON_STRING, {s, n}) != nullptr;
     }
     bool Key(const char *s, rapidjson::SizeType n, bool)
     {
         key = {s, n};
-        return true;
+        return is_text(s, n);
     }
     bool StartObject() { return open(JSON_OBJECT); }
     bool StartArray() { return open(JSON_ARRAY); }
@@ -82,12 +86,32 @@ class builder
 
   private:
     struct arena *arena;
+    const char *text; /* what is parsed, in situ */
     unsigned depth_max;
     unsigned depth = 0;
     struct span key = {nullptr, 0};
     struct level levels[JSON_DEPTH_MAX];
 
-    struct json *add(enum json_type type, struct span text)
+    /* The reader refuses the first half of a surrogate pair without its second, but takes a
+     * second one alone and makes of it what is not UTF-8: two such texts would
+     * be written alike. */
+    bool is_text(const char *s, size_t n)
+    {
+        const char *end = s + n, *at = s;
+
+        while ((at = static_cast<const char *>(
+                    std::memchr(at, 0xed, static_cast<size_t>(end - at)))) != nullptr) {
+            /* What is behind a string is there to be read: the reader ends it with a NUL. */
+            if (static_cast<unsigned char>(*++at) < 0xa0)
+                continue;
+            status = ST_INVALID;
+            lone_surrogate = true;
+            return false;
+        }
+        return true;
+    }
+
+    struct json *add(enum json_type type, struct span of)
     {
         void *p = arena_alloc(arena, sizeof(struct json), alignof(struct json));
         auto *v = static_cast<struct json *>(p);
@@ -96,7 +120,13 @@ class builder
             status = ST_LIMIT;
             return nullptr;
         }
-        *v = {type, 0, key, text, nullptr, nullptr};
+        *v = {type,
+              0,
+              key,
+              of,
+              of.ptr != nullptr ? static_cast<size_t>(of.ptr - text) : 0,
+              nullptr,
+              nullptr};
         if (depth == 0) {
             root = v;
             return v;
@@ -178,6 +208,9 @@ enum status explain(const builder &b, const rapidjson::ParseResult &r, unsigned 
                       "nested deeper than %u levels, or too large", depth_max);
     else if (st == ST_NOMEM)
         std::snprintf(err->text, sizeof(err->text), "out of memory");
+    else if (b.lone_surrogate)
+        std::snprintf(err->text, sizeof(err->text),
+                      "broken JSON at byte %zu: half of a surrogate pair", r.Offset());
     else
         std::snprintf(err->text, sizeof(err->text), "broken JSON at byte %zu: %s", r.Offset(),
                       rapidjson::GetParseError_En(r.Code()));
@@ -218,7 +251,7 @@ extern "C" enum status json_parse(struct arena *arena, struct span text, unsigne
         std::memcpy(copy, text.ptr, text.len);
     std::memset(copy + text.len, 0, 32);
 
-    builder b(arena, depth_max);
+    builder b(arena, copy, depth_max);
     rapidjson::InsituStringStream stream(copy);
     rapidjson::Reader reader;
     rapidjson::ParseResult r = reader.Parse<flags>(stream, b);

@@ -35,6 +35,7 @@ struct json {
     uint32_t count;     /* members of an array or object */
     struct span key;    /* decoded; only for a member of an object */
     struct span text;   /* string: decoded bytes; number: its characters as sent */
+    size_t at;          /* where these began in the parsed text; strings and numbers only */
     struct json *child; /* first member, in the order sent */
     struct json *next;  /* next sibling */
 };

@@ -53,9 +53,9 @@ struct answer {
      * known: not an answer for a client who would be told. */
     bool usage_withheld;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
-    /* The whole answer as one rendered chat.completion JSON object, made so that
-     * write_answer() only has to put id and created at known places: an exact hit
-     * must not parse anything. */
+    /* The whole answer as one chat.completion JSON object, as the upstream wrote it but for
+     * id and created, which have a fixed width so that write_answer() only has to put
+     * them at known places: an exact hit must not parse anything. */
     struct span json;
     uint32_t id_at, created_at; /* offsets in json of their fixed-width values */
 };

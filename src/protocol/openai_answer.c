@@ -220,13 +220,72 @@ static enum status render_tree(struct buf *out, struct buf *pieces, const struct
     return openai_answer_render(out, &p, a);
 }
 
+/* A part of the body that gives its place to another text of a known length. */
+struct splice {
+    size_t at, len;
+    struct span by;
+    uint32_t *kept_at; /* where it is in what is kept */
+};
+
+/* As the upstream wrote it, but for what each replay gets anew. false: not written as most
+ * do (no id, an escape in it, ...). */
+static bool splices_of(struct span body, const struct json *root, struct answer *a,
+                       struct splice s[2])
+{
+    const struct json *id = json_get(root, SPAN("id"));
+    const struct json *created = json_get(root, SPAN("created"));
+    uint64_t number;
+
+    if (id == NULL || id->type != JSON_STRING || !json_u64(created, &number) ||
+        !span_eq(json_str(json_get(root, SPAN("object"))), SPAN(OBJECT_WHOLE)))
+        return false;
+    s[0] = (struct splice){id->at, id->text.len, SPAN(ID_PLACEHOLDER), &a->id_at};
+    s[1] = (struct splice){created->at, created->text.len, SPAN(CREATED_PLACEHOLDER),
+                           &a->created_at};
+    /* Nothing was decoded, or it would end elsewhere. */
+    if (body.ptr[id->at + id->text.len] != '"' ||
+        memcmp(body.ptr + id->at, id->text.ptr, id->text.len) != 0)
+        return false;
+    if (s[0].at > s[1].at) {
+        struct splice first = s[1];
+
+        s[1] = s[0];
+        s[0] = first;
+    }
+    return true;
+}
+
+static enum status keep_spliced(struct arena *arena, struct span body, const struct splice s[2],
+                                struct answer *a)
+{
+    char *p = arena_alloc(arena, body.len + s[0].by.len + s[1].by.len, 1), *to = p;
+    size_t from = 0;
+
+    if (p == NULL)
+        return ST_NOMEM;
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(to, body.ptr + from, s[i].at - from);
+        to += s[i].at - from;
+        *s[i].kept_at = (uint32_t)(to - p);
+        memcpy(to, s[i].by.ptr, s[i].by.len);
+        to += s[i].by.len;
+        from = s[i].at + s[i].len;
+    }
+    memcpy(to, body.ptr + from, body.len - from);
+    a->json = (struct span){p, (size_t)(to - p) + body.len - from};
+    return ST_OK;
+}
+
 /* The answer as it is kept, in the arena. */
 static enum status keep_json(struct arena *arena, struct span body, const struct json *root,
                              struct answer *a)
 {
     struct buf json, pieces;
+    struct splice s[2];
     enum status st;
 
+    if (splices_of(body, root, a, s))
+        return keep_spliced(arena, body, s, a);
     buf_init(&json, 8 * body.len + 65536);
     buf_init(&pieces, json.limit);
     st = buf_reserve(&pieces, body.len);

@@ -347,9 +347,9 @@ static struct json *part_from_string(struct arena *arena)
 
     if (part == NULL || type == NULL || text == NULL)
         return NULL;
-    *type = (struct json){JSON_STRING, 0, SPAN("type"), SPAN("text"), NULL, text};
-    *text = (struct json){JSON_STRING, 0, SPAN("text"), {"", 0}, NULL, NULL};
-    *part = (struct json){JSON_OBJECT, 2, {NULL, 0}, {NULL, 0}, type, NULL};
+    *type = (struct json){JSON_STRING, 0, SPAN("type"), SPAN("text"), 0, NULL, text};
+    *text = (struct json){JSON_STRING, 0, SPAN("text"), {"", 0}, 0, NULL, NULL};
+    *part = (struct json){JSON_OBJECT, 2, {NULL, 0}, {NULL, 0}, 0, type, NULL};
     return part;
 }
 

@@ -286,51 +286,56 @@ static bool read_mode(struct span value, struct controls *c)
 #define SWITCH     "true or false"
 #define NAME       "given once, with 1 to 128 bytes, and be the only one that names a space"
 
+#define NAMED(lit)                                                                             \
+    {                                                                                          \
+        "" lit, sizeof(lit) - 1                                                                \
+    }
+
 /* In lower case. */
 static const struct control {
-    const char *name;
+    struct span name;
     bool (*read)(struct span value, struct controls *c);
     const char *expected;
 } table[] = {
-    {"x-ibid-cache", read_directives, DIRECTIVES},
-    {"x-ibid-threshold", read_threshold, "a number within 0..1"},
-    {"x-ibid-namespace", read_namespace, NAME},
-    {"x-ibid-route", read_route, "local or upstream"},
-    {"cache-control", read_cache_control, ""},
+    {NAMED("x-ibid-cache"), read_directives, DIRECTIVES},
+    {NAMED("x-ibid-threshold"), read_threshold, "a number within 0..1"},
+    {NAMED("x-ibid-namespace"), read_namespace, NAME},
+    {NAMED("x-ibid-route"), read_route, "local or upstream"},
+    {NAMED("cache-control"), read_cache_control, ""},
     /* Portkey */
-    {"x-portkey-cache-force-refresh", read_refresh, SWITCH},
-    {"x-portkey-cache-namespace", read_namespace, NAME},
+    {NAMED("x-portkey-cache-force-refresh"), read_refresh, SWITCH},
+    {NAMED("x-portkey-cache-namespace"), read_namespace, NAME},
     /* Helicone */
-    {"helicone-cache-enabled", read_enabled, SWITCH},
-    {"helicone-cache-seed", read_namespace, NAME},
+    {NAMED("helicone-cache-enabled"), read_enabled, SWITCH},
+    {NAMED("helicone-cache-seed"), read_namespace, NAME},
     /* Cloudflare */
-    {"cf-aig-skip-cache", read_skip, SWITCH},
-    {"cf-aig-cache-ttl", read_ttl, "seconds"},
-    {"cf-aig-cache-key", read_namespace, NAME},
-    {"cf-skip-cache", read_skip, SWITCH},
-    {"cf-cache-ttl", read_ttl, "seconds"},
+    {NAMED("cf-aig-skip-cache"), read_skip, SWITCH},
+    {NAMED("cf-aig-cache-ttl"), read_ttl, "seconds"},
+    {NAMED("cf-aig-cache-key"), read_namespace, NAME},
+    {NAMED("cf-skip-cache"), read_skip, SWITCH},
+    {NAMED("cf-cache-ttl"), read_ttl, "seconds"},
     /* Bifrost */
-    {"x-bf-cache-key", read_namespace, NAME},
-    {"x-bf-cache-ttl", read_ttl, "seconds, or a number with s, m, h or d"},
-    {"x-bf-cache-threshold", read_threshold, "a number within 0..1"},
-    {"x-bf-cache-type", read_kind, "direct or semantic"},
-    {"x-bf-cache-no-store", read_no_store, SWITCH},
+    {NAMED("x-bf-cache-key"), read_namespace, NAME},
+    {NAMED("x-bf-cache-ttl"), read_ttl, "seconds, or a number with s, m, h or d"},
+    {NAMED("x-bf-cache-threshold"), read_threshold, "a number within 0..1"},
+    {NAMED("x-bf-cache-type"), read_kind, "direct or semantic"},
+    {NAMED("x-bf-cache-no-store"), read_no_store, SWITCH},
     /* vLLM semantic router */
-    {"x-vsr-cache-control", read_directives, DIRECTIVES},
+    {NAMED("x-vsr-cache-control"), read_directives, DIRECTIVES},
     /* OpenRouter */
-    {"x-openrouter-cache", read_enabled, SWITCH},
-    {"x-openrouter-cache-ttl", read_ttl, "seconds"},
-    {"x-openrouter-cache-clear", read_refresh, SWITCH},
+    {NAMED("x-openrouter-cache"), read_enabled, SWITCH},
+    {NAMED("x-openrouter-cache-ttl"), read_ttl, "seconds"},
+    {NAMED("x-openrouter-cache-clear"), read_refresh, SWITCH},
     /* Higress, OmniRoute, OpenPipe */
-    {"x-higress-skip-ai-cache", read_skip, "on or off"},
-    {"x-omniroute-no-cache", read_refresh, SWITCH},
-    {"op-cache", read_mode, "readWrite, readOnly or writeOnly"},
+    {NAMED("x-higress-skip-ai-cache"), read_skip, "on or off"},
+    {NAMED("x-omniroute-no-cache"), read_refresh, SWITCH},
+    {NAMED("op-cache"), read_mode, "readWrite, readOnly or writeOnly"},
 };
 
 static const struct control *find(struct span name)
 {
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        if (http_name_eq(name, span_of(table[i].name)))
+        if (http_name_eq(name, table[i].name))
             return &table[i];
     }
     return NULL;
@@ -356,7 +361,7 @@ enum status controls_parse(const struct http_head *h, struct controls *out,
         const struct control *known = find(f->name);
 
         if (known != NULL && !known->read(trim(f->value), &c))
-            return refuse(err, span_of(known->name), known->expected);
+            return refuse(err, known->name, known->expected);
         if (known == NULL && controls_is_ours(f->name))
             return refuse(err, f->name,
                           "one that ibid knows: x-ibid-cache, x-ibid-threshold, "

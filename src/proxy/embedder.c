@@ -1,6 +1,7 @@
 #include "proxy/embedder.h"
 
 #include <assert.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -32,8 +33,11 @@ static struct embed_job *job_of(struct work *w)
     return CONTAINER_OF(w, struct embed_job, work);
 }
 
+/* On the worker, every 50 us or so. A loop that shares its core with this thread waits for no
+ * more than that: the kernel alone would let it wait for a slice of some milliseconds. */
 static bool batch_canceled(void *arg)
 {
+    sched_yield();
     /* Give up only when nobody of the batch waits any more. */
     for (struct work *w = arg; w != NULL; w = w->next) {
         if (!work_canceled(w))

@@ -20,6 +20,7 @@ struct fifo {
 struct worker {
     struct work_pool *pool;
     unsigned number;
+    uint64_t began_us; /* its last batch */
     pthread_t thread;
 };
 
@@ -99,18 +100,12 @@ static void on_back(struct loop_msg *m)
     unref(p);
 }
 
-static struct timespec after_us(uint64_t us)
+/* Under the mutex. A batch is cheaper by the item than one after the other is, but who comes
+ * alone does not wait. */
+static void gather(struct work_pool *p, uint64_t at_us)
 {
-    uint64_t at = clock_now_us() + us;
-
-    return (struct timespec){.tv_sec = (time_t)(at / 1000000),
-                             .tv_nsec = (long)(at % 1000000) * 1000};
-}
-
-/* Under the mutex. A batch is cheaper by the item than one after the other is. */
-static void gather(struct work_pool *p)
-{
-    struct timespec until = after_us(p->o.gather_us);
+    struct timespec until = {.tv_sec = (time_t)(at_us / 1000000),
+                             .tv_nsec = (long)(at_us % 1000000) * 1000};
 
     p->gathering++;
     while (p->queued < p->o.batch_max && !p->stopping &&
@@ -120,8 +115,9 @@ static void gather(struct work_pool *p)
 }
 
 /* Takes up to batch_max items that wait, linked by next. NULL: the pool stops. */
-static struct work *take_batch(struct work_pool *p)
+static struct work *take_batch(struct worker *me)
 {
+    struct work_pool *p = me->pool;
     struct work *first = NULL, **tail = &first;
 
     pthread_mutex_lock(&p->mutex);
@@ -130,9 +126,11 @@ static struct work *take_batch(struct work_pool *p)
         while (p->todo.head == NULL && !p->stopping)
             pthread_cond_wait(&p->nonempty, &p->mutex);
         p->idle--;
-        if (p->o.gather_us > 0)
-            gather(p);
+        if (p->o.gather_us > 0 && me->began_us > 0)
+            gather(p, me->began_us + p->o.gather_us);
     } while (p->todo.head == NULL && !p->stopping); /* canceled meanwhile */
+    if (p->o.gather_us > 0)
+        me->began_us = clock_now_us();
     for (unsigned i = 0; i < p->o.batch_max; i++) {
         struct work *w = fifo_pop(&p->todo);
 
@@ -161,7 +159,7 @@ static void *worker_main(void *arg)
 
     if (me->pool->o.background)
         step_back();
-    while ((first = take_batch(me->pool)) != NULL) {
+    while ((first = take_batch(me)) != NULL) {
         first->run(first, me->number);
         while (first != NULL) {
             struct work *next = first->next; /* `done` may free the item at once */

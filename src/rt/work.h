@@ -49,7 +49,8 @@ struct work_pool_options {
     unsigned queue_max; /* items that wait; those being run are not counted */
     unsigned batch_max; /* waiting items that a worker takes at once (1: one by one); all
                            items of a pool with batches have the same `run` */
-    uint64_t gather_us; /* how long the first of a batch may wait for the others; 0: not */
+    uint64_t gather_us; /* a worker's batches begin so far apart unless they are full; the
+                           first after a pause at once. 0: no matter */
     bool background;    /* loops go first where they share a core with it */
     void *owner;
 };

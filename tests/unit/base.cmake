@@ -1,1 +1,2 @@
 ibid_test(NAME arena LABEL unit SOURCES unit/test_arena.c LIBS base)
+ibid_test(NAME json LABEL unit SOURCES unit/test_json.c LIBS base)

@@ -211,10 +211,86 @@ static void test_verdicts_of_streams(void **state)
     assert_int_equal(collect(cases[0].text, 0, false).verdict, ANSWER_INCOMPLETE);
 }
 
+#define ID      "\"id\" : \"chatcmpl-1\""
+#define CREATED "\"created\":17"
+#define REST                                                                                   \
+    "\"object\": \"chat.completion\", \"model\":\"m\", \"x\" : [1, 2.50],\n \"choices\": [ {"  \
+    "\"message\":{\"content\":\"caf\\u00e9 \\/\"},\"finish_reason\":\"stop\"} ]"
+
+/* `head` and `tail` around what each replay gets anew, id first when `id_first`. */
+static void check_kept(const char *body, const char *head, const char *middle, const char *tail,
+                       bool id_first)
+{
+    struct answer_stamp stamp;
+    struct answer a;
+    struct buf out;
+    char want[512];
+
+    protocol_stamp_new(&stamp, 1795000000000);
+    CHECK_STATUS(ST_OK, openai->read_answer(&arena, span_of(body), &a));
+    assert_int_equal(a.verdict, ANSWER_STORABLE);
+    buf_init(&out, 65536);
+    CHECK_STATUS(ST_OK, openai->write_answer(&out, &a, &stamp));
+    snprintf(want, sizeof(want), "%s%s%s%s%s", head, id_first ? stamp.id : "1795000000", middle,
+             id_first ? "1795000000" : stamp.id, tail);
+    CHECK_SPAN(span_of(want), buf_span(&out));
+    buf_release(&out);
+}
+
+/* White space, escapes, numbers and members as they came, but for id and created. */
+static void test_a_replay_is_as_the_upstream_wrote_it(void **state)
+{
+    (void)state;
+    check_kept("{ " ID "," CREATED "," REST "}\n", "{ \"id\" : \"",
+               "\",\"created\":", "," REST "}\n", true);
+    check_kept(" {" CREATED "," REST "," ID "}", " {\"created\":", "," REST ",\"id\" : \"",
+               "\"}", false);
+    check_kept("{\"id\":\"\"," CREATED "," REST "}", "{\"id\":\"",
+               "\",\"created\":", "," REST "}", true);
+}
+
+/* Written otherwise than most do: nothing is lost, though the form is ours. */
+static void test_odd_answers_are_rendered(void **state)
+{
+    static const char *const heads[] = {
+        "",                                       /* neither */
+        ID ",",                                   /* no created */
+        "\"id\":\"chat\\u0063mpl\"," CREATED ",", /* an escape */
+        "\"id\":\"a\\\"b\"," CREATED ",",         /* another */
+        "\"id\":7," CREATED ",",                  /* no string */
+        "\"id\":\"a\",\"created\":1.5e3,",        /* no whole number */
+        "\"id\":\"a\",\"created\":null,",         /* nothing */
+    };
+    struct answer_stamp stamp;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 65536);
+    protocol_stamp_new(&stamp, 1795000000000);
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        const struct json *root;
+        struct answer a;
+        char body[512];
+
+        snprintf(body, sizeof(body), "{%s" REST "}", heads[i]);
+        CHECK_STATUS(ST_OK, openai->read_answer(&arena, span_of(body), &a));
+        assert_int_equal(a.verdict, ANSWER_STORABLE);
+        root = parse(write_whole(&a, &out));
+        CHECK_SPAN(SPAN("1795000000"), json_get(root, SPAN("created"))->text);
+        assert_int_equal(json_str(json_get(root, SPAN("id"))).len, ANSWER_ID_BYTES);
+        assert_int_equal(json_get(root, SPAN("x"))->count, 2);
+        CHECK_SPAN(SPAN("caf\xc3\xa9 /"), a.text);
+    }
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_stream_becomes_an_answer, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_replay_is_as_the_upstream_wrote_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_odd_answers_are_rendered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
         cmocka_unit_test_setup_teardown(test_usage_withheld, setup, teardown),
         cmocka_unit_test_setup_teardown(test_verdicts_of_streams, setup, teardown),

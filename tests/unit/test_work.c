@@ -181,7 +181,8 @@ static void test_takes_what_waits_together(void **state)
     CHECK_STATUS(ST_OK, loop_close(l));
 }
 
-/* The first waits until its batch is full, but not for ever. */
+/* Who comes alone goes at once; who comes next waits until the batch is full or the time is
+ * over. */
 static void test_gathers(void **state)
 {
     const struct work_pool_options o = {.threads = 1,
@@ -191,7 +192,7 @@ static void test_gathers(void **state)
                                         .background = true};
     const struct work_pool_options soon = {
         .threads = 1, .queue_max = 16, .batch_max = 4, .gather_us = 1000};
-    struct job jobs[5] = {0};
+    struct job jobs[7] = {0};
     struct work_pool *p, *q;
     struct loop *l;
 
@@ -201,13 +202,18 @@ static void test_gathers(void **state)
     CHECK_STATUS(ST_OK, loop_open(&l));
     CHECK_STATUS(ST_OK, work_pool_open(&o, &p));
     CHECK_STATUS(ST_OK, work_pool_open(&soon, &q));
-    for (unsigned i = 0; i < 4; i++)
+    CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_gated, done));
+    loop_run(l);
+    assert_int_equal(largest_batch, 1);
+    for (unsigned i = 1; i < 5; i++)
         CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_gated, done));
     loop_run(l);
     assert_int_equal(largest_batch, 4);
-    CHECK_STATUS(ST_OK, work_submit(q, &jobs[4].work, l, run_gated, done));
-    loop_run(l);
-    for (unsigned i = 0; i < 5; i++)
+    for (unsigned i = 5; i < 7; i++) {
+        CHECK_STATUS(ST_OK, work_submit(q, &jobs[i].work, l, run_gated, done));
+        loop_run(l);
+    }
+    for (unsigned i = 0; i < 7; i++)
         check_job(&jobs[i], 1, ST_OK);
     work_pool_close(p);
     work_pool_close(q);

@@ -1,0 +1,283 @@
+#!/usr/bin/env python3
+"""Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_tokenizer and fuzz_json.
+
+    tests/fuzz/engine_corpus.py [FOLDER]
+
+FOLDER is tests/fuzz/corpus if none is named. The same bytes each time. Files that a bug left
+behind ("crash-…" and the like) are of other names and stay.
+"""
+import json
+import struct
+import sys
+from pathlib import Path
+
+# --- GGUF ---------------------------------------------------------------------------------
+
+BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 8: (32, 34)}  # values, bytes
+
+
+def text(s):
+    s = s.encode() if isinstance(s, str) else s
+    return struct.pack("<Q", len(s)) + s
+
+
+def value(v):
+    """(kind, bytes) of a Python value; a tuple is (kind, bytes) already."""
+    if isinstance(v, tuple):
+        return v
+    if isinstance(v, bool):
+        return 7, struct.pack("<B", v)
+    if isinstance(v, int):
+        return 4, struct.pack("<I", v)
+    if isinstance(v, float):
+        return 6, struct.pack("<f", v)
+    if isinstance(v, (str, bytes)):
+        return 8, text(v)
+    kinds = [value(x) for x in v]
+    kind = 5 if kinds and kinds[0][0] == 4 else kinds[0][0] if kinds else 8
+    return 9, struct.pack("<IQ", kind, len(v)) + b"".join(b for _, b in kinds)
+
+
+def gguf(keys, tensors, version=3, counts=None, alignment=32):
+    data, infos = b"", b""
+    for name, kind, shape, content in tensors:
+        infos += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, kind, len(data))
+        data += content + bytes(-len(content) % alignment)
+    pairs = b"".join(text(k) + struct.pack("<I", value(v)[0]) + value(v)[1] for k, v in keys.items())
+    n = counts or (len(tensors), len(keys))
+    head = b"GGUF" + struct.pack("<IQQ", version, *n) + pairs + infos
+    return head + bytes(-len(head) % alignment) + data
+
+
+def weights(kind, shape):
+    values, size = BLOCKS[kind]
+    count = 1
+    for n in shape:
+        count *= n
+    block = {0: struct.pack("<f", 0.25), 1: b"\x00\x34"}.get(kind, b"\x00\x24" + bytes((i * 37) & 255 for i in range(size - 2)))
+    return block * (count // values)
+
+
+BYTES = [b for b in [*range(33, 127), *range(161, 173), *range(174, 256)]]
+
+
+def char_of(byte):
+    """GPT-2's character of a byte."""
+    return chr(byte) if byte in BYTES else chr(256 + [b for b in range(256) if b not in BYTES].index(byte))
+
+
+def bpe(pre, controls, chat):
+    words = [char_of(b) for b in b"abdehlorw 12\n.'!"] + ["he", "ll", "hell", char_of(32) + "w", "or"]
+    tokens = [*controls, *words]
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": pre,
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3] * len(controls) + [1] * len(words),
+        "tokenizer.ggml.merges": ["h e", "l l", "he ll", char_of(32) + " w", "o r"],
+        "tokenizer.ggml.eos_token_id": 1,
+        "tokenizer.chat_template": chat,
+    }
+
+
+CHATML = ["<|endoftext|>", "<|im_end|>", "<|im_start|>"]
+LLAMA3 = ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
+
+
+def llama(tokenizer, kind, layers=1, **changes):
+    d, ffn, heads, kv = 32, 32, 2, 1
+    words = len(tokenizer["tokenizer.ggml.tokens"])
+    keys = {
+        "general.architecture": "llama",
+        "llama.embedding_length": d,
+        "llama.feed_forward_length": ffn,
+        "llama.block_count": layers,
+        "llama.context_length": 48,
+        "llama.attention.head_count": heads,
+        "llama.attention.head_count_kv": kv,
+        "llama.attention.layer_norm_rms_epsilon": 1e-5,
+        "llama.rope.dimension_count": d // heads,
+        **tokenizer,
+        **changes,
+    }
+    shapes = {"token_embd": (kind, (d, words)), "output_norm": (0, (d,))}
+    for i in range(layers):
+        matrices = {"attn_q": (d, d), "attn_k": (d, d // heads * kv), "attn_v": (d, d // heads * kv), "attn_output": (d, d),
+                    "ffn_gate": (d, ffn), "ffn_up": (d, ffn), "ffn_down": (ffn, d)}
+        shapes.update({f"blk.{i}.{name}": (kind, shape) for name, shape in matrices.items()})
+        shapes.update({f"blk.{i}.{name}": (0, (d,)) for name in ("attn_norm", "ffn_norm")})
+    return keys, [(f"{name}.weight", k, shape, weights(k, shape)) for name, (k, shape) in shapes.items()]
+
+
+def gguf_seeds():
+    chatml = bpe("smollm", CHATML, "{{'<|im_start|>' + role}}")
+    llama3 = bpe("llama-bpe", LLAMA3, "<|start_header_id|>Cutting Knowledge Date")
+    whole = gguf(*llama(chatml, 2))
+    keys, tensors = llama(chatml, 2)
+    yield "q4_0", whole
+    yield "q4_1", gguf(*llama(llama3, 3))
+    yield "q8_0", gguf(*llama(bpe("gpt-2", CHATML, "<|im_start|>"), 8))
+    yield "f16", gguf(*llama(chatml, 1))
+    yield "v2", gguf(*llama(chatml, 2), version=2)
+    yield "aligned", gguf({**keys, "general.alignment": 64}, tensors, alignment=64)
+    yield "kinds", gguf({f"k{k}": (k, bytes(n)) for k, n in enumerate([1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8])}, [])
+    yield "arrays", gguf({"s": ["", "a", b"\xff"], "i": [1, 2], "f": [0.5], "e": [], "b": [True, False]}, [])
+    yield "empty", gguf({}, [])
+    yield "cut", whole[: len(whole) * 2 // 3]
+    yield "counts", gguf({}, [], counts=(65536, 65536))
+    yield "long-array", gguf({"a": (9, struct.pack("<IQ", 4, 1 << 24))}, [])
+    yield "wide", gguf({}, [("t", 0, (1 << 33, 1 << 33, 1 << 33, 1 << 33), b"")])
+    yield "outside", gguf(keys, tensors[:-1] + [("last", 0, (1 << 20,), b"")])
+    yield "layers", gguf({**keys, "llama.block_count": 256, "llama.context_length": 131072}, tensors)
+    yield "no-heads", gguf({**keys, "llama.attention.head_count": 0}, tensors)
+    yield "odd-heads", gguf({**keys, "llama.attention.head_count": 33}, tensors)
+
+
+# --- safetensors --------------------------------------------------------------------------
+
+WIDTH = {"F32": 4, "F16": 2, "BF16": 2, "I64": 8, "U8": 1, "BOOL": 1}
+
+
+def header(tensors, extra=None):
+    out, at = dict(extra or {}), 0
+    for name, (dtype, shape) in tensors.items():
+        size = WIDTH[dtype]
+        for n in shape:
+            size *= n
+        out[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [at, at + size]}
+        at += size
+    return json.dumps(out, separators=(",", ":")).encode(), at
+
+
+def safetensors(tensors, extra=None):
+    head, size = header(tensors, extra)
+    return struct.pack("<Q", len(head)) + head + bytes(i * 7 & 63 for i in range(size))
+
+
+def encoder():
+    """What fuzz_safetensors.c loads: 51,840 bytes of data."""
+    d, out = 64, {}
+    norm = lambda name: out.update({f"{name}.weight": ("F16", (d,)), f"{name}.bias": ("F16", (d,))})
+    for part, rows in (("word", 4), ("position", 4), ("token_type", 1)):
+        out[f"embeddings.{part}_embeddings.weight"] = ("F16", (rows, d))
+    norm("embeddings.LayerNorm")
+    for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense", "intermediate.dense", "output.dense"):
+        out[f"encoder.layer.0.{part}.weight"] = ("F16", (d, d))
+        out[f"encoder.layer.0.{part}.bias"] = ("F16", (d,))
+    norm("encoder.layer.0.attention.output.LayerNorm")
+    norm("encoder.layer.0.output.LayerNorm")
+    return out
+
+
+def safetensors_seeds():
+    some = {"a": ("F32", (2, 3)), "bert.b": ("BF16", (5,)), "c": ("F16", (3,)), "d": ("I64", (1,)), "e": ("BOOL", ()), "f": ("U8", (0,))}
+    whole = safetensors(some, {"__metadata__": {"format": "pt"}})
+    head, size = header(encoder())
+    assert size == 51840
+    yield "some", whole
+    yield "cut", whole[:-3]
+    yield "behind", whole + b"."
+    yield "hole", safetensors(some).replace(b"[24,34]", b"[25,35]")
+    yield "overlap", safetensors(some).replace(b"[24,34]", b"[20,30]")
+    yield "wide", safetensors(some).replace(b"[2,3]", b"[4294967296,4294967296]")
+    yield "no-tensors", safetensors({})
+    yield "header-long", struct.pack("<Q", 1 << 40) + b"{}"
+    yield "header-short", b"\x01\0\0\0\0\0\0"
+    yield "nested", struct.pack("<Q", 40) + b"[" * 40
+    yield "many-values", struct.pack("<Q", 4001) + b"[" + b"1," * 1999 + b"1]"
+    yield "encoder", head
+    yield "encoder-no-bias", head.replace(b"LayerNorm.bias", b"LayerNorm.bits")
+
+
+# --- tokenizer.json -----------------------------------------------------------------------
+
+TEXTS = {
+    "ascii": "Hello, abab a.a!",
+    "accents": "\u00e9 e\u0301 \u0130 \u1e9b\u0323 \ufb01",
+    "ideographs": "a\u4e00\u4e01b \U00020000 \uac00",
+    "controls": "a\0b\x7f\u200d\u00ad\ufeff\ufffd\u2028 a",
+    "specials": "[CLS][UNK]a[SEP",
+    "long-word": "a" * 120 + " " + "ab" * 50,
+    "emoji": "\U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "broken": b"\xe2\x82 \xff a \xed\xa0\x80",
+}
+
+
+def wordpiece(**changes):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##a", "ab", "##b", ",", "hello", "##", "\u00e9"]
+    special = [{"id": i, "content": pieces[i], "special": True, "normalized": False} for i in range(4)]
+    out = {
+        "added_tokens": special,
+        "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "TemplateProcessing"},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100,
+                  "vocab": {p: i for i, p in enumerate(pieces)}},
+    }
+    out.update(changes)
+    return json.dumps(out, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def tokenizer_seeds():
+    for name, t in TEXTS.items():
+        yield f"text-{name}", t.encode() if isinstance(t, str) else t
+    yield "wordpiece", wordpiece() + b"\0" + TEXTS["ascii"].encode()
+    yield "wordpiece-cased", wordpiece(normalizer={"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True,
+                                                   "strip_accents": False, "lowercase": False}) + b"\0" + TEXTS["accents"].encode()
+    yield "wordpiece-no-vocab", wordpiece(model={"type": "WordPiece"})
+    yield "wordpiece-id", wordpiece().replace(b'"##b":7', b'"##b":99')
+    yield "wordpiece-values", b'{"a":[' + b"1," * 2000 + b"1]}"
+
+
+# --- requests and answers -----------------------------------------------------------------
+
+
+def json_seeds():
+    request = {"model": "m", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q \u00e9\u2028\U0001f600\"\\"}]}
+    answer = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "system_fingerprint": "f",
+              "choices": [{"index": 0, "message": {"role": "assistant", "content": "yes\n", "refusal": None}, "logprobs": None, "finish_reason": "stop"}],
+              "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "u"}}, {"type": "text", "text": ""}]
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    packed = lambda v: json.dumps(v, separators=(",", ":")).encode()
+    yield "request", packed(request)
+    yield "request-parts", packed({**request, "messages": [{"role": "user", "content": parts}]})
+    yield "request-tools", packed({**request, "tools": [{"type": "function"}], "messages": request["messages"] + [
+        {"role": "assistant", "content": None, "tool_calls": [call]}, {"role": "tool", "tool_call_id": "c", "content": "1"}]})
+    yield "request-all", packed({**request, "stream": True, "stream_options": {"include_usage": True}, "n": 1, "temperature": 0.0, "top_p": 1,
+                                 "seed": 18446744073709551615, "max_tokens": 5, "stop": ["a", "b"], "store": False, "user": "u"})
+    yield "request-numbers", packed(request)[:-1] + b',"x":[1.0,1e0,-0,0.10,1E400,123456789012345678901234567890,1e-7,-1.5E+3]}'
+    yield "request-ten-choices", packed({**request, "n": 10})
+    yield "request-many-keys", packed({**request, "x": {f"k{i}": i for i in range(40, 0, -1)}})
+    yield "request-escapes", packed(request)[:-1] + b',"x":"\\ud83d\\ude00\\u0000\\u001f\\/\\b"}'
+    yield "request-surrogate", packed(request)[:-1] + b',"x":"\\ud83d"}'
+    yield "request-low-surrogate", packed(request).replace(b"\\ud83d", b"\\u083d")
+    yield "request-low-surrogate-key", packed(request)[:-1] + b',"\\udc00":1,"\\udc01":2}'
+    yield "request-hangul", packed(request).replace(b"\\u00e9", "\ud7a3\ue000".encode())
+    yield "request-duplicate", packed(request)[:-1] + b',"model":"n"}'
+    yield "request-deep", packed(request)[:-1] + b',"x":' + b"[" * 30 + b"]" * 30 + b"}"
+    yield "request-too-deep", packed(request)[:-1] + b',"x":' + b"[" * 200 + b"]" * 200 + b"}"
+    yield "request-cut", packed(request)[:-4]
+    yield "request-not-utf8", packed(request).replace(b"\\u00e9", b"\xe9")
+    yield "answer", packed(answer)
+    yield "answer-spaced", json.dumps(answer, indent=1).encode()
+    yield "answer-extra", packed({**answer, "service_tier": "x", "choices": [{**answer["choices"][0], "logprobs": {"content": [{"token": "a"}]},
+                                  "message": {"role": "assistant", "content": "a", "reasoning_content": "b", "annotations": []}}]})
+    yield "answer-no-usage", packed({k: v for k, v in answer.items() if k != "usage"})
+    yield "answer-no-model", packed({k: v for k, v in answer.items() if k != "model"})
+    yield "answer-call", packed({**answer, "choices": [{**answer["choices"][0], "message": {"role": "assistant", "content": None, "tool_calls": [call]}}]})
+    yield "answer-two", packed({**answer, "choices": answer["choices"] * 2})
+    yield "answer-length", packed({**answer, "choices": [{**answer["choices"][0], "finish_reason": "length"}]})
+    yield "answer-error", packed({"error": {"message": "no", "type": "t", "code": None}})
+
+
+def main():
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "corpus"
+    for part, seeds in (("gguf", gguf_seeds), ("safetensors", safetensors_seeds), ("tokenizer", tokenizer_seeds), ("json", json_seeds)):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+        for name, content in seeds():
+            (folder / part / name).write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+ibid_fuzz(NAME json SOURCES fuzz/fuzz_json.c LIBS protocol)

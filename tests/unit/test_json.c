@@ -1,0 +1,58 @@
+/* What is JSON and what is not; the tree must hold nothing but UTF-8. */
+#include <string.h>
+
+#include "base/json.h"
+#include "base/unicode.h"
+#include "check.h"
+
+static enum status parse(struct arena *arena, struct span text, struct json **out)
+{
+    struct json_error why;
+    enum status st = json_parse(arena, text, 8, out, &why);
+
+    if (st != ST_OK && why.text[0] == '\0')
+        fail_msg("'%.*s' is refused without a word", (int)text.len, text.ptr);
+    return st;
+}
+
+/* Half of a pair has no UTF-8: written as U+FFFD, two different texts would be one. */
+static void half_of_a_surrogate_pair_is_refused(void **state)
+{
+    static const struct {
+        const char *text;
+        enum status st;
+    } cases[] = {
+        {"\"\\ud83d\\ude00\"", ST_OK},
+        {"\"\\ud7ff\\ue000 \xed\x9f\xbf\"", ST_OK}, /* the neighbours of the surrogates */
+        {"\"\\ud83d\"", ST_INVALID},
+        {"\"\\ud83dx\"", ST_INVALID},
+        {"\"\\ud83d\\u0041\"", ST_INVALID},
+        {"\"\\udc00\"", ST_INVALID},
+        {"\"x\\udfffx\"", ST_INVALID},
+        {"\"\xed\x9f\xbf\\udc00\"", ST_INVALID},
+        {"{\"\\udc00\":1}", ST_INVALID},
+        {"[\"a\",\"\\ude00\\ud83d\"]", ST_INVALID},
+        {"\"\xed\xb0\x80\"", ST_INVALID},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct arena arena;
+        struct json *v;
+
+        arena_init(&arena, 4096, 65536);
+        if (parse(&arena, span_of(cases[i].text), &v) != cases[i].st)
+            fail_msg("%s", cases[i].text);
+        assert_true(cases[i].st != ST_OK || unicode_valid(json_str(v)));
+        arena_release(&arena);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(half_of_a_surrogate_pair_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
