@@ -8,6 +8,7 @@
 #include "engine/gguf.h"
 #include "engine/tokenizer/merge.h"
 #include "engine/tokenizer/pieces.h"
+#include "engine/tokenizer/unicode9.h"
 
 /* A "word" of more bytes is cut here, which only nonsense meets: it bounds the memory of
  * merging one. */
@@ -334,7 +335,7 @@ enum status bpe_encode(const struct bpe *b, struct span text, struct token_sink 
     if (!b->pieces->composed || unicode_is_composed(text) || !unicode_valid(text))
         return encode_composed(b, text, s);
     buf_init(&composed, 4 * text.len + 64);
-    st = unicode_compose(text, &composed);
+    st = unicode9_compose(text, &composed);
     if (st == ST_OK)
         st = encode_composed(b, buf_span(&composed), s);
     buf_release(&composed);
