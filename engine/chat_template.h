@@ -1,8 +1,10 @@
 /* From a conversation to a model's tokens, by family. The file's template is a program
- * (Jinja) and is not run: its family is recognised by its marks. */
+ * (Jinja) and is not run: its family is recognised by its marks. What a text says stays
+ * text: only what the family puts between the turns becomes a control token. */
 #ifndef ENGINE_CHAT_TEMPLATE_H
 #define ENGINE_CHAT_TEMPLATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,23 +12,32 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "engine/engine.h"
-#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/tokenizer.h"
+
+struct chat_family;
 
 struct chat_template {
-    enum chat_family { CHAT_CHATML, CHAT_LLAMA3 } family;
-    struct span system;               /* of a conversation without one; may be empty */
-    struct span before_system;        /* a text that opens every system turn; may be empty */
-    uint32_t begin, end, open, close; /* control tokens; begin UINT32_MAX: none */
+    const struct chat_family *family;
+    struct span system; /* of a conversation without one; may be empty */
+    struct span dates;  /* a text that opens the system turn; may be empty */
+    bool newlines;      /* a line ends behind control tokens (phi3) */
+    uint32_t begin;     /* TOKENIZER_NONE: no text begins with it */
+    /* Control tokens before a turn (before its role), behind its role, and behind it. */
+    uint32_t open, middle, close;
 };
 
-/* `name` (NULL: by the file's own template text). */
-enum status chat_template_open(const struct bpe *b, struct span text, const char *name,
+/* `name` (NULL: by the file's own template `text`, which must outlive *out). */
+enum status chat_template_open(const struct tokenizer *k, struct span text, const char *name,
                                struct chat_template *out, struct engine_error *err) MUST_CHECK;
 
 /* The whole conversation and the opening of an assistant's turn. ST_LIMIT: more than `cap`
- * ids, found without reading the rest. */
-enum status chat_template_encode(const struct chat_template *t, const struct bpe *b,
+ * ids, found without reading the rest. ST_INVALID: a role, or an order of roles, that the
+ * family has no place for. */
+enum status chat_template_encode(const struct chat_template *t, const struct tokenizer *k,
                                  const struct decoder_turn *turns, size_t n, uint32_t *ids,
                                  size_t cap, size_t *count) MUST_CHECK;
+
+/* The names that chat_template_open() knows: "chatml, smollm, …". */
+const char *chat_template_known(void);
 
 #endif

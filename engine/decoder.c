@@ -17,9 +17,9 @@
 #include "engine/gguf.h"
 #include "engine/outlet.h"
 #include "engine/sampler.h"
-#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/tokenizer.h"
 
-#define ENDS_MAX    8
+#define ENDS_MAX    16
 #define ARENA_LIMIT (256u * 1024 * 1024)
 #define ID_HEAD     (1024 * 1024) /* bytes of the file's beginning that its id is made of */
 #define ID_SAMPLES  64
@@ -30,7 +30,7 @@ struct decoder {
     struct file file;   /* owned */
     struct arena arena; /* what was read of the file */
     struct gguf gguf;
-    struct bpe *tokens; /* owned */
+    struct tokenizer *tokens; /* owned */
     struct chat_template chat;
     uint32_t ends[ENDS_MAX]; /* end of generation */
     size_t end_count;
@@ -60,8 +60,9 @@ static void find_ends(struct decoder *m)
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id",
                                        "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    static const char *const texts[] = {"<|im_end|>", "<|eot_id|>", "<|endoftext|>",
-                                        "<|end_of_text|>", "<|eom_id|>"};
+    static const char *const texts[] = {"<|im_end|>",      "<|eot_id|>", "<|endoftext|>",
+                                        "<|end_of_text|>", "<|eom_id|>", "<|end|>",
+                                        "<end_of_turn>",   "</s>"};
     uint64_t id;
     uint32_t found;
 
@@ -70,7 +71,7 @@ static void find_ends(struct decoder *m)
             add_end(m, (uint32_t)id);
     }
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-        if (bpe_find(m->tokens, texts[i], &found))
+        if (tokenizer_find(m->tokens, texts[i], &found))
             add_end(m, found);
     }
 }
@@ -113,9 +114,9 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
     if (st == ST_OK)
         st = decoder_load_shape(&m->gguf, s, err);
     if (st == ST_OK)
-        st = bpe_open(&m->gguf, &m->tokens, err);
+        st = tokenizer_open(&m->gguf, &m->tokens, err);
     if (st == ST_OK)
-        st = decoder_load(&m->weights, &m->gguf, bpe_size(m->tokens), &m->arena, err);
+        st = decoder_load(&m->weights, &m->gguf, tokenizer_size(m->tokens), &m->arena, err);
     if (st == ST_OK)
         st = chat_template_open(m->tokens, gguf_string(&m->gguf, "tokenizer.chat_template"),
                                 o->chat_template, &m->chat, err);
@@ -151,7 +152,7 @@ enum status decoder_open(const char *path, const struct decoder_options *o,
 void decoder_close(struct decoder *m)
 {
     if (m->tokens != NULL)
-        bpe_close(m->tokens);
+        tokenizer_close(m->tokens);
     arena_release(&m->arena);
     file_release(&m->file);
     free(m);
@@ -227,12 +228,12 @@ enum status decoder_tokenize(const struct decoder *d, struct span text, bool spe
                              uint32_t *ids, size_t cap, size_t *count)
 {
     *count = 0;
-    return bpe_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
+    return tokenizer_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
 }
 
 enum status decoder_token_text(const struct decoder *d, uint32_t id, struct buf *out)
 {
-    return bpe_decode(d->tokens, id, out);
+    return tokenizer_decode(d->tokens, id, out);
 }
 
 enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_turn *turns,
@@ -272,7 +273,7 @@ static enum status generate(struct decoder_session *s, struct sampler *sampler, 
             out->finish = DECODER_STOP;
             break;
         }
-        st = bpe_decode(m->tokens, id, &o->held);
+        st = tokenizer_decode(m->tokens, id, &o->held);
         if (st == ST_OK && outlet_pass(o)) {
             out->finish = DECODER_STOP;
             return ST_OK;

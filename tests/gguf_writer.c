@@ -126,6 +126,18 @@ void gguf_writer_i32s(struct gguf_writer *w, const char *key, const int32_t *v, 
         put(&w->keys, v, n * sizeof(*v));
 }
 
+void gguf_writer_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n)
+{
+    if (begin_array(w, key, 6, n))
+        put(&w->keys, v, n * sizeof(*v));
+}
+
+void gguf_writer_bool(struct gguf_writer *w, const char *key, int v)
+{
+    if (begin(w, key, 7))
+        put(&w->keys, v != 0 ? "\1" : "", 1);
+}
+
 static void pad(struct buf *b, uint64_t alignment)
 {
     while (b->len % alignment != 0)

@@ -1,5 +1,6 @@
 #include "base/unicode.h"
 
+#include <stdlib.h>
 #include <utf8proc.h>
 
 bool unicode_next(struct span s, size_t *at, uint32_t *out)
@@ -77,6 +78,20 @@ enum unicode_class unicode_class_of(uint32_t c)
     return UNICODE_UNASSIGNED;
 }
 
+enum unicode_case unicode_case_of(uint32_t c)
+{
+    utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
+
+    if (k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LT)
+        return UNICODE_CASE_UPPER;
+    if (k == UTF8PROC_CATEGORY_LL)
+        return UNICODE_CASE_LOWER;
+    if (k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_LO || k == UTF8PROC_CATEGORY_MN ||
+        k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME)
+        return UNICODE_CASE_EITHER;
+    return UNICODE_CASE_NONE;
+}
+
 bool unicode_is_space(uint32_t c)
 {
     return (c >= 0x09 && c <= 0x0d) || c == 0x20 || c == 0x85 || c == 0xa0 || c == 0x1680 ||
@@ -129,4 +144,28 @@ size_t unicode_valid_prefix(struct span s)
 bool unicode_valid(struct span s)
 {
     return unicode_valid_prefix(s) == s.len;
+}
+
+/* Below U+0300 nothing composes or is composed otherwise. */
+bool unicode_is_composed(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.ptr[i] >= 0xcc)
+            return false;
+    }
+    return true;
+}
+
+enum status unicode_compose(struct span s, struct buf *out)
+{
+    utf8proc_uint8_t *text = NULL;
+    utf8proc_ssize_t n = utf8proc_map((const utf8proc_uint8_t *)s.ptr, (utf8proc_ssize_t)s.len,
+                                      &text, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    enum status st;
+
+    if (n < 0)
+        return n == UTF8PROC_ERROR_NOMEM ? ST_NOMEM : ST_INVALID;
+    st = buf_append(out, (struct span){(const char *)text, (size_t)n});
+    free(text);
+    return st;
 }

@@ -6,8 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/span.h"
+#include "base/status.h"
 
 #define UNICODE_UTF8_MAX      4
 #define UNICODE_DECOMPOSE_MAX 18 /* code points one code point can become */
@@ -25,18 +27,31 @@ enum unicode_class {
     UNICODE_UNASSIGNED,  /* Cn, Cs */
 };
 
+/* Letters and marks by their case. */
+enum unicode_case {
+    UNICODE_CASE_NONE,   /* neither letter nor mark */
+    UNICODE_CASE_UPPER,  /* Lu, Lt */
+    UNICODE_CASE_LOWER,  /* Ll */
+    UNICODE_CASE_EITHER, /* Lm, Lo, M* */
+};
+
 /* The code point at *at, which moves past it. false at malformed UTF-8. */
 bool unicode_next(struct span s, size_t *at, uint32_t *out) MUST_CHECK;
 /* Writes UTF-8 to out (UNICODE_UTF8_MAX bytes) and returns its length. */
 size_t unicode_put(uint32_t c, char *out);
 
 enum unicode_class unicode_class_of(uint32_t c);
+enum unicode_case unicode_case_of(uint32_t c);
 /* The White_Space property. */
 bool unicode_is_space(uint32_t c);
 uint32_t unicode_lower(uint32_t c);
 /* Full canonical decomposition of one code point (NFD, without reordering): how many
  * of out[UNICODE_DECOMPOSE_MAX] were written. */
 size_t unicode_decompose(uint32_t c, uint32_t *out);
+/* Is it in NFC for sure? Quick, and false for some texts that are. */
+bool unicode_is_composed(struct span s);
+/* Appends the valid UTF-8 `s` in NFC. ST_INVALID, ST_NOMEM, or what buf_append() says. */
+enum status unicode_compose(struct span s, struct buf *out) MUST_CHECK;
 /* Length of the valid UTF-8 at the front: s.len when all of it is. */
 size_t unicode_valid_prefix(struct span s);
 /* Is all of it valid UTF-8? */

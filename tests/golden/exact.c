@@ -45,9 +45,9 @@ enum status exact_open(const char *path, uint32_t context_max, struct exact *e,
     if (st == ST_OK)
         st = decoder_load_shape(&e->gguf, &e->weights.shape, err);
     if (st == ST_OK)
-        st = bpe_open(&e->gguf, &e->tokens, err);
+        st = tokenizer_open(&e->gguf, &e->tokens, err);
     if (st == ST_OK)
-        st = decoder_load(&e->weights, &e->gguf, bpe_size(e->tokens), &e->arena, err);
+        st = decoder_load(&e->weights, &e->gguf, tokenizer_size(e->tokens), &e->arena, err);
     if (st != ST_OK)
         return st;
     if (context_max < e->weights.shape.context)
@@ -63,7 +63,7 @@ void exact_close(struct exact *e)
 {
     decoder_forward_release(&e->state);
     if (e->tokens != NULL)
-        bpe_close(e->tokens);
+        tokenizer_close(e->tokens);
     arena_release(&e->arena);
     file_release(&e->file);
 }

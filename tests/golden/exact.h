@@ -9,13 +9,13 @@
 #include "engine/engine.h"
 #include "engine/file.h"
 #include "engine/gguf.h"
-#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/tokenizer.h"
 
 struct exact {
     struct file file;
     struct arena arena;
     struct gguf gguf;
-    struct bpe *tokens;
+    struct tokenizer *tokens;
     struct decoder_weights weights;
     struct decoder_state state;
 };

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "engine/chat_template.h"
 #include "engine/gguf.h"
-#include "engine/tokenizer/bpe.h"
+#include "engine/tokenizer/tokenizer.h"
 #include "tiny_llama.h"
 
 #define BYTE(c) (TINY_CONTROLS + (unsigned char)(c))
@@ -19,7 +19,7 @@ struct opened {
     struct buf file;
     struct arena arena;
     struct gguf gguf;
-    struct bpe *bpe;
+    struct tokenizer *bpe;
 };
 
 static void open_pre(struct opened *o, const char *pre)
@@ -34,27 +34,27 @@ static void open_pre(struct opened *o, const char *pre)
     gguf_writer_release(&w);
     arena_init(&o->arena, 65536, 1 << 20);
     CHECK_STATUS(ST_OK, gguf_read(buf_span(&o->file), &o->arena, &o->gguf, &why));
-    if (bpe_open(&o->gguf, &o->bpe, &why) != ST_OK)
+    if (tokenizer_open(&o->gguf, &o->bpe, &why) != ST_OK)
         fail_msg("%s", why.text);
 }
 
 static void close_pre(struct opened *o)
 {
-    bpe_close(o->bpe);
+    tokenizer_close(o->bpe);
     arena_release(&o->arena);
     buf_release(&o->file);
 }
 
-static void check_round_trip(const struct bpe *b, struct span text)
+static void check_round_trip(const struct tokenizer *b, struct span text)
 {
     static uint32_t ids[IDS_MAX];
     struct buf out;
     size_t count = 0;
 
-    CHECK_STATUS(ST_OK, bpe_encode(b, text, false, ids, IDS_MAX, IDS_MAX, &count));
+    CHECK_STATUS(ST_OK, tokenizer_encode(b, text, false, ids, IDS_MAX, IDS_MAX, &count));
     buf_init(&out, 1 << 20);
     for (size_t i = 0; i < count; i++)
-        CHECK_STATUS(ST_OK, bpe_decode(b, ids[i], &out));
+        CHECK_STATUS(ST_OK, tokenizer_decode(b, ids[i], &out));
     CHECK_SPAN(text, buf_span(&out));
     buf_release(&out);
 }
@@ -134,7 +134,7 @@ static void merges_by_rank_within_pieces(void **state)
         size_t count = 0;
 
         CHECK_STATUS(ST_OK,
-                     bpe_encode(o.bpe, span_of(cases[i].text), false, ids, 8, 100, &count));
+                     tokenizer_encode(o.bpe, span_of(cases[i].text), false, ids, 8, 100, &count));
         if (count != cases[i].n)
             fail_msg("'%s': want %zu ids, got %zu", cases[i].text, cases[i].n, count);
         for (size_t k = 0; k < count && k < 8; k++) {
@@ -155,15 +155,15 @@ static void control_tokens_only_when_asked_for(void **state)
 
     (void)state;
     open_pre(&o, "smollm");
-    CHECK_STATUS(ST_OK, bpe_encode(o.bpe, SPAN("a<|im_end|>b"), true, ids, 32, 32, &count));
+    CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, SPAN("a<|im_end|>b"), true, ids, 32, 32, &count));
     assert_int_equal(3, count);
     assert_int_equal(2, ids[1]);
     buf_init(&out, 64);
-    CHECK_STATUS(ST_OK, bpe_decode(o.bpe, 2, &out));
+    CHECK_STATUS(ST_OK, tokenizer_decode(o.bpe, 2, &out));
     assert_int_equal(0, out.len);
-    CHECK_STATUS(ST_INVALID, bpe_decode(o.bpe, TINY_WORDS, &out));
-    CHECK_STATUS(ST_INVALID, bpe_decode(o.bpe, UINT32_MAX, &out));
-    assert_true(bpe_is_control(o.bpe, 2) && !bpe_is_control(o.bpe, 3));
+    CHECK_STATUS(ST_INVALID, tokenizer_decode(o.bpe, TINY_WORDS, &out));
+    CHECK_STATUS(ST_INVALID, tokenizer_decode(o.bpe, UINT32_MAX, &out));
+    assert_true(tokenizer_is_control(o.bpe, 2) && !tokenizer_is_control(o.bpe, 3));
     buf_release(&out);
     close_pre(&o);
 }
@@ -176,9 +176,9 @@ static void stops_at_its_limit(void **state)
 
     (void)state;
     open_pre(&o, "smollm");
-    CHECK_STATUS(ST_LIMIT, bpe_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 4, &count));
+    CHECK_STATUS(ST_LIMIT, tokenizer_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 4, &count));
     count = 0;
-    CHECK_STATUS(ST_OK, bpe_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 9, &count));
+    CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 9, &count));
     assert_int_equal(9, count);
     close_pre(&o);
 }
@@ -204,7 +204,7 @@ static void long_texts_take_their_length(void **state)
 
             for (size_t i = 0; i < LENGTH; i++)
                 text[i] = fills[f][i % strlen(fills[f])];
-            CHECK_STATUS(ST_OK, bpe_encode(o.bpe, (struct span){text, LENGTH}, false, NULL, 0,
+            CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, (struct span){text, LENGTH}, false, NULL, 0,
                                            SIZE_MAX, &count));
             if (clock() - t0 > 30 * CLOCKS_PER_SEC)
                 fail_msg("'%s' (%s) is not linear", fills[f], pres[p]);
@@ -260,9 +260,13 @@ static void templates_are_known_or_refused_by_name(void **state)
         {"", "chatml", NULL},
         {"", "llama3", "'llama3'"}, /* known, but not with this vocabulary */
         {"<|start_header_id|>", NULL, "'llama3'"},
-        {"<|im_start|>", "gemma", "'gemma' is unknown"},
+        {"<|im_start|>", "gemma", "'gemma'"},
+        {"<|im_start|>", "alpaca", "'alpaca' is unknown"},
         {"<|im_start|>", "", "'' is unknown"},
-        {"[INST]", NULL, "not recognised"},
+        {"[INST][SYSTEM_PROMPT]", NULL, "not recognised"},
+        {"<|im_start|><|im_sep|>", NULL, "not recognised"},
+        {"<|im_start|></think>", NULL, "not recognised"},
+        {"<|user|>", NULL, "not recognised"},
         {"", NULL, "not recognised"},
         {"<|im_start", NULL, "not recognised"},
     };

@@ -144,10 +144,10 @@ static const struct {
     {{.kind = EDIT_VALUE, .name = "output_norm.weight", .number = 0x7fc00000}, "not finite"},
     {{.kind = EDIT_VALUE, .name = "blk.1.ffn_norm.weight", .number = 0xff800000}, "not finite"},
     /* the tokenizer */
-    {{.kind = EDIT_TEXT, .name = "tokenizer.ggml.model", .text = "llama"}, "tokenizer 'llama'"},
+    {{.kind = EDIT_TEXT, .name = "tokenizer.ggml.model", .text = "rwkv"}, "tokenizer 'rwkv'"},
     {{.kind = EDIT_DROP_KEY, .name = "tokenizer.ggml.model"}, "tokenizer ''"},
-    {{.kind = EDIT_TEXT, .name = "tokenizer.ggml.pre", .text = "qwen2"},
-     "pre-tokenizer 'qwen2'"},
+    {{.kind = EDIT_TEXT, .name = "tokenizer.ggml.pre", .text = "viking"},
+     "pre-tokenizer 'viking'"},
     {{.kind = EDIT_DROP_KEY, .name = "tokenizer.ggml.tokens"}, "tokenizer.ggml.tokens"},
     {{.kind = EDIT_TEXT, .name = "tokenizer.ggml.tokens", .number = 70, .text = "a"}, "twice"},
     {{.kind = EDIT_TEXT, .name = "tokenizer.ggml.tokens", .number = 107, .text = "none"},

@@ -1,0 +1,144 @@
+/* Tokenizers of all families against ids that the `tokenizers` library gave
+ * (tokenizers.json, by tokenizer_reference.py). */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "check.h"
+#include "engine/gguf.h"
+#include "engine/tokenizer/tokenizer.h"
+#include "gguf_writer.h"
+#include "golden/fixture.h"
+
+#define IDS_MAX 1024
+
+static size_t texts_of(struct arena *arena, const struct json *list, struct span **out)
+{
+    size_t n = 0;
+
+    *out = arena_alloc(arena, (list->count + 1) * sizeof(**out), _Alignof(struct span));
+    assert_non_null(*out);
+    for (const struct json *v = list->child; v != NULL; v = v->next)
+        (*out)[n++] = json_str(v);
+    return n;
+}
+
+static double number(const struct json *v)
+{
+    double d = 0;
+
+    assert_true(json_double(v, &d));
+    return d;
+}
+
+static void write_tokens(struct gguf_writer *w, struct arena *arena, const struct json *family)
+{
+    const struct json *types = json_get(family, SPAN("types"))->child;
+    struct span *texts;
+    size_t n = texts_of(arena, json_get(family, SPAN("tokens")), &texts), i = 0;
+    int32_t *list = arena_alloc(arena, n * sizeof(*list), _Alignof(int32_t));
+
+    assert_non_null(list);
+    for (const struct json *v = types; v != NULL; v = v->next)
+        list[i++] = (int32_t)number(v);
+    gguf_writer_texts(w, "tokenizer.ggml.tokens", texts, n);
+    gguf_writer_i32s(w, "tokenizer.ggml.token_type", list, n);
+}
+
+static void write_scores(struct gguf_writer *w, struct arena *arena, const struct json *family)
+{
+    const struct json *scores = json_get(family, SPAN("scores"));
+    float *list = arena_alloc(arena, scores->count * sizeof(*list), _Alignof(float));
+    size_t n = 0;
+    bool prefix = false;
+
+    assert_non_null(list);
+    assert_true(json_bool(json_get(family, SPAN("prefix")), &prefix));
+    for (const struct json *v = scores->child; v != NULL; v = v->next)
+        list[n++] = (float)number(v);
+    gguf_writer_f32s(w, "tokenizer.ggml.scores", list, n);
+    gguf_writer_bool(w, "tokenizer.ggml.add_space_prefix", prefix);
+}
+
+static void write_name(struct gguf_writer *w, const char *key, struct span name)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "%.*s", (int)name.len, name.ptr);
+    gguf_writer_text(w, key, text);
+}
+
+static void write_file(struct arena *arena, const struct json *family, struct buf *out)
+{
+    struct gguf_writer w;
+
+    gguf_writer_init(&w, NULL);
+    write_name(&w, "tokenizer.ggml.model", json_str(json_get(family, SPAN("model"))));
+    write_tokens(&w, arena, family);
+    if (json_get(family, SPAN("scores")) != NULL) {
+        write_scores(&w, arena, family);
+    } else {
+        struct span *merges;
+        size_t n = texts_of(arena, json_get(family, SPAN("merges")), &merges);
+
+        write_name(&w, "tokenizer.ggml.pre", json_str(json_get(family, SPAN("pre"))));
+        gguf_writer_texts(&w, "tokenizer.ggml.merges", merges, n);
+    }
+    gguf_writer_finish(&w, out);
+    gguf_writer_release(&w);
+}
+
+static void check_case(const struct tokenizer *t, struct span family, const struct json *c)
+{
+    const struct json *want = json_get(c, SPAN("ids")), *at = want->child;
+    struct span text = json_str(json_get(c, SPAN("text")));
+    static uint32_t ids[IDS_MAX];
+    size_t count = 0;
+
+    CHECK_STATUS(ST_OK, tokenizer_encode(t, text, false, ids, IDS_MAX, IDS_MAX, &count));
+    for (size_t i = 0; i < count && at != NULL; i++, at = at->next) {
+        if (number(at) != (double)ids[i])
+            fail_msg("%.*s: '%.*s': id %zu: want %.0f, got %u", (int)family.len, family.ptr,
+                     (int)text.len, text.ptr, i, number(at), (unsigned)ids[i]);
+    }
+    if (count != want->count)
+        fail_msg("%.*s: '%.*s': want %u ids, got %zu", (int)family.len, family.ptr,
+                 (int)text.len, text.ptr, want->count, count);
+}
+
+static void every_family_is_the_library(void **state)
+{
+    struct arena arena;
+    size_t families = 0;
+
+    (void)state;
+    arena_init(&arena, 65536, 64 << 20);
+    for (const struct json *v = fixture_json(&arena, "tokenizers.json")->child; v != NULL;
+         v = v->next) {
+        struct engine_error why;
+        struct tokenizer *t;
+        struct gguf g;
+        struct buf file;
+
+        buf_init(&file, 1 << 20);
+        write_file(&arena, v, &file);
+        CHECK_STATUS(ST_OK, gguf_read(buf_span(&file), &arena, &g, &why));
+        if (tokenizer_open(&g, &t, &why) != ST_OK)
+            fail_msg("%s", why.text);
+        for (const struct json *c = json_get(v, SPAN("cases"))->child; c != NULL; c = c->next)
+            check_case(t, json_str(json_get(v, SPAN("family"))), c);
+        tokenizer_close(t);
+        buf_release(&file);
+        families++;
+    }
+    assert_int_equal(7, families);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_family_is_the_library),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

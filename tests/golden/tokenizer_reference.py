@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Tokenizers of each family by the PyPI library `tokenizers`, and as GGUF files.
+
+    tokenizer_reference.py --fixtures tests/golden/tokenizers.json
+
+writes what test_tokenizer compares ours with: small vocabularies, trained here, and the
+library's ids of tricky texts. bench/quality/tokenizer_parity.py does the same with larger
+vocabularies and many texts.
+"""
+import argparse
+import json
+import random
+import struct
+import sys
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+WORD = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+TAIL = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+# The expressions of the models' own tokenizer.json.
+EXPRESSIONS = {
+    "llama-bpe": WORD + r"|\p{N}{1,3}" + REST,
+    "qwen2": WORD + r"|\p{N}" + REST,
+    "gpt-4o": rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{TAIL}|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{TAIL}"
+    + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+}
+BYTE_LEVEL = ["gpt-2", "smollm", "llama-bpe", "qwen2", "gpt-4o"]
+SENTENCE_PIECE = ["llama", "gemma"]
+FAMILIES = BYTE_LEVEL + SENTENCE_PIECE
+MARK = "\u2581"
+
+TEXTS = [
+    "", " ", "  two  spaces ", "\n\n\ttab", "don't I'LL we've she'S O'\u017f x'd'm", "1234 3.14 x2y \u00bd\u00b2 1234567", "na\u00efve fa\u00e7ade \u00dcn\u00efcode",
+    "\u4e2d\u6587\u5b57\u7b26 \u6771\u4eac", "\U0001f44d\U0001f3fd \U0001f468\u200d\U0001f469\u200d\U0001f467", "a\u00a0b\u3000c\u200bd\u2028e\x85f",
+    "snake_case(x)=[1,2];", "   \n   x", "\r\n\r\n", "'s 't 're", "x'ss", "\u0663\u0664 \u2167 \u2177", "e\u0301 E\u0301a\u0308 \u212b \u1e9b\u0323 \ufb01", "!!!???...\n\nx", " \u00e9",
+    "0", "\t\t\tif (a) {\n\t\t\t}\n", "\u01c5 \u00df \u02b0\u02b1 \u00aaA\u00aaB CamelCase HTTPServer iPhone XMLa\u0301", "http://a.b/c//d ///\n//", "a\u0301\u0301 \u0301x \u0301",
+    "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22 \u05e2\u05d1\u05e8\u05d9\u05ea \u0627\u0644\u0639\u0631\u0628\u064a\u0629", MARK + "x " + MARK + " " + MARK + MARK + "y", "a" * 70 + " " * 40 + "-" * 40,
+    "<s>", "</s> <0x41> <unk>", "the  quick\tbrown\n\n\nfox  jumps   over 12 lazy dogs",
+]
+LEARN = [
+    "The quick brown fox jumps over the lazy dog and the other foxes they've seen.", "It's 1999, and we'll have 2024 people in the 12 rooms of the house.",
+    "def function(value):\n    return value + 1  # comment\n", "for (int i = 0; i < 10; i++) {\n\tprintf(\"%d\\n\", i);\n}\n", "L'\u00e9t\u00e9 \u00e0 la fa\u00e7ade na\u00efve, d\u00e9j\u00e0 vu.",
+    "\u4e2d\u6587\u5b57\u7b26\u548c\u6771\u4eac\u90fd\u662f\u5b57\u7b26", "HTTPServer XMLHttpRequest getElementById CamelCase", "\u041f\u0440\u0438\u0432\u0435\u0442, \u043c\u0438\u0440! \u041f\u0440\u0438\u0432\u0435\u0442.",
+    "  spaces   and\n\n\nlines  \n and the rest of the text ", "!!! ... ??? /// -- == != <= >=", "\u0939\u093f\u0928\u094d\u0926\u0940 \u092e\u0947\u0902 \u0932\u093f\u0916\u093e", "aaaa aaaaaa aaaaaaaa",
+]
+
+
+def random_texts(n, seed):
+    """Characters of all planes, of blocks that have much to tell apart, and of ASCII."""
+    draw = random.Random(seed)
+    blocks = [(0, 0x80), (0x80, 0x250), (0x2b0, 0x370), (0x370, 0x590), (0x590, 0x800), (0x900, 0xe80), (0x1c80, 0x2070), (0x2070, 0x2c00),
+              (0x3000, 0x3400), (0x4e00, 0x4f00), (0xa640, 0xa720), (0xac00, 0xad00), (0xf900, 0xfb50), (0xfe00, 0x10000), (0x10000, 0x11000), (0x1d400, 0x1d800), (0x1f000, 0x20000), (0, 0x110000)]
+    common = " \n\t'.0aA\u0301"
+    out = []
+    for _ in range(n):
+        few = draw.sample(blocks, 3)
+        text = ""
+        for _ in range(draw.randint(1, 40)):
+            c = ord(draw.choice(common)) if draw.random() < 0.3 else draw.randrange(*draw.choice(few))
+            text += "" if 0xD800 <= c < 0xE000 else chr(c)
+        out.append(text)
+    return out
+
+
+def split(family):
+    """The library's pre-tokenizer."""
+    level = lambda regex: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=regex)
+    if family == "gpt-2":
+        return level(True)
+    if family == "smollm":
+        return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), level(True)])
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(EXPRESSIONS[family]), "isolated"), level(False)])
+
+
+def byte_level(family, vocab, merges):
+    out = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=family == "llama-bpe"))
+    out.pre_tokenizer = split(family)
+    if family == "qwen2":
+        out.normalizer = normalizers.NFC()
+    return out
+
+
+def learn_byte_level(family, texts, size):
+    learner = Tokenizer(models.BPE())
+    learner.pre_tokenizer = split(family)
+    learner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False))
+    model = json.loads(learner.to_str())["model"]
+    merges = [tuple(m) for m in model["merges"]]
+    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    keys = {"model": "gpt2", "pre": family, "tokens": tokens, "types": [1] * len(tokens), "merges": [" ".join(m) for m in merges]}
+    return byte_level(family, model["vocab"], merges), keys
+
+
+def sentence_piece(family, tokens, scores):
+    """As the files of Hugging Face are made from SentencePiece's: a piece can be made of every
+    two pieces that give it, the better piece first."""
+    normal = {t: i for i, t in enumerate(tokens)}
+    pairs = [(scores[i], t[:k], t[k:]) for t, i in normal.items() for k in range(1, len(t)) if t[:k] in normal and t[k:] in normal and i > 258]
+    pairs.sort(key=lambda p: (p[0], len(p[1])), reverse=True)
+    out = Tokenizer(models.BPE(vocab=normal, merges=[p[1:] for p in pairs], unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    steps = ([normalizers.Prepend(MARK)] if family == "llama" else []) + [normalizers.Replace(" ", MARK)]
+    out.normalizer = normalizers.Sequence(steps)
+    return out
+
+
+def learn_sentence_piece(family, texts, size):
+    learner = Tokenizer(models.BPE(unk_token="<unk>"))
+    learner.pre_tokenizer = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always")
+    learner.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=size, limit_alphabet=200, show_progress=False))
+    vocab = json.loads(learner.to_str())["model"]["vocab"]
+    learnt = sorted((t for t in vocab if t != "<unk>"), key=vocab.get)
+    pieces = [t for t in learnt if len(t) > 1] + [MARK * n for n in (2, 3, 4)] + [t for t in learnt if len(t) == 1]
+    pieces = list(dict.fromkeys(pieces))
+    tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + pieces
+    scores = [0.0] * 259 + [-float(i) for i in range(len(pieces))]
+    keys = {"model": "llama", "tokens": tokens, "types": [2, 3, 3] + [6] * 256 + [1] * len(pieces), "scores": scores, "prefix": family == "llama"}
+    return sentence_piece(family, tokens, scores), keys
+
+
+def learn(family, texts, size):
+    """(the library's tokenizer, what its GGUF says)"""
+    return (learn_byte_level if family in BYTE_LEVEL else learn_sentence_piece)(family, texts, size)
+
+
+def ids_of(tokenizer, family, texts):
+    # An empty text has no tokens; Prepend would make it a space.
+    return [e.ids if t else [] for t, e in zip(texts, tokenizer.encode_batch(texts, add_special_tokens=False))]
+
+
+def gguf(keys):
+    """A file with a tokenizer and nothing else."""
+    text = lambda s: struct.pack("<Q", len(s.encode())) + s.encode()
+    array = lambda kind, items: struct.pack("<IIQ", 9, kind, len(items)) + b"".join(items)
+    pairs = {"tokenizer.ggml.model": struct.pack("<I", 8) + text(keys["model"]),
+             "tokenizer.ggml.tokens": array(8, [text(t) for t in keys["tokens"]]),
+             "tokenizer.ggml.token_type": array(5, [struct.pack("<i", t) for t in keys["types"]])}
+    if "pre" in keys:
+        pairs["tokenizer.ggml.pre"] = struct.pack("<I", 8) + text(keys["pre"])
+        pairs["tokenizer.ggml.merges"] = array(8, [text(m) for m in keys["merges"]])
+    if "scores" in keys:
+        pairs["tokenizer.ggml.scores"] = array(6, [struct.pack("<f", s) for s in keys["scores"]])
+        pairs["tokenizer.ggml.add_space_prefix"] = struct.pack("<IB", 7, keys["prefix"])
+    return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(text(k) + v for k, v in pairs.items()) + bytes(32)
+
+
+def fixtures():
+    texts = [t for t in TEXTS + random_texts(20, 1) if len(t) < 100] + TEXTS[26:27]
+    out = []
+    for family in FAMILIES:
+        reference, keys = learn(family, LEARN * 3, 380)
+        out.append({"family": family, **keys, "cases": [{"text": t, "ids": i} for t, i in zip(texts, ids_of(reference, family, texts))]})
+    return out
+
+
+def main():
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--fixtures", required=True)
+    args = args.parse_args()
+    with open(args.fixtures, "w", encoding="utf-8") as f:
+        f.write("[" + ",\n".join(json.dumps(x, ensure_ascii=True, separators=(",", ":")) for x in fixtures()) + "]\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
