@@ -8,6 +8,7 @@
 #include "engine/encoder_load.h"
 
 #include <math.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +77,9 @@ static void load_vector(struct loader *l, const char *prefix, const char *suffix
 {
     char name[NAME_BYTES];
     const struct tensor *t;
+    int bytes = snprintf(name, sizeof(name), "%s.%s", prefix, suffix);
 
-    snprintf(name, sizeof(name), "%s.%s", prefix, suffix);
+    assert(bytes > 0 && (size_t)bytes < sizeof(name)); /* both are names of ours */
     t = find(l, name, n, 0);
     read(l, t, 0, n, out);
 }
