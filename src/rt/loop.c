@@ -69,6 +69,12 @@ static void on_prepare(uv_prepare_t *h)
     if (l->manual)
         timer_heap_run(l);
     run_deferred(l);
+    atomic_fetch_add_explicit(&l->turns, 1, memory_order_relaxed);
+}
+
+unsigned loop_turns(const struct loop *l)
+{
+    return atomic_load_explicit(&l->turns, memory_order_relaxed);
 }
 
 void loop_refresh(struct loop *l)

@@ -52,6 +52,9 @@ void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run);
  * Keeps the loop alive until it ran. */
 void loop_defer(struct loop *l, struct loop_msg *m, loop_msg_fn *run);
 
+/* Any thread: how many turns there were, modulo 2^32. What stands still has not run. */
+unsigned loop_turns(const struct loop *l);
+
 /* Counts against loop_run() ending: an operation that will post is in flight. */
 void loop_ref(struct loop *l);
 void loop_unref(struct loop *l);

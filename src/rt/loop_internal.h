@@ -21,6 +21,7 @@ struct loop {
     uv_prepare_t before_poll;
     uv_mutex_t mutex;   /* guards head and tail */
     atomic_uint wakers; /* threads that are about to wake the loop */
+    atomic_uint turns;  /* statistics only: relaxed */
     struct loop_msg *head, **tail;
     struct loop_msg *soon, **soon_tail; /* deferred, loop thread only */
     unsigned refs;                      /* loop thread only, like all below */

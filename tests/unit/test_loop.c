@@ -174,9 +174,26 @@ static void test_stop_outside_of_run(void **state)
     CHECK_STATUS(ST_OK, loop_close(l));
 }
 
+/* Who shares the loop's core can tell whether it ran. */
+static void test_turns_are_counted(void **state)
+{
+    struct loop *l;
+    unsigned before;
+
+    (void)state;
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    before = loop_turns(l);
+    loop_turn(l);
+    assert_int_equal(before + 1, loop_turns(l));
+    loop_turn(l);
+    assert_int_equal(before + 2, loop_turns(l));
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_turns_are_counted),
         cmocka_unit_test(test_posts_keep_their_order),
         cmocka_unit_test(test_deferred_runs_and_keeps_the_loop_alive),
         cmocka_unit_test(test_long_chain_of_deferred),
