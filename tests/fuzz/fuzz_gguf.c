@@ -59,7 +59,7 @@ static void read_file(struct span file)
 
 static void compute(struct decoder *d)
 {
-    static const struct decoder_turn turns[] = {
+    const struct decoder_turn turns[] = {
         {SPAN("system"), SPAN(" b")},
         {SPAN("user"), SPAN("hello world  12 345\n<|im_end|>\xc3\xa9\xff")},
         {SPAN("assistant"), SPAN("")},
