@@ -84,6 +84,23 @@ CHATML = ["<|endoftext|>", "<|im_end|>", "<|im_start|>"]
 LLAMA3 = ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
 
 
+def pieces(chat, prefix=True, **changes):
+    """SentencePiece's BPE."""
+    mark = "\u2581"
+    words = [mark, *"abdehlorw12", mark + "w", "he", "ll", "hell", mark + mark, "or", mark + "wor", "\u00e9"]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(0, 256, 3)), "[INST]", "<|user|>", "  ", *words]
+    types = [2, 3, 3] + [6] * 86 + [3, 3, 4] + [1] * len(words)
+    return {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": types,
+        "tokenizer.ggml.scores": [0.0] * 92 + [-float(i) for i in range(len(words))],
+        "tokenizer.ggml.add_space_prefix": prefix,
+        "tokenizer.chat_template": chat,
+        **changes,
+    }
+
+
 def llama(tokenizer, kind, layers=1, **changes):
     d, ffn, heads, kv = 32, 32, 2, 1
     words = len(tokenizer["tokenizer.ggml.tokens"])
@@ -118,6 +135,13 @@ def gguf_seeds():
     yield "q4_1", gguf(*llama(llama3, 3))
     yield "q8_0", gguf(*llama(bpe("gpt-2", CHATML, "<|im_start|>"), 8))
     yield "f16", gguf(*llama(chatml, 1))
+    yield "qwen2", gguf(*llama(bpe("qwen2", CHATML, "<|im_start|>last_query_index</think>"), 2))
+    yield "gpt-4o", gguf(*llama(bpe("gpt-4o", CHATML, "<|im_start|>system\\nx<|im_end|>"), 2))
+    yield "llama2", gguf(*llama(pieces("[INST] <<SYS>>"), 2))
+    yield "mistral", gguf(*llama(pieces("' [INST] ' |trim + eos_token", prefix=False), 2))
+    yield "zephyr", gguf(*llama(pieces("<|user|> eos_token"), 2))
+    yield "scores-nan", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [float("nan")] * 112}), 2))
+    yield "scores-few", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [0.0]}), 2))
     yield "v2", gguf(*llama(chatml, 2), version=2)
     yield "aligned", gguf({**keys, "general.alignment": 64}, tensors, alignment=64)
     yield "kinds", gguf({f"k{k}": (k, bytes(n)) for k, n in enumerate([1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8])}, [])
