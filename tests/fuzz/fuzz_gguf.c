@@ -59,7 +59,7 @@ static void tokenize(const struct gguf *g)
     if (tokenizer_open(g, &t, &why) != ST_OK)
         return;
     buf_init(&out, 1 << 24);
-    must(tokenizer_encode(t, text, true, ids, IDS_MAX, SIZE_MAX, &count) == ST_OK);
+    (void)!tokenizer_encode(t, text, true, ids, IDS_MAX, SIZE_MAX, &count);
     for (size_t i = 0; i < count && i < IDS_MAX; i++)
         must(ids[i] < tokenizer_size(t) && tokenizer_decode(t, ids[i], &out) == ST_OK);
     buf_release(&out);

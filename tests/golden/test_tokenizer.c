@@ -59,6 +59,17 @@ static void write_scores(struct gguf_writer *w, struct arena *arena, const struc
     gguf_writer_bool(w, "tokenizer.ggml.add_space_prefix", prefix);
 }
 
+static void write_map(struct gguf_writer *w, struct arena *arena, const struct json *map)
+{
+    char *bytes = arena_alloc(arena, map->count + 1, 1);
+    size_t n = 0;
+
+    assert_non_null(bytes);
+    for (const struct json *v = map->child; v != NULL; v = v->next)
+        bytes[n++] = (char)(unsigned char)number(v);
+    gguf_writer_bytes(w, "tokenizer.ggml.precompiled_charsmap", (struct span){bytes, n});
+}
+
 static void write_name(struct gguf_writer *w, const char *key, struct span name)
 {
     char text[64];
@@ -74,6 +85,8 @@ static void write_file(struct arena *arena, const struct json *family, struct bu
     gguf_writer_init(&w, NULL);
     write_name(&w, "tokenizer.ggml.model", json_str(json_get(family, SPAN("model"))));
     write_tokens(&w, arena, family);
+    if (json_get(family, SPAN("map")) != NULL)
+        write_map(&w, arena, json_get(family, SPAN("map")));
     if (json_get(family, SPAN("scores")) != NULL) {
         write_scores(&w, arena, family);
     } else {
@@ -130,7 +143,7 @@ static void every_family_is_the_library(void **state)
         buf_release(&file);
         families++;
     }
-    assert_int_equal(7, families);
+    assert_int_equal(8, families);
     arena_release(&arena);
 }
 
