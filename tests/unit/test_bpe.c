@@ -133,8 +133,8 @@ static void merges_by_rank_within_pieces(void **state)
         uint32_t ids[8];
         size_t count = 0;
 
-        CHECK_STATUS(ST_OK,
-                     tokenizer_encode(o.bpe, span_of(cases[i].text), false, ids, 8, 100, &count));
+        CHECK_STATUS(
+            ST_OK, tokenizer_encode(o.bpe, span_of(cases[i].text), false, ids, 8, 100, &count));
         if (count != cases[i].n)
             fail_msg("'%s': want %zu ids, got %zu", cases[i].text, cases[i].n, count);
         for (size_t k = 0; k < count && k < 8; k++) {
@@ -155,7 +155,8 @@ static void control_tokens_only_when_asked_for(void **state)
 
     (void)state;
     open_pre(&o, "smollm");
-    CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, SPAN("a<|im_end|>b"), true, ids, 32, 32, &count));
+    CHECK_STATUS(ST_OK,
+                 tokenizer_encode(o.bpe, SPAN("a<|im_end|>b"), true, ids, 32, 32, &count));
     assert_int_equal(3, count);
     assert_int_equal(2, ids[1]);
     buf_init(&out, 64);
@@ -176,7 +177,8 @@ static void stops_at_its_limit(void **state)
 
     (void)state;
     open_pre(&o, "smollm");
-    CHECK_STATUS(ST_LIMIT, tokenizer_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 4, &count));
+    CHECK_STATUS(ST_LIMIT,
+                 tokenizer_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 4, &count));
     count = 0;
     CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, SPAN("1 2 3 4 5"), false, ids, 4, 9, &count));
     assert_int_equal(9, count);
@@ -204,8 +206,8 @@ static void long_texts_take_their_length(void **state)
 
             for (size_t i = 0; i < LENGTH; i++)
                 text[i] = fills[f][i % strlen(fills[f])];
-            CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, (struct span){text, LENGTH}, false, NULL, 0,
-                                           SIZE_MAX, &count));
+            CHECK_STATUS(ST_OK, tokenizer_encode(o.bpe, (struct span){text, LENGTH}, false,
+                                                 NULL, 0, SIZE_MAX, &count));
             if (clock() - t0 > 30 * CLOCKS_PER_SEC)
                 fail_msg("'%s' (%s) is not linear", fills[f], pres[p]);
         }
