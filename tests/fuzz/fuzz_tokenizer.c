@@ -7,8 +7,8 @@
 
 #include "base/unicode.h"
 #include "engine/gguf.h"
+#include "engine/tokenizer/encoder_tokens.h"
 #include "engine/tokenizer/tokenizer.h"
-#include "engine/tokenizer/wordpiece.h"
 #include "fuzz/measure.h"
 #include "tiny_llama.h"
 
@@ -36,21 +36,21 @@ static void must(bool good_)
         abort();
 }
 
-static void check_encode(const struct wordpiece *w, struct span text)
+static void check_encode(const struct encoder_tokens *w, struct span text)
 {
     uint32_t ids[IDS_MAX], first[1];
     size_t count, same, none = 0;
 
-    if (wordpiece_encode(w, text, ids, IDS_MAX, SIZE_MAX, &count) != ST_OK) {
+    if (encoder_tokens_encode(w, text, ids, IDS_MAX, SIZE_MAX, &count) != ST_OK) {
         must(!unicode_valid(text));
         return;
     }
     must(unicode_valid(text) && count >= 2);
     for (size_t i = 0; i < count && i < IDS_MAX; i++)
-        must(ids[i] < wordpiece_size(w));
-    must(wordpiece_encode(w, text, first, 1, SIZE_MAX, &same) == ST_OK && same == count &&
+        must(ids[i] < encoder_tokens_size(w));
+    must(encoder_tokens_encode(w, text, first, 1, SIZE_MAX, &same) == ST_OK && same == count &&
          first[0] == ids[0]);
-    must(wordpiece_encode(w, text, NULL, 0, count - 1, &none) == ST_LIMIT && none == 0);
+    must(encoder_tokens_encode(w, text, NULL, 0, count - 1, &none) == ST_LIMIT && none == 0);
 }
 
 /* --- vocabularies of decoders ------------------------------------------------------------- */
@@ -158,15 +158,15 @@ static void check_decoders(struct span text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static struct wordpiece *known;
+    static struct encoder_tokens *known;
     struct span json = {(const char *)data, size}, text = json;
     const uint8_t *end = size > 0 ? memchr(data, '\0', size) : NULL;
     struct engine_error why;
-    struct wordpiece *w;
+    struct encoder_tokens *w;
     enum status st;
 
     if (known == NULL)
-        must(wordpiece_open(span_of(good), &known, &why) == ST_OK);
+        must(encoder_tokens_open(span_of(good), &known, &why) == ST_OK);
     if (size == 0 || data[0] != '{') {
         check_encode(known, text);
         check_decoders(text);
@@ -178,11 +178,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (text.len > 0)
         text = (struct span){text.ptr + 1, text.len - 1};
     measure_start();
-    st = wordpiece_open(json, &w, &why);
+    st = encoder_tokens_open(json, &w, &why);
     measure_end(TAKEN_FIXED + TAKEN_FACTOR * size);
     if (st != ST_OK)
         return 0;
     check_encode(w, text);
-    wordpiece_close(w);
+    encoder_tokens_close(w);
     return 0;
 }

@@ -14,7 +14,7 @@ import struct
 import sys
 import unicodedata
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 WORD = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -145,6 +145,8 @@ def charsmap(pairs):
         base = first
         while base in used or any(base ^ b in taken for b in labels) or not ((base ^ place) < 1 << 21 or (base ^ place) & 255 == 0):
             base += 1
+        # Places far behind are full, or as good as that.
+        first = max(first, base - 512)
         used.add(base)
         taken.update(base ^ b for b in labels)
         units.extend([0] * (max(base | 255, place) + 1 - len(units)))
@@ -188,6 +190,22 @@ def learn_unigram(family, texts, size):
     return reference, keys
 
 
+def learn_xlmr(words, texts, size):
+    """An encoder's tokenizer, to be written as tokenizer.json. `words`: white space parts them."""
+    out = Tokenizer(models.Unigram())
+    map_ = normalizers.Precompiled(charsmap(folded(["\u00e9", "\u00e0", "\ufb01", "\u212b", "\u00bd", "\uff21"])))
+    out.normalizer = map_ if words else normalizers.Sequence([map_, normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), MARK)])
+    space = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always")
+    out.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), space]) if words else space
+    out.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=size, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+    out.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    state = json.loads(out.to_str())
+    state["model"]["vocab"].append(["<mask>", 0.0])
+    out = Tokenizer.from_str(json.dumps(state))
+    out.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    return out
+
+
 def learn(family, texts, size):
     """(the library's tokenizer, what its GGUF says)"""
     return (learn_byte_level if family in BYTE_LEVEL else learn_unigram if family in UNIGRAM else learn_sentence_piece)(family, texts, size)
@@ -222,6 +240,10 @@ def fixtures():
     for family in FAMILIES:
         reference, keys = learn(family, LEARN * 3, 380)
         out.append({"family": family, **keys, "cases": [{"text": t, "ids": i} for t, i in zip(texts, ids_of(reference, family, texts))]})
+    more = ["a <mask> b", " \t <mask><mask>", "<s> x </s>", "<mask", "  <unk>"]
+    for words in (True, False):
+        reference = learn_xlmr(words, LEARN * 3, 200)
+        out.append({"family": "xlm-r", "json": reference.to_str(), "cases": [{"text": t, "ids": reference.encode(t).ids} for t in texts + more]})
     return out
 
 
