@@ -353,7 +353,7 @@ static void render_mistral_text(struct writer *w, struct span system)
             say(w, SPAN(" [/INST]"));
         } else {
             say(w, SPAN(" "));
-            say(w, w->turns[i].text);
+            say(w, w->t->trims ? trim(w->turns[i].text) : w->turns[i].text);
             put(w, w->t->close);
         }
     }
@@ -371,7 +371,7 @@ static void render_mistral_tokens(struct writer *w, struct span system)
         if (tokenizer_is_sentencepiece(w->k))
             say_space(w);
         mistral_system(w, asks && i + 2 > w->n ? system : (struct span){NULL, 0});
-        say(w, asks ? w->turns[i].text : trim(w->turns[i].text));
+        say(w, w->t->trims && !asks ? trim(w->turns[i].text) : w->turns[i].text);
         put(w, asks ? w->t->middle : w->t->close);
     }
 }
@@ -574,6 +574,7 @@ static void read_texts(struct chat_template *t, struct span text)
         t->system = SPAN(SMOLLM_SYSTEM);
     if (f == &families[QWEN2] && t->system.len == 0)
         t->system = SPAN(QWEN_SYSTEM);
+    t->trims = has(text, "|trim + eos_token") || has(text, "| trim + eos_token");
     /* From 3.2 on every conversation begins with a system turn that tells dates. The date
      * is the template's own fallback: today's would make answers expire at midnight. */
     if (f == &families[LLAMA3] && has(text, "Cutting Knowledge Date"))
@@ -602,7 +603,8 @@ static bool read_tokens(struct chat_template *t, const struct tokenizer *k, stru
         !tokenizer_find_control(k, "[/INST]", &t->middle))
         return false;
     if (f == &families[PHI3])
-        t->newlines = !tokenizer_is_sentencepiece(k) && has(text, "<|end|>\\n");
+        t->newlines = !tokenizer_is_sentencepiece(k) &&
+                      (has(text, "<|end|>\\n") || has(text, "<|end|>' + '\\n"));
     return t->close != TOKENIZER_NONE;
 }
 

@@ -21,6 +21,7 @@ struct chat_template {
     struct span system; /* of a conversation without one; may be empty */
     struct span dates;  /* a text that opens the system turn; may be empty */
     bool newlines;      /* a line ends behind control tokens (phi3) */
+    bool trims;         /* answers lose the white space around them (mistral) */
     uint32_t begin;     /* TOKENIZER_NONE: no text begins with it */
     /* Control tokens before a turn (before its role), behind its role, and behind it. */
     uint32_t open, middle, close;

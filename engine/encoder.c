@@ -15,7 +15,7 @@
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/safetensors.h"
-#include "engine/tokenizer/wordpiece.h"
+#include "engine/tokenizer/encoder_tokens.h"
 
 #define PATH_BYTES    2048
 #define TOKENIZER_MAX (64 * 1024 * 1024)
@@ -25,7 +25,7 @@
 
 struct encoder {
     struct encoder_weights weights;
-    struct wordpiece *tokens; /* owned */
+    struct encoder_tokens *tokens; /* owned */
     uint64_t tokenizer_hash;
     char id[72];
 };
@@ -48,10 +48,10 @@ static enum status read_tokenizer(struct encoder *e, const char *dir, struct eng
     st = file_read(path, TOKENIZER_MAX, &f, err);
     if (st != ST_OK)
         return st;
-    st = wordpiece_open(f.bytes, &e->tokens, err);
+    st = encoder_tokens_open(f.bytes, &e->tokens, err);
     e->tokenizer_hash = hash_bytes(f.bytes, 0);
     file_release(&f);
-    if (st == ST_OK && wordpiece_size(e->tokens) > e->weights.shape.words)
+    if (st == ST_OK && encoder_tokens_size(e->tokens) > e->weights.shape.words)
         st = error_set(err, ST_INVALID, "tokenizer.json has more words than the model");
     return st;
 }
@@ -148,7 +148,7 @@ enum status encoder_open(const char *path, const struct encoder_options *o,
 void encoder_close(struct encoder *e)
 {
     if (e->tokens != NULL)
-        wordpiece_close(e->tokens);
+        encoder_tokens_close(e->tokens);
     encoder_load_release(&e->weights);
     free(e);
 }
@@ -174,7 +174,7 @@ void encoder_info(const struct encoder *e, struct model_info *out)
 enum status encoder_tokenize(const struct encoder *e, struct span text, uint32_t *ids,
                              size_t cap, size_t *count)
 {
-    return wordpiece_encode(e->tokens, text, ids, cap, SIZE_MAX, count);
+    return encoder_tokens_encode(e->tokens, text, ids, cap, SIZE_MAX, count);
 }
 
 /* --- sessions ------------------------------------------------------------------------ */
@@ -232,8 +232,8 @@ static void gather(struct encoder_session *s, const struct span *texts, size_t n
     for (; *next < n && b->count < BATCH_TEXTS; (*next)++) {
         if (BATCH_TOKENS - b->tokens < window)
             return;
-        each[*next] =
-            wordpiece_encode(e->tokens, texts[*next], s->ids + b->tokens, window, window, &len);
+        each[*next] = encoder_tokens_encode(e->tokens, texts[*next], s->ids + b->tokens, window,
+                                            window, &len);
         if (each[*next] != ST_OK)
             continue;
         b->which[b->count] = *next;

@@ -132,6 +132,12 @@ void gguf_writer_f32s(struct gguf_writer *w, const char *key, const float *v, si
         put(&w->keys, v, n * sizeof(*v));
 }
 
+void gguf_writer_bytes(struct gguf_writer *w, const char *key, struct span v)
+{
+    if (begin_array(w, key, 0, v.len))
+        put(&w->keys, v.ptr, v.len);
+}
+
 void gguf_writer_bool(struct gguf_writer *w, const char *key, int v)
 {
     if (begin(w, key, 7))

@@ -50,6 +50,7 @@ void gguf_writer_text(struct gguf_writer *w, const char *key, const char *v);
 void gguf_writer_texts(struct gguf_writer *w, const char *key, const struct span *v, size_t n);
 void gguf_writer_i32s(struct gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void gguf_writer_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
+void gguf_writer_bytes(struct gguf_writer *w, const char *key, struct span v);
 void gguf_writer_bool(struct gguf_writer *w, const char *key, int v);
 /* shape[1] 0: a vector */
 void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t type,

@@ -288,17 +288,10 @@ static enum status decode_byte(struct span text, struct buf *out)
 enum status spm_decode(const struct spm *m, uint32_t id, struct buf *out)
 {
     struct span text = m->words->texts[id];
-    enum status st = ST_OK;
 
     if (m->words->types[id] == TOKEN_BYTE)
         return decode_byte(text, out);
     if (m->words->types[id] == TOKEN_UNKNOWN || m->words->types[id] == TOKEN_UNUSED)
         return ST_OK;
-    for (size_t at = 0; st == ST_OK && at < text.len;) {
-        bool mark = is_mark(text, at);
-
-        st = buf_append(out, mark ? SPAN(" ") : (struct span){text.ptr + at, 1});
-        at += mark ? MARK_LEN : 1;
-    }
-    return st;
+    return vocabulary_unmark(text, out);
 }

@@ -6,12 +6,14 @@
 #include "engine/gguf.h"
 #include "engine/tokenizer/bpe.h"
 #include "engine/tokenizer/spm.h"
+#include "engine/tokenizer/unigram.h"
 #include "engine/tokenizer/vocabulary.h"
 
 struct tokenizer {
     struct vocabulary words;
     struct bpe *bpe; /* owned; one of them */
     struct spm *spm;
+    struct unigram *unigram;
     uint32_t begin, end;
     bool begins;
 };
@@ -38,8 +40,10 @@ static enum status open_model(struct tokenizer *t, const struct gguf *g,
         return bpe_open(g, &t->words, &t->bpe, err);
     if (span_eq(model, SPAN("llama")))
         return spm_open(g, &t->words, &t->spm, err);
+    if (span_eq(model, SPAN("t5")))
+        return unigram_open_gguf(g, &t->words, &t->unigram, err);
     return error_set(
-        err, ST_INVALID, "tokenizer '%.*s' is not supported; supported: gpt2, llama",
+        err, ST_INVALID, "tokenizer '%.*s' is not supported; supported: gpt2, llama, t5",
         (int)(model.len < 40 ? model.len : 40), model.ptr != NULL ? model.ptr : "");
 }
 
@@ -60,7 +64,7 @@ enum status tokenizer_open(const struct gguf *g, struct tokenizer **out,
     }
     t->begin = read_id(t, g, "tokenizer.ggml.bos_token_id", "<s>");
     t->end = read_id(t, g, "tokenizer.ggml.eos_token_id", "</s>");
-    t->begins = t->spm != NULL || bpe_begins(t->bpe);
+    t->begins = t->spm != NULL || (t->bpe != NULL && bpe_begins(t->bpe));
     (void)!gguf_bool(g, "tokenizer.ggml.add_bos_token", &t->begins);
     t->begins = t->begins && t->begin != TOKENIZER_NONE;
     *out = t;
@@ -73,6 +77,8 @@ void tokenizer_close(struct tokenizer *t)
         bpe_close(t->bpe);
     if (t->spm != NULL)
         spm_close(t->spm);
+    if (t->unigram != NULL)
+        unigram_close(t->unigram);
     vocabulary_release(&t->words);
     free(t);
 }
@@ -126,12 +132,13 @@ bool tokenizer_begins(const struct tokenizer *t)
 
 bool tokenizer_is_sentencepiece(const struct tokenizer *t)
 {
-    return t->spm != NULL;
+    return t->bpe == NULL;
 }
 
 bool tokenizer_prefixes(const struct tokenizer *t)
 {
-    return t->spm != NULL && spm_prefixes(t->spm);
+    return t->spm != NULL ? spm_prefixes(t->spm)
+                          : t->unigram != NULL && unigram_prefixes(t->unigram);
 }
 
 /* --- texts ------------------------------------------------------------------------------ */
@@ -141,6 +148,8 @@ static enum status encode_plain(const struct tokenizer *t, struct span text,
 {
     if (text.len == 0)
         return ST_OK;
+    if (t->unigram != NULL)
+        return unigram_encode(t->unigram, text, s);
     return t->bpe != NULL ? bpe_encode(t->bpe, text, s) : spm_encode(t->spm, text, s);
 }
 
@@ -175,6 +184,8 @@ enum status tokenizer_decode(const struct tokenizer *t, uint32_t id, struct buf 
         return ST_OK;
     if (t->words.types[id] == TOKEN_USER)
         return buf_append(out, t->words.texts[id]);
+    if (t->unigram != NULL)
+        return vocabulary_unmark(t->words.texts[id], out);
     return t->bpe != NULL ? bpe_decode(t->bpe, t->words.texts[id], out)
                           : spm_decode(t->spm, id, out);
 }

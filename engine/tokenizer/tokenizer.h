@@ -18,8 +18,8 @@ struct gguf;
 
 #define TOKENIZER_NONE UINT32_MAX
 
-/* tokenizer.ggml.model "gpt2" (byte-level BPE), or "llama" (SentencePiece
- * BPE); another is refused by name. */
+/* tokenizer.ggml.model "gpt2" (byte-level BPE), "llama" (SentencePiece BPE) or "t5"
+ * (unigram); another is refused by name. */
 enum status tokenizer_open(const struct gguf *g, struct tokenizer **out,
                            struct engine_error *err) MUST_CHECK;
 void tokenizer_close(struct tokenizer *t);
@@ -27,7 +27,8 @@ uint32_t tokenizer_size(const struct tokenizer *t);
 
 /* Appends the ids of `text` to ids[*count] on, up to cap; *count goes on counting beyond
  * it. With `special` a control token written in the text becomes that token. ST_LIMIT: *count
- * grew beyond `most`; the rest of the text was not read. ST_NOMEM. */
+ * grew beyond `most`; the rest of the text was not read. ST_INVALID: no UTF-8, where the
+ * tokenizer ("t5") has nothing for that. ST_NOMEM. */
 enum status tokenizer_encode(const struct tokenizer *t, struct span text, bool special,
                              uint32_t *ids, size_t cap, size_t most, size_t *count) MUST_CHECK;
 

@@ -160,6 +160,19 @@ size_t vocabulary_until_special(const struct vocabulary *v, struct span text, bo
     return at;
 }
 
+enum status vocabulary_unmark(struct span text, struct buf *out)
+{
+    enum status st = ST_OK;
+
+    for (size_t at = 0; st == ST_OK && at < text.len;) {
+        bool mark = text.len - at >= 3 && memcmp(text.ptr + at, "\xe2\x96\x81", 3) == 0;
+
+        st = buf_append(out, mark ? SPAN(" ") : (struct span){text.ptr + at, 1});
+        at += mark ? 3 : 1;
+    }
+    return st;
+}
+
 const char *vocabulary_scores(const struct vocabulary *v, const struct gguf *g)
 {
     const struct gguf_pair *p = gguf_find(g, "tokenizer.ggml.scores");

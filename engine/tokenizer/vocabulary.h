@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
@@ -54,6 +55,9 @@ bool vocabulary_special(const struct vocabulary *v, struct span rest, bool contr
 /* The same anywhere: how many bytes before it are ordinary text (all of them: none found). */
 size_t vocabulary_until_special(const struct vocabulary *v, struct span text, bool control,
                                 uint32_t *id);
+
+/* The text of a piece of SentencePiece's: its marks (U+2581) are spaces. */
+enum status vocabulary_unmark(struct span text, struct buf *out) MUST_CHECK;
 
 /* The array tokenizer.ggml.scores: NULL when it is missing or does not fit. */
 const char *vocabulary_scores(const struct vocabulary *v, const struct gguf *g);

@@ -220,29 +220,38 @@ static enum status read_all(struct wordpiece *w, const struct json *root,
     return st;
 }
 
-enum status wordpiece_open(struct span json, struct wordpiece **out, struct engine_error *err)
+enum status wordpiece_open_tree(const struct json *root, struct wordpiece **out,
+                                struct engine_error *err)
 {
     struct wordpiece *w = calloc(1, sizeof(*w));
-    struct json_error why;
-    struct json *root;
-    struct arena arena;
     enum status st;
 
     if (w == NULL)
         return error_set(err, ST_NOMEM, "tokenizer.json: out of memory");
-    arena_init(&arena, 1024 * 1024, ARENA_LIMIT);
-    st = json_parse(&arena, json, 32, &root, &why);
-    if (st == ST_OK)
-        st = read_all(w, root, err);
-    else
-        st = error_set(err, ST_INVALID, "tokenizer.json: %s", why.text);
-    arena_release(&arena);
+    st = read_all(w, root, err);
     if (st != ST_OK) {
         wordpiece_close(w);
         return st;
     }
     *out = w;
     return ST_OK;
+}
+
+enum status wordpiece_open(struct span json, struct wordpiece **out, struct engine_error *err)
+{
+    struct json_error why;
+    struct json *root;
+    struct arena arena;
+    enum status st;
+
+    arena_init(&arena, 1024 * 1024, ARENA_LIMIT);
+    st = json_parse(&arena, json, 32, &root, &why);
+    if (st == ST_OK)
+        st = wordpiece_open_tree(root, out, err);
+    else
+        st = error_set(err, ST_INVALID, "tokenizer.json: %s", why.text);
+    arena_release(&arena);
+    return st;
 }
 
 void wordpiece_close(struct wordpiece *w)

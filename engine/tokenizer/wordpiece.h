@@ -14,10 +14,14 @@
 #include "engine/engine.h"
 
 struct wordpiece;
+struct json;
 
 /* From the text of tokenizer.json. Another model or normalizer is refused by name. */
 enum status wordpiece_open(struct span json, struct wordpiece **out,
                            struct engine_error *err) MUST_CHECK;
+/* The same from its tree, which may go afterwards. */
+enum status wordpiece_open_tree(const struct json *root, struct wordpiece **out,
+                                struct engine_error *err) MUST_CHECK;
 void wordpiece_close(struct wordpiece *w);
 uint32_t wordpiece_size(const struct wordpiece *w);
 

@@ -146,6 +146,11 @@ bool unicode_valid(struct span s)
     return unicode_valid_prefix(s) == s.len;
 }
 
+bool unicode_breaks(uint32_t a, uint32_t b, int32_t *state)
+{
+    return utf8proc_grapheme_break_stateful((utf8proc_int32_t)a, (utf8proc_int32_t)b, state);
+}
+
 /* Below U+0300 nothing composes or is composed otherwise. */
 bool unicode_is_composed(struct span s)
 {

@@ -48,6 +48,9 @@ uint32_t unicode_lower(uint32_t c);
 /* Full canonical decomposition of one code point (NFD, without reordering): how many
  * of out[UNICODE_DECOMPOSE_MAX] were written. */
 size_t unicode_decompose(uint32_t c, uint32_t *out);
+/* Does a new character, as readers see it, begin between a and b? (UAX #29.) *state is 0 at
+ * the beginning of a text. */
+bool unicode_breaks(uint32_t a, uint32_t b, int32_t *state);
 /* Is it in NFC for sure? Quick, and false for some texts that are. */
 bool unicode_is_composed(struct span s);
 /* Appends the valid UTF-8 `s` in NFC. ST_INVALID, ST_NOMEM, or what buf_append() says. */

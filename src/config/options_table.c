@@ -116,7 +116,7 @@ const struct option options_table[] = {
     UINT("encoder.deadline_ms", encoder.deadline_ms, "1000", 1, 60 * SECOND_MS, "milliseconds after which a request goes on without the semantic cache"),
 
     TEXT("local.model", local.model, "smollm2-135m-instruct", "the built-in model: a name of `ibid models list`, a path, or off"),
-    TEXT("local.chat_template", local.chat_template, "", "its family of chat template; empty: from the file"),
+    TEXT("local.chat_template", local.chat_template, "", "its family of chat template: chatml, smollm, qwen2, qwen3, qwen3-plain, llama2, llama3, mistral, gemma, phi3, zephyr or tinyllama; empty: from the file"),
     UINT("local.workers", local.workers, "1", 1, 64, "answers it writes at the same time"),
     UINT("local.threads", local.threads, "1", 1, 256, "threads that work on one answer"),
     UINT("local.queue_max", local.queue_max, "64", 1, 100000, "requests that may wait; more are refused with 503 or go upstream"),

@@ -6,6 +6,7 @@
 FOLDER is tests/fuzz/corpus if none is named. The same bytes each time. Files that a bug left
 behind ("crash-…" and the like) are of other names and stay.
 """
+import base64
 import json
 import struct
 import sys
@@ -84,6 +85,30 @@ CHATML = ["<|endoftext|>", "<|im_end|>", "<|im_start|>"]
 LLAMA3 = ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
 
 
+def pieces(chat, prefix=True, **changes):
+    """SentencePiece's BPE."""
+    mark = "\u2581"
+    words = [mark, *"abdehlorw12", mark + "w", "he", "ll", "hell", mark + mark, "or", mark + "wor", "\u00e9"]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{b:02X}>" for b in range(0, 256, 3)), "[INST]", "<|user|>", "  ", *words]
+    types = [2, 3, 3] + [6] * 86 + [3, 3, 4] + [1] * len(words)
+    return {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": types,
+        "tokenizer.ggml.scores": [0.0] * 92 + [-float(i) for i in range(len(words))],
+        "tokenizer.ggml.add_space_prefix": prefix,
+        "tokenizer.chat_template": chat,
+        **changes,
+    }
+
+
+def charsmap():
+    """SentencePiece's precompiled map of one string: "A" becomes "a"."""
+    units = [0] * 68
+    units[0], units[0x40], units[2] = 1 << 10, 0x42 << 10 | 1 << 8 | 0x41, 1 << 31
+    return struct.pack("<I", 4 * len(units)) + struct.pack(f"<{len(units)}I", *units) + b"a\0"
+
+
 def llama(tokenizer, kind, layers=1, **changes):
     d, ffn, heads, kv = 32, 32, 2, 1
     words = len(tokenizer["tokenizer.ggml.tokens"])
@@ -118,6 +143,16 @@ def gguf_seeds():
     yield "q4_1", gguf(*llama(llama3, 3))
     yield "q8_0", gguf(*llama(bpe("gpt-2", CHATML, "<|im_start|>"), 8))
     yield "f16", gguf(*llama(chatml, 1))
+    yield "qwen2", gguf(*llama(bpe("qwen2", CHATML, "<|im_start|>last_query_index</think>"), 2))
+    yield "gpt-4o", gguf(*llama(bpe("gpt-4o", CHATML, "<|im_start|>system\\nx<|im_end|>"), 2))
+    yield "llama2", gguf(*llama(pieces("[INST] <<SYS>>"), 2))
+    yield "mistral", gguf(*llama(pieces("' [INST] ' |trim + eos_token", prefix=False), 2))
+    yield "zephyr", gguf(*llama(pieces("<|user|> eos_token"), 2))
+    map_ = charsmap()
+    t5 = {"tokenizer.ggml.model": "t5", "tokenizer.ggml.precompiled_charsmap": (9, struct.pack("<IQ", 0, len(map_)) + map_)}
+    yield "t5", gguf(*llama(pieces("<|user|> eos_token", **t5), 2))
+    yield "scores-nan", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [float("nan")] * 112}), 2))
+    yield "scores-few", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [0.0]}), 2))
     yield "v2", gguf(*llama(chatml, 2), version=2)
     yield "aligned", gguf({**keys, "general.alignment": 64}, tensors, alignment=64)
     yield "kinds", gguf({f"k{k}": (k, bytes(n)) for k, n in enumerate([1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8])}, [])
@@ -218,6 +253,22 @@ def wordpiece(**changes):
     return json.dumps(out, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def unigram(**changes):
+    pieces = [["<s>", 0.0], ["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["\u2581", -2.0], ["a", -2.5], ["b", -3.0], ["\u2581ab", -3.5], ["ab", -4.0], ["<mask>", 0.0]]
+    map_ = charsmap()
+    out = {
+        "added_tokens": [{"id": i, "content": pieces[i][0], "lstrip": i == 9} for i in (0, 1, 2, 3, 9)],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": base64.b64encode(map_).decode()},
+                                                           {"type": "Strip", "strip_left": False, "strip_right": True},
+                                                           {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u2581"}]},
+        "pre_tokenizer": {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "split": True},
+        "post_processor": {"type": "TemplateProcessing"},
+        "model": {"type": "Unigram", "unk_id": 3, "byte_fallback": False, "vocab": pieces},
+    }
+    out.update(changes)
+    return json.dumps(out, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def tokenizer_seeds():
     for name, t in TEXTS.items():
         yield f"text-{name}", t.encode() if isinstance(t, str) else t
@@ -226,6 +277,11 @@ def tokenizer_seeds():
                                                    "strip_accents": False, "lowercase": False}) + b"\0" + TEXTS["accents"].encode()
     yield "wordpiece-no-vocab", wordpiece(model={"type": "WordPiece"})
     yield "wordpiece-id", wordpiece().replace(b'"##b":7', b'"##b":99')
+    words = {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, {"type": "Metaspace", "replacement": "\u2581", "add_prefix_space": True}]}
+    yield "unigram", unigram() + "\0 ab  AbA <mask> x\u00e9\u0301 ".encode()
+    yield "unigram-words", unigram(pre_tokenizer=words, normalizer=None) + "\0 ab\n\tb\u3000 <mask>".encode()
+    yield "unigram-map", unigram(normalizer={"type": "Precompiled", "precompiled_charsmap": "/////w=="})
+    yield "unigram-unknown", unigram(model={"type": "Unigram", "unk_id": 9, "vocab": [["a", 1e308]]})
     yield "wordpiece-values", b'{"a":[' + b"1," * 2000 + b"1]}"
 
 

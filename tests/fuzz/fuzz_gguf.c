@@ -5,6 +5,7 @@
 #include "base/status.h"
 #include "engine/engine.h"
 #include "engine/gguf.h"
+#include "engine/tokenizer/tokenizer.h"
 #include "fuzz/measure.h"
 #include "fuzz/memory_file.h"
 
@@ -45,6 +46,26 @@ static void look_up(const struct gguf *g, struct span file)
     }
 }
 
+/* The tokenizer by itself needs no weights. */
+static void tokenize(const struct gguf *g)
+{
+    const struct span text = SPAN("hello  wor 12\n<s>\xc3\xa9\xff<|im_end|>");
+    struct engine_error why;
+    struct tokenizer *t;
+    uint32_t ids[IDS_MAX];
+    struct buf out;
+    size_t count = 0;
+
+    if (tokenizer_open(g, &t, &why) != ST_OK)
+        return;
+    buf_init(&out, 1 << 24);
+    (void)!tokenizer_encode(t, text, true, ids, IDS_MAX, SIZE_MAX, &count);
+    for (size_t i = 0; i < count && i < IDS_MAX; i++)
+        must(ids[i] < tokenizer_size(t) && tokenizer_decode(t, ids[i], &out) == ST_OK);
+    buf_release(&out);
+    tokenizer_close(t);
+}
+
 static void read_file(struct span file)
 {
     struct engine_error why;
@@ -52,8 +73,10 @@ static void read_file(struct span file)
     struct gguf g;
 
     arena_init(&arena, 65536, 1u << 30);
-    if (gguf_read(file, &arena, &g, &why) == ST_OK)
+    if (gguf_read(file, &arena, &g, &why) == ST_OK) {
         look_up(&g, file);
+        tokenize(&g);
+    }
     arena_release(&arena);
 }
 

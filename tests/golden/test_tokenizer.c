@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "engine/gguf.h"
+#include "engine/tokenizer/encoder_tokens.h"
 #include "engine/tokenizer/tokenizer.h"
 #include "gguf_writer.h"
 #include "golden/fixture.h"
@@ -59,6 +60,17 @@ static void write_scores(struct gguf_writer *w, struct arena *arena, const struc
     gguf_writer_bool(w, "tokenizer.ggml.add_space_prefix", prefix);
 }
 
+static void write_map(struct gguf_writer *w, struct arena *arena, const struct json *map)
+{
+    char *bytes = arena_alloc(arena, map->count + 1, 1);
+    size_t n = 0;
+
+    assert_non_null(bytes);
+    for (const struct json *v = map->child; v != NULL; v = v->next)
+        bytes[n++] = (char)(unsigned char)number(v);
+    gguf_writer_bytes(w, "tokenizer.ggml.precompiled_charsmap", (struct span){bytes, n});
+}
+
 static void write_name(struct gguf_writer *w, const char *key, struct span name)
 {
     char text[64];
@@ -74,6 +86,8 @@ static void write_file(struct arena *arena, const struct json *family, struct bu
     gguf_writer_init(&w, NULL);
     write_name(&w, "tokenizer.ggml.model", json_str(json_get(family, SPAN("model"))));
     write_tokens(&w, arena, family);
+    if (json_get(family, SPAN("map")) != NULL)
+        write_map(&w, arena, json_get(family, SPAN("map")));
     if (json_get(family, SPAN("scores")) != NULL) {
         write_scores(&w, arena, family);
     } else {
@@ -87,14 +101,12 @@ static void write_file(struct arena *arena, const struct json *family, struct bu
     gguf_writer_release(&w);
 }
 
-static void check_case(const struct tokenizer *t, struct span family, const struct json *c)
+static void check_ids(struct span family, const struct json *c, const uint32_t *ids,
+                      size_t count)
 {
     const struct json *want = json_get(c, SPAN("ids")), *at = want->child;
     struct span text = json_str(json_get(c, SPAN("text")));
-    static uint32_t ids[IDS_MAX];
-    size_t count = 0;
 
-    CHECK_STATUS(ST_OK, tokenizer_encode(t, text, false, ids, IDS_MAX, IDS_MAX, &count));
     for (size_t i = 0; i < count && at != NULL; i++, at = at->next) {
         if (number(at) != (double)ids[i])
             fail_msg("%.*s: '%.*s': id %zu: want %.0f, got %u", (int)family.len, family.ptr,
@@ -103,6 +115,55 @@ static void check_case(const struct tokenizer *t, struct span family, const stru
     if (count != want->count)
         fail_msg("%.*s: '%.*s': want %u ids, got %zu", (int)family.len, family.ptr,
                  (int)text.len, text.ptr, want->count, count);
+}
+
+static void check_decoder(struct arena *arena, const struct json *family)
+{
+    uint32_t ids[IDS_MAX];
+    struct engine_error why;
+    struct tokenizer *t;
+    struct gguf g;
+    struct buf file;
+
+    buf_init(&file, 1 << 20);
+    write_file(arena, family, &file);
+    CHECK_STATUS(ST_OK, gguf_read(buf_span(&file), arena, &g, &why));
+    if (tokenizer_open(&g, &t, &why) != ST_OK)
+        fail_msg("%s", why.text);
+    for (const struct json *c = json_get(family, SPAN("cases"))->child; c != NULL;
+         c = c->next) {
+        struct span text = json_str(json_get(c, SPAN("text")));
+        size_t count = 0;
+
+        CHECK_STATUS(ST_OK, tokenizer_encode(t, text, false, ids, IDS_MAX, IDS_MAX, &count));
+        check_ids(json_str(json_get(family, SPAN("family"))), c, ids, count);
+    }
+    tokenizer_close(t);
+    buf_release(&file);
+}
+
+/* From the text of a tokenizer.json. */
+static void check_encoder(const struct json *family)
+{
+    uint32_t ids[IDS_MAX];
+    struct encoder_tokens *t;
+    struct engine_error why;
+
+    if (encoder_tokens_open(json_str(json_get(family, SPAN("json"))), &t, &why) != ST_OK)
+        fail_msg("%s", why.text);
+    for (const struct json *c = json_get(family, SPAN("cases"))->child; c != NULL;
+         c = c->next) {
+        struct span text = json_str(json_get(c, SPAN("text")));
+        size_t count = 0;
+
+        CHECK_STATUS(ST_OK, encoder_tokens_encode(t, text, ids, IDS_MAX, IDS_MAX, &count));
+        check_ids(json_str(json_get(family, SPAN("family"))), c, ids, count);
+        if (count > 2)
+            CHECK_STATUS(ST_LIMIT, encoder_tokens_encode(t, text, NULL, 0, count - 1, &count));
+    }
+    CHECK_STATUS(ST_INVALID,
+                 encoder_tokens_encode(t, SPAN("a\xff"), NULL, 0, SIZE_MAX, &(size_t){0}));
+    encoder_tokens_close(t);
 }
 
 static void every_family_is_the_library(void **state)
@@ -114,23 +175,13 @@ static void every_family_is_the_library(void **state)
     arena_init(&arena, 65536, 64 << 20);
     for (const struct json *v = fixture_json(&arena, "tokenizers.json")->child; v != NULL;
          v = v->next) {
-        struct engine_error why;
-        struct tokenizer *t;
-        struct gguf g;
-        struct buf file;
-
-        buf_init(&file, 1 << 20);
-        write_file(&arena, v, &file);
-        CHECK_STATUS(ST_OK, gguf_read(buf_span(&file), &arena, &g, &why));
-        if (tokenizer_open(&g, &t, &why) != ST_OK)
-            fail_msg("%s", why.text);
-        for (const struct json *c = json_get(v, SPAN("cases"))->child; c != NULL; c = c->next)
-            check_case(t, json_str(json_get(v, SPAN("family"))), c);
-        tokenizer_close(t);
-        buf_release(&file);
+        if (json_get(v, SPAN("json")) != NULL)
+            check_encoder(v);
+        else
+            check_decoder(&arena, v);
         families++;
     }
-    assert_int_equal(7, families);
+    assert_int_equal(10, families);
     arena_release(&arena);
 }
 

@@ -12,8 +12,9 @@ import json
 import random
 import struct
 import sys
+import unicodedata
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
 WORD = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -28,7 +29,8 @@ EXPRESSIONS = {
 }
 BYTE_LEVEL = ["gpt-2", "smollm", "llama-bpe", "qwen2", "gpt-4o"]
 SENTENCE_PIECE = ["llama", "gemma"]
-FAMILIES = BYTE_LEVEL + SENTENCE_PIECE
+UNIGRAM = ["t5"]
+FAMILIES = BYTE_LEVEL + SENTENCE_PIECE + UNIGRAM
 MARK = "\u2581"
 
 TEXTS = [
@@ -119,9 +121,94 @@ def learn_sentence_piece(family, texts, size):
     return sentence_piece(family, tokens, scores), keys
 
 
+def charsmap(pairs):
+    """SentencePiece's precompiled map: a double array (Darts) of strings, and what they become."""
+    texts, at, root = b"", {}, {}
+    for key, value in sorted(pairs.items()):
+        node = root
+        for byte in key.encode():
+            node = node.setdefault(byte, {})
+        if value not in at:
+            at[value] = len(texts)
+            texts += value.encode() + b"\0"
+        node[-1] = at[value]
+    units, used, first = [0], set(), 1
+    todo = [(root, 0, 0)]  # a node, its place, its label
+    taken = {0}
+    while todo:
+        node, place, label = todo.pop()
+        labels = [max(b, 0) for b in node]
+        while first in taken:
+            first += 1
+        # A child stands at the node's base, with its label's bits turned. An offset is at most
+        # 21 bits, or 29 of which the last 8 are 0; no two nodes share a base.
+        base = first
+        while base in used or any(base ^ b in taken for b in labels) or not ((base ^ place) < 1 << 21 or (base ^ place) & 255 == 0):
+            base += 1
+        # Places far behind are full, or as good as that.
+        first = max(first, base - 512)
+        used.add(base)
+        taken.update(base ^ b for b in labels)
+        units.extend([0] * (max(base | 255, place) + 1 - len(units)))
+        offset = base ^ place
+        units[place] = (offset << 10 if offset < 1 << 21 else offset << 2 | 1 << 9) | (-1 in node) << 8 | label
+        for byte, child in node.items():
+            if byte < 0:
+                units[base] = child | 1 << 31
+            else:
+                todo.append((child, base ^ byte, byte))
+    return struct.pack("<I", 4 * len(units)) + struct.pack(f"<{len(units)}I", *units) + texts
+
+
+def folded(characters):
+    """NFKC of characters and of what they are made of; white space becomes a space."""
+    pairs = {c: " " for c in "\t\n\r\x0b\x0c\u00a0\u2028\u3000"} | {"\0": "", "\u200b": ""}
+    del pairs["\0"]
+    for c in characters:
+        whole = unicodedata.normalize("NFKC", c)
+        for key in (c, unicodedata.normalize("NFD", c)):
+            if key != whole and key not in pairs:
+                pairs[key] = whole
+    return pairs
+
+
+def learn_unigram(family, texts, size):
+    some = len(texts) < 1000
+    points = range(0xA0, 0x250) if some else range(0xA0, 0x10000)
+    characters = [chr(c) for c in points if not 0xD800 <= c < 0xF900 and not 0x3400 <= c < 0xA000]
+    small = folded(characters[:24] + ["\u00e9", "\ufb01", "\u212b"] if some else characters)
+    map_ = charsmap(small)
+    learner = Tokenizer(models.Unigram())
+    learner.normalizer = normalizers.Sequence([normalizers.Precompiled(map_), normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")])
+    learner.pre_tokenizer = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always")
+    learner.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=size, special_tokens=["<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+    pieces = [(t, struct.unpack("<f", struct.pack("<f", s))[0]) for t, s in json.loads(learner.to_str())["model"]["vocab"]]
+    # A control token is not found in a text here, whatever the text says.
+    reference = Tokenizer(models.Unigram([(f"\ue000{i}\ue001" if i < 3 else t, s) for i, (t, s) in enumerate(pieces)], unk_id=2))
+    reference.normalizer, reference.pre_tokenizer = learner.normalizer, learner.pre_tokenizer
+    keys = {"model": "t5", "tokens": [t for t, _ in pieces], "types": [3, 3, 2] + [1] * (len(pieces) - 3), "scores": [s for _, s in pieces], "prefix": True, "map": list(map_)}
+    return reference, keys
+
+
+def learn_xlmr(words, texts, size):
+    """An encoder's tokenizer, to be written as tokenizer.json. `words`: white space parts them."""
+    out = Tokenizer(models.Unigram())
+    map_ = normalizers.Precompiled(charsmap(folded(["\u00e9", "\u00e0", "\ufb01", "\u212b", "\u00bd", "\uff21"])))
+    out.normalizer = map_ if words else normalizers.Sequence([map_, normalizers.Strip(left=False, right=True), normalizers.Replace(Regex(" {2,}"), MARK)])
+    space = pre_tokenizers.Metaspace(replacement=MARK, prepend_scheme="always")
+    out.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), space]) if words else space
+    out.train_from_iterator(texts, trainers.UnigramTrainer(vocab_size=size, special_tokens=["<s>", "<pad>", "</s>", "<unk>"], unk_token="<unk>", show_progress=False))
+    out.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
+    state = json.loads(out.to_str())
+    state["model"]["vocab"].append(["<mask>", 0.0])
+    out = Tokenizer.from_str(json.dumps(state))
+    out.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+    return out
+
+
 def learn(family, texts, size):
     """(the library's tokenizer, what its GGUF says)"""
-    return (learn_byte_level if family in BYTE_LEVEL else learn_sentence_piece)(family, texts, size)
+    return (learn_byte_level if family in BYTE_LEVEL else learn_unigram if family in UNIGRAM else learn_sentence_piece)(family, texts, size)
 
 
 def ids_of(tokenizer, family, texts):
@@ -142,6 +229,8 @@ def gguf(keys):
     if "scores" in keys:
         pairs["tokenizer.ggml.scores"] = array(6, [struct.pack("<f", s) for s in keys["scores"]])
         pairs["tokenizer.ggml.add_space_prefix"] = struct.pack("<IB", 7, keys["prefix"])
+    if "map" in keys:
+        pairs["tokenizer.ggml.precompiled_charsmap"] = array(0, [bytes(keys["map"])]).replace(struct.pack("<Q", 1), struct.pack("<Q", len(keys["map"])), 1)
     return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(text(k) + v for k, v in pairs.items()) + bytes(32)
 
 
@@ -151,6 +240,10 @@ def fixtures():
     for family in FAMILIES:
         reference, keys = learn(family, LEARN * 3, 380)
         out.append({"family": family, **keys, "cases": [{"text": t, "ids": i} for t, i in zip(texts, ids_of(reference, family, texts))]})
+    more = ["a <mask> b", " \t <mask><mask>", "<s> x </s>", "<mask", "  <unk>"]
+    for words in (True, False):
+        reference = learn_xlmr(words, LEARN * 3, 200)
+        out.append({"family": "xlm-r", "json": reference.to_str(), "cases": [{"text": t, "ids": reference.encode(t).ids} for t in texts + more]})
     return out
 
 

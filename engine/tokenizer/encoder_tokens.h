@@ -1,0 +1,29 @@
+/* An encoder's tokens, whatever model its tokenizer.json says: WordPiece (wordpiece.h) or
+ * unigram (xlmr.h). Immutable once open; any thread. */
+#ifndef ENGINE_TOKENIZER_ENCODER_TOKENS_H
+#define ENGINE_TOKENIZER_ENCODER_TOKENS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "engine/engine.h"
+
+struct encoder_tokens;
+
+/* From the text of tokenizer.json. Another model is refused by name. */
+enum status encoder_tokens_open(struct span json, struct encoder_tokens **out,
+                                struct engine_error *err) MUST_CHECK;
+void encoder_tokens_close(struct encoder_tokens *t);
+uint32_t encoder_tokens_size(const struct encoder_tokens *t);
+
+/* Ids of the text with its special tokens; at most cap are written, *count is the whole
+ * number. ST_INVALID: not UTF-8. ST_LIMIT: more than `most`, found without reading the
+ * rest of the text; *count is then not written. */
+enum status encoder_tokens_encode(const struct encoder_tokens *t, struct span text,
+                                  uint32_t *ids, size_t cap, size_t most,
+                                  size_t *count) MUST_CHECK;
+
+#endif
