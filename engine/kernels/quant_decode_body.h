@@ -166,7 +166,7 @@ INLINE void decode_run_16(uint32_t type, const struct quant_matrix *w, const uin
     }
 }
 
-/* Blocks of 32 from `b` on, that are no whole run. */
+/* Blocks of 32 from `b` on, one by one. */
 INLINE void decode_rest(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
                         const struct quant_input *in, size_t b, size_t n, struct decoded *to)
 {
@@ -180,6 +180,7 @@ INLINE void decode_rest(uint32_t type, const struct quant_matrix *w, const uint8
             __m256 d = _mm256_set1_ps(block_scale(type, block) * in->d[b]);
             __m128 m = _mm_set_ss(block_offset(type, block) * in->s[b]);
 
+            fetch_ahead(block, 1);
             to->acc[r] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(sum), to->acc[r]);
             if (block_has_offsets(type))
                 to->rest[r] = _mm256_add_ps(to->rest[r], _mm256_zextps128_ps256(m));
@@ -192,7 +193,8 @@ INLINE void decode_rows(uint32_t type, const struct quant_matrix *w,
                         const struct quant_input *in, size_t row, size_t n, float *y)
 {
     const uint8_t *p = w->data + row * w->row_bytes;
-    size_t runs = w->cols / FORMAT_VALUES_MAX;
+    /* Memory bounds Q8_0: gathering scales costs more than it saves. */
+    size_t runs = type == FORMAT_Q8_0 ? 0 : w->cols / FORMAT_VALUES_MAX;
     struct decoded sums;
 
     for (size_t r = 0; r < n; r++)
