@@ -69,9 +69,9 @@ INLINE __m256 run_product(uint32_t type, const uint8_t *p, const int8_t *q,
     return _mm256_add_ps(sum[0], sum[1]);
 }
 
-/* Run b of 256 columns of `n` rows from p on. */
+/* Run b of 256 columns, rows from p on. */
 INLINE void decode_run(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
-                       const struct quant_input *in, size_t b, size_t n, struct decoded *to)
+                       const struct quant_input *in, size_t b, struct decoded *to)
 {
     const size_t bytes = block_size(type) * (block_is_256(type) ? 1 : SLICES);
     const int8_t *q = in->q + b * FORMAT_VALUES_MAX;
@@ -80,7 +80,7 @@ INLINE void decode_run(uint32_t type, const struct quant_matrix *w, const uint8_
 
     for (size_t j = 0; j < SLICES; j++)
         start[j] = start_of(block_zero(type), load32(q + 32 * j));
-    for (size_t r = 0; r < n; r++) {
+    for (size_t r = 0; r < ROWS; r++) {
         const uint8_t *run = p + r * w->row_bytes + b * bytes;
         __m256 d, m;
 
@@ -141,7 +141,7 @@ INLINE __m256 offsets_16(const int8_t *q, const __m256 m[2])
 
 /* decode_run() for types with a scale for each 16. */
 INLINE void decode_run_16(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
-                          const struct quant_input *in, size_t b, size_t n, struct decoded *to)
+                          const struct quant_input *in, size_t b, struct decoded *to)
 {
     const size_t bytes = block_size(type);
     const int8_t *q = in->q + b * FORMAT_VALUES_MAX;
@@ -150,7 +150,7 @@ INLINE void decode_run_16(uint32_t type, const struct quant_matrix *w, const uin
 
     for (size_t j = 0; j < SLICES; j++)
         start[j] = start_of(block_zero(type), load32(q + 32 * j));
-    for (size_t r = 0; r < n; r++) {
+    for (size_t r = 0; r < ROWS; r++) {
         const uint8_t *run = p + r * w->row_bytes + b * bytes;
         __m256 d[2], m[2];
 
@@ -168,12 +168,12 @@ INLINE void decode_run_16(uint32_t type, const struct quant_matrix *w, const uin
 
 /* Blocks of 32 from `b` on, one by one. */
 INLINE void decode_rest(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
-                        const struct quant_input *in, size_t b, size_t n, struct decoded *to)
+                        const struct quant_input *in, size_t b, struct decoded *to)
 {
     for (; b < w->cols / QUANT_BLOCK; b++) {
         __m256i q = load32(in->q + b * QUANT_BLOCK), start = start_of(block_zero(type), q);
 
-        for (size_t r = 0; r < n; r++) {
+        for (size_t r = 0; r < ROWS; r++) {
             const uint8_t *block = p + r * w->row_bytes + b * block_size(type);
             __m256i codes = block_codes(type, block);
             __m256i sum = block_is_signed(type) ? dot_signed(codes, q) : dot4(start, codes, q);
@@ -188,86 +188,72 @@ INLINE void decode_rest(uint32_t type, const struct quant_matrix *w, const uint8
     }
 }
 
-/* `n` rows: ROWS, or 1. */
+/* ROWS rows. */
 INLINE void decode_rows(uint32_t type, const struct quant_matrix *w,
-                        const struct quant_input *in, size_t row, size_t n, float *y)
+                        const struct quant_input *in, size_t row, float *y)
 {
     const uint8_t *p = w->data + row * w->row_bytes;
     /* Memory bounds Q8_0: gathering scales costs more than it saves. */
     size_t runs = type == FORMAT_Q8_0 ? 0 : w->cols / FORMAT_VALUES_MAX;
     struct decoded sums;
 
-    for (size_t r = 0; r < n; r++)
+    for (size_t r = 0; r < ROWS; r++)
         sums.acc[r] = sums.rest[r] = _mm256_setzero_ps();
     for (size_t b = 0; b < runs; b++) {
         if (type == FORMAT_Q2_K || type == FORMAT_Q3_K || type == FORMAT_Q6_K)
-            decode_run_16(type, w, p, in, b, n, &sums);
+            decode_run_16(type, w, p, in, b, &sums);
         else
-            decode_run(type, w, p, in, b, n, &sums);
+            decode_run(type, w, p, in, b, &sums);
     }
     if (!block_is_256(type))
-        decode_rest(type, w, p, in, runs * SLICES, n, &sums);
-    for (size_t r = 0; r < n; r++)
+        decode_rest(type, w, p, in, runs * SLICES, &sums);
+    for (size_t r = 0; r < ROWS; r++)
         y[row + r] = add_lanes(_mm256_add_ps(sums.acc[r], sums.rest[r]));
 }
 
-INLINE void decode_type(uint32_t type, const struct quant_matrix *w,
-                        const struct quant_input *in, size_t from, size_t to, float *y)
+INLINE size_t decode_type(uint32_t type, const struct quant_matrix *w,
+                          const struct quant_input *in, size_t from, size_t to, float *y)
 {
     size_t row = from;
 
     for (; row + ROWS <= to; row += ROWS)
-        decode_rows(type, w, in, row, ROWS, y);
-    for (; row < to; row++)
-        decode_rows(type, w, in, row, 1, y);
+        decode_rows(type, w, in, row, y);
+    return row;
 }
 
-/* false: not a type that is decoded here. */
-static bool decode(const struct quant_matrix *w, const struct quant_input *in, size_t from,
-                   size_t to, float *y)
+/* The first row that is left to others: those of a type that is not here, or too few. */
+static size_t decode(const struct quant_matrix *w, const struct quant_input *in, size_t from,
+                     size_t to, float *y)
 {
     switch (w->type) {
     case FORMAT_Q4_0:
-        decode_type(FORMAT_Q4_0, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q4_0, w, in, from, to, y);
     case FORMAT_Q4_1:
-        decode_type(FORMAT_Q4_1, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q4_1, w, in, from, to, y);
     case FORMAT_Q5_0:
-        decode_type(FORMAT_Q5_0, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q5_0, w, in, from, to, y);
     case FORMAT_Q5_1:
-        decode_type(FORMAT_Q5_1, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q5_1, w, in, from, to, y);
     case FORMAT_Q8_0:
-        decode_type(FORMAT_Q8_0, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q8_0, w, in, from, to, y);
     case FORMAT_IQ4_NL:
-        decode_type(FORMAT_IQ4_NL, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_IQ4_NL, w, in, from, to, y);
     case FORMAT_MXFP4:
-        decode_type(FORMAT_MXFP4, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_MXFP4, w, in, from, to, y);
     case FORMAT_Q2_K:
-        decode_type(FORMAT_Q2_K, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q2_K, w, in, from, to, y);
     case FORMAT_Q3_K:
-        decode_type(FORMAT_Q3_K, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q3_K, w, in, from, to, y);
     case FORMAT_Q4_K:
-        decode_type(FORMAT_Q4_K, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q4_K, w, in, from, to, y);
     case FORMAT_Q5_K:
-        decode_type(FORMAT_Q5_K, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q5_K, w, in, from, to, y);
     case FORMAT_Q6_K:
-        decode_type(FORMAT_Q6_K, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q6_K, w, in, from, to, y);
     case FORMAT_IQ4_XS:
-        decode_type(FORMAT_IQ4_XS, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_IQ4_XS, w, in, from, to, y);
     default:
-        return false;
+        return from;
     }
 }
 
