@@ -56,8 +56,10 @@ static void fast_matmul(const struct quant_matrix *w, const struct quant_input *
                 y[t * ldy + r] = dot_any_float(w->type, w->data + r * w->row_bytes,
                                                in->x + t * w->cols, w->cols);
         }
-    } else if (n > 1 || !decode(w, in, from, to, y)) {
-        prompt(w, in, n, from, to, y, ldy);
+    } else {
+        size_t done = n == 1 ? decode(w, in, from, to, y) : from;
+
+        prompt(w, in, n, done, to, y, ldy);
     }
 }
 

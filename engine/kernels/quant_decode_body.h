@@ -42,88 +42,55 @@ INLINE __m256i start_of(int zero, __m256i q)
                      : _mm256_sub_epi32(none, dot4(none, _mm256_set1_epi8((char)zero), q));
 }
 
-INLINE float offset_at(uint32_t type, const uint8_t *block)
+/* What the rows of a call have added up: in lanes, and offsets apart. */
+struct decoded {
+    __m256 acc[ROWS], rest[ROWS];
+};
+
+/* 256 codes with eight scales, those of the inputs in them: two sums, so that an addition need
+ * not wait for the one before. */
+INLINE __m256 run_product(uint32_t type, const uint8_t *p, const int8_t *q,
+                          const __m256i start[SLICES], __m256 d)
 {
-    return type == FORMAT_Q4_1 || type == FORMAT_Q5_1 ? block_half(block + 2) : 0;
-}
-
-/* `n` rows (ROWS, or 1) of a type with blocks of 32. */
-INLINE void decode_rows_32(uint32_t type, size_t bytes, const struct quant_matrix *w,
-                           const struct quant_input *in, size_t row, size_t n, float *y)
-{
-    const uint8_t *p = w->data + row * w->row_bytes;
-    __m256 acc[ROWS];
-    float rest[ROWS];
-
-    for (size_t r = 0; r < n; r++) {
-        acc[r] = _mm256_setzero_ps();
-        rest[r] = 0;
-    }
-    for (size_t b = 0; b < w->cols / QUANT_BLOCK; b++) {
-        __m256i q = load32(in->q + b * QUANT_BLOCK), start = start_of(block_zero(type), q);
-
-        for (size_t r = 0; r < n; r++) {
-            const uint8_t *block = p + r * w->row_bytes + b * bytes;
-            __m256 d = _mm256_set1_ps(block_half(block) * in->d[b]);
-            __m256i codes = block_codes(type, block);
-            __m256i sum = type == FORMAT_Q8_0 ? dot_signed(codes, q) : dot4(start, codes, q);
-
-            fetch_ahead(block, 1);
-            acc[r] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(sum), acc[r]);
-            rest[r] += offset_at(type, block) * in->s[b];
-        }
-    }
-    for (size_t r = 0; r < n; r++)
-        y[row + r] = add_lanes(acc[r]) + rest[r];
-}
-
-/* A block of 256 with eight scales, `d` times those of the inputs: two sums, so that each
- * addition need not wait for the one before. */
-INLINE __m256 block_product(uint32_t type, const uint8_t *block, const int8_t *q, __m256 d)
-{
-    __m256 even = _mm256_setzero_ps(), odd = even;
-    __m256i codes[SLICES], none = _mm256_setzero_si256();
+    __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+    __m256i codes[SLICES];
     float scales[SLICES];
 
-    block_codes_k(type, block, codes);
+    block_codes_256(type, p, codes);
     _mm256_storeu_ps(scales, d);
-    for (size_t j = 0; j < SLICES; j += 2) {
-        __m256i a = dot4(none, codes[j], load32(q + 32 * j));
-        __m256i b = dot4(none, codes[j + 1], load32(q + 32 * j + 32));
+    for (size_t j = 0; j < SLICES; j++) {
+        __m256i x = load32(q + 32 * j);
+        __m256i part =
+            block_is_signed(type) ? dot_signed(codes[j], x) : dot4(start[j], codes[j], x);
 
-        even = _mm256_fmadd_ps(_mm256_broadcast_ss(scales + j), _mm256_cvtepi32_ps(a), even);
-        odd = _mm256_fmadd_ps(_mm256_broadcast_ss(scales + j + 1), _mm256_cvtepi32_ps(b), odd);
+        sum[j % 2] = _mm256_fmadd_ps(_mm256_broadcast_ss(scales + j), _mm256_cvtepi32_ps(part),
+                                     sum[j % 2]);
     }
-    return _mm256_add_ps(even, odd);
+    return _mm256_add_ps(sum[0], sum[1]);
 }
 
-/* Q4_K and Q5_K. */
-INLINE void decode_rows_k(uint32_t type, size_t bytes, const struct quant_matrix *w,
-                          const struct quant_input *in, size_t row, size_t n, float *y)
+/* Run b of 256 columns, rows from p on. */
+INLINE void decode_run(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
+                       const struct quant_input *in, size_t b, struct decoded *to)
 {
-    const uint8_t *p = w->data + row * w->row_bytes;
-    __m256 acc[ROWS], rest[ROWS];
+    const size_t bytes = block_size(type) * (block_is_256(type) ? 1 : SLICES);
+    const int8_t *q = in->q + b * FORMAT_VALUES_MAX;
+    __m256 dx = _mm256_loadu_ps(in->d + b * SLICES), s = _mm256_loadu_ps(in->s + b * SLICES);
+    __m256i start[SLICES];
 
-    for (size_t r = 0; r < n; r++)
-        acc[r] = rest[r] = _mm256_setzero_ps();
-    for (size_t b = 0; b < w->cols / FORMAT_VALUES_MAX; b++) {
-        __m256 dx = _mm256_loadu_ps(in->d + b * SLICES),
-               s = _mm256_loadu_ps(in->s + b * SLICES);
+    for (size_t j = 0; j < SLICES; j++)
+        start[j] = start_of(block_zero(type), load32(q + 32 * j));
+    for (size_t r = 0; r < ROWS; r++) {
+        const uint8_t *run = p + r * w->row_bytes + b * bytes;
+        __m256 d, m;
 
-        for (size_t r = 0; r < n; r++) {
-            const uint8_t *block = p + r * w->row_bytes + b * bytes;
-            __m256 d, m;
-
-            fetch_ahead(block, bytes);
-            block_scales(block, &d, &m);
-            rest[r] = _mm256_fmadd_ps(m, s, rest[r]);
-            acc[r] =
-                _mm256_add_ps(acc[r], block_product(type, block, in->q + b * FORMAT_VALUES_MAX,
-                                                    _mm256_mul_ps(d, dx)));
-        }
+        fetch_ahead(run, bytes);
+        block_scales(type, run, &d, &m);
+        if (block_has_offsets(type))
+            to->rest[r] = _mm256_fmadd_ps(m, s, to->rest[r]);
+        to->acc[r] =
+            _mm256_add_ps(to->acc[r], run_product(type, run, q, start, _mm256_mul_ps(d, dx)));
     }
-    for (size_t r = 0; r < n; r++)
-        y[row + r] = add_lanes(_mm256_add_ps(acc[r], rest[r]));
 }
 
 /* Lanes 0..3 of v's pair 2j, 4..7 of 2j + 1; j of 0..3. */
@@ -134,22 +101,19 @@ INLINE __m256 spread_pair(__m256 v, int j)
     return _mm256_permutevar8x32_ps(v, _mm256_add_epi32(at, _mm256_set1_epi32(2 * j)));
 }
 
-/* A block of Q6_K: a scale, `d`, for each 16 codes. */
-INLINE __m256 block_product_q6_k(const uint8_t *block, const int8_t *q,
-                                 const __m256i start[SLICES], const __m256 d[2])
+/* 256 codes with sixteen scales. */
+INLINE __m256 run_product_16(uint32_t type, const uint8_t *p, const int8_t *q,
+                             const __m256i start[SLICES], const __m256 d[2])
 {
     __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
     __m256i codes[SLICES];
 
-    block_codes_q6_k(block, codes);
-    for (size_t h = 0; h < 2; h++) {
-        for (size_t j = 0; j < SLICES / 2; j++) {
-            size_t i = h * SLICES / 2 + j;
-            __m256i part = dot4(start[i], codes[i], load32(q + 32 * i));
+    block_codes_256(type, p, codes);
+    for (size_t j = 0; j < SLICES; j++) {
+        __m256i part = dot4(start[j], codes[j], load32(q + 32 * j));
 
-            sum[h] =
-                _mm256_fmadd_ps(spread_pair(d[h], (int)j), _mm256_cvtepi32_ps(part), sum[h]);
-        }
+        sum[j / 4] = _mm256_fmadd_ps(spread_pair(d[j / 4], (int)(j % 4)),
+                                     _mm256_cvtepi32_ps(part), sum[j / 4]);
     }
     return _mm256_add_ps(sum[0], sum[1]);
 }
@@ -161,90 +125,135 @@ INLINE __m256 twice(const float *d)
                                     _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3));
 }
 
-INLINE void decode_rows_q6_k(const struct quant_matrix *w, const struct quant_input *in,
-                             size_t row, size_t n, float *y)
+/* Offsets, an m for each 16, with the inputs alone. */
+INLINE __m256 offsets_16(const int8_t *q, const __m256 m[2])
 {
-    const size_t bytes = 210;
-    const uint8_t *p = w->data + row * w->row_bytes;
-    __m256 acc[ROWS];
+    __m256 sum = _mm256_setzero_ps();
 
-    for (size_t r = 0; r < n; r++)
-        acc[r] = _mm256_setzero_ps();
-    for (size_t b = 0; b < w->cols / FORMAT_VALUES_MAX; b++) {
-        const int8_t *q = in->q + b * FORMAT_VALUES_MAX;
-        __m256 dx[2] = {twice(in->d + b * SLICES), twice(in->d + b * SLICES + 4)};
-        __m256i start[SLICES];
+    for (size_t j = 0; j < SLICES; j++) {
+        __m256i all = dot4(_mm256_setzero_si256(), _mm256_set1_epi8(1), load32(q + 32 * j));
 
-        for (size_t j = 0; j < SLICES; j++)
-            start[j] = start_of(block_zero(FORMAT_Q6_K), load32(q + 32 * j));
-        for (size_t r = 0; r < n; r++) {
-            const uint8_t *block = p + r * w->row_bytes + b * bytes;
-            __m256 d[2];
+        sum =
+            _mm256_fmadd_ps(spread_pair(m[j / 4], (int)(j % 4)), _mm256_cvtepi32_ps(all), sum);
+    }
+    return sum;
+}
 
-            fetch_ahead(block, bytes);
-            block_scales_q6_k(block, d);
-            d[0] = _mm256_mul_ps(d[0], dx[0]);
-            d[1] = _mm256_mul_ps(d[1], dx[1]);
-            acc[r] = _mm256_add_ps(acc[r], block_product_q6_k(block, q, start, d));
+/* decode_run() for types with a scale for each 16. */
+INLINE void decode_run_16(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
+                          const struct quant_input *in, size_t b, struct decoded *to)
+{
+    const size_t bytes = block_size(type);
+    const int8_t *q = in->q + b * FORMAT_VALUES_MAX;
+    __m256 dx[2] = {twice(in->d + b * SLICES), twice(in->d + b * SLICES + 4)};
+    __m256i start[SLICES];
+
+    for (size_t j = 0; j < SLICES; j++)
+        start[j] = start_of(block_zero(type), load32(q + 32 * j));
+    for (size_t r = 0; r < ROWS; r++) {
+        const uint8_t *run = p + r * w->row_bytes + b * bytes;
+        __m256 d[2], m[2];
+
+        fetch_ahead(run, bytes);
+        block_scales_16(type, run, d, m);
+        for (size_t h = 0; h < 2; h++) {
+            d[h] = _mm256_mul_ps(d[h], dx[h]);
+            m[h] = _mm256_mul_ps(m[h], dx[h]);
+        }
+        to->acc[r] = _mm256_add_ps(to->acc[r], run_product_16(type, run, q, start, d));
+        if (block_has_offsets(type))
+            to->rest[r] = _mm256_add_ps(to->rest[r], offsets_16(q, m));
+    }
+}
+
+/* Blocks of 32 from `b` on, one by one. */
+INLINE void decode_rest(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
+                        const struct quant_input *in, size_t b, struct decoded *to)
+{
+    for (; b < w->cols / QUANT_BLOCK; b++) {
+        __m256i q = load32(in->q + b * QUANT_BLOCK), start = start_of(block_zero(type), q);
+
+        for (size_t r = 0; r < ROWS; r++) {
+            const uint8_t *block = p + r * w->row_bytes + b * block_size(type);
+            __m256i codes = block_codes(type, block);
+            __m256i sum = block_is_signed(type) ? dot_signed(codes, q) : dot4(start, codes, q);
+            __m256 d = _mm256_set1_ps(block_scale(type, block) * in->d[b]);
+            __m128 m = _mm_set_ss(block_offset(type, block) * in->s[b]);
+
+            fetch_ahead(block, 1);
+            to->acc[r] = _mm256_fmadd_ps(d, _mm256_cvtepi32_ps(sum), to->acc[r]);
+            if (block_has_offsets(type))
+                to->rest[r] = _mm256_add_ps(to->rest[r], _mm256_zextps128_ps256(m));
         }
     }
-    for (size_t r = 0; r < n; r++)
-        y[row + r] = add_lanes(acc[r]);
 }
 
-INLINE void decode_rows(uint32_t type, size_t bytes, const struct quant_matrix *w,
-                        const struct quant_input *in, size_t row, size_t n, float *y)
+/* ROWS rows. */
+INLINE void decode_rows(uint32_t type, const struct quant_matrix *w,
+                        const struct quant_input *in, size_t row, float *y)
 {
-    if (type == FORMAT_Q6_K)
-        decode_rows_q6_k(w, in, row, n, y);
-    else if (type == FORMAT_Q4_K || type == FORMAT_Q5_K)
-        decode_rows_k(type, bytes, w, in, row, n, y);
-    else
-        decode_rows_32(type, bytes, w, in, row, n, y);
+    const uint8_t *p = w->data + row * w->row_bytes;
+    /* Memory bounds Q8_0: gathering scales costs more than it saves. */
+    size_t runs = type == FORMAT_Q8_0 ? 0 : w->cols / FORMAT_VALUES_MAX;
+    struct decoded sums;
+
+    for (size_t r = 0; r < ROWS; r++)
+        sums.acc[r] = sums.rest[r] = _mm256_setzero_ps();
+    for (size_t b = 0; b < runs; b++) {
+        if (type == FORMAT_Q2_K || type == FORMAT_Q3_K || type == FORMAT_Q6_K)
+            decode_run_16(type, w, p, in, b, &sums);
+        else
+            decode_run(type, w, p, in, b, &sums);
+    }
+    if (!block_is_256(type))
+        decode_rest(type, w, p, in, runs * SLICES, &sums);
+    for (size_t r = 0; r < ROWS; r++)
+        y[row + r] = add_lanes(_mm256_add_ps(sums.acc[r], sums.rest[r]));
 }
 
-INLINE void decode_type(uint32_t type, size_t bytes, const struct quant_matrix *w,
-                        const struct quant_input *in, size_t from, size_t to, float *y)
+INLINE size_t decode_type(uint32_t type, const struct quant_matrix *w,
+                          const struct quant_input *in, size_t from, size_t to, float *y)
 {
     size_t row = from;
 
     for (; row + ROWS <= to; row += ROWS)
-        decode_rows(type, bytes, w, in, row, ROWS, y);
-    for (; row < to; row++)
-        decode_rows(type, bytes, w, in, row, 1, y);
+        decode_rows(type, w, in, row, y);
+    return row;
 }
 
-/* false: not a type that is decoded here. */
-static bool decode(const struct quant_matrix *w, const struct quant_input *in, size_t from,
-                   size_t to, float *y)
+/* The first row that is left to others: those of a type that is not here, or too few. */
+static size_t decode(const struct quant_matrix *w, const struct quant_input *in, size_t from,
+                     size_t to, float *y)
 {
     switch (w->type) {
     case FORMAT_Q4_0:
-        decode_type(FORMAT_Q4_0, 18, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q4_0, w, in, from, to, y);
     case FORMAT_Q4_1:
-        decode_type(FORMAT_Q4_1, 20, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q4_1, w, in, from, to, y);
     case FORMAT_Q5_0:
-        decode_type(FORMAT_Q5_0, 22, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q5_0, w, in, from, to, y);
     case FORMAT_Q5_1:
-        decode_type(FORMAT_Q5_1, 24, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q5_1, w, in, from, to, y);
     case FORMAT_Q8_0:
-        decode_type(FORMAT_Q8_0, 34, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q8_0, w, in, from, to, y);
+    case FORMAT_IQ4_NL:
+        return decode_type(FORMAT_IQ4_NL, w, in, from, to, y);
+    case FORMAT_MXFP4:
+        return decode_type(FORMAT_MXFP4, w, in, from, to, y);
+    case FORMAT_Q2_K:
+        return decode_type(FORMAT_Q2_K, w, in, from, to, y);
+    case FORMAT_Q3_K:
+        return decode_type(FORMAT_Q3_K, w, in, from, to, y);
     case FORMAT_Q4_K:
-        decode_type(FORMAT_Q4_K, 144, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q4_K, w, in, from, to, y);
     case FORMAT_Q5_K:
-        decode_type(FORMAT_Q5_K, 176, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q5_K, w, in, from, to, y);
     case FORMAT_Q6_K:
-        decode_type(FORMAT_Q6_K, 210, w, in, from, to, y);
-        return true;
+        return decode_type(FORMAT_Q6_K, w, in, from, to, y);
+    case FORMAT_IQ4_XS:
+        return decode_type(FORMAT_IQ4_XS, w, in, from, to, y);
     default:
-        return false;
+        return from;
     }
 }
 

@@ -47,38 +47,43 @@ INLINE void store32(void *p, __m256i codes)
 INLINE void unpack_32(uint32_t type, const uint8_t *p, int8_t *codes, float *d, float *m)
 {
     store32(codes, block_codes(type, p));
-    *d = block_half(p);
-    *m = block_zero(type) != 0 ? (float)-block_zero(type) * *d : offset_at(type, p);
+    *d = block_scale(type, p);
+    *m = block_zero(type) != 0 ? (float)-block_zero(type) * *d : block_offset(type, p);
 }
 
-INLINE void unpack_k(uint32_t type, const uint8_t *p, int8_t *codes, float *d, float *m)
+/* A scale for each 32. */
+INLINE void unpack_256(uint32_t type, const uint8_t *p, int8_t *codes, float *d, float *m)
 {
     __m256i slices[SLICES];
     __m256 scales, offsets;
 
-    block_codes_k(type, p, slices);
-    block_scales(p, &scales, &offsets);
+    block_codes_256(type, p, slices);
+    block_scales(type, p, &scales, &offsets);
     for (size_t j = 0; j < SLICES; j++)
         store32(codes + 32 * j, slices[j]);
     _mm256_storeu_ps(d, scales);
     _mm256_storeu_ps(m, offsets);
 }
 
-static void unpack_q6_k(const uint8_t *p, int8_t *codes, float *d)
+/* A scale for each 16: there is no sum of 16 inputs at hand for an offset, so that codes are
+ * made signed where that takes it away. */
+INLINE void unpack_256_16(uint32_t type, const uint8_t *p, int8_t *codes, float *d, float *m)
 {
-    const __m256i zero = _mm256_set1_epi8((char)block_zero(FORMAT_Q6_K));
+    const __m256i zero = _mm256_set1_epi8((char)block_zero(type));
     __m256i slices[SLICES];
-    __m256 scales[2];
+    __m256 scales[2], offsets[2];
 
-    block_codes_q6_k(p, slices);
-    block_scales_q6_k(p, scales);
+    block_codes_256(type, p, slices);
+    block_scales_16(type, p, scales, offsets);
     for (size_t j = 0; j < SLICES; j++)
         store32(codes + 32 * j, _mm256_sub_epi8(slices[j], zero));
-    _mm256_storeu_ps(d, scales[0]);
-    _mm256_storeu_ps(d + 8, scales[1]);
+    for (size_t h = 0; h < 2; h++) {
+        _mm256_storeu_ps(d + 8 * h, scales[h]);
+        _mm256_storeu_ps(m + 8 * h, offsets[h]);
+    }
 }
 
-/* One block, with codes as sums_of() says. */
+/* One block, with codes as panel_product() takes them. */
 static void unpack(const struct format *f, uint32_t type, const uint8_t *p, int8_t *codes,
                    float *d, float *m)
 {
@@ -98,14 +103,29 @@ static void unpack(const struct format *f, uint32_t type, const uint8_t *p, int8
     case FORMAT_Q8_0:
         unpack_32(FORMAT_Q8_0, p, codes, d, m);
         break;
+    case FORMAT_IQ4_NL:
+        unpack_32(FORMAT_IQ4_NL, p, codes, d, m);
+        break;
+    case FORMAT_MXFP4:
+        unpack_32(FORMAT_MXFP4, p, codes, d, m);
+        break;
+    case FORMAT_Q2_K:
+        unpack_256_16(FORMAT_Q2_K, p, codes, d, m);
+        break;
+    case FORMAT_Q3_K:
+        unpack_256_16(FORMAT_Q3_K, p, codes, d, m);
+        break;
     case FORMAT_Q4_K:
-        unpack_k(FORMAT_Q4_K, p, codes, d, m);
+        unpack_256(FORMAT_Q4_K, p, codes, d, m);
         break;
     case FORMAT_Q5_K:
-        unpack_k(FORMAT_Q5_K, p, codes, d, m);
+        unpack_256(FORMAT_Q5_K, p, codes, d, m);
         break;
     case FORMAT_Q6_K:
-        unpack_q6_k(p, codes, d);
+        unpack_256_16(FORMAT_Q6_K, p, codes, d, m);
+        break;
+    case FORMAT_IQ4_XS:
+        unpack_256(FORMAT_IQ4_XS, p, codes, d, m);
         break;
     default:
         f->unpack(p, codes, d, m);
