@@ -1,9 +1,10 @@
 /* Token ids of texts, for the quality bench:
  *
- *     tokenize_lines FILE.gguf < TEXTS > IDS
+ *     tokenize_lines FILE.gguf|FILE.json < TEXTS > IDS
  *
- * A line is a text, as a JSON string; its ids go out as a line of numbers. The file needs a
- * tokenizer and nothing else. */
+ * A line is a text, as a JSON string; its ids go out as a line of numbers. The GGUF file needs
+ * a tokenizer and nothing else; the other one is an encoder's tokenizer.json. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +13,17 @@
 #include "base/json.h"
 #include "engine/file.h"
 #include "engine/gguf.h"
+#include "engine/tokenizer/encoder_tokens.h"
 #include "engine/tokenizer/tokenizer.h"
 
 #define IDS_MAX 65536
+
+struct opened {
+    struct file file;
+    struct arena arena;
+    struct tokenizer *decoder; /* one of them */
+    struct encoder_tokens *encoder;
+};
 
 static void stop_with(const char *what)
 {
@@ -22,12 +31,43 @@ static void stop_with(const char *what)
     exit(1);
 }
 
-static void tokenize(const struct tokenizer *t, struct span text)
+static void open_file(struct opened *o, const char *path)
+{
+    bool is_json = strlen(path) > 5 && strcmp(path + strlen(path) - 5, ".json") == 0;
+    struct engine_error why;
+    struct gguf g;
+    enum status st = file_read(path, 0, &o->file, &why);
+
+    arena_init(&o->arena, 65536, 1 << 30);
+    if (st == ST_OK && is_json)
+        st = encoder_tokens_open(o->file.bytes, &o->encoder, &why);
+    else if (st == ST_OK)
+        st = gguf_read(o->file.bytes, &o->arena, &g, &why);
+    if (st == ST_OK && !is_json)
+        st = tokenizer_open(&g, &o->decoder, &why);
+    if (st != ST_OK)
+        stop_with(why.text);
+}
+
+static void close_file(struct opened *o)
+{
+    if (o->decoder != NULL)
+        tokenizer_close(o->decoder);
+    if (o->encoder != NULL)
+        encoder_tokens_close(o->encoder);
+    arena_release(&o->arena);
+    file_release(&o->file);
+}
+
+static void tokenize(const struct opened *o, struct span text)
 {
     static uint32_t ids[IDS_MAX];
     size_t n = 0;
+    enum status st = o->encoder != NULL
+                         ? encoder_tokens_encode(o->encoder, text, ids, IDS_MAX, IDS_MAX, &n)
+                         : tokenizer_encode(o->decoder, text, false, ids, IDS_MAX, IDS_MAX, &n);
 
-    if (tokenizer_encode(t, text, false, ids, IDS_MAX, IDS_MAX, &n) != ST_OK)
+    if (st != ST_OK)
         stop_with("a text is too long");
     for (size_t i = 0; i < n; i++)
         printf(i + 1 < n ? "%u " : "%u", ids[i]);
@@ -36,24 +76,17 @@ static void tokenize(const struct tokenizer *t, struct span text)
 
 int main(int argc, char **argv)
 {
-    struct arena keys, scratch;
-    struct engine_error why;
-    struct tokenizer *t;
-    struct file file;
-    struct gguf g;
+    struct opened o = {.decoder = NULL};
+    struct arena scratch;
     char *line = NULL;
     size_t cap = 0;
 
     if (argc != 2) {
-        fprintf(stderr, "usage: tokenize_lines FILE.gguf < TEXTS > IDS\n");
+        fprintf(stderr, "usage: tokenize_lines FILE.gguf|FILE.json < TEXTS > IDS\n");
         return 2;
     }
-    arena_init(&keys, 65536, 1 << 30);
+    open_file(&o, argv[1]);
     arena_init(&scratch, 65536, 1 << 30);
-    if (file_read(argv[1], 0, &file, &why) != ST_OK ||
-        gguf_read(file.bytes, &keys, &g, &why) != ST_OK ||
-        tokenizer_open(&g, &t, &why) != ST_OK)
-        stop_with(why.text);
     while (getline(&line, &cap, stdin) > 0) {
         struct json_error broken;
         struct json *v;
@@ -62,13 +95,11 @@ int main(int argc, char **argv)
         if (json_parse(&scratch, span_of(line), 1, &v, &broken) != ST_OK ||
             v->type != JSON_STRING)
             stop_with("a line is no JSON string");
-        tokenize(t, v->text);
+        tokenize(&o, v->text);
         arena_reset(&scratch);
     }
     free(line);
-    tokenizer_close(t);
     arena_release(&scratch);
-    arena_release(&keys);
-    file_release(&file);
+    close_file(&o);
     return 0;
 }

@@ -38,17 +38,31 @@ def characters():
     return [f"a{c}b {c}{c} 1{c}" for c in few]
 
 
-def compare(name, reference, keys_file, texts):
-    from tokenizer_reference import ids_of
-
+def compare(name, theirs, keys_file, texts):
     run = subprocess.run([PROGRAM, keys_file], input="".join(json.dumps(t) + "\n" for t in texts).encode(), stdout=subprocess.PIPE, check=True)
     ours = [list(map(int, line.split())) for line in run.stdout.decode().splitlines()]
-    wrong = [(t, a, e) for t, a, e in zip(texts, ours, ids_of(reference, name, texts)) if a != e]
+    wrong = [(t, a, e) for t, a, e in zip(texts, ours, theirs) if a != e]
     tokens = sum(map(len, ours))
     print(f"{name}: {len(texts) - len(wrong)} of {len(texts)} texts the same as of `tokenizers` ({tokens} tokens)", flush=True)
     for text, a, e in wrong[:SHOWN]:
         print(f"    {ascii(text[:80])}: ours {a[:12]}, theirs {e[:12]}")
     return len(ours) == len(texts) and not wrong
+
+
+def check_family(family, learn_from, size, texts):
+    from tokenizer_reference import gguf, ids_of, learn, learn_xlmr
+
+    encoder = family.startswith("xlm-r")
+    if encoder:
+        reference = learn_xlmr(family == "xlm-r-words", learn_from, size)
+        content, theirs = reference.to_str().encode(), [e.ids for e in reference.encode_batch(texts)]
+    else:
+        reference, keys = learn(family, learn_from, size)
+        content, theirs = gguf(keys), ids_of(reference, family, texts)
+    with tempfile.NamedTemporaryFile(suffix=".json" if encoder else ".gguf") as f:
+        f.write(content)
+        f.flush()
+        return compare(family, theirs, f.name, texts)
 
 
 def of_model(path):
@@ -80,7 +94,7 @@ def main():
         skip(f"{BUILD} is not there: cmake --preset release")
     try:
         from encoder_parity import texts_of
-        from tokenizer_reference import FAMILIES, TEXTS, gguf, learn, random_texts
+        from tokenizer_reference import FAMILIES, TEXTS, ids_of, random_texts
     except ImportError as e:
         skip(f"{e} (tests/e2e/requirements.txt)")
     subprocess.run(["ninja", "-C", BUILD, "quality_tokenize"], check=True, stdout=subprocess.DEVNULL)
@@ -89,14 +103,11 @@ def main():
     texts = TEXTS + real[: max(args.texts - made - len(single) - len(TEXTS), 0)] + random_texts(made, 2) + single
     print(f"{len(texts)} texts: {made} random, {len(single)} of single characters, the rest of the evaluation data")
     if args.model:
-        sys.exit(0 if compare(*of_model(args.model), args.model, texts) else 1)
+        family, reference = of_model(args.model)
+        sys.exit(0 if compare(family, ids_of(reference, family, texts), args.model, texts) else 1)
     good = True
-    for family in args.family or FAMILIES:
-        reference, keys = learn(family, real[:LEARN], args.size)
-        with tempfile.NamedTemporaryFile(suffix=".gguf") as f:
-            f.write(gguf(keys))
-            f.flush()
-            good = compare(family, reference, f.name, texts) and good
+    for family in args.family or [*FAMILIES, "xlm-r", "xlm-r-words"]:
+        good = check_family(family, real[:LEARN], args.size, texts) and good
     sys.exit(0 if good else 1)
 
 
