@@ -217,6 +217,26 @@ enum status explain(const builder &b, const rapidjson::ParseResult &r, unsigned 
     return st;
 }
 
+/* JSON has no control characters but tab, CR and LF between values (RFC 8259 2 and 7). The
+ * reader takes 0x1a to 0x1f in a string where it looks at sixteen bytes at once, and a NUL for
+ * the end of its input. Returns where the first of them is, or the length. */
+size_t plain_prefix(struct span text)
+{
+    auto is_plain = [](unsigned char c) {
+        return static_cast<unsigned>(c >= 0x20) | (c == '\t') | (c == '\n') | (c == '\r');
+    };
+    unsigned all = 1;
+    size_t at = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        all &= is_plain(static_cast<unsigned char>(text.ptr[i]));
+    if (all != 0)
+        return text.len;
+    while (is_plain(static_cast<unsigned char>(text.ptr[at])) != 0)
+        at++;
+    return at;
+}
+
 } // namespace
 
 extern "C" enum status json_parse(struct arena *arena, struct span text, unsigned depth_max,
@@ -236,9 +256,11 @@ extern "C" enum status json_parse(struct arena *arena, struct span text, unsigne
         std::snprintf(err->text, sizeof(err->text), "out of memory");
         return ST_NOMEM;
     }
-    /* A NUL ends the reader's input: one inside would hide what follows. */
-    if (text.len > 0 && std::memchr(text.ptr, '\0', text.len) != nullptr) {
-        std::snprintf(err->text, sizeof(err->text), "broken JSON: a NUL byte");
+    size_t plain = plain_prefix(text);
+    if (plain != text.len) {
+        err->offset = plain;
+        std::snprintf(err->text, sizeof(err->text),
+                      "broken JSON at byte %zu: a control character", plain);
         return ST_INVALID;
     }
     if (valid != text.len) {

@@ -13,7 +13,7 @@
 #include "rt/loop.h"
 #include "rt/timer.h"
 
-#define WAIT_MAX_US (10u * 1000 * 1000)
+#define WAIT_MAX_US (60u * 1000 * 1000)
 #define DIMENSIONS  8
 
 void store_fixture_init(struct fixture *f, const char *url)

@@ -33,7 +33,7 @@ void store_fixture_open(struct fixture *f);
 enum status store_fixture_try_open(struct fixture *f);
 void store_fixture_close(struct fixture *f);
 
-/* Runs the loop until `done` says so; fails the test after ten seconds. */
+/* Runs the loop until `done` says so; fails the test after a minute. */
 void store_fixture_wait(struct fixture *f, bool (*done)(struct fixture *f, uint64_t arg),
                         uint64_t arg);
 /* Until it answers, if it is not there at once. */

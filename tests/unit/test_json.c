@@ -48,9 +48,38 @@ static void half_of_a_surrogate_pair_is_refused(void **state)
     }
 }
 
+/* Wherever they are: a reader that looks at many bytes at once must see them, too. */
+static void control_characters_are_refused(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 0x21; c++) {
+        for (size_t at = 0; at < 40; at++) {
+            char text[64];
+            struct arena arena;
+            struct json *v;
+            bool space = c == '\t' || c == '\n' || c == '\r' || c == ' ';
+
+            arena_init(&arena, 4096, 65536);
+            memset(text, 'x', sizeof(text));
+            text[0] = '"';
+            text[41] = '"';
+            text[1 + at] = (char)c;
+            if (parse(&arena, (struct span){text, 42}, &v) != (c == ' ' ? ST_OK : ST_INVALID))
+                fail_msg("0x%02x at %zu of a string", c, at);
+            memset(text, ' ', sizeof(text));
+            text[1 + at] = (char)c;
+            text[42] = '1';
+            if (parse(&arena, (struct span){text, 43}, &v) != (space ? ST_OK : ST_INVALID))
+                fail_msg("0x%02x at %zu before a value", c, at);
+            arena_release(&arena);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(control_characters_are_refused),
         cmocka_unit_test(half_of_a_surrogate_pair_is_refused),
     };
 
