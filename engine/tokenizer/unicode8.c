@@ -7,9 +7,7 @@
 
 /* Marks without width, punctuation and format characters that came after Unicode 8: found
  * by asking `tokenizers` 0.23 about every code point. */
-static const struct {
-    uint32_t from, to;
-} later[] = {
+static const struct unicode_range later[] = {
     {0x61d, 0x61d},     {0x7fd, 0x7fd},     {0x890, 0x891},     {0x898, 0x89f},
     {0x8ca, 0x8e2},     {0x9fd, 0x9fe},     {0xa76, 0xa76},     {0xafa, 0xaff},
     {0xb55, 0xb55},     {0xc04, 0xc04},     {0xc3c, 0xc3c},     {0xc77, 0xc77},
@@ -43,19 +41,7 @@ static const struct {
 
 static bool is_later(uint32_t c)
 {
-    size_t low = 0, high = ARRAY_LEN(later);
-
-    if (c < later[0].from)
-        return false;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-
-        if (c > later[mid].to)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low < ARRAY_LEN(later) && c >= later[low].from;
+    return c >= later[0].from && unicode_in_ranges(later, ARRAY_LEN(later), c);
 }
 
 enum unicode_class unicode8_class_of(uint32_t c)

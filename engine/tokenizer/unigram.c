@@ -169,17 +169,7 @@ static struct span trim(const struct unigram *u, struct span s)
             break;
         s = (struct span){s.ptr + at, s.len - at};
     }
-    while (u->o.trim_back && s.len > 0) {
-        size_t start = s.len - 1, at;
-
-        while (start > 0 && ((unsigned char)s.ptr[start] & 0xc0) == 0x80)
-            start--;
-        at = start;
-        if (!unicode_next(s, &at, &c) || !unicode_is_space(c))
-            break;
-        s.len = start;
-    }
-    return s;
+    return u->o.trim_back ? unicode_trim_end(s) : s;
 }
 
 /* Spaces become marks: one before each word, and one for each more where they are kept. */

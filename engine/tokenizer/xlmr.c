@@ -335,22 +335,6 @@ static const struct special *special_at(const struct xlmr *x, struct span rest)
     return best;
 }
 
-static struct span without_end(struct span s)
-{
-    while (s.len > 0) {
-        size_t start = s.len - 1, at;
-        uint32_t c;
-
-        while (start > 0 && ((unsigned char)s.ptr[start] & 0xc0) == 0x80)
-            start--;
-        at = start;
-        if (!unicode_next(s, &at, &c) || !unicode_is_space(c))
-            break;
-        s.len = start;
-    }
-    return s;
-}
-
 enum status xlmr_encode(const struct xlmr *x, struct span text, uint32_t *ids, size_t cap,
                         size_t most, size_t *count)
 {
@@ -367,7 +351,7 @@ enum status xlmr_encode(const struct xlmr *x, struct span text, uint32_t *ids, s
             at++;
             continue;
         }
-        st = unigram_encode(x->unigram, t->takes_left ? without_end(plain) : plain, &s);
+        st = unigram_encode(x->unigram, t->takes_left ? unicode_trim_end(plain) : plain, &s);
         token_sink_put(&s, t->id);
         at += t->text.len;
         start = at;

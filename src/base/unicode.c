@@ -146,6 +146,37 @@ bool unicode_valid(struct span s)
     return unicode_valid_prefix(s) == s.len;
 }
 
+struct span unicode_trim_end(struct span s)
+{
+    while (s.len > 0) {
+        size_t start = s.len - 1, at;
+        uint32_t c;
+
+        while (start > 0 && ((unsigned char)s.ptr[start] & 0xc0) == 0x80)
+            start--;
+        at = start;
+        if (!unicode_next(s, &at, &c) || !unicode_is_space(c))
+            break;
+        s.len = start;
+    }
+    return s;
+}
+
+bool unicode_in_ranges(const struct unicode_range *ranges, size_t n, uint32_t c)
+{
+    size_t low = 0, high = n;
+
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+
+        if (c > ranges[mid].to)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < n && c >= ranges[low].from;
+}
+
 bool unicode_breaks(uint32_t a, uint32_t b, int32_t *state)
 {
     return utf8proc_grapheme_break_stateful((utf8proc_int32_t)a, (utf8proc_int32_t)b, state);

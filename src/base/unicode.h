@@ -60,4 +60,14 @@ size_t unicode_valid_prefix(struct span s);
 /* Is all of it valid UTF-8? */
 bool unicode_valid(struct span s);
 
+/* Valid UTF-8 without the white space at its end (unicode_is_space). */
+struct span unicode_trim_end(struct span s);
+
+struct unicode_range {
+    uint32_t from, to; /* both in it */
+};
+
+/* Is `c` in one of n ranges, which are sorted and do not meet? */
+bool unicode_in_ranges(const struct unicode_range *ranges, size_t n, uint32_t c);
+
 #endif
