@@ -21,13 +21,13 @@ struct decoder_state {
     float *keys, *values;    /* owned: [layer][kv][context], [layer][context][kv] */
     /* owned, QUANT_TOKENS rows each: [d], [d], [q + 2 kv], [q], [ffn], [ffn] */
     float *x, *h, *qkv, *a, *gate, *up;
-    float *cos, *sin;      /* owned: [context][rope / 2] */
-    float *scores;         /* owned: [heads][context] */
-    float *logits;         /* owned: [vocabulary] */
-    struct quant_input in; /* of the widest matrix; owned but for x */
+    struct rope ropes[DECODER_ROPES]; /* of `context` positions; owned */
+    float *scores;                    /* owned: [heads][context] */
+    float *logits;                    /* owned: [vocabulary] */
+    struct quant_input in;            /* of the widest matrix; owned but for x */
 };
 
-/* Bytes that decoder_forward_init() takes for a model of this shape. */
+/* Bytes that decoder_forward_init() takes for a model of this shape, at most. */
 uint64_t decoder_forward_bytes(const struct decoder_shape *s);
 
 /* ST_NOMEM; the state is then to be released as well. */

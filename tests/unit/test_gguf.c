@@ -63,8 +63,8 @@ static const struct {
     {{.kind = EDIT_DROP_TENSOR, .name = "output.weight"}, NULL}, /* then it is tied */
     /* hyper-parameters */
     {{.kind = EDIT_DROP_KEY, .name = "general.architecture"}, "architecture ''"},
-    {{.kind = EDIT_TEXT, .name = "general.architecture", .text = "gemma3"},
-     "architecture 'gemma3'"},
+    {{.kind = EDIT_TEXT, .name = "general.architecture", .text = "gemma2"},
+     "architecture 'gemma2'"},
     {{.kind = EDIT_KIND, .name = "llama.embedding_length", .number = 6}, "embedding_length"},
     {{.kind = EDIT_KIND, .name = "llama.embedding_length", .number = 13}, "unknown kind"},
     {{.kind = EDIT_TWICE, .name = "llama.embedding_length"}, "twice"},
@@ -89,7 +89,7 @@ static const struct {
      "fit each other"},
     {{.kind = EDIT_U32, .name = "llama.attention.head_count_kv", .number = 4}, "shape"},
     {{.kind = EDIT_U32, .name = "llama.attention.key_length", .number = 0}, "key_length"},
-    {{.kind = EDIT_U32, .name = "llama.attention.key_length", .number = 129}, "key_length"},
+    {{.kind = EDIT_U32, .name = "llama.attention.key_length", .number = 257}, "key_length"},
     {{.kind = EDIT_U32, .name = "llama.attention.key_length", .number = 24}, "shape"},
     {{.kind = EDIT_U32, .name = "llama.rope.dimension_count", .number = 0}, "dimension_count"},
     {{.kind = EDIT_U32, .name = "llama.rope.dimension_count", .number = 18}, "dimension_count"},
@@ -100,7 +100,7 @@ static const struct {
     {{.kind = EDIT_U32, .name = "llama.block_count", .number = 1}, "'blk.1."},
     {{.kind = EDIT_U32, .name = "llama.block_count", .number = 100000}, "block_count"},
     {{.kind = EDIT_U32, .name = "llama.context_length", .number = 0}, "context_length"},
-    {{.kind = EDIT_U32, .name = "llama.expert_count", .number = 8}, "experts"},
+    {{.kind = EDIT_U32, .name = "llama.expert_count", .number = 8}, "expert_count"},
     {{.kind = EDIT_TEXT, .name = "llama.rope.scaling.type", .text = "yarn"}, "'yarn'"},
     {{.kind = EDIT_FLOAT, .name = "llama.attention.layer_norm_rms_epsilon", .f = 0}, "epsilon"},
     {{.kind = EDIT_FLOAT, .name = "llama.attention.layer_norm_rms_epsilon", .f = NAN},
