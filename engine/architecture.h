@@ -19,12 +19,16 @@ enum {
     LAYER_POST_NORMS = 1 << 3, /* post_attention_norm, post_ffw_norm: of what is added to x */
     /* One tensor for several matrices: attn_qkv; gate and up in ffn_up. */
     LAYER_FUSED = 1 << 4,
+    LAYER_SUB_NORMS = 1 << 5, /* attn_sub_norm, ffn_sub_norm: before attn_output, ffn_down */
+    LAYER_EXPERTS = 1 << 6,   /* several feed-forwards, some for each token */
+    LAYER_SHARED_EXPERT = 1 << 7, /* and one for all of them */
 };
 
 /* What the gate of the feed-forward goes through before it is multiplied. */
 enum architecture_gate {
     GATE_SILU,
-    GATE_GELU, /* its tanh form */
+    GATE_GELU,  /* its tanh form */
+    GATE_RELU2, /* max(x, 0)^2 */
 };
 
 struct architecture {
@@ -32,7 +36,8 @@ struct architecture {
     unsigned required, optional; /* LAYER_… */
     enum rope_pairs pairs;
     enum architecture_gate gate;
-    bool scales_embeddings; /* by sqrt(d) */
+    bool scales_embeddings;    /* by sqrt(d) */
+    bool renormalizes_experts; /* the weights of the chosen ones add up to 1 */
     /* All layers but each `window_every`th see a window, if the file gives one; 0: none do,
      * and a file that gives one is refused, or not. */
     uint8_t window_every;

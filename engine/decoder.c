@@ -162,6 +162,7 @@ void decoder_close(struct decoder *m)
 void decoder_info(const struct decoder *m, struct model_info *out)
 {
     const struct decoder_shape *s = &m->weights.shape;
+    const struct decoder_experts *first;
 
     *out = (struct model_info){
         .memory_bytes = m->file.bytes.len,
@@ -178,8 +179,10 @@ void decoder_info(const struct decoder *m, struct model_info *out)
     }
     snprintf(out->id, sizeof(out->id), "%s", m->id);
     snprintf(out->architecture, sizeof(out->architecture), "%s", s->arch->name);
+    first = m->weights.layers[0].experts;
     snprintf(out->weights, sizeof(out->weights), "%s",
-             format_name(m->weights.layers[0].feed.up.type));
+             format_name(first != NULL ? first->list[0].up.type
+                                       : m->weights.layers[0].feed.up.type));
 }
 
 /* --- sessions ------------------------------------------------------------------------- */

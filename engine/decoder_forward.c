@@ -3,6 +3,7 @@
  * cache (per head, a row a dimension), so that scores are additions of rows. */
 #include "engine/decoder_forward.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +14,20 @@
 
 /* --- memory --------------------------------------------------------------------------- */
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t widest_feed(const struct decoder_shape *h)
+{
+    return larger(larger(h->ffn, h->expert_ffn), h->shared_ffn);
+}
+
 /* Columns of the widest input of a matrix. */
 static size_t widest(const struct decoder_shape *h)
 {
-    size_t n = h->ffn > h->q ? h->ffn : h->q;
-
-    return n > h->d ? n : h->d;
+    return larger(larger(widest_feed(h), h->q), h->d);
 }
 
 /* Only layers that see a window turn in the second way. */
@@ -32,9 +41,11 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
     /* Each factor is bounded by decoder_load.c; the product is below 2^50. */
     uint64_t context = h->context;
     uint64_t floats = 2 * h->layers * context * h->kv + context * h->heads + h->vocabulary +
-                      QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * h->ffn);
+                      QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
     uint64_t ropes = 0;
 
+    if (h->experts > 0)
+        floats += QUANT_TOKENS * (h->experts + 2 * h->experts_used + 2 * h->d);
     for (size_t i = 0; i < rope_count(h); i++)
         ropes += rope_bytes(&h->ropes[i], h->context);
     return floats * sizeof(float) + ropes +
@@ -67,8 +78,8 @@ static bool take_buffers(struct decoder_state *s)
     s->h = floats(QUANT_TOKENS * h->d);
     s->qkv = floats(QUANT_TOKENS * (h->q + 2 * h->kv));
     s->a = floats(QUANT_TOKENS * h->q);
-    s->gate = floats(QUANT_TOKENS * h->ffn);
-    s->up = floats(QUANT_TOKENS * h->ffn);
+    s->gate = floats(QUANT_TOKENS * widest_feed(h));
+    s->up = floats(QUANT_TOKENS * widest_feed(h));
     s->scores = floats(h->heads * context);
     s->logits = floats(h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
@@ -95,11 +106,24 @@ static enum status init_ropes(struct decoder_state *s)
     return st;
 }
 
+static bool take_expert_buffers(struct decoder_state *s)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+
+    if (h->experts == 0)
+        return true;
+    s->router = floats(QUANT_TOKENS * h->experts);
+    s->choices = take(QUANT_TOKENS * h->experts_used, sizeof(*s->choices));
+    s->part = floats(QUANT_TOKENS * h->d);
+    s->mixed = floats(QUANT_TOKENS * h->d);
+    return s->router != NULL && s->choices != NULL && s->part != NULL && s->mixed != NULL;
+}
+
 enum status decoder_forward_init(struct decoder_state *s, const struct decoder_weights *w,
                                  unsigned threads)
 {
     *s = (struct decoder_state){.weights = w, .k = quant_kernels()};
-    if (!take_buffers(s) || init_ropes(s) != ST_OK ||
+    if (!take_buffers(s) || !take_expert_buffers(s) || init_ropes(s) != ST_OK ||
         threads_open(threads, &s->threads) != ST_OK)
         return ST_NOMEM;
     return ST_OK;
@@ -107,8 +131,9 @@ enum status decoder_forward_init(struct decoder_state *s, const struct decoder_w
 
 void decoder_forward_release(struct decoder_state *s)
 {
-    float *const list[] = {s->keys, s->values, s->x,      s->h,      s->qkv,  s->a,
-                           s->gate, s->up,     s->scores, s->logits, s->in.d, s->in.s};
+    float *const list[] = {s->keys, s->values, s->x,      s->h,      s->qkv,
+                           s->a,    s->gate,   s->up,     s->scores, s->logits,
+                           s->in.d, s->in.s,   s->router, s->part,   s->mixed};
 
     if (s->threads != NULL)
         threads_close(s->threads);
@@ -117,6 +142,7 @@ void decoder_forward_release(struct decoder_state *s)
     for (size_t i = 0; i < DECODER_ROPES; i++)
         rope_release(&s->ropes[i]);
     free(s->in.q);
+    free(s->choices);
 }
 
 /* --- products ------------------------------------------------------------------------- */
@@ -299,6 +325,8 @@ static void attention(struct decoder_state *s, const struct decoder_layer *l, si
     }
     scale(s->qkv, h->query_scale, n * h->q);
     threads_run(s->threads, h->heads, 1, run_heads, &a);
+    if (l->attn_sub_norm != NULL)
+        normalize(s, s->a, l->attn_sub_norm, n, h->q, s->a);
     multiply_one(s, &l->o, s->a, n, s->h);
     add_bias(s->h, l->o_bias, n, h->d);
     add_to_stream(s, l->attn_post_norm, n);
@@ -315,22 +343,97 @@ static void open_gate(const struct decoder_state *s, size_t n)
     case GATE_GELU:
         s->k->gelu_mul(s->gate, s->up, n);
         break;
+    case GATE_RELU2:
+        s->k->relu2_mul(s->gate, s->up, n);
+        break;
     }
+}
+
+/* y[n][d] of x[n][d]; y may be x. sub_norm: of what goes down, or NULL. */
+static void feed(struct decoder_state *s, const struct decoder_feed *f, const float *sub_norm,
+                 const float *x, size_t n, float *y)
+{
+    size_t ffn = f->up.rows;
+    struct product p = {
+        .w = {&f->gate, &f->up}, .y = {s->gate, s->up}, .ldy = {ffn, ffn}, .count = 2, .n = n};
+
+    multiply(s, &p, x);
+    open_gate(s, n * ffn);
+    if (sub_norm != NULL)
+        normalize(s, s->gate, sub_norm, n, ffn, s->gate);
+    multiply_one(s, &f->down, s->gate, n, y);
+}
+
+/* mixed[column] += weight * y */
+static void mix(struct decoder_state *s, size_t column, float weight, const float *y)
+{
+    size_t d = s->weights->shape.d;
+    float *to = s->mixed + column * d;
+
+    for (size_t i = 0; i < d; i++)
+        to[i] += weight * y[i];
+}
+
+/* One expert, for those of n columns that have chosen it. */
+static void feed_expert(struct decoder_state *s, const struct decoder_feed *f, size_t expert,
+                        size_t n)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    size_t columns[QUANT_TOKENS], m = 0;
+    float weights[QUANT_TOKENS];
+
+    for (size_t i = 0; i < n * h->experts_used; i++) {
+        if (s->choices[i].expert != expert)
+            continue;
+        columns[m] = i / h->experts_used;
+        weights[m] = s->choices[i].weight;
+        memcpy(s->part + m * h->d, s->h + columns[m] * h->d, h->d * sizeof(*s->part));
+        m++;
+    }
+    if (m == 0)
+        return;
+    feed(s, f, NULL, s->part, m, s->part);
+    for (size_t k = 0; k < m; k++)
+        mix(s, columns[k], weights[k], s->part + k * h->d);
+}
+
+static float sigmoid_of_product(const float *w, const float *x, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)w[i] * (double)x[i];
+    return (float)(1 / (1 + exp(-sum)));
+}
+
+/* Only the experts that a column has chosen are read. */
+static void feed_experts(struct decoder_state *s, const struct decoder_experts *x, size_t n)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+
+    multiply_one(s, &x->router, s->h, n, s->router);
+    for (size_t t = 0; t < n; t++)
+        experts_choose(s->router + t * h->experts, h->experts, h->experts_used,
+                       h->arch->renormalizes_experts, s->choices + t * h->experts_used);
+    memset(s->mixed, 0, n * h->d * sizeof(*s->mixed));
+    for (size_t e = 0; e < h->experts; e++)
+        feed_expert(s, &x->list[e], e, n);
+    if (x->shared_gate != NULL) {
+        feed(s, &x->shared, NULL, s->h, n, s->part);
+        for (size_t t = 0; t < n; t++)
+            mix(s, t, sigmoid_of_product(x->shared_gate, s->h + t * h->d, h->d),
+                s->part + t * h->d);
+    }
+    memcpy(s->h, s->mixed, n * h->d * sizeof(*s->h));
 }
 
 static void feed_forward(struct decoder_state *s, const struct decoder_layer *l, size_t n)
 {
-    const struct decoder_shape *h = &s->weights->shape;
-    struct product p = {.w = {&l->feed.gate, &l->feed.up},
-                        .y = {s->gate, s->up},
-                        .ldy = {h->ffn, h->ffn},
-                        .count = 2,
-                        .n = n};
-
-    normalize(s, s->x, l->ffn_norm, n, h->d, s->h);
-    multiply(s, &p, s->h);
-    open_gate(s, n * h->ffn);
-    multiply_one(s, &l->feed.down, s->gate, n, s->h);
+    normalize(s, s->x, l->ffn_norm, n, s->weights->shape.d, s->h);
+    if (l->experts != NULL)
+        feed_experts(s, l->experts, n);
+    else
+        feed(s, &l->feed, l->ffn_sub_norm, s->h, n, s->h);
     add_to_stream(s, l->ffn_post_norm, n);
 }
 

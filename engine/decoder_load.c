@@ -17,6 +17,7 @@ struct loader {
     const struct gguf *g;
     const struct architecture *arch;
     struct engine_error *err;
+    struct arena *arena;
     bool *used; /* [tensor_count], in the arena */
     enum status st;
 };
@@ -34,6 +35,12 @@ static const struct gguf_tensor *find(struct loader *l, const char *name)
     return t;
 }
 
+static enum status refuse_shape(struct loader *l, const char *name)
+{
+    return error_set(l->err, ST_INVALID, "tensor '%s' has not the shape that the model implies",
+                     name);
+}
+
 static void find_matrix(struct loader *l, const char *name, size_t rows, size_t cols,
                         struct quant_matrix *out)
 {
@@ -42,8 +49,7 @@ static void find_matrix(struct loader *l, const char *name, size_t rows, size_t 
     if (t == NULL)
         return;
     if (t->dims != 2 || t->shape[0] != cols || t->shape[1] != rows) {
-        l->st = error_set(l->err, ST_INVALID,
-                          "tensor '%s' has not the shape that the model implies", name);
+        l->st = refuse_shape(l, name);
         return;
     }
     *out = (struct quant_matrix){t->type, rows, cols, (const uint8_t *)t->data.ptr,
@@ -97,6 +103,8 @@ static void load_vectors(struct loader *l, const struct decoder_shape *s, size_t
         {0, "ffn_norm.weight", s->d, &out->ffn_norm},
         {LAYER_HEAD_NORMS, "attn_q_norm.weight", s->width, &out->q_norm},
         {LAYER_HEAD_NORMS, "attn_k_norm.weight", s->width, &out->k_norm},
+        {LAYER_SUB_NORMS, "attn_sub_norm.weight", s->q, &out->attn_sub_norm},
+        {LAYER_SUB_NORMS, "ffn_sub_norm.weight", s->ffn, &out->ffn_sub_norm},
         {LAYER_POST_NORMS, "post_attention_norm.weight", s->d, &out->attn_post_norm},
         {LAYER_POST_NORMS, "post_ffw_norm.weight", s->d, &out->ffn_post_norm},
         {LAYER_QKV_BIAS, "attn_q.bias", s->q, &out->q_bias},
@@ -173,6 +181,59 @@ static void load_feed(struct loader *l, const struct decoder_shape *s, size_t i,
     load_matrix(l, i, "ffn_down", s->d, s->ffn, &out->down);
 }
 
+/* --- its experts ---------------------------------------------------------------------- */
+
+/* One tensor with the matrices of all experts, one behind the other; to[e * stride]. */
+static void load_each(struct loader *l, size_t i, const char *what, size_t count, size_t rows,
+                      size_t cols, struct quant_matrix *to)
+{
+    const size_t stride = sizeof(struct decoder_feed) / sizeof(struct quant_matrix);
+    const struct gguf_tensor *t;
+    char name[NAME_BYTES];
+    size_t bytes;
+
+    snprintf(name, sizeof(name), "blk.%zu.%s.weight", i, what);
+    t = find(l, name);
+    if (t == NULL)
+        return;
+    if (t->dims != 3 || t->shape[0] != cols || t->shape[1] != rows || t->shape[2] != count) {
+        l->st = refuse_shape(l, name);
+        return;
+    }
+    bytes = t->data.len / count;
+    for (size_t e = 0; e < count; e++)
+        to[e * stride] = (struct quant_matrix){
+            t->type, rows, cols, (const uint8_t *)t->data.ptr + e * bytes, bytes / rows};
+}
+
+static void load_experts(struct loader *l, const struct decoder_shape *s, size_t i,
+                         struct decoder_layer *out)
+{
+    struct decoder_experts *x =
+        arena_alloc(l->arena, sizeof(*x), _Alignof(struct decoder_experts));
+    struct decoder_feed *list =
+        arena_alloc(l->arena, s->experts * sizeof(*list), _Alignof(struct decoder_feed));
+    char name[NAME_BYTES];
+
+    if (l->st == ST_OK && (x == NULL || list == NULL))
+        l->st = error_set(l->err, ST_NOMEM, "out of memory");
+    if (l->st != ST_OK)
+        return;
+    *x = (struct decoder_experts){.list = list};
+    out->experts = x;
+    load_matrix(l, i, "ffn_gate_inp", s->experts, s->d, &x->router);
+    load_each(l, i, "ffn_gate_exps", s->experts, s->expert_ffn, s->d, &list->gate);
+    load_each(l, i, "ffn_up_exps", s->experts, s->expert_ffn, s->d, &list->up);
+    load_each(l, i, "ffn_down_exps", s->experts, s->d, s->expert_ffn, &list->down);
+    if ((l->arch->required & LAYER_SHARED_EXPERT) == 0)
+        return;
+    load_matrix(l, i, "ffn_gate_shexp", s->shared_ffn, s->d, &x->shared.gate);
+    load_matrix(l, i, "ffn_up_shexp", s->shared_ffn, s->d, &x->shared.up);
+    load_matrix(l, i, "ffn_down_shexp", s->d, s->shared_ffn, &x->shared.down);
+    snprintf(name, sizeof(name), "blk.%zu.ffn_gate_inp_shexp.weight", i);
+    x->shared_gate = find_vector(l, name, s->d);
+}
+
 static void load_layer(struct loader *l, const struct decoder_shape *s, size_t i,
                        struct decoder_layer *out)
 {
@@ -180,7 +241,11 @@ static void load_layer(struct loader *l, const struct decoder_shape *s, size_t i
     bool unturned = l->arch->unturned_every > 0 && (i + 1) % l->arch->unturned_every == 0;
 
     load_attention(l, s, i, out);
-    load_feed(l, s, i, &out->feed);
+    out->experts = NULL;
+    if (s->experts > 0)
+        load_experts(l, s, i, out);
+    else
+        load_feed(l, s, i, &out->feed);
     load_vectors(l, s, i, out);
     out->window = near ? s->window : 0;
     out->positions = unturned ? DECODER_NONE : near ? DECODER_NEAR : DECODER_FAR;
@@ -231,7 +296,7 @@ enum status decoder_load(struct decoder_weights *w, const struct gguf *g, size_t
                          struct arena *arena, struct engine_error *err)
 {
     struct decoder_shape *s = &w->shape;
-    struct loader l = {.g = g, .arch = s->arch, .err = err, .st = ST_OK};
+    struct loader l = {.g = g, .arch = s->arch, .err = err, .arena = arena, .st = ST_OK};
 
     w->layers =
         arena_alloc(arena, s->layers * sizeof(*w->layers), _Alignof(struct decoder_layer));

@@ -24,16 +24,27 @@ struct decoder_feed {
     struct quant_matrix gate, up, down;
 };
 
+/* The sum of the chosen ones' y, each times its weight; see experts.h. */
+struct decoder_experts {
+    struct quant_matrix router; /* [experts][d] */
+    struct decoder_feed *list;  /* [experts], in the arena */
+    /* y of all tokens, times 1 / (1 + e^-(shared_gate x)); shared_gate NULL: there is none */
+    struct decoder_feed shared;
+    const float *shared_gate; /* [d] */
+};
+
 /* Weights stay in the file's own bytes: all pointers are borrowed from there. What an
  * architecture has not got is NULL. */
 struct decoder_layer {
     const float *attn_norm, *ffn_norm;           /* [d] */
     const float *q_norm, *k_norm;                /* [width] */
+    const float *attn_sub_norm, *ffn_sub_norm;   /* [q], [ffn] */
     const float *attn_post_norm, *ffn_post_norm; /* [d] */
     const float *q_bias, *k_bias, *v_bias;       /* [q], [kv], [kv] */
     const float *o_bias;                         /* [d] */
     struct quant_matrix q, k, v, o;
     struct decoder_feed feed;
+    const struct decoder_experts *experts; /* instead of `feed`, in the arena; or NULL */
     enum decoder_positions positions;
     uint32_t window; /* tokens that it sees, the last included; 0: all */
 };
@@ -43,6 +54,8 @@ struct decoder_shape {
     size_t d, ffn, layers, vocabulary;
     size_t heads, kv_heads, width; /* width: of a head */
     size_t q, kv;                  /* heads * width, kv_heads * width */
+    size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
+    size_t expert_ffn, shared_ffn;
     uint32_t context;
     uint32_t window, window_every; /* as in struct architecture; window 0: none */
     float eps;

@@ -16,6 +16,7 @@
 #define HEADS_MAX       1024
 #define HEAD_WIDTH_MAX  256
 #define HEAD_WIDTH_UNIT 16 /* norms of a head go so many values at a time */
+#define EXPERTS_MAX     1024
 #define CONTEXT_DEFAULT 2048
 #define CONTEXT_MAX     131072
 #define NAME_BYTES      96
@@ -74,6 +75,13 @@ static bool read_positive(const struct reader *r, const char *key, float *out)
     return gguf_f32(r->g, full(r, key, name), out) && isfinite(*out) && *out > 0;
 }
 
+static bool read_number(const struct reader *r, const char *key, float *out)
+{
+    char name[NAME_BYTES];
+
+    return gguf_f32(r->g, full(r, key, name), out);
+}
+
 static enum status refuse(const struct reader *r, const char *key)
 {
     return error_set(r->err, ST_INVALID, "%s.%s is missing or out of range", r->arch->name,
@@ -92,7 +100,8 @@ static enum status check_unknown(const struct reader *r)
         "logit_scale",
         "residual_scale",
         "embedding_scale",
-        "expert_count",
+        "expert_group_count",
+        "leading_dense_block_count",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
@@ -157,6 +166,47 @@ static enum status read_heads(const struct reader *r, struct decoder_shape *s)
         return refuse(r, "attention.scale");
     s->query_scale = scale == 1.0f / root ? 1 : scale * root;
     return ST_OK;
+}
+
+/* --- experts ---------------------------------------------------------------------------- */
+
+/* How wide they are: the file says it, or, of Qwen's, all that a token uses are as wide as
+ * the model's feed_forward_length. */
+static enum status read_expert_widths(const struct reader *r, struct decoder_shape *s)
+{
+    bool divided = (r->arch->required & LAYER_EXPERTS) != 0;
+
+    s->expert_ffn = divided ? s->ffn / s->experts_used : s->ffn;
+    if (!read_count(r, "expert_feed_forward_length", 1, FEED_MAX, &s->expert_ffn) ||
+        s->expert_ffn == 0)
+        return refuse(r, "expert_feed_forward_length");
+    if ((r->arch->required & LAYER_SHARED_EXPERT) == 0)
+        return ST_OK;
+    s->shared_ffn = s->ffn;
+    if (!read_count(r, "expert_shared_feed_forward_length", 1, FEED_MAX, &s->shared_ffn))
+        return refuse(r, "expert_shared_feed_forward_length");
+    return ST_OK;
+}
+
+static enum status read_experts(const struct reader *r, struct decoder_shape *s)
+{
+    bool required = (r->arch->required & LAYER_EXPERTS) != 0;
+    bool known = required || (r->arch->optional & LAYER_EXPERTS) != 0;
+    float scale = 1;
+
+    if (!read_count(r, "expert_count", required, known ? EXPERTS_MAX : 0, &s->experts) ||
+        (required && s->experts == 0))
+        return refuse(r, "expert_count");
+    if (s->experts == 0)
+        return ST_OK;
+    if (!read_count(r, "expert_used_count", 1, s->experts, &s->experts_used) ||
+        s->experts_used == 0)
+        return refuse(r, "expert_used_count");
+    /* Files that have no scale say so by zero. */
+    if (has(r, "expert_weights_scale") &&
+        (!read_number(r, "expert_weights_scale", &scale) || (scale != 0 && scale != 1)))
+        return refuse(r, "expert_weights_scale");
+    return read_expert_widths(r, s);
 }
 
 /* --- windows and positions -------------------------------------------------------------- */
@@ -232,7 +282,8 @@ static bool fit(const struct decoder_shape *s)
     bool heads = (s->arch->required & LAYER_HEAD_NORMS) == 0 || s->width % HEAD_WIDTH_UNIT == 0;
 
     return s->heads % s->kv_heads == 0 && s->ropes[DECODER_FAR].dimensions % 2 == 0 &&
-           s->q <= FEED_MAX && is_whole(s->d) && is_whole(s->ffn) && is_whole(s->q) && heads;
+           s->q <= FEED_MAX && is_whole(s->d) && is_whole(s->ffn) && is_whole(s->q) &&
+           is_whole(s->expert_ffn) && is_whole(s->shared_ffn) && heads;
 }
 
 enum status decoder_shape_read(const struct gguf *g, struct decoder_shape *out,
@@ -252,6 +303,8 @@ enum status decoder_shape_read(const struct gguf *g, struct decoder_shape *out,
         st = read_sizes(&r, &s);
     if (st == ST_OK)
         st = read_heads(&r, &s);
+    if (st == ST_OK)
+        st = read_experts(&r, &s);
     if (st == ST_OK)
         st = read_window(&r, &s);
     if (st == ST_OK)

@@ -45,6 +45,21 @@ const struct tiny_model tiny_models[] = {
      .width = 32, .rope = 24, .parts = PHI | TINY_ROPE_FACTORS, .original = 4096, .magnitude = 1.19f},
     {"phi3, long factors", "phi3", FORMAT_F32, .d = 64, .ffn = 96, .layers = 2, .heads = 2, .kv_heads = 1,
      .width = 32, .rope = 32, .parts = PHI | TINY_ROPE_FACTORS, .original = 64, .magnitude = 1.19f},
+    {"llama, experts", "llama", FORMAT_F32, .d = 64, .ffn = 96, .layers = 2, .heads = 2, .kv_heads = 1,
+     .width = 32, .rope = 32, .parts = TINY_HEAD, .experts = 4, .used = 2},
+    {"qwen2moe", "qwen2moe", FORMAT_F32, .d = 64, .ffn = 32, .layers = 3, .heads = 4, .kv_heads = 4,
+     .width = 16, .rope = 16, .parts = TINY_QKV_BIAS | TINY_SHARED_EXPERT | TINY_HEAD, .experts = 6, .used = 3,
+     .expert_ffn = 96, .shared_ffn = 64},
+    {"qwen2moe, widths unsaid", "qwen2moe", FORMAT_Q4_0, .d = 64, .ffn = 128, .layers = 2, .heads = 2, .kv_heads = 2,
+     .width = 32, .rope = 32, .parts = TINY_QKV_BIAS | TINY_SHARED_EXPERT, .experts = 5, .used = 2},
+    {"qwen3moe", "qwen3moe", FORMAT_F32, .d = 64, .ffn = 96, .layers = 2, .heads = 4, .kv_heads = 2,
+     .width = 32, .rope = 32, .parts = TINY_HEAD_NORMS, .experts = 16, .used = 4, .expert_ffn = 32},
+    {"bitnet", "bitnet", FORMAT_F32, .d = 64, .ffn = 96, .layers = 2, .heads = 4, .kv_heads = 2,
+     .width = 16, .rope = 16, .parts = TINY_SUB_NORMS, .stretch = 1},
+    {"bitnet, TQ2_0", "bitnet", FORMAT_TQ2_0, .d = 256, .ffn = 256, .layers = 2, .heads = 4, .kv_heads = 1,
+     .width = 64, .rope = 64, .parts = TINY_SUB_NORMS},
+    {"bitnet, TQ1_0", "bitnet", FORMAT_TQ1_0, .d = 256, .ffn = 512, .layers = 2, .heads = 2, .kv_heads = 1,
+     .width = 128, .rope = 128, .parts = TINY_SUB_NORMS},
 };
 /* clang-format on */
 const size_t tiny_models_count = sizeof(tiny_models) / sizeof(tiny_models[0]);
@@ -126,6 +141,15 @@ static void matrix(const struct layer *l, const char *what, size_t rows, size_t 
     add_matrix(l->w, name, l->m->type, 1 / sqrtf((float)cols), 1, rows, cols);
 }
 
+/* All experts' in one tensor. */
+static void matrices(const struct layer *l, const char *what, size_t rows, size_t cols)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "blk.%zu.%s.weight", l->i, what);
+    add_matrix(l->w, name, l->m->type, 1 / sqrtf((float)cols), l->m->experts, rows, cols);
+}
+
 static void norm(const struct layer *l, const char *what, size_t n)
 {
     char name[64];
@@ -156,6 +180,8 @@ static void add_attention(const struct layer *l)
         matrix(l, "attn_v", kv, m->d);
     }
     matrix(l, "attn_output", m->d, q);
+    if ((m->parts & TINY_SUB_NORMS) != 0)
+        norm(l, "attn_sub_norm", q);
     if ((m->parts & TINY_QKV_BIAS) != 0) {
         bias(l, "attn_q", q);
         bias(l, "attn_k", kv);
@@ -171,12 +197,35 @@ static void add_attention(const struct layer *l)
         norm(l, "post_attention_norm", m->d);
 }
 
+static void add_experts(const struct layer *l)
+{
+    const struct tiny_model *m = l->m;
+    bool divided = strcmp(m->arch, "llama") != 0;
+    size_t ffn = m->expert_ffn > 0 ? m->expert_ffn : divided ? m->ffn / m->used : m->ffn;
+    size_t shared = m->shared_ffn > 0 ? m->shared_ffn : m->ffn;
+    char name[64];
+
+    snprintf(name, sizeof(name), "blk.%zu.ffn_gate_inp.weight", l->i);
+    add_matrix(l->w, name, FORMAT_F32, 1 / sqrtf((float)m->d), 1, m->experts, m->d);
+    matrices(l, "ffn_gate_exps", ffn, m->d);
+    matrices(l, "ffn_up_exps", ffn, m->d);
+    matrices(l, "ffn_down_exps", m->d, ffn);
+    if ((m->parts & TINY_SHARED_EXPERT) == 0)
+        return;
+    matrix(l, "ffn_gate_shexp", shared, m->d);
+    matrix(l, "ffn_up_shexp", shared, m->d);
+    matrix(l, "ffn_down_shexp", m->d, shared);
+    snprintf(name, sizeof(name), "blk.%zu.ffn_gate_inp_shexp.weight", l->i);
+    add_vector(l->w, name, 0, 0.3f, m->d);
+}
+
 static void add_feed(const struct layer *l)
 {
     const struct tiny_model *m = l->m;
     bool fused = (m->parts & TINY_FUSED) != 0;
 
-    norm(l, "ffn_norm", m->d);
+    if ((m->parts & TINY_SUB_NORMS) != 0)
+        norm(l, "ffn_sub_norm", m->ffn);
     if (!fused)
         matrix(l, "ffn_gate", m->ffn, m->d);
     matrix(l, "ffn_up", fused ? 2 * m->ffn : m->ffn, m->d);
@@ -229,6 +278,10 @@ static void add_keys(struct gguf_writer *w, const struct tiny_model *m)
     number(w, m, "rope.scaling.factor", m->stretch);
     number(w, m, "rope.scaling.attn_factor", m->magnitude);
     count(w, m, "rope.scaling.original_context_length", m->original);
+    count(w, m, "expert_count", m->experts);
+    count(w, m, "expert_used_count", m->used);
+    count(w, m, "expert_feed_forward_length", m->expert_ffn);
+    count(w, m, "expert_shared_feed_forward_length", m->shared_ffn);
     tiny_llama_tokenizer(w, "smollm");
 }
 
@@ -255,7 +308,11 @@ void tiny_models_write(const struct tiny_model *m, const struct gguf_edit *edit,
         const struct layer l = {&w, m, i};
 
         add_attention(&l);
-        add_feed(&l);
+        norm(&l, "ffn_norm", m->d);
+        if (m->experts > 0)
+            add_experts(&l);
+        else
+            add_feed(&l);
     }
     gguf_writer_finish(&w, out);
     gguf_writer_release(&w);

@@ -16,7 +16,8 @@ struct tiny_model {
     unsigned parts; /* TINY_… */
     uint32_t window, pattern, original;
     float stretch, magnitude, scale; /* 0: no such key */
-    uint32_t experts, used, expert_ffn, shared_ffn;
+    uint32_t experts, used;
+    uint32_t expert_ffn, shared_ffn; /* 0: the file does not say */
 };
 
 enum {
@@ -28,6 +29,8 @@ enum {
     TINY_ROPE_FREQS = 1 << 5,
     TINY_ROPE_FACTORS = 1 << 6,
     TINY_HEAD = 1 << 7, /* not tied */
+    TINY_SUB_NORMS = 1 << 8,
+    TINY_SHARED_EXPERT = 1 << 9,
 };
 
 enum { TINY_MODELS_CONTEXT = 160 };

@@ -129,6 +129,15 @@ static void fast_gelu_mul(float *gate, const float *up, size_t n)
     }
 }
 
+static void fast_relu2_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i] > 0 ? gate[i] : 0;
+
+        gate[i] = z * z * up[i];
+    }
+}
+
 static void fast_attend(const float *q, const float *keys, size_t stride, const float *values,
                         size_t vstride, size_t n, size_t width, float *scratch, float *out)
 {
@@ -158,7 +167,8 @@ static void fast_attend(const float *q, const float *keys, size_t stride, const 
 #define QUANT_TABLE                                                                            \
     {                                                                                          \
         .quantize = fast_quantize32, .matmul = fast_matmul, .rms_norm = fast_rms_norm,         \
-        .silu_mul = fast_silu_mul, .gelu_mul = fast_gelu_mul, .attend = fast_attend,           \
+        .silu_mul = fast_silu_mul, .gelu_mul = fast_gelu_mul, .relu2_mul = fast_relu2_mul,     \
+        .attend = fast_attend,                                                                 \
     }
 
 #endif

@@ -121,6 +121,15 @@ static void gelu_mul(float *gate, const float *up, size_t n)
     }
 }
 
+static void relu2_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i] > 0 ? gate[i] : 0;
+
+        gate[i] = z * z * up[i];
+    }
+}
+
 static void attend(const float *q, const float *keys, size_t stride, const float *values,
                    size_t vstride, size_t n, size_t width, float *scratch, float *out)
 {
@@ -153,5 +162,6 @@ const struct quant_kernels quant_ref = {
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
     .gelu_mul = gelu_mul,
+    .relu2_mul = relu2_mul,
     .attend = attend,
 };

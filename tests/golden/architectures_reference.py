@@ -125,7 +125,36 @@ class Decoder(Smollm):
         return self.product(self.norm(x, "output_norm.weight"), head)
 
 
-class Llama(Decoder):
+class Experts(Decoder):
+    """Where there are experts, each token goes through the likeliest few."""
+
+    renormalizes = True
+
+    def product_of(self, x, name, e):
+        if f"{name}.{e}" not in self.t:
+            self.t[f"{name}.{e}"] = self.t[name][e]
+            self.file.floats |= {f"{name}.{e}"} if name in self.file.floats else set()
+        return self.product(x, f"{name}.{e}")
+
+    def expert(self, x, name, e):
+        gate, up = (self.product_of(x, f"{name}.ffn_{p}_exps.weight", e) for p in ("gate", "up"))
+        return self.product_of((silu(gate) * up).astype(np.float32), f"{name}.ffn_down_exps.weight", e)
+
+    def feed(self, x, i):
+        name = f"blk.{i}"
+        if f"{name}.ffn_gate_inp.weight" not in self.t:
+            return super().feed(x, i)
+        p = softmax(self.product(x, f"{name}.ffn_gate_inp.weight").astype(np.float64))
+        out = np.zeros((len(x), self.d))
+        for t in range(len(x)):
+            chosen = np.argsort(-p[t], kind="stable")[: self.key("expert_used_count")]
+            total = p[t, chosen].sum() if self.renormalizes else 1
+            for e in chosen:
+                out[t] += p[t, e] / total * self.expert(x[t : t + 1], name, e)[0]
+        return out.astype(np.float32)
+
+
+class Llama(Experts):
     def qkv(self, x, name):
         return [m + self.t.get(f"{name}.attn_{p}.bias", 0) for p, m in zip("qkv", super().qkv(x, name))]
 
@@ -145,11 +174,26 @@ class Qwen2(Decoder):
         return [m + self.t[f"{name}.attn_{p}.bias"] for p, m in zip("qkv", super().qkv(x, name))]
 
 
+class Qwen2Moe(Qwen2, Experts):
+    renormalizes = False
+
+    def feed(self, x, i):
+        name = f"blk.{i}"
+        gate, up = (self.product(x, f"{name}.ffn_{p}_shexp.weight") for p in ("gate", "up"))
+        shared = self.product((silu(gate) * up).astype(np.float32), f"{name}.ffn_down_shexp.weight")
+        part = 1 / (1 + np.exp(-(x @ self.t[f"{name}.ffn_gate_inp_shexp.weight"])))
+        return super().feed(x, i) + part[:, None] * shared
+
+
 class Qwen3(Decoder):
     neox = True
 
     def before_placing(self, x, name):
         return self.norm(x, name)
+
+
+class Qwen3Moe(Qwen3, Experts):
+    pass
 
 
 class Gemma3(Qwen3):
@@ -203,7 +247,22 @@ class Phi3(Decoder):
         return self.product((silu(gate) * up).astype(np.float32), f"blk.{i}.ffn_down.weight")
 
 
-ARCHITECTURES = {"llama": Llama, "smollm3": Smollm3, "qwen2": Qwen2, "qwen3": Qwen3, "gemma3": Gemma3, "phi3": Phi3}
+class Bitnet(Decoder):
+    neox = True
+
+    def out(self, y, name):
+        return super().out(self.norm(y, f"{name}.attn_sub_norm.weight"), name)
+
+    def feed(self, x, i):
+        gate, up = (self.product(x, f"blk.{i}.ffn_{p}.weight") for p in ("gate", "up"))
+        inner = (np.maximum(gate, 0) ** 2 * up).astype(np.float32)
+        return self.product(self.norm(inner, f"blk.{i}.ffn_sub_norm.weight"), f"blk.{i}.ffn_down.weight")
+
+
+ARCHITECTURES = {
+    "llama": Llama, "smollm3": Smollm3, "qwen2": Qwen2, "qwen2moe": Qwen2Moe, "qwen3": Qwen3, "qwen3moe": Qwen3Moe,
+    "gemma3": Gemma3, "phi3": Phi3, "bitnet": Bitnet,
+}
 
 
 def rows(path, rounded):

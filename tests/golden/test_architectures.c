@@ -134,6 +134,49 @@ static void check_exact(size_t i, const char *path, const struct expected *e)
     exact_close(&x);
 }
 
+/* --- experts -------------------------------------------------------------------------- */
+
+static size_t rows_read;
+
+static void count_rows(const struct quant_matrix *w, const struct quant_input *in, size_t n,
+                       size_t from, size_t to, float *y, size_t ldy)
+{
+    rows_read += to - from;
+    quant_ref.matmul(w, in, n, from, to, y, ldy);
+}
+
+static void only_chosen_experts_are_read(void **state)
+{
+    const struct tiny_model *m = tiny_models_find("qwen3moe");
+    struct quant_kernels counting = quant_ref;
+    static struct exact x;
+    struct engine_error why;
+    struct buf file;
+    char path[64];
+    size_t q = m->heads * m->width, kv = m->kv_heads * m->width;
+    size_t expert = 2 * m->expert_ffn + m->d;
+    const uint32_t ids[2] = {7, 70};
+
+    (void)state;
+    buf_init(&file, 16u << 20);
+    tiny_models_write(m, NULL, &file);
+    gguf_writer_save(buf_span(&file), path);
+    buf_release(&file);
+    CHECK_STATUS(ST_OK, exact_open(path, TINY_MODELS_CONTEXT, &x, &why));
+    unlink(path);
+    counting.matmul = count_rows;
+    x.state.k = &counting;
+    CHECK_STATUS(ST_OK, decoder_forward(&x.state, ids, 1, never));
+    rows_read = 0;
+    CHECK_STATUS(ST_OK, decoder_forward(&x.state, ids + 1, 1, never));
+    assert_int_equal(m->layers * (q + 2 * kv + m->d + m->experts + m->used * expert) +
+                         TINY_WORDS,
+                     rows_read);
+    exact_close(&x);
+}
+
+/* --- all ------------------------------------------------------------------------------ */
+
 static void each(void (*check)(size_t, const char *, const struct expected *))
 {
     static struct expected e;
@@ -188,6 +231,7 @@ int main(int argc, char **argv)
     };
     const struct CMUnitTest exact[] = {
         cmocka_unit_test(architectures_have_them_to_many_digits),
+        cmocka_unit_test(only_chosen_experts_are_read),
     };
     int bad;
 

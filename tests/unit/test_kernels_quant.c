@@ -291,6 +291,11 @@ static void check_between(enum cpu_level level, size_t n, float scale)
     quant_ref.gelu_mul(want, w, n);
     k->gelu_mul(got, w, n);
     compare("gelu_mul", want, got, n, 2e-6f);
+    memcpy(want, x, n * 4);
+    memcpy(got, x, n * 4);
+    quant_ref.relu2_mul(want, w, n);
+    k->relu2_mul(got, w, n);
+    compare("relu2_mul", want, got, n, 2e-6f);
     free(x);
     free(w);
     free(want);
@@ -373,6 +378,7 @@ static void scales_that_are_no_numbers_are_survived(void **state)
             q[i] = NAN;
         sets[level]->silu_mul(x, x, 64);
         sets[level]->gelu_mul(x, x, 64);
+        sets[level]->relu2_mul(x, x, 64);
         sets[level]->attend(q, x, 4, x, 16, 4, 16, scratch, out);
     }
 }
