@@ -37,44 +37,54 @@ double decision_probability(float cosine, const struct guard_outcome *g)
     return g->fired != NULL ? 0 : 1 / (1 + exp(-z));
 }
 
-static void judge(struct guard_text *question, const struct decision_candidate *c,
-                  const struct decision_policy *policy, struct decision *d)
+/* True when it passes. */
+static bool judge(struct guard_text *question, struct decision_candidate *c,
+                  const struct decision_policy *policy)
 {
     struct guard_outcome g;
 
-    *d = (struct decision){.key = c->key,
-                           .has_candidate = true,
-                           .similarity = c->similarity,
-                           .threshold = policy->threshold,
-                           .reason = "below_floor"};
+    c->probability = 0;
+    c->reason = "below_floor";
     if (c->similarity < policy->floor)
-        return;
+        return false;
     guard_check_read(question, c->question, &g);
-    if (g.fired != NULL) {
-        d->reason = g.fired;
-        return;
-    }
-    d->probability = decision_probability(c->similarity, &g);
-    d->hit = d->probability >= policy->threshold;
-    d->reason = d->hit ? "hit" : "below_threshold";
+    c->reason = g.fired;
+    if (g.fired != NULL)
+        return false;
+    c->probability = decision_probability(c->similarity, &g);
+    c->reason = "below_threshold";
+    if (c->probability < policy->threshold)
+        return false;
+    c->reason = "hit";
+    return true;
 }
 
-void decision_make(struct span question, const struct decision_candidate *c, size_t n,
+static void report(const struct decision_candidate *c, bool hit, struct decision *out)
+{
+    out->hit = hit;
+    out->key = c->key;
+    out->has_candidate = true;
+    out->similarity = c->similarity;
+    out->probability = c->probability;
+    out->reason = c->reason;
+}
+
+void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out)
 {
     struct guard_text text;
-    struct decision d;
+    bool hit = false;
 
     *out = (struct decision){.threshold = policy->threshold, .reason = "no_candidate"};
     if (n == 0)
         return;
     guard_text_read(question, &text);
-    for (size_t i = 0; i < n; i++) {
-        judge(&text, &c[i], policy, &d);
-        if (i == 0 || d.hit)
-            *out = d;
-        if (d.hit)
-            return;
+    for (size_t i = 0; i < n; i++)
+        c[i].reason = NULL;
+    for (size_t i = 0; i < n && !hit; i++) {
+        hit = judge(&text, &c[i], policy);
+        if (i == 0 || hit)
+            report(&c[i], hit, out);
     }
 }
 

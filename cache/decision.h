@@ -15,10 +15,14 @@
 #define DECISION_CANDIDATES_MAX 8
 #define DECISION_REASON_BYTES   32
 
+/* Input above, what was made of it below. */
 struct decision_candidate {
     struct digest key;
     float similarity;     /* cosine */
     struct span question; /* of the stored entry */
+
+    double probability; /* P(same), 0 when a guard fired */
+    const char *reason; /* as of a decision; NULL: one before it was taken. Static. */
 };
 
 struct decision_policy {
@@ -39,8 +43,9 @@ struct decision {
 };
 
 /* Candidates best first. The first that passes is taken; if none does, the facts
- * of the nearest one are reported. */
-void decision_make(struct span question, const struct decision_candidate *c, size_t n,
+ * of the nearest one are reported. Of each candidate it keeps the first guard that fired:
+ * what all of them say costs more, and is made when somebody asks (explain.h). */
+void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out);
 
 /* P(same) from cosine and guards, 0 when one fired; constants fitted off-line (see

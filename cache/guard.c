@@ -48,21 +48,32 @@ static double heaviest(const struct guard_text *t)
     return sum;
 }
 
-static void check(const struct guard_pair *p, struct guard_outcome *out)
+/* A gate that can not be passed spares the asking. */
+static double most_alike(const struct guard_pair *p)
 {
-    /* A gate that can not be passed spares the asking. */
-    double most_alike = guard_pair_rest(p, heaviest(p->a) + heaviest(p->b));
+    return guard_pair_rest(p, heaviest(p->a) + heaviest(p->b));
+}
+
+static enum guard_verdict ask(const struct guard_pair *p, size_t guard, double alike)
+{
+    struct guard_conflict at = {GUARD_TEXT_NONE, GUARD_TEXT_NONE, 0, 0};
+
+    if (alike < guards[guard].gate)
+        return GUARD_GATED;
+    if (!guards[guard].fires(p, &at))
+        return GUARD_PASSED;
+    return is_alike(p, &at, guards[guard].gate) ? GUARD_FIRED : GUARD_GATED;
+}
+
+static const char *first_fired(const struct guard_pair *p)
+{
+    double alike = most_alike(p);
 
     for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
-        struct guard_conflict at = {GUARD_TEXT_NONE, GUARD_TEXT_NONE, 0, 0};
-
-        if (most_alike < guards[i].gate)
-            continue;
-        if (guards[i].fires(p, &at) && is_alike(p, &at, guards[i].gate)) {
-            out->fired = guards[i].name;
-            return;
-        }
+        if (ask(p, i, alike) == GUARD_FIRED)
+            return guards[i].name;
     }
+    return NULL;
 }
 
 /* The words that carry meaning are in both, as they are written but for their form, and in
@@ -85,20 +96,26 @@ static bool is_bare(const struct guard_pair *p)
     return count > 0;
 }
 
+static void compare(struct guard_text *a, struct guard_text *b, struct guard_pair *p,
+                    struct guard_outcome *out)
+{
+    guard_pair_compare(a, b, p);
+    *out = (struct guard_outcome){
+        .overlap = p->overlap,
+        .respelled = p->respelled,
+        .exchanged = p->own_a < p->own_b ? p->own_a : p->own_b,
+        .bare = is_bare(p),
+    };
+}
+
 void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome *out)
 {
     struct guard_text text;
     struct guard_pair p;
 
     guard_text_read(b, &text);
-    guard_pair_compare(a, &text, &p);
-    *out = (struct guard_outcome){
-        .overlap = p.overlap,
-        .respelled = p.respelled,
-        .exchanged = p.own_a < p.own_b ? p.own_a : p.own_b,
-        .bare = is_bare(&p),
-    };
-    check(&p, out);
+    compare(a, &text, &p, out);
+    out->fired = first_fired(&p);
 }
 
 void guard_check(struct span a, struct span b, struct guard_outcome *out)
@@ -110,4 +127,27 @@ void guard_check(struct span a, struct span b, struct guard_outcome *out)
         return;
     guard_text_read(a, &text);
     guard_check_read(&text, b, out);
+}
+
+void guard_explain(struct guard_text *a, struct guard_text *b, struct guard_outcome *out,
+                   struct guard_report each[GUARD_COUNT])
+{
+    struct guard_pair p;
+    double alike;
+
+    compare(a, b, &p, out);
+    alike = most_alike(&p);
+    for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
+        each[i] = (struct guard_report){guards[i].name, guards[i].gate, ask(&p, i, alike)};
+        if (each[i].verdict == GUARD_FIRED && out->fired == NULL)
+            out->fired = guards[i].name;
+    }
+}
+
+const char *guard_verdict_name(enum guard_verdict v)
+{
+    static const char *const names[] = {
+        [GUARD_PASSED] = "passed", [GUARD_GATED] = "gated", [GUARD_FIRED] = "fired"};
+
+    return names[v];
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "base/span.h"
+#include "cache/guard_list.h"
 #include "cache/guard_text.h"
 
 struct guard_outcome {
@@ -22,5 +23,25 @@ void guard_check(struct span a, struct span b, struct guard_outcome *out);
 /* The same for a question that was read (guard_text_read) and is compared more than once;
  * only its partners change. */
 void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome *out);
+
+enum guard_verdict {
+    GUARD_PASSED, /* nothing to refuse */
+    GUARD_GATED,  /* not heard: the rest of the wording is not alike enough */
+    GUARD_FIRED,
+};
+
+struct guard_report {
+    const char *name; /* static */
+    double gate;
+    enum guard_verdict verdict;
+};
+
+/* The same with what each guard says, in the order in which they are asked. It asks all of
+ * them, where the others stop at the first that fires. The partners of both texts' words
+ * stay set. */
+void guard_explain(struct guard_text *a, struct guard_text *b, struct guard_outcome *out,
+                   struct guard_report each[GUARD_COUNT]);
+/* "passed", "gated", "fired". */
+const char *guard_verdict_name(enum guard_verdict v);
 
 #endif

@@ -44,4 +44,7 @@ typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
 #define GUARD_DECLARE(name, gate) guard_fn guard_##name;
 GUARD_LIST(GUARD_DECLARE)
 
+#define GUARD_ONE(name, gate) +1
+enum { GUARD_COUNT = 0 GUARD_LIST(GUARD_ONE) };
+
 #endif

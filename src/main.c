@@ -20,6 +20,8 @@ static const struct {
     {"check", check_main, "[-c FILE]            validate the settings, print those in effect"},
     {"models", models_main, "list | pull | show   the models ibid knows, and what is here"},
     {"embed", embed_main, "TEXT…                the vectors the cache compares"},
+    {"explain", explain_main,
+     "QUESTION QUESTION    whether one's answer would be served for the other"},
     {"generate", generate_main, "-p PROMPT            an answer of the built-in model"},
     {"report", report_main, "[--json]             what a running ibid has saved"},
 };

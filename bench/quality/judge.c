@@ -33,7 +33,7 @@ static void print_text(const char *s)
 static void judge(const struct row *a, const struct row *b, bool same)
 {
     const struct decision_policy any = {.threshold = 0, .floor = -2};
-    const struct decision_candidate c = {.similarity = rows_cosine(a, b),
+    struct decision_candidate c = {.similarity = rows_cosine(a, b),
                                          .question = span_of(b->text)};
     struct guard_outcome g, unguarded;
     struct decision d;

@@ -74,7 +74,7 @@ static struct list *find_neighbours(const struct rows *r)
 static float by_decision(const struct rows *r, size_t t, struct neighbour *n)
 {
     const struct decision_policy any = {.threshold = 0, .floor = NEAR};
-    const struct decision_candidate c = {.similarity = n->cosine,
+    struct decision_candidate c = {.similarity = n->cosine,
                                          .question = span_of(r->row[n->at].text)};
     struct decision d;
 

@@ -6,10 +6,8 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
-#include "cli/encoder_settings.h"
+#include "cli/embed_texts.h"
 #include "config/config.h"
-#include "config/model_path.h"
-#include "engine/engine.h"
 
 static const char usage[] =
     "usage: ibid embed [-m MODEL] [--similarity] [-c FILE] TEXT…\n"
@@ -46,72 +44,22 @@ static void print_row(const float *vectors, size_t row, size_t count, size_t dim
     printf("\n");
 }
 
-static int print(const struct job *j, const float *vectors, const enum status *each,
-                 size_t dimensions)
+static int embed(const struct job *j)
 {
-    for (size_t i = 0; i < j->count; i++) {
-        if (each[i] != ST_OK) {
-            fprintf(stderr, "ibid: text %zu: %s\n", i + 1,
-                    each[i] == ST_LIMIT      ? "is longer than the encoder's window"
-                    : each[i] == ST_NOTFOUND ? "has no word that the encoder knows"
-                                             : status_text(each[i]));
-            return 1;
-        }
-    }
+    size_t dimensions;
+    float *vectors;
+
+    if (!embed_texts(j->config, j->model, j->precision, j->texts, j->count, &vectors,
+                     &dimensions))
+        return 1;
     for (size_t i = 0; i < j->count; i++) {
         if (j->similarity)
             print_row(vectors, i, j->count, dimensions);
         else
             print_vector(vectors + i * dimensions, dimensions);
     }
-    return 0;
-}
-
-static int embed(const struct job *j, const struct encoder *e)
-{
-    const struct engine_stop never = {NULL, NULL};
-    struct encoder_session *s;
-    struct model_info info;
-    enum status *each;
-    float *vectors;
-    int rc = 1;
-
-    encoder_info(e, &info);
-    if (encoder_session_open(e, &s) != ST_OK) {
-        fprintf(stderr, "ibid: out of memory\n");
-        return 1;
-    }
-    vectors = malloc(j->count * info.dimensions * sizeof(*vectors));
-    each = calloc(j->count, sizeof(*each));
-    if (vectors != NULL && each != NULL &&
-        encoder_embed(s, j->texts, j->count, vectors, each, never) == ST_OK)
-        rc = print(j, vectors, each, info.dimensions);
-    free(each);
     free(vectors);
-    encoder_session_close(s);
-    return rc;
-}
-
-static int open_and_embed(const struct job *j)
-{
-    const char *model = j->model != NULL ? j->model : j->config->encoder.model;
-    struct encoder_options o = encoder_settings(j->config);
-    struct engine_error err = {.text = ""};
-    char path[CONFIG_TEXT_MAX];
-    struct encoder *e;
-    int rc;
-
-    if (j->precision != NULL)
-        o.precision = strcmp(j->precision, "f32") == 0 ? ENCODER_F32 : ENCODER_INT8;
-    if (model_path_encoder(j->config->model_dir, model, path, sizeof(path), err.text,
-                           sizeof(err.text)) != ST_OK ||
-        encoder_open(path, &o, &e, &err) != ST_OK) {
-        fprintf(stderr, "ibid: %s\n", err.text);
-        return 1;
-    }
-    rc = embed(j, e);
-    encoder_close(e);
-    return rc;
+    return 0;
 }
 
 static int parse(struct job *j, int argc, char **argv)
@@ -149,7 +97,7 @@ int embed_main(int argc, char **argv)
     if (j.config != NULL && j.texts != NULL)
         rc = parse(&j, argc, argv);
     if (rc < 0)
-        rc = open_and_embed(&j);
+        rc = embed(&j);
     free(j.texts);
     free(j.config);
     return rc;

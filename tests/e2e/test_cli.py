@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN
+from conftest import BIN, MODELS, needs_encoder
 
 # Stands in for python3: "pip" puts a wheel where it is told, "unpack" writes files whose bytes
 # FAKE names.
@@ -48,14 +48,15 @@ def fake(tmp_path):
 
 def test_help_and_version():
     assert run("--version").stdout.startswith("ibid ")
-    for command in ([], ["serve"], ["check"], ["models"], ["embed"], ["generate"], ["report"]):
+    for command in ([], ["serve"], ["check"], ["models"], ["embed"], ["explain"], ["generate"], ["report"]):
         done = run(*command, "--help")
         assert done.returncode == 0 and "usage: ibid" in done.stdout, command
 
 
 @pytest.mark.parametrize("args", [
     [], ["nonsense"], ["check", "--nonsense"], ["check", "-c"], ["models"], ["models", "pull"],
-    ["models", "pull", "no-such-model"], ["models", "show"], ["embed"], ["generate"],
+    ["models", "pull", "no-such-model"], ["models", "show"], ["embed"], ["explain"], ["explain", "one"],
+    ["explain", "one", "two", "three"], ["generate"],
     ["generate", "-p", "x", "-n", "0"], ["report", "--timeout-ms", "soon"], ["serve", "word"],
 ])
 def test_wrong_arguments(args):
@@ -144,6 +145,33 @@ def test_report_without_a_server(tmp_path):
     (tmp_path / "admin.token").write_text("0123456789abcdef\n")
     done = run("report", "--admin", "127.0.0.1:1", IBID_DATA_DIR=str(tmp_path))
     assert done.returncode == 1 and "is ibid running?" in done.stderr
+
+
+@needs_encoder
+@pytest.mark.parametrize("a,b,status,reason", [
+    ("How do I reset my password?", "How can I reset my password?", 0, "hit"),
+    ("How do I buy a house?", "How do I sell a house?", 1, "antonym"),
+    ("How do I reset my password?", "Why is the sky blue?", 1, "below_floor"),
+])
+def test_explain(a, b, status, reason):
+    done = run("explain", "--json", a, b, IBID_MODEL_DIR=MODELS)
+    assert done.returncode == status, done.stderr
+    said = json.loads(done.stdout)
+    assert said["reason"] == reason and said["hit"] == (status == 0)
+    assert len(said["guards"]) == 16 and set(said["guards"].values()) <= {"passed", "gated", "fired"}
+    text = run("explain", a, b, IBID_MODEL_DIR=MODELS)
+    assert text.returncode == status and len(text.stdout.splitlines()) <= 24  # one screen
+    assert text.stdout.splitlines()[-1].split(maxsplit=1)[1] == ("the same" if status == 0 else f"different: {reason}")
+
+
+@needs_encoder
+def test_explain_follows_the_settings():
+    a, b = "How do I reset my password?", "How can I reset my password?"
+    done = run("explain", a, b, IBID_MODEL_DIR=MODELS, IBID_CACHE_THRESHOLD="0.9999")
+    assert done.returncode == 1 and "below_threshold" in done.stdout
+    # 1 would say that they differ.
+    done = run("explain", a, b, IBID_MODEL_DIR="/nonexistent")
+    assert done.returncode == 2 and done.stderr and not done.stdout
 
 
 def test_reference_is_in_step():

@@ -161,7 +161,7 @@ uint64_t fake_index_flushes(void)
     return n;
 }
 
-void decision_make(struct span question, const struct decision_candidate *c, size_t n,
+void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out)
 {
     (void)question;

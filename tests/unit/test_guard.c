@@ -1,10 +1,13 @@
 /* A table a guard: pairs that it must refuse, and pairs that no guard may refuse. */
 #include "cache/guard.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/compiler.h"
 #include "cache/decision.h"
+#include "cache/decision_record.h"
+#include "cache/explain.h"
 #include "cache/guard_common.h"
 #include "cache/guard_list.h"
 
@@ -14,6 +17,24 @@
 struct pair {
     const char *a, *b, *fires;
 };
+
+/* What is explained is what was decided. */
+static void explains(struct span a, struct span b, const struct guard_outcome *decided)
+{
+    static struct explanation e;
+    const char *first = NULL;
+
+    explain_pair(a, b, 0.9F, &e);
+    assert_true(e.outcome.fired == decided->fired);
+    assert_true(e.outcome.overlap == decided->overlap);
+    assert_true(e.outcome.exchanged == decided->exchanged);
+    assert_true(e.unguarded > 0 && e.unguarded < 1);
+    for (size_t i = 0; i < GUARD_COUNT && first == NULL; i++) {
+        if (e.guards[i].verdict == GUARD_FIRED)
+            first = e.guards[i].name;
+    }
+    assert_true(first == decided->fired);
+}
 
 static void decide(const struct pair *pairs, size_t count)
 {
@@ -25,6 +46,7 @@ static void decide(const struct pair *pairs, size_t count)
 
         guard_check(span_of(pairs[i].a), span_of(pairs[i].b), &there);
         guard_check(span_of(pairs[i].b), span_of(pairs[i].a), &back);
+        explains(span_of(pairs[i].a), span_of(pairs[i].b), &there);
         /* Whoever came first, the verdict is the same. */
         if (strcmp(there.fired != NULL ? there.fired : "nothing", want) != 0 ||
             strcmp(back.fired != NULL ? back.fired : "nothing", want) != 0) {
@@ -447,6 +469,12 @@ static void a_vetoed_candidate_lets_the_next_one_pass(void **state)
     assert_true(d.hit);
     assert_string_equal(d.reason, "hit");
     assert_int_equal(d.key.bytes[0], 2);
+    /* What was made of each stays with it. */
+    assert_string_equal(c[0].reason, "antonym");
+    assert_true(c[0].probability <= 0);
+    assert_string_equal(c[1].reason, "hit");
+    assert_true(c[1].probability == d.probability);
+    assert_null(c[2].reason);
     /* None passes: the facts of the nearest. */
     decision_make(SPAN("How do I open an account?"), c, 1, &policy, &d);
     assert_false(d.hit);
@@ -457,6 +485,65 @@ static void a_vetoed_candidate_lets_the_next_one_pass(void **state)
     decision_make(SPAN("How do I open an account?"), c, 0, &policy, &d);
     assert_string_equal(d.reason, "no_candidate");
     assert_false(d.has_candidate);
+}
+
+static void an_explanation_names_guards_and_words(void **state)
+{
+    struct explanation *e = malloc(sizeof(*e));
+    struct json_writer w;
+    struct span word;
+    struct buf out;
+    size_t at = 0;
+
+    (void)state;
+    assert_non_null(e);
+    explain_pair(SPAN("How do I open an account?"), SPAN("How do I close an account?"), 0.9F,
+                 e);
+    assert_true(explain_next_word(&e->a, &at, &word) && span_eq(word, SPAN("open")));
+    assert_false(explain_next_word(&e->a, &at, &word));
+    buf_init(&out, 4096);
+    w = (struct json_writer){&out, ST_OK, false};
+    json_writer_open(&w, NULL, '{');
+    explain_write(&w, e, true);
+    json_writer_close(&w, '}');
+    assert_int_equal(w.st, ST_OK);
+    assert_int_equal(buf_append(&out, (struct span){"", 1}), ST_OK);
+    assert_non_null(strstr(out.ptr, "\"number\":\"passed\""));
+    assert_non_null(strstr(out.ptr, "\"antonym\":\"fired\""));
+    assert_non_null(strstr(out.ptr, "\"only_a\":[\"open\"],\"only_b\":[\"close\"]"));
+    /* With other wording around it, the same conflict is not heard. */
+    explain_pair(SPAN("Is it wise to open windows in the cold of winter?"),
+                 SPAN("When does the bank close its doors?"), 0.7F, e);
+    assert_null(e->outcome.fired);
+    assert_int_equal(e->guards[5].verdict, GUARD_GATED);
+    assert_string_equal(e->guards[5].name, "antonym");
+    /* Words only where they are asked for. */
+    buf_clear(&out);
+    w = (struct json_writer){&out, ST_OK, false};
+    explain_write(&w, e, false);
+    assert_int_equal(buf_append(&out, (struct span){"", 1}), ST_OK);
+    assert_null(strstr(out.ptr, "windows"));
+    buf_release(&out);
+    free(e);
+}
+
+static void a_record_owns_its_texts_and_is_bounded(void **state)
+{
+    static char text[2 * GUARD_TEXT_BYTES_MAX];
+    struct decision_record like = {.question = {text, sizeof(text)}, .count = 2}, *r;
+
+    (void)state;
+    memset(text, 'x', sizeof(text));
+    like.candidates[0].question = (struct span){text, 3};
+    like.candidates[1].question = (struct span){NULL, 0};
+    assert_int_equal(decision_record_copy(&like, &r), ST_OK);
+    memset(text, 'y', sizeof(text));
+    assert_int_equal(r->question.len, GUARD_TEXT_BYTES_MAX);
+    assert_int_equal(r->question.ptr[0], 'x');
+    assert_true(span_eq(r->candidates[0].question, SPAN("xxx")));
+    assert_int_equal(r->candidates[1].question.len, 0);
+    assert_int_equal(r->bytes, sizeof(*r) + GUARD_TEXT_BYTES_MAX + 3);
+    free(r);
 }
 
 static void common_words_and_slips(void **state)
@@ -495,6 +582,8 @@ int main(void)
         cmocka_unit_test(long_and_broken_texts_are_bounded),
         cmocka_unit_test(every_guard_is_a_reason),
         cmocka_unit_test(a_vetoed_candidate_lets_the_next_one_pass),
+        cmocka_unit_test(an_explanation_names_guards_and_words),
+        cmocka_unit_test(a_record_owns_its_texts_and_is_bounded),
         cmocka_unit_test(common_words_and_slips),
     };
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/unicode.h"
 #include "check.h"
 
@@ -76,11 +77,46 @@ static void control_characters_are_refused(void **state)
     }
 }
 
+static void a_writer_sets_its_commas(void **state)
+{
+    struct json_writer w;
+    struct buf out;
+
+    (void)state;
+    buf_init(&out, 256);
+    w = (struct json_writer){&out, ST_OK, false};
+    json_writer_open(&w, NULL, '{');
+    json_writer_u64(&w, "n", 3);
+    json_writer_open(&w, "empty", '[');
+    json_writer_close(&w, ']');
+    json_writer_open(&w, "list", '[');
+    json_writer_text(&w, NULL, SPAN("a\"b"));
+    json_writer_bool(&w, NULL, true);
+    json_writer_real(&w, NULL, 0.25);
+    json_writer_close(&w, ']');
+    json_writer_bool(&w, "no", false);
+    json_writer_close(&w, '}');
+    assert_int_equal(w.st, ST_OK);
+    assert_true(
+        span_eq(buf_span(&out),
+                SPAN("{\"n\":3,\"empty\":[],\"list\":[\"a\\\"b\",true,0.25],\"no\":false}")));
+    buf_release(&out);
+    /* The first failure sticks. */
+    buf_init(&out, 4);
+    w = (struct json_writer){&out, ST_OK, false};
+    json_writer_open(&w, NULL, '{');
+    json_writer_u64(&w, "long", 3);
+    json_writer_close(&w, '}');
+    assert_int_equal(w.st, ST_LIMIT);
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(control_characters_are_refused),
         cmocka_unit_test(half_of_a_surrogate_pair_is_refused),
+        cmocka_unit_test(a_writer_sets_its_commas),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

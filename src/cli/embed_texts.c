@@ -1,0 +1,87 @@
+#include "cli/embed_texts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/encoder_settings.h"
+#include "config/config.h"
+#include "config/model_path.h"
+#include "engine/engine.h"
+
+static bool all_embedded(const enum status *each, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (each[i] == ST_OK)
+            continue;
+        fprintf(stderr, "ibid: text %zu: %s\n", i + 1,
+                each[i] == ST_LIMIT ? "is longer than the encoder's window"
+                                    : status_text(each[i]));
+        return false;
+    }
+    return true;
+}
+
+static bool embed(const struct encoder *e, const struct span *texts, size_t count, float *out)
+{
+    const struct engine_stop never = {NULL, NULL};
+    enum status *each = calloc(count, sizeof(*each));
+    struct encoder_session *s;
+    enum status st;
+    bool ok;
+
+    if (each == NULL || encoder_session_open(e, &s) != ST_OK) {
+        fprintf(stderr, "ibid: out of memory\n");
+        free(each);
+        return false;
+    }
+    st = encoder_embed(s, texts, count, out, each, never);
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: the encoder failed: %s\n", status_text(st));
+    ok = st == ST_OK && all_embedded(each, count);
+    encoder_session_close(s);
+    free(each);
+    return ok;
+}
+
+static bool open_encoder(const struct config *c, const char *model, const char *precision,
+                         struct encoder **out)
+{
+    struct encoder_options o = encoder_settings(c);
+    struct engine_error err = {.text = ""};
+    char path[CONFIG_TEXT_MAX];
+
+    if (precision != NULL)
+        o.precision = strcmp(precision, "f32") == 0 ? ENCODER_F32 : ENCODER_INT8;
+    if (model_path_encoder(c->model_dir, model != NULL ? model : c->encoder.model, path,
+                           sizeof(path), err.text, sizeof(err.text)) == ST_OK &&
+        encoder_open(path, &o, out, &err) == ST_OK)
+        return true;
+    fprintf(stderr, "ibid: %s\n", err.text);
+    return false;
+}
+
+bool embed_texts(const struct config *c, const char *model, const char *precision,
+                 const struct span *texts, size_t count, float **vectors, size_t *dimensions)
+{
+    struct model_info info;
+    struct encoder *e;
+    float *v;
+    bool ok;
+
+    if (!open_encoder(c, model, precision, &e))
+        return false;
+    encoder_info(e, &info);
+    v = malloc(count * info.dimensions * sizeof(*v));
+    if (v == NULL)
+        fprintf(stderr, "ibid: out of memory\n");
+    ok = v != NULL && embed(e, texts, count, v);
+    encoder_close(e);
+    if (!ok) {
+        free(v);
+        return false;
+    }
+    *vectors = v;
+    *dimensions = info.dimensions;
+    return true;
+}
