@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/memory.h"
+#include "cache/refusals.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
 
@@ -27,10 +28,11 @@
 #define INDEX_ADD_TRIES        8
 
 struct cache {
-    struct loop *loop;     /* borrowed (outlives) */
-    struct memory *memory; /* owned */
-    struct store *store;   /* owned; NULL: none, or memory is the store */
-    struct index *index;   /* owned; NULL: none */
+    struct loop *loop;         /* borrowed (outlives) */
+    struct memory *memory;     /* owned */
+    struct store *store;       /* owned; NULL: none, or memory is the store */
+    struct index *index;       /* owned; NULL: none */
+    struct refusals *refusals; /* owned */
     bool memory_is_store;
     char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
 
@@ -211,6 +213,9 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     st = open_memory(c, o);
     if (st != ST_OK)
         goto fail_memory;
+    st = refusals_open(o->store.data_dir, o->refusals_max, &c->refusals);
+    if (st != ST_OK)
+        goto fail_refusals;
     st = open_store(c, connector, &o->store);
     if (st != ST_OK)
         goto fail_store;
@@ -223,6 +228,8 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     return ST_OK;
 
 fail_store:
+    refusals_close(c->refusals);
+fail_refusals:
     memory_close(c->memory);
 fail_memory:
     free(c);
@@ -237,6 +244,7 @@ static void on_store_closed(void *owner)
 
     if (c->index != NULL)
         index_close(c->index);
+    refusals_close(c->refusals);
     memory_close(c->memory);
     free(c);
     closed(closed_owner);
@@ -322,19 +330,57 @@ void cache_remove(struct cache *c, const struct digest *key, const struct digest
     unindex(c, key, partition);
 }
 
-void cache_decide(struct cache *c, const struct digest *partition, const float *vector,
-                  struct span question, const struct decision_policy *policy, size_t top_k,
-                  uint64_t now_ms, struct arena *arena, struct decision *out)
+enum status cache_refuse(struct cache *c, const struct digest *partition, struct span a,
+                         struct span b)
 {
+    struct digest pair;
+
+    refusals_pair(partition, a, b, &pair);
+    return refusals_add(c->refusals, &pair);
+}
+
+enum status cache_allow(struct cache *c, const struct digest *partition, struct span a,
+                        struct span b)
+{
+    struct digest pair;
+
+    refusals_pair(partition, a, b, &pair);
+    return refusals_remove(c->refusals, &pair);
+}
+
+static struct decision_record *record_of(const struct cache_query *q, const struct decision *d,
+                                         const struct decision_candidate *candidates, size_t n)
+{
+    struct decision_record like = {.partition = *q->partition,
+                                   .at_ms = q->now_ms,
+                                   .decision = *d,
+                                   .floor = q->floor,
+                                   .question = q->question,
+                                   .count = n},
+                           *copy;
+
+    memcpy(like.candidates, candidates, n * sizeof(*candidates));
+    return n > 0 && decision_record_copy(&like, &copy) == ST_OK ? copy : NULL;
+}
+
+void cache_decide(struct cache *c, const struct cache_query *q, struct arena *arena,
+                  struct decision *out, struct decision_record **record)
+{
+    const struct decision_policy policy = {.threshold = q->threshold,
+                                           .floor = q->floor,
+                                           .refusals = c->refusals,
+                                           .partition = q->partition};
+    size_t n = 0, top_k = q->top_k;
     struct decision_candidate candidates[DECISION_CANDIDATES_MAX];
-    size_t n = 0;
 
     if (top_k > DECISION_CANDIDATES_MAX)
         top_k = DECISION_CANDIDATES_MAX;
     if (c->index != NULL)
-        n = index_search(c->index, partition, vector, top_k, policy->floor, now_ms, arena,
+        n = index_search(c->index, q->partition, q->vector, top_k, q->floor, q->now_ms, arena,
                          candidates);
-    decision_make(question, candidates, n, policy, out);
+    decision_make(q->question, candidates, n, &policy, out);
+    if (record != NULL)
+        *record = record_of(q, out, candidates, n);
 }
 
 /* --- figures -------------------------------------------------------------------------- */
@@ -358,7 +404,8 @@ void cache_stats(struct cache *c, struct cache_stats *out)
                                 .store_present = c->store != NULL || c->memory_is_store,
                                 .store = {.kind = "none"},
                                 .index_present = c->index != NULL,
-                                .index_ready = c->index_ready};
+                                .index_ready = c->index_ready,
+                                .refusals = refusals_count(c->refusals)};
     if (c->store != NULL)
         c->store->ops->stats(c->store, &out->store);
     else if (c->memory_is_store)

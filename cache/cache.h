@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "cache/decision.h"
+#include "cache/decision_record.h"
 #include "cache/entry.h"
 #include "cache/index.h"
 #include "cache/store.h"
@@ -30,6 +31,7 @@ struct cache_options {
     uint64_t memory_max_bytes; /* of the LRU */
     uint32_t memory_entries_max;
     struct index_options index; /* dimensions 0: no semantic index */
+    uint32_t refusals_max;      /* pairs reported as wrong; the oldest go */
 };
 
 /* Fails only for a bug in the options: a store that can not be opened leaves a
@@ -68,14 +70,35 @@ void cache_cancel(struct cache_get *op);
 /* Found exactly from now on; stored and indexed soon (partition not zero and a
  * vector present). Takes a reference of its own. */
 void cache_put(struct cache *c, struct entry *e);
+/* Gone from memory, store and index when this returns. */
 void cache_remove(struct cache *c, const struct digest *key, const struct digest *partition);
+
+/* The pair of questions of a decision's hit is never one again, whoever of them is stored.
+ * ST_OK: nor after a restart; anything else: only as long as this process lives. */
+enum status cache_refuse(struct cache *c, const struct digest *partition, struct span a,
+                         struct span b) MUST_CHECK;
+/* … may be one again. Status as above, ST_NOTFOUND when it was not refused. */
+enum status cache_allow(struct cache *c, const struct digest *partition, struct span a,
+                        struct span b) MUST_CHECK;
 
 /* --- any thread ---------------------------------------------------------------- */
 
-/* Nearest entries of the partition and the decision about them. */
-void cache_decide(struct cache *c, const struct digest *partition, const float *vector,
-                  struct span question, const struct decision_policy *policy, size_t top_k,
-                  uint64_t now_ms, struct arena *arena, struct decision *out);
+/* What is looked for; all of it borrowed. */
+struct cache_query {
+    const struct digest *partition;
+    const float *vector;
+    struct span question;
+    double threshold; /* of struct decision_policy, as is */
+    float floor;
+    size_t top_k;
+    uint64_t now_ms; /* wall clock */
+};
+
+/* Nearest entries of the partition and the decision about them; pairs that were reported
+ * as wrong are none of its hits. `record`: NULL, or what was looked at, the caller's to
+ * free(); NULL in it when nothing was near or memory is out. */
+void cache_decide(struct cache *c, const struct cache_query *q, struct arena *arena,
+                  struct decision *out, struct decision_record **record);
 
 /* --- loop thread --------------------------------------------------------------- */
 
@@ -86,6 +109,7 @@ struct cache_stats {
     struct index_stats index;
     bool index_present;
     bool index_ready; /* the rebuild at start has ended */
+    uint64_t refusals;
 };
 
 void cache_stats(struct cache *c, struct cache_stats *out);

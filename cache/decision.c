@@ -5,6 +5,7 @@
 
 #include "cache/guard.h"
 #include "cache/guard_list.h"
+#include "cache/refusals.h"
 
 /* P(same): a logistic, fitted by bench/quality/fit.py on streams of intent and slot data
  * whose licence permits it. At the same cosine, questions of which more words are
@@ -37,8 +38,20 @@ double decision_probability(float cosine, const struct guard_outcome *g)
     return g->fired != NULL ? 0 : 1 / (1 + exp(-z));
 }
 
+/* Somebody said that these two are not the same. */
+static bool is_reported(struct span question, const struct decision_candidate *c,
+                        const struct decision_policy *policy)
+{
+    struct digest pair;
+
+    if (policy->refusals == NULL || refusals_count(policy->refusals) == 0)
+        return false;
+    refusals_pair(policy->partition, question, c->question, &pair);
+    return refusals_have(policy->refusals, &pair);
+}
+
 /* True when it passes. */
-static bool judge(struct guard_text *question, struct decision_candidate *c,
+static bool judge(struct span question, struct guard_text *read, struct decision_candidate *c,
                   const struct decision_policy *policy)
 {
     struct guard_outcome g;
@@ -47,13 +60,16 @@ static bool judge(struct guard_text *question, struct decision_candidate *c,
     c->reason = "below_floor";
     if (c->similarity < policy->floor)
         return false;
-    guard_check_read(question, c->question, &g);
+    guard_check_read(read, c->question, &g);
     c->reason = g.fired;
     if (g.fired != NULL)
         return false;
     c->probability = decision_probability(c->similarity, &g);
     c->reason = "below_threshold";
     if (c->probability < policy->threshold)
+        return false;
+    c->reason = "reported";
+    if (is_reported(question, c, policy))
         return false;
     c->reason = "hit";
     return true;
@@ -82,7 +98,7 @@ void decision_make(struct span question, struct decision_candidate *c, size_t n,
     for (size_t i = 0; i < n; i++)
         c[i].reason = NULL;
     for (size_t i = 0; i < n && !hit; i++) {
-        hit = judge(&text, &c[i], policy);
+        hit = judge(question, &text, &c[i], policy);
         if (i == 0 || hit)
             report(&c[i], hit, out);
     }
@@ -95,6 +111,7 @@ const char *const *decision_reasons(void)
         "no_candidate",
         "below_floor",
         "below_threshold",
+        "reported",
 #define NAME(name, gate) #name,
         GUARD_LIST(NAME)
 #undef NAME

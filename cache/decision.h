@@ -25,9 +25,15 @@ struct decision_candidate {
     const char *reason; /* as of a decision; NULL: one before it was taken. Static. */
 };
 
+struct refusals;
+
 struct decision_policy {
     double threshold; /* on P(same), 0..1, higher is stricter */
     float floor;      /* cosine below which nothing is looked at */
+    /* Pairs that somebody reported as wrong, and the partition in which they are looked
+     * for; borrowed. NULL: none. */
+    struct refusals *refusals;
+    const struct digest *partition;
 };
 
 struct decision {
@@ -37,8 +43,9 @@ struct decision {
     float similarity;   /* its cosine */
     double probability; /* P(same) of it, guards included */
     double threshold;   /* what it was compared with */
-    /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", or the
-     * name of the guard that fired (cache/guard_list.h). Static storage. */
+    /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", the
+     * name of the guard that fired (cache/guard_list.h), or "reported": it would have been
+     * a hit, but somebody said that it is wrong. Static storage. */
     const char *reason;
 };
 

@@ -17,7 +17,7 @@ struct decision_record {
     struct digest partition;
     uint64_t at_ms; /* wall clock */
     struct decision decision;
-    struct decision_policy policy;
+    float floor;          /* cosine below which nothing was looked at */
     struct span question; /* what was asked; in the same block, as those of the candidates */
     size_t count;
     struct decision_candidate candidates[DECISION_CANDIDATES_MAX];

@@ -229,7 +229,8 @@ size_t index_search(struct index *ix, const struct digest *partition, const floa
         const struct index_item *it = index_items_at(&ix->table.items, nearest.items[i]);
         struct span question = {it->question, it->question_bytes};
 
-        out[n] = (struct decision_candidate){.key = it->key, .similarity = nearest.similarity[i]};
+        out[n] =
+            (struct decision_candidate){.key = it->key, .similarity = nearest.similarity[i]};
         if (arena_copy(arena, question, &out[n].question) == ST_OK)
             n++;
     }

@@ -34,7 +34,7 @@ static void judge(const struct row *a, const struct row *b, bool same)
 {
     const struct decision_policy any = {.threshold = 0, .floor = -2};
     struct decision_candidate c = {.similarity = rows_cosine(a, b),
-                                         .question = span_of(b->text)};
+                                   .question = span_of(b->text)};
     struct guard_outcome g, unguarded;
     struct decision d;
 

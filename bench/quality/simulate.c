@@ -75,7 +75,7 @@ static float by_decision(const struct rows *r, size_t t, struct neighbour *n)
 {
     const struct decision_policy any = {.threshold = 0, .floor = NEAR};
     struct decision_candidate c = {.similarity = n->cosine,
-                                         .question = span_of(r->row[n->at].text)};
+                                   .question = span_of(r->row[n->at].text)};
     struct decision d;
 
     if (n->p < 0) {

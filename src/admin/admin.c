@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "admin/actions.h"
+#include "admin/call.h"
 #include "admin/metrics.h"
 #include "admin/views.h"
 #include "base/buf.h"
@@ -9,15 +11,18 @@
 #include "http/server.h"
 #include "rt/loop.h"
 
-#define BODY_MAX_BYTES  (4 * 1024 * 1024)
-#define HEAD_MAX_BYTES  16384
-#define CONNECTIONS_MAX 64
-#define TIMEOUT_US      10000000
+#define BODY_MAX_BYTES    (4 * 1024 * 1024)
+#define HEAD_MAX_BYTES    16384
+#define CONNECTIONS_MAX   64
+#define TIMEOUT_US        10000000
+#define REQUEST_MAX_BYTES 16384
 
 struct admin {
     struct http_server *server;
     const struct admin_view *view;
     struct buf body; /* of the answer at hand */
+    unsigned calls;  /* that are not freed yet */
+    bool server_closed;
     void (*closed)(void *owner);
     void *owner;
 };
@@ -37,7 +42,6 @@ static enum status write_health(struct buf *out, const struct admin_view *v)
     return buf_append(out, SPAN("ok\n"));
 }
 
-#define JSON_TYPE "application/json"
 #define TEXT_TYPE "text/plain; charset=utf-8"
 
 #define ROUTE(path, fn, type, open)                                                            \
@@ -54,35 +58,24 @@ static const struct route routes[] = {
     ROUTE("/admin/v1/config", views_config, "application/yaml", false),
 };
 
-static void respond(struct http_stream *s, unsigned status, const char *type, struct span body)
-{
-    struct http_field fields[] = {
-        {SPAN("Content-Type"), span_of(type)},
-        {SPAN("Cache-Control"), SPAN("no-store")},
-        {SPAN("X-Content-Type-Options"), SPAN("nosniff")},
-        {SPAN("WWW-Authenticate"), SPAN("Bearer")},
-    };
-    size_t n = status == 401 ? 4 : 3;
-    bool wait;
+/* What does something, or takes an argument; always with the token. */
+struct action {
+    struct span method, path;
+    bool has_rest; /* the path goes on behind this one: an argument */
+    bool has_body; /* run when it is there */
+    void (*run)(struct admin_call *c);
+};
 
-    if (http_respond(s, status, fields, n, body.len) != ST_OK ||
-        http_write(s, body, &wait) != ST_OK) {
-        http_abort(s);
-        return;
+#define ACTION(method, path, rest, body, run)                                                  \
+    {                                                                                          \
+        {method, sizeof(method) - 1}, {path, sizeof(path) - 1}, rest, body, run                \
     }
-    http_end(s);
-}
 
-static void refuse(struct http_stream *s, unsigned status, const char *message)
-{
-    struct buf b;
-
-    buf_init(&b, 512);
-    if (buf_printf(&b, "{\"error\":{\"message\":\"%s\"}}", message) != ST_OK)
-        buf_clear(&b);
-    respond(s, status, JSON_TYPE, buf_span(&b));
-    buf_release(&b);
-}
+static const struct action actions[] = {
+    ACTION("GET", "/admin/v1/explain/", true, false, actions_explain),
+    ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
+    ACTION("DELETE", "/admin/v1/entries/", true, false, actions_remove),
+};
 
 static bool has_token(const struct admin *a, const struct http_head *h)
 {
@@ -98,74 +91,164 @@ static bool has_token(const struct admin *a, const struct http_head *h)
     return a->view->token.len > 0 && digest_equal_secret(v, a->view->token);
 }
 
-static void serve_ready(struct admin *a, struct http_stream *s)
+static void serve_ready(struct admin *a, struct admin_call *c)
 {
     bool ready = false;
 
     buf_clear(&a->body);
     if (views_ready(&a->body, a->view, &ready) != ST_OK) {
-        refuse(s, 500, "out of memory");
+        call_refuse(c, 500, "out of memory");
         return;
     }
-    respond(s, ready ? 200 : 503, JSON_TYPE, buf_span(&a->body));
+    call_respond(c, ready ? 200 : 503, JSON_TYPE, buf_span(&a->body));
 }
 
-static void serve(struct admin *a, struct http_stream *s, const struct route *r)
+static void serve(struct admin *a, struct admin_call *c, const struct route *r)
 {
     buf_clear(&a->body);
     if (r->write(&a->body, a->view) != ST_OK)
-        refuse(s, 500, "the view does not fit its buffer");
+        call_refuse(c, 500, "the view does not fit its buffer");
     else
-        respond(s, 200, r->type, buf_span(&a->body));
+        call_respond(c, 200, r->type, buf_span(&a->body));
+}
+
+static const struct route *find_route(struct span path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+        if (span_eq(path, routes[i].path))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static const struct action *find_action(struct span path, struct span *rest)
+{
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+        const struct action *t = &actions[i];
+        struct span head = {path.ptr, path.len < t->path.len ? path.len : t->path.len};
+
+        if (!span_eq(head, t->path) || (path.len > head.len) != t->has_rest)
+            continue;
+        *rest = (struct span){path.ptr + head.len, path.len - head.len};
+        return t;
+    }
+    return NULL;
+}
+
+static void act(struct admin_call *c, const struct action *t)
+{
+    if (!span_eq(http_stream_head(c->stream)->method, t->method)) {
+        call_refuse(c, 405, "this path takes another method");
+        return;
+    }
+    c->run = t->run;
+    if (t->has_body)
+        http_read_start(c->stream);
+    else
+        t->run(c);
+}
+
+static void dispatch(struct admin *a, struct admin_call *c)
+{
+    const struct http_head *h = http_stream_head(c->stream);
+    bool get = span_eq(h->method, SPAN("GET")), token = has_token(a, h);
+    const struct route *r = find_route(h->path);
+    const struct action *t = find_action(h->path, &c->rest);
+
+    if (get && span_eq(h->path, SPAN("/readyz")))
+        serve_ready(a, c);
+    else if (r != NULL && !get)
+        call_refuse(c, 405, "use GET");
+    else if (r != NULL && (r->open || token))
+        serve(a, c, r);
+    /* Unknown paths look alike to those without the token. */
+    else if (!token)
+        call_refuse(c, 401, "the admin token is needed: Authorization: Bearer TOKEN");
+    else if (t != NULL)
+        act(c, t);
+    else
+        call_refuse(c, 404, "no such path");
 }
 
 static void on_request(void *owner, struct http_stream *s)
 {
     struct admin *a = owner;
-    const struct http_head *h = http_stream_head(s);
-    bool get = span_eq(h->method, SPAN("GET")), token = has_token(a, h);
+    struct admin_call *c = calloc(1, sizeof(*c));
 
-    http_stream_set_owner(s, a);
-    if (get && span_eq(h->path, SPAN("/readyz"))) {
-        serve_ready(a, s);
+    http_stream_set_owner(s, c);
+    if (c == NULL) {
+        http_abort(s);
         return;
     }
-    for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-        if (!span_eq(h->path, routes[i].path))
-            continue;
-        if (!get)
-            refuse(s, 405, "use GET");
-        else if (!routes[i].open && !token)
-            refuse(s, 401, "the admin token is needed: Authorization: Bearer TOKEN");
-        else
-            serve(a, s, &routes[i]);
-        return;
-    }
-    /* Unknown paths look alike to those without the token. */
-    if (token)
-        refuse(s, 404, "no such path");
-    else
-        refuse(s, 401, "the admin token is needed: Authorization: Bearer TOKEN");
+    *c = (struct admin_call){.admin = a, .view = a->view, .stream = s};
+    buf_init(&c->body, REQUEST_MAX_BYTES);
+    a->calls++;
+    dispatch(a, c);
 }
 
 static void on_body(void *owner, struct http_stream *s, struct span data)
 {
-    (void)owner;
-    (void)s;
-    (void)data;
+    struct admin_call *c = owner;
+
+    if (c->run == NULL || buf_append(&c->body, data) == ST_OK)
+        return;
+    c->run = NULL;
+    http_read_stop(s);
+    call_refuse(c, 413, "the body is too large");
 }
 
-static void on_nothing(void *owner, struct http_stream *s)
+static void on_body_end(void *owner, struct http_stream *s)
+{
+    struct admin_call *c = owner;
+
+    (void)s;
+    if (c->run != NULL)
+        c->run(c);
+}
+
+static void on_drained(void *owner, struct http_stream *s)
 {
     (void)owner;
     (void)s;
+}
+
+static void maybe_closed(struct admin *a)
+{
+    void (*closed)(void *) = a->closed;
+    void *owner = a->owner;
+
+    if (!a->server_closed || a->calls > 0)
+        return;
+    buf_release(&a->body);
+    free(a);
+    closed(owner);
+}
+
+/* A look-up in the store may outlast its client. */
+void admin_call_gone(struct admin_call *c)
+{
+    struct admin *a = c->admin;
+
+    if (c->stream != NULL || c->fetching)
+        return;
+    buf_release(&c->body);
+    free(c);
+    a->calls--;
+    maybe_closed(a);
 }
 
 static void on_closed(void *owner, struct http_stream *s, enum status st)
 {
-    (void)owner;
+    struct admin_call *c = owner;
+
     (void)s;
     (void)st;
+    if (c == NULL)
+        return;
+    c->stream = NULL;
+    if (c->fetching)
+        cache_cancel(&c->get);
+    admin_call_gone(c);
 }
 
 static void write_error(void *owner, unsigned status, const char *text, struct buf *out)
@@ -179,8 +262,8 @@ static void write_error(void *owner, unsigned status, const char *text, struct b
 static const struct http_server_events events = {
     .on_request = on_request,
     .on_body = on_body,
-    .on_body_end = on_nothing,
-    .on_drained = on_nothing,
+    .on_body_end = on_body_end,
+    .on_drained = on_drained,
     .on_closed = on_closed,
     .write_error = write_error,
 };
@@ -222,12 +305,9 @@ void admin_accept(struct admin *a, struct io *io, const char *peer)
 static void on_server_closed(void *owner)
 {
     struct admin *a = owner;
-    void (*closed)(void *) = a->closed;
-    void *arg = a->owner;
 
-    buf_release(&a->body);
-    free(a);
-    closed(arg);
+    a->server_closed = true;
+    maybe_closed(a);
 }
 
 void admin_close(struct admin *a, void (*closed)(void *owner), void *owner)

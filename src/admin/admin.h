@@ -40,4 +40,9 @@ enum status admin_open(struct loop *loop, const struct admin_view *view,
 void admin_accept(struct admin *a, struct io *io, const char *peer);
 void admin_close(struct admin *a, void (*closed)(void *owner), void *owner);
 
+/* A call (call.h) has lost its stream, or its look-up has ended: it is freed when both are so.
+ */
+struct admin_call;
+void admin_call_gone(struct admin_call *c);
+
 #endif

@@ -131,6 +131,13 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);
     counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",
             a->shadow_hits_total);
+    head(p, "ibid_feedback_total", "counter", "Hits that were reported on, by verdict.");
+    line(p, "ibid_feedback_total{verdict=\"wrong\"} %" PRIu64 "\n", a->feedback_wrong_total);
+    line(p, "ibid_feedback_total{verdict=\"right\"} %" PRIu64 "\n", a->feedback_right_total);
+    gauge(p, "ibid_cache_refused_pairs", "Pairs of questions that are never a hit again.",
+          (double)c->refusals);
+    counter(p, "ibid_cache_removed_total", "Entries removed by the admin API.",
+            a->removed_total);
     gauge(p, "ibid_cache_memory_entries", "Entries in memory.", (double)c->memory_entries);
     gauge(p, "ibid_cache_memory_bytes", "Bytes of entries in memory.", (double)c->memory_bytes);
     counter(p, "ibid_cache_memory_evictions_total",
@@ -190,6 +197,12 @@ static void part_lines(struct page *p, const struct proxy *x)
               local_model_queued(x->parts.local));
 }
 
+static void explain_lines(struct page *p, const struct journal *j)
+{
+    gauge(p, "ibid_explain_decisions", "Decisions kept to be explained.", (double)j->count);
+    gauge(p, "ibid_explain_bytes", "Memory for them.", (double)j->bytes);
+}
+
 static void upstream_lines(struct page *p, const struct proxy *x)
 {
     const struct account *a = &x->account;
@@ -227,6 +240,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     cache_lines(&p, &c, &v->proxy->account);
     savings(&p, &v->proxy->account);
     part_lines(&p, v->proxy);
+    explain_lines(&p, &v->proxy->journal);
     upstream_lines(&p, v->proxy);
     return p.st;
 }

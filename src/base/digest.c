@@ -118,6 +118,32 @@ void digest_hmac(const struct digest_key *k, struct span s, struct digest *out)
     (void)ok;
 }
 
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool digest_from_hex(struct span hex, struct digest *out)
+{
+    struct digest d;
+
+    if (hex.len != 2 * (size_t)DIGEST_BYTES)
+        return false;
+    for (size_t i = 0; i < DIGEST_BYTES; i++) {
+        int high = hex_value(hex.ptr[2 * i]), low = hex_value(hex.ptr[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        d.bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    *out = d;
+    return true;
+}
+
 void digest_hex(const uint8_t *bytes, size_t n, char *hex)
 {
     static const char digits[] = "0123456789abcdef";

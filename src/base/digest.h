@@ -45,6 +45,9 @@ void digest_hmac(const struct digest_key *k, struct span s, struct digest *out);
 /* Lower-case hexadecimal of n bytes and a NUL; hex needs 2n+1 bytes. */
 void digest_hex(const uint8_t *bytes, size_t n, char *hex);
 
+/* The 32 bytes that 64 hexadecimal digits, of either case, say; false for anything else. */
+bool digest_from_hex(struct span hex, struct digest *out) MUST_CHECK;
+
 static inline bool digest_eq(const struct digest *a, const struct digest *b)
 {
     return memcmp(a->bytes, b->bytes, DIGEST_BYTES) == 0;

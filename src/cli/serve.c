@@ -156,6 +156,7 @@ static enum status open_cache(struct server *s)
                   .queue_max = (uint32_t)c->store.queue_max,
                   .prefix = c->store.prefix},
         .memory_max_bytes = c->store.memory_bytes_max,
+        .refusals_max = (uint32_t)c->cache.refusals_max,
         .memory_entries_max = (uint32_t)c->store.memory_entries_max,
         .index = {.entries_max = (uint32_t)c->cache.index_entries_max,
                   .bytes_max = c->cache.index_bytes_max,
@@ -320,23 +321,23 @@ static void close_upstream(struct server *s)
         close_engine(s);
 }
 
-static void on_admin_closed(void *owner)
-{
-    struct server *s = owner;
-
-    s->admin = NULL;
-    close_upstream(s);
-}
-
 static void on_proxy_closed(void *owner)
 {
     struct server *s = owner;
 
     s->proxy = NULL;
-    if (s->admin != NULL)
-        admin_close(s->admin, on_admin_closed, s);
+    close_upstream(s);
+}
+
+static void on_admin_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->admin = NULL;
+    if (s->proxy != NULL)
+        proxy_close(s->proxy, on_proxy_closed, s);
     else
-        close_upstream(s);
+        on_proxy_closed(s);
 }
 
 static void close_all(struct server *s)
@@ -353,10 +354,11 @@ static void close_all(struct server *s)
     if (s->admin_listener != NULL)
         listener_close(s->admin_listener);
     s->admin_listener = NULL;
-    if (s->proxy != NULL)
-        proxy_close(s->proxy, on_proxy_closed, s);
+    /* It looks into the proxy. */
+    if (s->admin != NULL)
+        admin_close(s->admin, on_admin_closed, s);
     else
-        on_proxy_closed(s);
+        on_admin_closed(s);
 }
 
 static void on_drained(void *owner)

@@ -95,8 +95,14 @@ struct config {
         bool store_false_ignore; /* store_false: ignore */
         uint64_t answer_max_bytes;
         uint64_t index_entries_max, index_bytes_max;
-        bool coalesce; /* join an identical request in flight */
+        uint64_t refusals_max; /* pairs that were reported as wrong */
+        bool coalesce;         /* join an identical request in flight */
     } cache;
+
+    struct {
+        uint64_t bytes_max; /* of the decisions kept; 0: none */
+        bool show_questions;
+    } explain;
 
     struct {
         uint64_t head_max_bytes, body_max_bytes, json_depth_max;

@@ -60,6 +60,7 @@
     }
 
 static const char *const on_off[] = {"on", "off", NULL};
+static const char *const show_hide[] = {"show", "hide", NULL};
 static const char *const semantic[] = {"on", "off", "shadow", NULL};
 static const char *const policies[] = {"threshold", NULL};
 static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
@@ -143,7 +144,11 @@ const struct option options_table[] = {
     BYTES("cache.answer_max_bytes", cache.answer_max_bytes, "4MiB", KIB, GIB, "longer answers are relayed but not stored"),
     UINT("cache.index_entries_max", cache.index_entries_max, "200000", 1, 100000000, "questions in the semantic index, beyond which the oldest go"),
     BYTES("cache.index_bytes_max", cache.index_bytes_max, "256MiB", MIB, 4 * TIB, "memory for them"),
+    UINT("cache.refusals_max", cache.refusals_max, "10000", 1, 100000, "pairs of questions that were reported as wrong hits and never are one again; beyond it the oldest are forgotten"),
     SWITCH("cache.coalesce", cache.coalesce, "on", on_off, "a request equal to one in flight waits for that answer"),
+
+    BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
+    SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether /admin/v1/explain shows the questions and their words; hide: only what was found about them"),
 
     BYTES("limits.head_max_bytes", limits.head_max_bytes, "64KiB", KIB, 16 * MIB, "request line and headers"),
     BYTES("limits.body_max_bytes", limits.body_max_bytes, "16MiB", KIB, GIB, "a decoded body on a cached route; uploads that are passed through have no limit"),

@@ -55,6 +55,8 @@ struct account {
     struct account_reason miss[ACCOUNT_REASONS];
     struct account_reason unstored[ACCOUNT_REASONS];
     uint64_t stored_total;
+    uint64_t feedback_wrong_total, feedback_right_total;
+    uint64_t removed_total;     /* entries, by the admin API */
     uint64_t shadow_hits_total; /* semantic: shadow would have answered */
     uint64_t upstream_failures_total, upstream_timeouts_total;
     uint64_t broken_streams_total; /* upstream answers that ended too soon */

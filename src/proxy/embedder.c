@@ -74,6 +74,13 @@ static bool batch_canceled(void *arg)
 static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
                    const float *vector, uint64_t cpu_us)
 {
+    const struct cache_query q = {.partition = &job->partition,
+                                  .vector = vector,
+                                  .question = job->text,
+                                  .threshold = job->threshold,
+                                  .floor = job->floor,
+                                  .top_k = job->top_k,
+                                  .now_ms = clock_wall_ms()};
     uint64_t t0;
 
     job->embed_cpu_us = cpu_us;
@@ -89,8 +96,8 @@ static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
     if (!job->search)
         return;
     t0 = clock_thread_cpu_us();
-    cache_decide(job->cache, &job->partition, vector, job->text, &job->policy, job->top_k,
-                 clock_wall_ms(), &b->arena, &job->decision);
+    cache_decide(job->cache, &q, &b->arena, &job->decision,
+                 job->keep_record ? &job->record : NULL);
     arena_reset(&b->arena);
     job->search_us = clock_thread_cpu_us() - t0;
 }
@@ -187,6 +194,7 @@ enum status embedder_submit(struct embedder *e, struct embed_job *job, struct lo
 {
     job->done = done;
     job->vector = NULL;
+    job->record = NULL;
     job->status = ST_CANCELED;
     return work_submit(e->pool, &job->work, home, run_batch, on_done);
 }
@@ -199,7 +207,9 @@ void embedder_cancel(struct embed_job *job)
 void embedder_job_release(struct embed_job *job)
 {
     free(job->vector);
+    free(job->record);
     job->vector = NULL;
+    job->record = NULL;
 }
 
 uint32_t embedder_dimensions(const struct embedder *e)

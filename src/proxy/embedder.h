@@ -29,16 +29,19 @@ struct embed_job {
     struct span text;
     bool search; /* also look for neighbours and decide */
     struct digest partition;
-    struct decision_policy policy;
+    double threshold; /* of struct cache_query */
+    float floor;
     struct cache *cache;
     uint32_t top_k;
+    bool keep_record; /* of what is looked at */
 
     enum status status; /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID */
     float *vector;      /* owned by the job until embedder_job_release() */
     uint32_t dimensions;
-    struct decision decision; /* when `search` and ST_OK */
-    uint64_t embed_cpu_us;    /* this job's share of its batch */
-    uint64_t search_us;       /* CPU of look-up and decision */
+    struct decision decision;       /* when `search` and ST_OK */
+    struct decision_record *record; /* likewise; owned as the vector is, NULL: none */
+    uint64_t embed_cpu_us;          /* this job's share of its batch */
+    uint64_t search_us;             /* CPU of look-up and decision */
 };
 
 struct embedder_options {

@@ -74,11 +74,12 @@ enum step_result lookup_enter(struct request *r)
     job->search = true;
     job->partition = r->partition;
     job->cache = p->parts.cache;
+    job->keep_record = c->explain.bytes_max > 0;
     job->top_k = (uint32_t)c->cache.top_k;
-    job->policy.floor = (float)c->cache.floor;
-    job->policy.threshold = c->cache.threshold;
-    if (r->controls.has_threshold && r->controls.threshold > job->policy.threshold)
-        job->policy.threshold = r->controls.threshold;
+    job->floor = (float)c->cache.floor;
+    job->threshold = c->cache.threshold;
+    if (r->controls.has_threshold && r->controls.threshold > job->threshold)
+        job->threshold = r->controls.threshold;
     if (embedder_submit(p->parts.embedder, job, p->parts.loop, on_looked_up) != ST_OK) {
         r->miss_reason = "encoder_busy";
         p->account.embed_overload_total++;

@@ -44,6 +44,7 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     list_init(&p->requests);
     list_init(&p->spare);
     flight_init(&p->flights);
+    journal_init(&p->journal, c->explain.bytes_max);
     account_init(&p->account, clock_wall_ms());
     buf_init(&p->scratch,
              SCRATCH_FACTOR * (c->limits.body_max_bytes + c->cache.answer_max_bytes));
@@ -114,6 +115,7 @@ void proxy_requests_gone(struct proxy *p)
     if (p->server != NULL)
         return;
     request_pool_release(p);
+    journal_release(&p->journal);
     credential_close(&p->credentials);
     digest_release(&p->digest_ctx);
     buf_release(&p->scratch);

@@ -18,6 +18,7 @@
 #include "proxy/account.h"
 #include "proxy/credential.h"
 #include "proxy/flight.h"
+#include "proxy/journal.h"
 
 struct cache;
 struct config;
@@ -48,6 +49,7 @@ struct proxy {
     struct credentials credentials;
     struct flights flights;
     struct account account;
+    struct journal journal;       /* the last decisions */
     struct digest_ctx digest_ctx; /* scratch of the loop thread */
     struct buf scratch;           /* canonical bytes of the request at hand */
     struct list_node requests;    /* live ones, closed but busy ones included */

@@ -24,10 +24,22 @@ struct lesson {
 static void on_embedded(struct embed_job *job, enum status st)
 {
     struct lesson *l = CONTAINER_OF(job, struct lesson, job);
-    struct entry copy = *l->entry, *e;
+    struct entry copy = *l->entry, *e, *here;
+    bool gone = false;
 
     l->proxy->account.cost_encoder_s += (double)job->embed_cpu_us / 1e6;
-    if (st == ST_OK && job->status == ST_OK) {
+    /* Removed meanwhile, it must not come back. */
+    switch (cache_find(l->proxy->parts.cache, &copy.key, &here)) {
+    case CACHE_HIT:
+        entry_unref(here);
+        break;
+    case CACHE_ABSENT:
+        gone = true;
+        break;
+    case CACHE_ASK:
+        break;
+    }
+    if (!gone && st == ST_OK && job->status == ST_OK) {
         copy.vector = job->vector;
         copy.dimensions = job->dimensions;
         if (entry_new(&copy, &e) == ST_OK) {

@@ -103,6 +103,17 @@ void replay_count(struct request *r, uint64_t took_us)
         a->saved_unpriced_tokens += (uint64_t)e->prompt_tokens + e->completion_tokens;
 }
 
+/* Before the answer's head: it names the record. */
+static void note_decision(struct request *r)
+{
+    bool served = r->entry != NULL && r->source == SOURCE_SEMANTIC;
+
+    if (!r->embed_done || r->embed.record == NULL)
+        return;
+    r->decision_id = journal_add(&r->proxy->journal, r->embed.record, served);
+    r->embed.record = NULL;
+}
+
 /* Answer from the entry that an earlier step found: as JSON or as a stream, with a
  * fresh id and time. */
 enum step_result replay_enter(struct request *r)
@@ -110,14 +121,17 @@ enum step_result replay_enter(struct request *r)
     struct answer a;
 
     if (r->entry == NULL) {
+        note_decision(r);
         if (r->protocol != NULL)
             account_miss(&r->proxy->account, r->miss_reason);
         return STEP_NEXT;
     }
     if (answer_unpack(r->entry->answer, &a) != ST_OK) {
         forget(r);
+        note_decision(r);
         return STEP_NEXT;
     }
+    note_decision(r);
     flight_land(r, NULL);
     protocol_stamp_new(&r->flow.stamp, clock_wall_ms());
     if (r->chat.stream)

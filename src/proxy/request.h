@@ -109,6 +109,7 @@ struct request {
     bool leads;                   /* of `flight` */
     struct embed_job embed;       /* vector, decision, and what they cost */
     bool embed_started, embed_done;
+    uint64_t decision_id;  /* in proxy->journal; JOURNAL_NONE: not there */
     struct timer deadline; /* of the step that waits */
 
     /* the answer on its way */

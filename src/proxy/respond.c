@@ -6,11 +6,11 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "http/server.h"
+#include "proxy/journal.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 
-#define ERROR_BODY_MAX   4096
-#define ENTRY_NAME_BYTES 16 /* of the fingerprint, shown as x-ibid-entry */
+#define ERROR_BODY_MAX 4096
 
 void respond_add(struct respond_fields *f, struct span name, struct span value)
 {
@@ -150,12 +150,18 @@ static void add_saved(struct request *r, struct respond_fields *f)
 static void add_evidence(struct request *r, struct respond_fields *f)
 {
     const struct decision *d = &r->embed.decision;
+    struct value name = {.whole = true};
 
     if (!r->embed_done || !r->embed.search || !d->has_candidate)
         return;
     add_fixed(r, f, SPAN("x-ibid-similarity"), (double)d->similarity, 4);
     add_fixed(r, f, SPAN("x-ibid-confidence"), d->probability, 4);
     add_fixed(r, f, SPAN("x-ibid-threshold"), d->threshold, 4);
+    if (r->decision_id == JOURNAL_NONE)
+        return;
+    journal_id_write(r->decision_id, name.text);
+    name.len = JOURNAL_ID_DIGITS;
+    add_value(r, f, SPAN("x-ibid-request"), &name);
 }
 
 void respond_add_facts(struct request *r, struct respond_fields *f)
@@ -175,8 +181,8 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     add_cache_status(r, f, now_ms);
     add_u64(r, f, SPAN("Age"),
             now_ms > r->entry->created_ms ? (now_ms - r->entry->created_ms) / 1000 : 0);
-    digest_hex(r->entry->key.bytes, ENTRY_NAME_BYTES, name.text);
-    name.len = 2 * (size_t)ENTRY_NAME_BYTES;
+    digest_hex(r->entry->key.bytes, DIGEST_BYTES, name.text);
+    name.len = 2 * (size_t)DIGEST_BYTES;
     add_value(r, f, SPAN("x-ibid-entry"), &name);
     add_saved(r, f);
     add_evidence(r, f);

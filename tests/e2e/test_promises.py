@@ -371,7 +371,7 @@ def test_a_hit_shows_its_evidence(meaning):
     assert "x-ibid-entry" not in miss.headers and "age" not in miss.headers
     near, same = post(ibid, user(ALIKE[1]), key="evidence"), post(ibid, user(ALIKE[0]), key="evidence")
     assert (near.source, same.source) == ("semantic", "exact")
-    assert near.headers["x-ibid-entry"] == same.headers["x-ibid-entry"] and len(near.headers["x-ibid-entry"]) == 32
+    assert near.headers["x-ibid-entry"] == same.headers["x-ibid-entry"] and len(near.headers["x-ibid-entry"]) == 64
     for r in (near, same):
         assert 0 <= int(r.headers["age"]) < 60 and r.headers["x-ibid-saved-tokens"] == "19"
         assert r.headers["cache-status"].startswith("ibid; hit; ttl=86")

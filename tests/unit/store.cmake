@@ -1,6 +1,7 @@
 # Entries and where they live: frames, memory, stores, the facade.
 ibid_test(NAME entry LABEL unit SOURCES unit/test_entry.c LIBS base cache)
 ibid_test(NAME memory LABEL unit SOURCES unit/test_memory.c LIBS base cache)
+ibid_test(NAME refusals LABEL unit SOURCES unit/test_refusals.c LIBS cache base)
 ibid_test(NAME keyset LABEL unit SOURCES unit/test_keyset.c LIBS cache base)
 ibid_test(NAME breaker LABEL unit SOURCES unit/test_breaker.c LIBS cache base)
 ibid_test(NAME redis_url LABEL unit SOURCES unit/test_redis_url.c LIBS cache base)

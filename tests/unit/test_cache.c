@@ -162,15 +162,19 @@ static enum status fetch(uint64_t n)
 
 static struct decision decide(uint64_t n)
 {
-    const struct decision_policy policy = {.threshold = 0.5};
     struct digest partition = store_fixture_partition(n);
     struct entry *e = store_fixture_entry(n, 1, SOON);
+    const struct cache_query q = {.partition = &partition,
+                                  .vector = e->vector,
+                                  .question = e->question,
+                                  .threshold = 0.5,
+                                  .top_k = 99,
+                                  .now_ms = clock_wall_ms()};
     struct decision d;
     struct arena arena;
 
     arena_init(&arena, 4096, 65536);
-    cache_decide(cache, &partition, e->vector, e->question, &policy, 99, clock_wall_ms(),
-                 &arena, &d);
+    cache_decide(cache, &q, &arena, &d, NULL);
     arena_release(&arena);
     entry_unref(e);
     return d;

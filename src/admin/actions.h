@@ -1,0 +1,15 @@
+/* What the admin listener does on request, each a function that answers its call. */
+#ifndef ADMIN_ACTIONS_H
+#define ADMIN_ACTIONS_H
+
+struct admin_call;
+
+/* GET /admin/v1/explain/ID: a decision that the journal holds, every candidate and what
+ * every guard says of it. */
+void actions_explain(struct admin_call *c);
+/* POST /admin/v1/feedback {"request": ID, "verdict": "wrong"|"right", "evict": false} */
+void actions_feedback(struct admin_call *c);
+/* DELETE /admin/v1/entries/KEY: gone from memory, index and store when it is answered. */
+void actions_remove(struct admin_call *c);
+
+#endif
