@@ -100,8 +100,10 @@ static void show_manifest(const struct job *j, const struct manifest_model *m)
 {
     char hex[2 * DIGEST_BYTES + 1];
 
-    printf("name: %s\nkind: %s\nlicence: %s\norigin: %s\npackage: %s %s\n", m->name, m->kind,
-           m->licence, m->origin, m->package, m->version);
+    printf("name: %s\nkind: %s\nlicence: %s\norigin: %s\n", m->name, m->kind, m->licence,
+           m->origin);
+    for (size_t i = 0; i < m->package_count; i++)
+        printf("package: %s %s\n", m->packages[i].name, m->packages[i].version);
     for (size_t i = 0; i < m->file_count; i++) {
         digest_hex(m->files[i].sha256.bytes, DIGEST_BYTES, hex);
         printf("file: %s %" PRIu64 " %s\n", m->files[i].name, m->files[i].bytes, hex);
@@ -133,9 +135,11 @@ static enum status show_encoder(const char *path, struct engine_error *err)
     return ST_OK;
 }
 
-static enum status show_decoder(const char *path, struct engine_error *err)
+static enum status show_decoder(const struct config *c, const char *path,
+                                struct engine_error *err)
 {
-    const struct decoder_options o = {.context_max = 0};
+    const struct decoder_options o = {
+        .chat_template = c->local.chat_template[0] != '\0' ? c->local.chat_template : NULL};
     struct decoder *d;
     struct model_info info;
     enum status st = decoder_open(path, &o, &d, err);
@@ -163,7 +167,7 @@ static int show_files(const struct job *j, const char *model, bool decoder)
         st = model_path_encoder(j->config->model_dir, model, path, sizeof(path), err.text,
                                 sizeof(err.text));
     if (st == ST_OK)
-        st = decoder ? show_decoder(path, &err) : show_encoder(path, &err);
+        st = decoder ? show_decoder(j->config, path, &err) : show_encoder(path, &err);
     if (st == ST_OK)
         return 0;
     fprintf(stderr, "ibid: %s\n", err.text);
