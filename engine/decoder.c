@@ -235,6 +235,14 @@ enum status decoder_tokenize(const struct decoder *d, struct span text, bool spe
     return tokenizer_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
 }
 
+bool decoder_begin(const struct decoder *d, uint32_t *id)
+{
+    if (!tokenizer_begins(d->tokens))
+        return false;
+    *id = tokenizer_begin(d->tokens);
+    return true;
+}
+
 enum status decoder_token_text(const struct decoder *d, uint32_t id, struct buf *out)
 {
     return tokenizer_decode(d->tokens, id, out);
