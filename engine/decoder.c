@@ -1,6 +1,6 @@
-/* A llama-like decoder (Touvron et al. 2023): RMS norms, rotary positions, grouped query
- * attention, SwiGLU. Here: opening its file, conversations into answers. decoder_load.c
- * says what is supported, decoder_forward.c how it is computed. */
+/* A decoder: opening its file, conversations into answers. architecture.c says which there
+ * are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how it
+ * is computed. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +10,7 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
+#include "engine/decoder_shape.h"
 #include "engine/engine.h"
 #include "engine/error.h"
 #include "engine/file.h"
@@ -112,7 +113,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
     enum status st = gguf_read(m->file.bytes, &m->arena, &m->gguf, err);
 
     if (st == ST_OK)
-        st = decoder_load_shape(&m->gguf, s, err);
+        st = decoder_shape_read(&m->gguf, s, err);
     if (st == ST_OK)
         st = tokenizer_open(&m->gguf, &m->tokens, err);
     if (st == ST_OK)
@@ -161,6 +162,7 @@ void decoder_close(struct decoder *m)
 void decoder_info(const struct decoder *m, struct model_info *out)
 {
     const struct decoder_shape *s = &m->weights.shape;
+    const struct decoder_experts *first;
 
     *out = (struct model_info){
         .memory_bytes = m->file.bytes.len,
@@ -176,9 +178,11 @@ void decoder_info(const struct decoder *m, struct model_info *out)
         out->parameters += n;
     }
     snprintf(out->id, sizeof(out->id), "%s", m->id);
-    snprintf(out->architecture, sizeof(out->architecture), "llama");
+    snprintf(out->architecture, sizeof(out->architecture), "%s", s->arch->name);
+    first = m->weights.layers[0].experts;
     snprintf(out->weights, sizeof(out->weights), "%s",
-             format_name(m->weights.layers[0].up.type));
+             format_name(first != NULL ? first->list[0].up.type
+                                       : m->weights.layers[0].feed.up.type));
 }
 
 /* --- sessions ------------------------------------------------------------------------- */
@@ -229,6 +233,14 @@ enum status decoder_tokenize(const struct decoder *d, struct span text, bool spe
 {
     *count = 0;
     return tokenizer_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
+}
+
+bool decoder_begin(const struct decoder *d, uint32_t *id)
+{
+    if (!tokenizer_begins(d->tokens))
+        return false;
+    *id = tokenizer_begin(d->tokens);
+    return true;
 }
 
 enum status decoder_token_text(const struct decoder *d, uint32_t id, struct buf *out)
