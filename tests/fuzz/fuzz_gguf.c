@@ -127,7 +127,8 @@ static void embed(struct span file)
         return;
     encoder_info(e, &info);
     out = calloc(2 * (size_t)info.dimensions, sizeof(*out));
-    must(out != NULL && encoder_session_open(e, &s) == ST_OK);
+    must(out != NULL);
+    must(encoder_session_open(e, &s) == ST_OK);
     must(encoder_embed(s, texts, 2, out, each, (struct engine_stop){NULL, NULL}) == ST_OK);
     encoder_session_close(s);
     encoder_close(e);
