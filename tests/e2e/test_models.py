@@ -1,5 +1,6 @@
-"""`ibid models bench`: figures of a real model, and what is said when there are none."""
+"""`ibid models show` and `bench`: what files say, figures of real models, and refusals."""
 import json
+import struct
 
 import pytest
 
@@ -17,6 +18,48 @@ def of_json(*args):
     done = models(*args, "--json", "--quiet")
     assert done.returncode == 0 and not done.stderr, done.stderr
     return json.loads(done.stdout)
+
+
+def gguf(path, **texts):
+    """A file of keys alone, all of them texts."""
+    word = lambda t: struct.pack("<Q", len(t)) + t.encode()
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(texts)) + b"".join(word(k.replace("__", ".")) + struct.pack("<I", 8) + word(v) for k, v in texts.items()) + bytes(64))
+    return str(path)
+
+
+@needs_decoder
+def test_show_says_what_a_model_would_need():
+    r = of_json("show", "smollm2-135m-instruct", "--tensors")
+    assert (r["architecture"], r["tokenizer"], r["pre_tokenizer"], r["chat_template"], r["supported"]) == ("llama", "gpt2", "smollm", "chatml", True)
+    assert (r["layers"], r["dimensions"], r["heads"], r["kv_heads"], r["vocabulary"], r["context"]) == (30, 576, 9, 3, 49152, 8192)
+    assert r["parameters"] == 134515008 and r["id"].startswith("xxh3:")
+    assert sum(t["bytes"] for t in r["tensors"]) == r["weights_bytes"] < r["file_bytes"] and r["token_bytes"] > 0
+    assert {t["name"]: (t["type"], t["shape"]) for t in r["tensors"]}["blk.0.attn_k.weight"] == ("Q4_1", [576, 192])
+    said = models("show", "smollm2-135m-instruct", "--tensors").stdout
+    assert f"id: {r['id']}" in said and "chat template: chatml" in said and said.count("tensor: ") == len(r["tensors"])
+
+
+@needs_encoder
+def test_show_of_an_encoder():
+    r = of_json("show", "all-minilm-l6-v2")
+    assert (r["architecture"], r["dimensions"]) == ("bert", 384) and f"id: {r['id']}" in models("show", "all-minilm-l6-v2").stdout
+
+
+def test_show_goes_as_far_as_it_can(tmp_path):
+    path = gguf(tmp_path / "other.gguf", general__architecture="mamba", tokenizer__ggml__model="none")
+    r = of_json("show", path)
+    assert (r["architecture"], r["supported"], r["session_bytes"]) == ("mamba", False, 0) and "mamba" in r["why"]
+    assert "not supported: " in models("show", path).stdout
+
+
+def test_show_names_the_place_of_what_is_broken(tmp_path):
+    whole = gguf(tmp_path / "whole.gguf", general__architecture="llama")
+    data = open(whole, "rb").read()
+    for at in (3, 6, 20, 30, 60):
+        (tmp_path / "cut.gguf").write_bytes(data[:at])
+        done = models("show", str(tmp_path / "cut.gguf"))
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "cut.gguf" in done.stderr and not done.stdout
+    assert "byte" in done.stderr
 
 
 @needs_decoder
