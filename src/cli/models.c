@@ -22,7 +22,8 @@ static const char usage[] =
     "usage: ibid models list [-c FILE]\n"
     "       ibid models pull NAME… [-c FILE] [--quiet] [--verify]\n"
     "       ibid models show NAME|PATH [--tensors] [--json] [-c FILE]\n"
-    "       ibid models bench NAME|PATH …    (ibid models bench --help)\n"
+    "       ibid models bench NAME|PATH …      (ibid models bench --help)\n"
+    "       ibid models quantize IN OUT TYPE   (ibid models quantize --help)\n"
     "  list: the models that can be fetched by name, and which are here\n"
     "        (unchecked: there, but not fetched or read by pull)\n"
     "  pull: fetches into model_dir, checks SHA-256; what is there and whole stays\n"
@@ -170,6 +171,8 @@ static int dispatch(struct job *j, int argc, char **argv)
 
     if (strcmp(verb, "bench") == 0)
         return models_bench_main(argc - 1, argv + 1);
+    if (strcmp(verb, "quantize") == 0)
+        return models_quantize_main(argc - 1, argv + 1);
     args_init(&a, "models", usage, argc, argv);
     if (args_more(&a) && args_help(&a))
         return 0;

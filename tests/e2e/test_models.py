@@ -1,4 +1,4 @@
-"""`ibid models show` and `bench`: what files say, figures of real models, and refusals."""
+"""`ibid models show`, `bench` and `quantize`: what files say, figures of real models, and refusals."""
 import json
 import struct
 
@@ -109,3 +109,31 @@ def test_bench_refuses(tmp_path):
     done = models("bench", str(tmp_path / "broken.gguf"))
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "GGUF" in done.stderr
     assert models("bench", "no-such-model").returncode == 1
+
+
+@needs_decoder
+def test_quantize_refuses(tmp_path):
+    model, out = str(next(DECODER.glob("*.gguf"))), tmp_path / "out.gguf"
+    for args, says in ((["Q4_0"], "--requantize"), (["IQ2_XS"], "to: Q8_0"), (["Q4_1", "--requantize"], "to: Q8_0")):
+        done = models("quantize", model, str(out), *args)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and says in done.stderr and not list(tmp_path.iterdir())
+    out.write_text("mine")
+    done = models("quantize", model, str(out), "Q4_0", "--requantize")
+    assert done.returncode == 1 and "is there already" in done.stderr and out.read_text() == "mine"
+    assert models("quantize", model, "Q4_0").returncode == 2
+
+
+@needs_decoder
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_quantize_keeps_what_a_model_says(tmp_path):
+    model, out = next(DECODER.glob("*.gguf")), tmp_path / "out.gguf"
+    done = models("quantize", str(model), str(out), "Q8_0", "--requantize", timeout=400)
+    assert done.returncode == 0 and "211 tensors quantized, 61 kept" in done.stderr and list(tmp_path.iterdir()) == [out]
+    before, after = of_json("show", str(model), "--tensors"), of_json("show", str(out), "--tensors")
+    for key in ("architecture", "tokenizer", "pre_tokenizer", "chat_template", "layers", "context", "vocabulary", "parameters"):
+        assert before[key] == after[key], key
+    assert [(t["name"], t["shape"]) for t in before["tensors"]] == [(t["name"], t["shape"]) for t in after["tensors"]]
+    assert {t["type"] for t in after["tensors"]} == {"F32", "Q8_0"} and after["supported"]
+    r = of_json("bench", str(out), "--perplexity", TEXT, "-c", "512", "-t", "2")
+    assert r["perplexity"] == pytest.approx(16.8104, rel=0.02)
