@@ -608,6 +608,11 @@ static bool read_tokens(struct chat_template *t, const struct tokenizer *k, stru
     return t->close != TOKENIZER_NONE;
 }
 
+const char *chat_template_name(const struct chat_template *t)
+{
+    return t->family->name;
+}
+
 enum status chat_template_open(const struct tokenizer *k, struct span text, const char *name,
                                struct chat_template *out, struct engine_error *err)
 {
