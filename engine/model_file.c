@@ -8,6 +8,7 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_shape.h"
+#include "engine/encoder_architecture.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/format.h"
@@ -152,6 +153,11 @@ void model_file_read(const struct model_file *f, struct model_file_facts *out)
     spoken = read_tokenizer(g, out, &second) == ST_OK;
     out->supported = shaped && spoken;
     snprintf(out->why, sizeof(out->why), "%s", shaped ? second.text : first.text);
+}
+
+bool model_file_is_encoder(const struct model_file *f)
+{
+    return encoder_architecture_find(gguf_string(&f->gguf, "general.architecture")) != NULL;
 }
 
 size_t model_file_tensors(const struct model_file *f)
