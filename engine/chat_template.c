@@ -624,7 +624,7 @@ enum status chat_template_open(const struct tokenizer *k, struct span text, cons
     if (t.family == NULL)
         return error_set(err, ST_INVALID,
                          "the file's chat template is not recognised; name its family with "
-                         "local.chat_template or --chat-template (%s)",
+                         "local.chat_template (%s)",
                          chat_template_known());
     read_texts(&t, text);
     if (!read_tokens(&t, k, text))

@@ -1,6 +1,6 @@
-/* A decoder: opening its file, conversations into answers. architecture.c says which there
- * are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how it
- * is computed. */
+/* A decoder: opening its file, conversations into answers. decoder_architecture.c says which
+ * there are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how
+ * it is computed. */
 #include <stdio.h>
 #include <stdlib.h>
 

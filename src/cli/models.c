@@ -109,8 +109,10 @@ static void show_manifest(const struct job *j, const struct manifest_model *m)
 {
     char hex[2 * DIGEST_BYTES + 1];
 
-    printf("name: %s\nkind: %s\nlicence: %s\norigin: %s\npackage: %s %s\n", m->name, m->kind,
-           m->licence, m->origin, m->package, m->version);
+    printf("name: %s\nkind: %s\nlicence: %s\norigin: %s\n", m->name, m->kind, m->licence,
+           m->origin);
+    for (size_t i = 0; i < m->package_count; i++)
+        printf("package: %s %s\n", m->packages[i].name, m->packages[i].version);
     for (size_t i = 0; i < m->file_count; i++) {
         digest_hex(m->files[i].sha256.bytes, DIGEST_BYTES, hex);
         printf("file: %s %" PRIu64 " %s\n", m->files[i].name, m->files[i].bytes, hex);
