@@ -31,7 +31,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
                       QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * h->ffn);
 
     return floats * sizeof(float) +
-           QUANT_TOKENS * widest(h) * (1 + 2 * sizeof(float) / QUANT_BLOCK);
+           QUANT_TOKENS * widest(h) * (1 + 3 * sizeof(float) / QUANT_BLOCK);
 }
 
 static void *take(size_t count, size_t size)
@@ -69,10 +69,11 @@ static bool take_buffers(struct decoder_state *s)
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
+    s->in.sums = take(QUANT_TOKENS * most / QUANT_BLOCK, 2 * sizeof(*s->in.sums));
     return s->keys != NULL && s->values != NULL && s->x != NULL && s->h != NULL &&
            s->qkv != NULL && s->a != NULL && s->gate != NULL && s->up != NULL &&
            s->cos != NULL && s->sin != NULL && s->scores != NULL && s->logits != NULL &&
-           s->in.q != NULL && s->in.d != NULL && s->in.s != NULL;
+           s->in.q != NULL && s->in.d != NULL && s->in.s != NULL && s->in.sums != NULL;
 }
 
 /* Angles of every position: base^(-2i / rope) * position (Su et al. 2021). */
@@ -113,6 +114,7 @@ void decoder_forward_release(struct decoder_state *s)
     for (size_t i = 0; i < ARRAY_LEN(list); i++)
         free(list[i]);
     free(s->in.q);
+    free(s->in.sums);
 }
 
 /* --- products ------------------------------------------------------------------------- */
@@ -147,8 +149,7 @@ static void set_input(struct decoder_state *s, const float *x, size_t n, size_t 
 {
     s->in.x = x;
     for (size_t t = 0; t < n; t++)
-        s->k->quantize(x + t * cols, cols, s->in.q + t * cols,
-                       s->in.d + t * (cols / QUANT_BLOCK), s->in.s + t * (cols / QUANT_BLOCK));
+        s->k->quantize(x + t * cols, cols, &s->in, t);
 }
 
 static void multiply(struct decoder_state *s, struct product *p, const float *x)

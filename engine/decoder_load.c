@@ -183,8 +183,11 @@ static void find_matrix(struct loader *l, const char *name, size_t rows, size_t 
                           "tensor '%s' has not the shape that the model implies", name);
         return;
     }
-    *out = (struct quant_matrix){t->type, rows, cols, (const uint8_t *)t->data.ptr,
-                                 t->data.len / rows};
+    *out = (struct quant_matrix){.type = t->type,
+                                 .rows = rows,
+                                 .cols = cols,
+                                 .data = (const uint8_t *)t->data.ptr,
+                                 .row_bytes = t->data.len / rows};
 }
 
 static const float *find_vector(struct loader *l, const char *name, size_t n)
