@@ -1,6 +1,6 @@
-/* A llama-like decoder (Touvron et al. 2023): RMS norms, rotary positions, grouped query
- * attention, SwiGLU. Here: opening its file, conversations into answers. decoder_load.c
- * says what is supported, decoder_forward.c how it is computed. */
+/* A decoder: opening its file, conversations into answers. architecture.c says which there
+ * are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how it
+ * is computed. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +10,8 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
+#include "engine/decoder_pack.h"
+#include "engine/decoder_shape.h"
 #include "engine/engine.h"
 #include "engine/error.h"
 #include "engine/file.h"
@@ -105,6 +107,16 @@ static enum status check_memory(const struct decoder *m, uint64_t most,
     return ST_OK;
 }
 
+/* Last: the file's id is of its bytes as they were. */
+static enum status pack_weights(struct decoder *m, struct engine_error *err)
+{
+    enum status st = file_set_writable(&m->file, true, err);
+
+    if (st == ST_OK && decoder_pack(&m->weights) != ST_OK)
+        st = error_set(err, ST_NOMEM, "out of memory");
+    return st == ST_OK ? file_set_writable(&m->file, false, err) : st;
+}
+
 static enum status build(struct decoder *m, const struct decoder_options *o,
                          struct engine_error *err)
 {
@@ -112,7 +124,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
     enum status st = gguf_read(m->file.bytes, &m->arena, &m->gguf, err);
 
     if (st == ST_OK)
-        st = decoder_load_shape(&m->gguf, s, err);
+        st = decoder_shape_read(&m->gguf, s, err);
     if (st == ST_OK)
         st = tokenizer_open(&m->gguf, &m->tokens, err);
     if (st == ST_OK)
@@ -126,7 +138,8 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
         s->context = o->context_max;
     find_ends(m);
     make_id(m);
-    return check_memory(m, o->memory_max_bytes, err);
+    st = check_memory(m, o->memory_max_bytes, err);
+    return st == ST_OK ? pack_weights(m, err) : st;
 }
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
@@ -161,6 +174,7 @@ void decoder_close(struct decoder *m)
 void decoder_info(const struct decoder *m, struct model_info *out)
 {
     const struct decoder_shape *s = &m->weights.shape;
+    const struct decoder_experts *first;
 
     *out = (struct model_info){
         .memory_bytes = m->file.bytes.len,
@@ -176,9 +190,11 @@ void decoder_info(const struct decoder *m, struct model_info *out)
         out->parameters += n;
     }
     snprintf(out->id, sizeof(out->id), "%s", m->id);
-    snprintf(out->architecture, sizeof(out->architecture), "llama");
+    snprintf(out->architecture, sizeof(out->architecture), "%s", s->arch->name);
+    first = m->weights.layers[0].experts;
     snprintf(out->weights, sizeof(out->weights), "%s",
-             format_name(m->weights.layers[0].up.type));
+             format_name(first != NULL ? first->list[0].up.type
+                                       : m->weights.layers[0].feed.up.type));
 }
 
 /* --- sessions ------------------------------------------------------------------------- */
@@ -229,6 +245,14 @@ enum status decoder_tokenize(const struct decoder *d, struct span text, bool spe
 {
     *count = 0;
     return tokenizer_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
+}
+
+bool decoder_begin(const struct decoder *d, uint32_t *id)
+{
+    if (!tokenizer_begins(d->tokens))
+        return false;
+    *id = tokenizer_begin(d->tokens);
+    return true;
 }
 
 enum status decoder_token_text(const struct decoder *d, uint32_t id, struct buf *out)

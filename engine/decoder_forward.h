@@ -9,6 +9,7 @@
 #include "base/status.h"
 #include "engine/decoder_model.h"
 #include "engine/engine.h"
+#include "engine/experts.h"
 #include "engine/kernels/quant.h"
 #include "engine/threads.h"
 
@@ -19,15 +20,21 @@ struct decoder_state {
     struct threads *threads; /* owned */
     uint32_t pos;            /* tokens in the cache */
     float *keys, *values;    /* owned: [layer][kv][context], [layer][context][kv] */
-    /* owned, QUANT_TOKENS rows each: [d], [d], [q + 2 kv], [q], [ffn], [ffn] */
+    /* owned, QUANT_TOKENS rows each: [d], [d], [q + 2 kv], [q], and of the widest feed-forward
+     * twice */
     float *x, *h, *qkv, *a, *gate, *up;
-    float *cos, *sin;      /* owned: [context][rope / 2] */
+    struct rope ropes[DECODER_ROPES]; /* of `context` positions; owned */
+    /* owned, of models with experts: QUANT_TOKENS rows each: [experts], [experts_used], [d],
+     * [d] */
+    float *router;
+    struct expert_choice *choices;
+    float *part, *mixed;
     float *scores;         /* owned: [heads][context] */
     float *logits;         /* owned: [vocabulary] */
     struct quant_input in; /* of the widest matrix; owned but for x */
 };
 
-/* Bytes that decoder_forward_init() takes for a model of this shape. */
+/* Bytes that decoder_forward_init() takes for a model of this shape, at most. */
 uint64_t decoder_forward_bytes(const struct decoder_shape *s);
 
 /* ST_NOMEM; the state is then to be released as well. */

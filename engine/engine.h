@@ -115,6 +115,8 @@ struct decoder_turn {
  * control token written in the text becomes that token. */
 enum status decoder_tokenize(const struct decoder *d, struct span text, bool special,
                              uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
+/* The token that every text of this model begins with; false: there is none. */
+bool decoder_begin(const struct decoder *d, uint32_t *id) MUST_CHECK;
 /* Appends the bytes of one token. */
 enum status decoder_token_text(const struct decoder *d, uint32_t id,
                                struct buf *out) MUST_CHECK;

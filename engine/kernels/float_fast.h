@@ -51,6 +51,6 @@ static inline void fast_softmax(float *s, size_t n)
 }
 
 /* Heads are at most this wide. */
-#define FAST_HEAD_MAX 128
+#define FAST_HEAD_MAX 256
 
 #endif

@@ -124,6 +124,24 @@ static void silu_mul(float *gate, const float *up, size_t n)
         gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
+static void gelu_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i], u = 0.79788456f * (z + 0.044715f * z * z * z);
+
+        gate[i] = 0.5f * z * (1.0f + tanhf(u)) * up[i];
+    }
+}
+
+static void relu2_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i] > 0 ? gate[i] : 0;
+
+        gate[i] = z * z * up[i];
+    }
+}
+
 static void attend(const float *q, const float *keys, size_t stride, const float *values,
                    size_t vstride, size_t n, size_t width, float *scratch, float *out)
 {
@@ -155,5 +173,7 @@ const struct quant_kernels quant_ref = {
     .matmul = matmul,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
+    .gelu_mul = gelu_mul,
+    .relu2_mul = relu2_mul,
     .attend = attend,
 };

@@ -332,6 +332,16 @@ static void check_between(enum cpu_level level, size_t n, float scale)
     quant_ref.silu_mul(want, w, n);
     k->silu_mul(got, w, n);
     compare("silu_mul", want, got, n, 2e-6f);
+    memcpy(want, x, n * 4);
+    memcpy(got, x, n * 4);
+    quant_ref.gelu_mul(want, w, n);
+    k->gelu_mul(got, w, n);
+    compare("gelu_mul", want, got, n, 2e-6f);
+    memcpy(want, x, n * 4);
+    memcpy(got, x, n * 4);
+    quant_ref.relu2_mul(want, w, n);
+    k->relu2_mul(got, w, n);
+    compare("relu2_mul", want, got, n, 2e-6f);
     free(x);
     free(w);
     free(want);
@@ -342,7 +352,7 @@ static void check_attention(enum cpu_level level, size_t n, size_t width, float 
 {
     size_t stride = n + 3, vstride = width + 5;
     float *q = need(width * 4), *keys = need(width * stride * 4), *v = need(n * vstride * 4);
-    float *scratch = need(n * 4), want[128], got[128];
+    float *scratch = need(n * 4), want[256], got[256];
 
     for (size_t i = 0; i < width; i++)
         q[i] = noise() * scale;
@@ -375,6 +385,8 @@ static void what_is_between_products_is_the_reference_s(void **state)
             check_attention((enum cpu_level)level, n, 64, 3);
             check_attention((enum cpu_level)level, n, 128, 12);
         }
+        for (size_t n = 1; cpu_has((enum cpu_level)level) && n < 40; n += 6)
+            check_attention((enum cpu_level)level, n, 256, 3);
     }
 }
 
@@ -413,6 +425,8 @@ static void scales_that_are_no_numbers_are_survived(void **state)
         for (size_t i = 0; i < 16; i++)
             q[i] = NAN;
         sets[level]->silu_mul(x, x, 64);
+        sets[level]->gelu_mul(x, x, 64);
+        sets[level]->relu2_mul(x, x, 64);
         sets[level]->attend(q, x, 4, x, 16, 4, 16, scratch, out);
     }
 }
