@@ -47,7 +47,7 @@ bool cpu_supported(void);
 struct model_info {
     char id[72];           /* "xxh3:" and 32 hex digits of what an answer depends on:
                               stable across machines */
-    char architecture[16]; /* "bert", "llama" */
+    char architecture[16]; /* "bert", "nomic-bert", "static", "llama" */
     char weights[24];      /* "int8", "f32", "Q4_1" */
     uint64_t parameters;
     uint64_t memory_bytes; /* resident for weights */
@@ -60,14 +60,22 @@ struct model_info {
 
 enum encoder_precision { ENCODER_INT8, ENCODER_F32 };
 
+/* How tokens become one vector. AUTO: as the model's files say, the mean where they are
+ * silent. */
+enum encoder_pooling { ENCODER_POOLING_AUTO, ENCODER_POOLING_MEAN, ENCODER_POOLING_CLS };
+
 struct encoder_options {
     enum encoder_precision precision;
     uint32_t window_max; /* word pieces, special tokens included; 0: the model's, 256 at most */
-    uint64_t memory_max_bytes; /* refuse a model that needs more; 0: no limit */
+    uint64_t memory_max_bytes; /* refuse a model that needs more, opening it and one session
+                                  included; 0: no limit */
+    enum encoder_pooling pooling;
+    const char *prefix; /* before each text, "query: "; copied; NULL: none */
 };
 
 /* `path` is a folder with model.safetensors, tokenizer.json, config.json, or the
- * safetensors file in it. */
+ * safetensors file in it, or a GGUF file. Architectures: engine/encoder_architecture.h; others
+ * are refused by name. */
 enum status encoder_open(const char *path, const struct encoder_options *o,
                          struct encoder **out, struct engine_error *err) MUST_CHECK;
 void encoder_close(struct encoder *e);
@@ -77,15 +85,15 @@ enum status encoder_session_open(const struct encoder *e,
                                  struct encoder_session **out) MUST_CHECK;
 void encoder_session_close(struct encoder_session *s);
 
-/* Word pieces of `text`, special tokens included. *count is the full number, also
- * when it exceeds cap (ids then holds the first cap). Any thread, no session. */
+/* Word pieces of the prefix and `text`, special tokens included. *count is the full number,
+ * also when it exceeds cap (ids then holds the first cap). Any thread, no session. */
 enum status encoder_tokenize(const struct encoder *e, struct span text, uint32_t *ids,
                              size_t cap, size_t *count) MUST_CHECK;
 
 /* out[i*dimensions ...]: unit vector (L2) of texts[i]; each[i] is ST_OK, or ST_LIMIT
- * for a text over the window (never truncated), or ST_INVALID (not UTF-8); its
- * vector is then untouched. Texts of like length are computed together without
- * padding. Returns ST_OK, or ST_CANCELED. */
+ * for a text over the window (never truncated), ST_INVALID (not UTF-8), ST_NOTFOUND (a
+ * static model knows no word of it) or ST_NOMEM; its vector is then untouched. Texts of like
+ * length are computed together without padding. Returns ST_OK, or ST_CANCELED. */
 enum status encoder_embed(struct encoder_session *s, const struct span *texts, size_t n,
                           float *out, enum status *each, struct engine_stop stop) MUST_CHECK;
 
