@@ -9,6 +9,7 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
+#include "engine/decoder_pack.h"
 #include "engine/decoder_shape.h"
 #include "engine/engine.h"
 #include "engine/error.h"
@@ -86,6 +87,16 @@ static enum status check_memory(const struct decoder *m, uint64_t most,
     return ST_OK;
 }
 
+/* Last: the file's id is of its bytes as they were. */
+static enum status pack_weights(struct decoder *m, struct engine_error *err)
+{
+    enum status st = file_set_writable(&m->file, true, err);
+
+    if (st == ST_OK && decoder_pack(&m->weights) != ST_OK)
+        st = error_set(err, ST_NOMEM, "out of memory");
+    return st == ST_OK ? file_set_writable(&m->file, false, err) : st;
+}
+
 static enum status build(struct decoder *m, const struct decoder_options *o,
                          struct engine_error *err)
 {
@@ -107,7 +118,8 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
         s->context = o->context_max;
     find_ends(m);
     model_id(m->file.bytes, m->id);
-    return check_memory(m, o->memory_max_bytes, err);
+    st = check_memory(m, o->memory_max_bytes, err);
+    return st == ST_OK ? pack_weights(m, err) : st;
 }
 
 enum status decoder_open(const char *path, const struct decoder_options *o,

@@ -9,7 +9,7 @@
 
 #include "base/size.h"
 
-#define ROW_PIECE 64 /* rows of a matrix that a thread takes at a time */
+#define ROW_PIECE 32 /* rows of a matrix that a thread takes at a time: two strips */
 #define ALIGNMENT 64 /* of the widest vector */
 
 /* --- memory --------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
     for (size_t i = 0; i < rope_count(h); i++)
         ropes += rope_bytes(&h->ropes[i], h->context);
     return floats * sizeof(float) + ropes +
-           QUANT_TOKENS * widest(h) * (1 + 2 * sizeof(float) / QUANT_BLOCK);
+           QUANT_TOKENS * widest(h) * (1 + 3 * sizeof(float) / QUANT_BLOCK);
 }
 
 static void *take(size_t count, size_t size)
@@ -85,10 +85,11 @@ static bool take_buffers(struct decoder_state *s)
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
+    s->in.sums = take(QUANT_TOKENS * most / QUANT_BLOCK, 2 * sizeof(*s->in.sums));
     return s->keys != NULL && s->values != NULL && s->x != NULL && s->h != NULL &&
            s->qkv != NULL && s->a != NULL && s->gate != NULL && s->up != NULL &&
            s->scores != NULL && s->logits != NULL && s->in.q != NULL && s->in.d != NULL &&
-           s->in.s != NULL;
+           s->in.s != NULL && s->in.sums != NULL;
 }
 
 /* LongRoPE has factors for short contexts and for long ones: a session takes those of the
@@ -143,6 +144,7 @@ void decoder_forward_release(struct decoder_state *s)
         rope_release(&s->ropes[i]);
     free(s->in.q);
     free(s->choices);
+    free(s->in.sums);
 }
 
 /* --- products ------------------------------------------------------------------------- */
@@ -177,8 +179,7 @@ static void set_input(struct decoder_state *s, const float *x, size_t n, size_t 
 {
     s->in.x = x;
     for (size_t t = 0; t < n; t++)
-        s->k->quantize(x + t * cols, cols, s->in.q + t * cols,
-                       s->in.d + t * (cols / QUANT_BLOCK), s->in.s + t * (cols / QUANT_BLOCK));
+        s->k->quantize(x + t * cols, cols, &s->in, t);
 }
 
 static void multiply(struct decoder_state *s, struct product *p, const float *x)

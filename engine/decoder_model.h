@@ -33,7 +33,7 @@ struct decoder_experts {
     const float *shared_gate; /* [d] */
 };
 
-/* Weights stay in the file's own bytes: all pointers are borrowed from there. What an
+/* Weights stay where the file's bytes are: all pointers are borrowed from there. What an
  * architecture has not got is NULL. */
 struct decoder_layer {
     const float *attn_norm, *ffn_norm;           /* [d] */
@@ -44,7 +44,7 @@ struct decoder_layer {
     const float *o_bias;                         /* [d] */
     struct quant_matrix q, k, v, o;
     struct decoder_feed feed;
-    const struct decoder_experts *experts; /* instead of `feed`, in the arena; or NULL */
+    struct decoder_experts *experts; /* instead of `feed`, in the arena; or NULL */
     enum decoder_positions positions;
     uint32_t window; /* tokens that it sees, the last included; 0: all */
 };

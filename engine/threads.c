@@ -29,8 +29,9 @@ struct threads {
     _Atomic unsigned round;
     _Atomic bool stopping;
     _Atomic unsigned asleep; /* helpers in pthread_cond_wait */
-    pthread_mutex_t mutex;   /* of the sleep only */
-    pthread_cond_t wake;
+    _Atomic bool waiting;    /* the caller is, for helpers to leave the round */
+    pthread_mutex_t mutex;   /* of the sleeps only */
+    pthread_cond_t wake, left;
     pthread_t list[];
 };
 
@@ -70,6 +71,32 @@ static unsigned wait_round(struct threads *t, unsigned seen)
     return now;
 }
 
+static void leave_round(struct threads *t)
+{
+    if (atomic_fetch_sub(&t->busy, 1) != 1 || !atomic_load(&t->waiting))
+        return;
+    pthread_mutex_lock(&t->mutex);
+    pthread_cond_signal(&t->left);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+/* A helper may have been taken off its core within a piece. The caller sleeps then, so that the
+ * kernel moves the helper to the core that has become idle. */
+static void wait_helpers(struct threads *t)
+{
+    for (unsigned i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&t->busy, memory_order_acquire) == 0)
+            return;
+        RELAX();
+    }
+    pthread_mutex_lock(&t->mutex);
+    atomic_store(&t->waiting, true);
+    while (atomic_load(&t->busy) != 0)
+        pthread_cond_wait(&t->left, &t->mutex);
+    atomic_store(&t->waiting, false);
+    pthread_mutex_unlock(&t->mutex);
+}
+
 static void *helper_main(void *arg)
 {
     struct threads *t = arg;
@@ -82,7 +109,7 @@ static void *helper_main(void *arg)
         atomic_fetch_add(&t->busy, 1);
         if (atomic_load(&t->round) == seen)
             take_pieces(t);
-        atomic_fetch_sub_explicit(&t->busy, 1, memory_order_release);
+        leave_round(t);
     }
 }
 
@@ -104,7 +131,8 @@ enum status threads_open(unsigned count, struct threads **out)
 
     if (t == NULL)
         return ST_NOMEM;
-    if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0) {
+    if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0 ||
+        pthread_cond_init(&t->left, NULL) != 0) {
         free(t);
         return ST_UNAVAILABLE;
     }
@@ -126,6 +154,7 @@ void threads_close(struct threads *t)
     for (unsigned i = 0; i < t->helpers; i++)
         pthread_join(t->list[i], NULL);
     pthread_cond_destroy(&t->wake);
+    pthread_cond_destroy(&t->left);
     pthread_mutex_destroy(&t->mutex);
     free(t);
 }
@@ -146,6 +175,5 @@ void threads_run(struct threads *t, size_t n, size_t piece, threads_fn *fn, void
     take_pieces(t);
     /* Every piece is taken: closed to those who come late, then those who are at one. */
     atomic_fetch_add(&t->round, 1);
-    while (atomic_load_explicit(&t->busy, memory_order_acquire) != 0)
-        RELAX();
+    wait_helpers(t);
 }

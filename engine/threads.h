@@ -1,7 +1,7 @@
 /* A small team that shares one loop: the caller and its helpers take pieces of a range
  * until none is left. Helpers spin briefly between calls, because the next product comes
- * within microseconds, then sleep. No piece waits for a thread that the kernel has
- * taken off its core: whoever is awake does the work. */
+ * within microseconds, then sleep; so does the caller when a helper is late. No piece waits for
+ * a thread that the kernel has taken off its core: whoever is awake does the work. */
 #ifndef ENGINE_THREADS_H
 #define ENGINE_THREADS_H
 
