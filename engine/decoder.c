@@ -1,6 +1,6 @@
-/* A llama-like decoder (Touvron et al. 2023): RMS norms, rotary positions, grouped query
- * attention, SwiGLU. Here: opening its file, conversations into answers. decoder_load.c
- * says what is supported, decoder_forward.c how it is computed. */
+/* A decoder: opening its file, conversations into answers. architecture.c says which there
+ * are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how it
+ * is computed. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,6 +10,7 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
+#include "engine/decoder_shape.h"
 #include "engine/engine.h"
 #include "engine/error.h"
 #include "engine/file.h"
@@ -112,7 +113,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
     enum status st = gguf_read(m->file.bytes, &m->arena, &m->gguf, err);
 
     if (st == ST_OK)
-        st = decoder_load_shape(&m->gguf, s, err);
+        st = decoder_shape_read(&m->gguf, s, err);
     if (st == ST_OK)
         st = tokenizer_open(&m->gguf, &m->tokens, err);
     if (st == ST_OK)
@@ -122,6 +123,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
                                 o->chat_template, &m->chat, err);
     if (st != ST_OK)
         return st;
+    s->kv_type = o->kv_type;
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;
     find_ends(m);
@@ -161,6 +163,7 @@ void decoder_close(struct decoder *m)
 void decoder_info(const struct decoder *m, struct model_info *out)
 {
     const struct decoder_shape *s = &m->weights.shape;
+    const struct decoder_experts *first;
 
     *out = (struct model_info){
         .memory_bytes = m->file.bytes.len,
@@ -176,9 +179,11 @@ void decoder_info(const struct decoder *m, struct model_info *out)
         out->parameters += n;
     }
     snprintf(out->id, sizeof(out->id), "%s", m->id);
-    snprintf(out->architecture, sizeof(out->architecture), "llama");
+    snprintf(out->architecture, sizeof(out->architecture), "%s", s->arch->name);
+    first = m->weights.layers[0].experts;
     snprintf(out->weights, sizeof(out->weights), "%s",
-             format_name(m->weights.layers[0].up.type));
+             format_name(first != NULL ? first->list[0].up.type
+                                       : m->weights.layers[0].feed.up.type));
 }
 
 /* --- sessions ------------------------------------------------------------------------- */
@@ -208,7 +213,7 @@ void decoder_session_close(struct decoder_session *s)
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
                             struct engine_stop stop)
 {
-    s->state.pos = 0;
+    decoder_forward_begin(&s->state);
     return decoder_forward(&s->state, ids, n, stop);
 }
 
@@ -229,6 +234,14 @@ enum status decoder_tokenize(const struct decoder *d, struct span text, bool spe
 {
     *count = 0;
     return tokenizer_encode(d->tokens, text, special, ids, cap, SIZE_MAX, count);
+}
+
+bool decoder_begin(const struct decoder *d, uint32_t *id)
+{
+    if (!tokenizer_begins(d->tokens))
+        return false;
+    *id = tokenizer_begin(d->tokens);
+    return true;
 }
 
 enum status decoder_token_text(const struct decoder *d, uint32_t id, struct buf *out)
@@ -290,6 +303,14 @@ static enum status generate(struct decoder_session *s, struct sampler *sampler, 
     return st;
 }
 
+/* What an earlier conversation of this session began with as well is not computed again. */
+static enum status answer_prompt(struct decoder_session *s, const uint32_t *ids, size_t n,
+                                 struct engine_stop stop, uint32_t *reused)
+{
+    *reused = decoder_forward_reuse(&s->state, ids, n);
+    return decoder_forward(&s->state, ids + *reused, n - *reused, stop);
+}
+
 enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
                          const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
                          struct engine_stop stop, struct decoder_result *out)
@@ -311,7 +332,7 @@ enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *t
         st = sampler_init(&sampler, p->temperature, p->top_p, p->top_k, p->seed,
                           m->weights.shape.vocabulary);
     if (st == ST_OK)
-        st = decoder_prefill(s, ids, count, stop);
+        st = answer_prompt(s, ids, count, stop, &out->reused_tokens);
     out->prompt_tokens = (uint32_t)count;
     out->prompt_us = clock_now_us() - t0;
     t0 = clock_now_us();

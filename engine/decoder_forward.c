@@ -1,6 +1,5 @@
 /* Prompts go through in blocks of columns, so that a row of weights is unpacked once for
- * many tokens; the output head is computed for the last token only. Keys lie turned in the
- * cache (per head, a row a dimension), so that scores are additions of rows. */
+ * many tokens; the output head is computed for the last token only. */
 #include "engine/decoder_forward.h"
 
 #include <math.h>
@@ -14,23 +13,51 @@
 
 /* --- memory --------------------------------------------------------------------------- */
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t widest_feed(const struct decoder_shape *h)
+{
+    return larger(larger(h->ffn, h->expert_ffn), h->shared_ffn);
+}
+
 /* Columns of the widest input of a matrix. */
 static size_t widest(const struct decoder_shape *h)
 {
-    size_t n = h->ffn > h->q ? h->ffn : h->q;
+    return larger(larger(widest_feed(h), h->q), h->d);
+}
 
-    return n > h->d ? n : h->d;
+/* Only layers that see a window turn in the second way. */
+static size_t rope_count(const struct decoder_shape *h)
+{
+    return h->window > 0 ? DECODER_ROPES : 1;
+}
+
+static struct kv_shape kv_shape_of(const struct decoder_shape *h)
+{
+    return (struct kv_shape){h->layers, h->kv_heads, h->width, h->kv_type};
+}
+
+static size_t pages_of(const struct decoder_shape *h)
+{
+    return (h->context + ATTEND_PAGE - (size_t)1) / ATTEND_PAGE;
 }
 
 uint64_t decoder_forward_bytes(const struct decoder_shape *h)
 {
     /* Each factor is bounded by decoder_load.c; the product is below 2^50. */
-    uint64_t context = h->context;
-    uint64_t floats = 2 * h->layers * context * h->kv + context * (h->rope + h->heads) +
-                      h->vocabulary +
-                      QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * h->ffn);
+    const struct kv_shape kv = kv_shape_of(h);
+    uint64_t floats = h->vocabulary + attention_parts_floats(h->heads, h->width) +
+                      QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
+    uint64_t ropes = 0;
 
-    return floats * sizeof(float) +
+    if (h->experts > 0)
+        floats += QUANT_TOKENS * (h->experts + 2 * h->experts_used + 2 * h->d);
+    for (size_t i = 0; i < rope_count(h); i++)
+        ropes += rope_bytes(&h->ropes[i], h->context);
+    return floats * sizeof(float) + ropes + kv_cache_bytes(&kv, pages_of(h)) +
            QUANT_TOKENS * widest(h) * (1 + 2 * sizeof(float) / QUANT_BLOCK);
 }
 
@@ -51,68 +78,89 @@ static float *floats(size_t n)
 static bool take_buffers(struct decoder_state *s)
 {
     const struct decoder_shape *h = &s->weights->shape;
-    size_t context = h->context, cache = h->layers * h->kv * context, most = widest(h);
+    size_t most = widest(h);
 
-    /* Pages of the caches are taken by the kernel as they are written. */
-    s->keys = calloc(cache, sizeof(float));
-    s->values = calloc(cache, sizeof(float));
     s->x = floats(QUANT_TOKENS * h->d);
     s->h = floats(QUANT_TOKENS * h->d);
     s->qkv = floats(QUANT_TOKENS * (h->q + 2 * h->kv));
     s->a = floats(QUANT_TOKENS * h->q);
-    s->gate = floats(QUANT_TOKENS * h->ffn);
-    s->up = floats(QUANT_TOKENS * h->ffn);
-    s->cos = floats(context * h->rope / 2);
-    s->sin = floats(context * h->rope / 2);
-    s->scores = floats(h->heads * context);
+    s->gate = floats(QUANT_TOKENS * widest_feed(h));
+    s->up = floats(QUANT_TOKENS * widest_feed(h));
+    s->parts = floats(attention_parts_floats(h->heads, h->width));
     s->logits = floats(h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
-    return s->keys != NULL && s->values != NULL && s->x != NULL && s->h != NULL &&
-           s->qkv != NULL && s->a != NULL && s->gate != NULL && s->up != NULL &&
-           s->cos != NULL && s->sin != NULL && s->scores != NULL && s->logits != NULL &&
-           s->in.q != NULL && s->in.d != NULL && s->in.s != NULL;
+    return s->x != NULL && s->h != NULL && s->qkv != NULL && s->a != NULL && s->gate != NULL &&
+           s->up != NULL && s->parts != NULL && s->logits != NULL && s->in.q != NULL &&
+           s->in.d != NULL && s->in.s != NULL;
 }
 
-/* Angles of every position: base^(-2i / rope) * position (Su et al. 2021). */
-static void fill_rope(struct decoder_state *s)
+/* LongRoPE has factors for short contexts and for long ones: a session takes those of the
+ * context it has room for, so that what is in its cache stays right. */
+static enum status init_ropes(struct decoder_state *s)
+{
+    const struct decoder_weights *w = s->weights;
+    const struct decoder_shape *h = &w->shape;
+    bool is_long = w->rope_long != NULL && h->context > h->rope_original;
+    enum status st = rope_init(&s->ropes[DECODER_FAR], &h->ropes[DECODER_FAR],
+                               is_long ? w->rope_long : w->rope_factors, h->context);
+
+    if (st == ST_OK && rope_count(h) > DECODER_NEAR)
+        st = rope_init(&s->ropes[DECODER_NEAR], &h->ropes[DECODER_NEAR], NULL, h->context);
+    return st;
+}
+
+static bool take_expert_buffers(struct decoder_state *s)
 {
     const struct decoder_shape *h = &s->weights->shape;
-    size_t half = h->rope / 2;
 
-    for (size_t i = 0; i < half; i++) {
-        double freq = pow((double)h->base, -2.0 * (double)i / (double)h->rope);
+    if (h->experts == 0)
+        return true;
+    s->router = floats(QUANT_TOKENS * h->experts);
+    s->choices = take(QUANT_TOKENS * h->experts_used, sizeof(*s->choices));
+    s->part = floats(QUANT_TOKENS * h->d);
+    s->mixed = floats(QUANT_TOKENS * h->d);
+    return s->router != NULL && s->choices != NULL && s->part != NULL && s->mixed != NULL;
+}
 
-        if (s->weights->rope_factors != NULL)
-            freq /= (double)s->weights->rope_factors[i];
-        for (size_t p = 0; p < h->context; p++) {
-            s->cos[p * half + i] = (float)cos((double)p * freq);
-            s->sin[p * half + i] = (float)sin((double)p * freq);
-        }
-    }
+static enum status open_cache(struct decoder_state *s)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    const struct kv_shape kv = kv_shape_of(h);
+    enum status st = kv_cache_open(&kv, pages_of(h), &s->cache);
+
+    return st == ST_OK ? kv_sequence_init(&s->sequence, s->cache, h->context) : st;
 }
 
 enum status decoder_forward_init(struct decoder_state *s, const struct decoder_weights *w,
                                  unsigned threads)
 {
-    *s = (struct decoder_state){.weights = w, .k = quant_kernels()};
-    if (!take_buffers(s) || threads_open(threads, &s->threads) != ST_OK)
+    *s = (struct decoder_state){.weights = w, .k = quant_kernels(), .attend = attend_kernels()};
+    if (w->shape.width % ATTEND_STEP != 0)
+        s->attend = &attend_ref;
+    if (!take_buffers(s) || !take_expert_buffers(s) || init_ropes(s) != ST_OK ||
+        open_cache(s) != ST_OK || threads_open(threads, &s->threads) != ST_OK)
         return ST_NOMEM;
-    fill_rope(s);
     return ST_OK;
 }
 
 void decoder_forward_release(struct decoder_state *s)
 {
-    float *const list[] = {s->keys, s->values, s->x,   s->h,      s->qkv,    s->a,    s->gate,
-                           s->up,   s->cos,    s->sin, s->scores, s->logits, s->in.d, s->in.s};
+    float *const list[] = {s->x,      s->h,    s->qkv,  s->a,      s->gate, s->up,   s->parts,
+                           s->logits, s->in.d, s->in.s, s->router, s->part, s->mixed};
 
     if (s->threads != NULL)
         threads_close(s->threads);
     for (size_t i = 0; i < ARRAY_LEN(list); i++)
         free(list[i]);
+    for (size_t i = 0; i < DECODER_ROPES; i++)
+        rope_release(&s->ropes[i]);
+    kv_sequence_release(&s->sequence);
+    if (s->cache != NULL)
+        kv_cache_close(s->cache);
     free(s->in.q);
+    free(s->choices);
 }
 
 /* --- products ------------------------------------------------------------------------- */
@@ -170,55 +218,19 @@ static void multiply_one(struct decoder_state *s, const struct quant_matrix *w, 
     multiply(s, &p, x);
 }
 
-/* --- a layer -------------------------------------------------------------------------- */
+/* --- attention ------------------------------------------------------------------------ */
 
-/* Pairs (2i, 2i + 1) are turned: the file's rows are ordered for that (ENGINE: "NORM"). */
-static void rotate(const struct decoder_state *s, float *v, size_t pos)
-{
-    size_t half = s->weights->shape.rope / 2;
-    const float *c = s->cos + pos * half, *n = s->sin + pos * half;
-
-    for (size_t i = 0; i < half; i++) {
-        float a = v[2 * i], b = v[2 * i + 1];
-
-        v[2 * i] = a * c[i] - b * n[i];
-        v[2 * i + 1] = a * n[i] + b * c[i];
-    }
-}
-
-static void remember(struct decoder_state *s, size_t layer, size_t pos, const float *k,
-                     const float *v)
+/* Each head of `heads` side by side: its norm, and its turn at `pos`. */
+static void place_heads(const struct decoder_state *s, const struct decoder_layer *l,
+                        const float *norm, size_t heads, size_t pos, float *v)
 {
     const struct decoder_shape *h = &s->weights->shape;
-    float *keys = s->keys + layer * h->kv * h->context;
 
-    for (size_t c = 0; c < h->kv; c++)
-        keys[c * h->context + pos] = k[c];
-    memcpy(s->values + (layer * h->context + pos) * h->kv, v, h->kv * sizeof(*v));
-}
-
-struct attention {
-    struct decoder_state *s;
-    size_t layer, n;
-};
-
-/* Heads from..to of all columns. */
-static void run_heads(void *arg, size_t from, size_t to)
-{
-    struct attention *a = arg;
-    struct decoder_state *s = a->s;
-    const struct decoder_shape *h = &s->weights->shape;
-    size_t q = h->q, group = h->heads / h->kv_heads;
-
-    for (size_t head = from; head < to; head++) {
-        size_t kv = head / group * h->width;
-        const float *keys = s->keys + (a->layer * h->kv + kv) * h->context;
-        const float *values = s->values + a->layer * h->context * h->kv + kv;
-
-        for (size_t t = 0; t < a->n; t++)
-            s->k->attend(s->qkv + t * q + head * h->width, keys, h->context, values, h->kv,
-                         s->pos + t + 1, h->width, s->scores + head * h->context,
-                         s->a + t * q + head * h->width);
+    for (size_t i = 0; i < heads; i++, v += h->width) {
+        if (norm != NULL)
+            s->k->rms_norm(v, norm, h->eps, h->width, v);
+        if (l->positions != DECODER_NONE)
+            rope_turn(&s->ropes[l->positions], v, pos);
     }
 }
 
@@ -228,66 +240,226 @@ static void add(float *x, const float *y, size_t n)
         x[i] += y[i];
 }
 
-static void attention(struct decoder_state *s, const struct decoder_layer *l, size_t layer,
-                      size_t n)
+static void add_bias(float *y, const float *bias, size_t n, size_t cols)
+{
+    for (size_t t = 0; bias != NULL && t < n; t++)
+        add(y + t * cols, bias, cols);
+}
+
+static void scale(float *x, float factor, size_t n)
+{
+    for (size_t i = 0; factor != 1 && i < n; i++)
+        x[i] *= factor;
+}
+
+/* y[n][cols] = the norm of x; in place as well. */
+static void normalize(const struct decoder_state *s, const float *x, const float *norm,
+                      size_t n, size_t cols, float *y)
+{
+    for (size_t t = 0; t < n; t++)
+        s->k->rms_norm(x + t * cols, norm, s->weights->shape.eps, cols, y + t * cols);
+}
+
+/* What a half of a layer computed, into the stream. */
+static void add_to_stream(struct decoder_state *s, const float *post_norm, size_t n)
+{
+    size_t d = s->weights->shape.d;
+
+    if (post_norm != NULL)
+        normalize(s, s->h, post_norm, n, d, s->h);
+    add(s->x, s->h, n * d);
+}
+
+static void multiply_qkv(struct decoder_state *s, const struct decoder_layer *l, size_t n,
+                         float *k, float *v)
 {
     const struct decoder_shape *h = &s->weights->shape;
-    size_t q = h->q;
-    float *k = s->qkv + n * q, *v = k + n * h->kv;
     struct product p = {.w = {&l->q, &l->k, &l->v},
                         .y = {s->qkv, k, v},
-                        .ldy = {q, h->kv, h->kv},
+                        .ldy = {h->q, h->kv, h->kv},
                         .count = 3,
                         .n = n};
-    struct attention a = {s, layer, n};
 
-    for (size_t t = 0; t < n; t++)
-        s->k->rms_norm(s->x + t * h->d, l->attn_norm, h->eps, h->d, s->h + t * h->d);
     multiply(s, &p, s->h);
+    add_bias(s->qkv, l->q_bias, n, h->q);
+    add_bias(k, l->k_bias, n, h->kv);
+    add_bias(v, l->v_bias, n, h->kv);
+}
+
+static void attend(struct decoder_state *s, const struct decoder_layer *l, size_t layer,
+                   size_t n)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    float *k = s->qkv + n * h->q, *v = k + n * h->kv;
+    const struct attention a = {.k = s->attend,
+                                .threads = s->threads,
+                                .sequence = &s->sequence,
+                                .layer = layer,
+                                .heads = h->heads,
+                                .kv_heads = h->kv_heads,
+                                .width = h->width,
+                                .window = l->window,
+                                .pos = s->pos,
+                                .n = n,
+                                .scale = h->query_scale / sqrtf((float)h->width),
+                                .q = s->qkv,
+                                .out = s->a,
+                                .parts = s->parts};
+
+    normalize(s, s->x, l->attn_norm, n, h->d, s->h);
+    multiply_qkv(s, l, n, k, v);
     for (size_t t = 0; t < n; t++) {
-        for (size_t i = 0; i < h->heads; i++)
-            rotate(s, s->qkv + t * q + i * h->width, s->pos + t);
-        for (size_t i = 0; i < h->kv_heads; i++)
-            rotate(s, k + t * h->kv + i * h->width, s->pos + t);
-        remember(s, layer, s->pos + t, k + t * h->kv, v + t * h->kv);
+        place_heads(s, l, l->q_norm, h->heads, s->pos + t, s->qkv + t * h->q);
+        place_heads(s, l, l->k_norm, h->kv_heads, s->pos + t, k + t * h->kv);
     }
-    threads_run(s->threads, h->heads, 1, run_heads, &a);
+    attention_store(&a, k, v);
+    attention_run(&a);
+    if (l->attn_sub_norm != NULL)
+        normalize(s, s->a, l->attn_sub_norm, n, h->q, s->a);
     multiply_one(s, &l->o, s->a, n, s->h);
-    add(s->x, s->h, n * h->d);
+    add_bias(s->h, l->o_bias, n, h->d);
+    add_to_stream(s, l->attn_post_norm, n);
+}
+
+/* --- feed-forward --------------------------------------------------------------------- */
+
+static void open_gate(const struct decoder_state *s, size_t n)
+{
+    switch (s->weights->shape.arch->gate) {
+    case GATE_SILU:
+        s->k->silu_mul(s->gate, s->up, n);
+        break;
+    case GATE_GELU:
+        s->k->gelu_mul(s->gate, s->up, n);
+        break;
+    case GATE_RELU2:
+        s->k->relu2_mul(s->gate, s->up, n);
+        break;
+    }
+}
+
+/* y[n][d] of x[n][d]; y may be x. sub_norm: of what goes down, or NULL. */
+static void feed(struct decoder_state *s, const struct decoder_feed *f, const float *sub_norm,
+                 const float *x, size_t n, float *y)
+{
+    size_t ffn = f->up.rows;
+    struct product p = {
+        .w = {&f->gate, &f->up}, .y = {s->gate, s->up}, .ldy = {ffn, ffn}, .count = 2, .n = n};
+
+    multiply(s, &p, x);
+    open_gate(s, n * ffn);
+    if (sub_norm != NULL)
+        normalize(s, s->gate, sub_norm, n, ffn, s->gate);
+    multiply_one(s, &f->down, s->gate, n, y);
+}
+
+/* mixed[column] += weight * y */
+static void mix(struct decoder_state *s, size_t column, float weight, const float *y)
+{
+    size_t d = s->weights->shape.d;
+    float *to = s->mixed + column * d;
+
+    for (size_t i = 0; i < d; i++)
+        to[i] += weight * y[i];
+}
+
+/* One expert, for those of n columns that have chosen it. */
+static void feed_expert(struct decoder_state *s, const struct decoder_feed *f, size_t expert,
+                        size_t n)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    size_t columns[QUANT_TOKENS], m = 0;
+    float weights[QUANT_TOKENS];
+
+    for (size_t i = 0; i < n * h->experts_used; i++) {
+        if (s->choices[i].expert != expert)
+            continue;
+        columns[m] = i / h->experts_used;
+        weights[m] = s->choices[i].weight;
+        memcpy(s->part + m * h->d, s->h + columns[m] * h->d, h->d * sizeof(*s->part));
+        m++;
+    }
+    if (m == 0)
+        return;
+    feed(s, f, NULL, s->part, m, s->part);
+    for (size_t k = 0; k < m; k++)
+        mix(s, columns[k], weights[k], s->part + k * h->d);
+}
+
+static float sigmoid_of_product(const float *w, const float *x, size_t n)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < n; i++)
+        sum += (double)w[i] * (double)x[i];
+    return (float)(1 / (1 + exp(-sum)));
+}
+
+/* Only the experts that a column has chosen are read. */
+static void feed_experts(struct decoder_state *s, const struct decoder_experts *x, size_t n)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+
+    multiply_one(s, &x->router, s->h, n, s->router);
+    for (size_t t = 0; t < n; t++)
+        experts_choose(s->router + t * h->experts, h->experts, h->experts_used,
+                       h->arch->renormalizes_experts, s->choices + t * h->experts_used);
+    memset(s->mixed, 0, n * h->d * sizeof(*s->mixed));
+    for (size_t e = 0; e < h->experts; e++)
+        feed_expert(s, &x->list[e], e, n);
+    if (x->shared_gate != NULL) {
+        feed(s, &x->shared, NULL, s->h, n, s->part);
+        for (size_t t = 0; t < n; t++)
+            mix(s, t, sigmoid_of_product(x->shared_gate, s->h + t * h->d, h->d),
+                s->part + t * h->d);
+    }
+    memcpy(s->h, s->mixed, n * h->d * sizeof(*s->h));
 }
 
 static void feed_forward(struct decoder_state *s, const struct decoder_layer *l, size_t n)
 {
-    const struct decoder_shape *h = &s->weights->shape;
-    struct product p = {.w = {&l->gate, &l->up},
-                        .y = {s->gate, s->up},
-                        .ldy = {h->ffn, h->ffn},
-                        .count = 2,
-                        .n = n};
-
-    for (size_t t = 0; t < n; t++)
-        s->k->rms_norm(s->x + t * h->d, l->ffn_norm, h->eps, h->d, s->h + t * h->d);
-    multiply(s, &p, s->h);
-    s->k->silu_mul(s->gate, s->up, n * h->ffn);
-    multiply_one(s, &l->down, s->gate, n, s->h);
-    add(s->x, s->h, n * h->d);
+    normalize(s, s->x, l->ffn_norm, n, s->weights->shape.d, s->h);
+    if (l->experts != NULL)
+        feed_experts(s, l->experts, n);
+    else
+        feed(s, &l->feed, l->ffn_sub_norm, s->h, n, s->h);
+    add_to_stream(s, l->ffn_post_norm, n);
 }
 
-/* Columns pos..pos + n of the conversation. */
-static enum status run_columns(struct decoder_state *s, const uint32_t *ids, size_t n,
-                               struct engine_stop stop)
+/* --- the pass ------------------------------------------------------------------------- */
+
+/* Columns pos..pos + n of the conversation, which have their places in the cache. */
+static enum status run_layers(struct decoder_state *s, const uint32_t *ids, size_t n,
+                              struct engine_stop stop)
 {
     const struct decoder_weights *w = s->weights;
     const struct decoder_shape *h = &w->shape;
 
     for (size_t t = 0; t < n; t++)
         quant_row(&w->embeddings, ids[t], s->x + t * h->d);
+    scale(s->x, h->embedding_scale, n * h->d);
     for (size_t i = 0; i < h->layers; i++) {
         if (stop.fn != NULL && stop.fn(stop.arg))
             return ST_CANCELED;
-        attention(s, &w->layers[i], i, n);
+        attend(s, &w->layers[i], i, n);
         feed_forward(s, &w->layers[i], n);
     }
+    return ST_OK;
+}
+
+static enum status run_columns(struct decoder_state *s, const uint32_t *ids, size_t n,
+                               struct engine_stop stop)
+{
+    enum status st = kv_sequence_extend(&s->sequence, ids, n);
+
+    if (st != ST_OK)
+        return st;
+    st = run_layers(s, ids, n, stop);
+    if (st != ST_OK) {
+        kv_sequence_truncate(&s->sequence, s->pos);
+        return st;
+    }
+    kv_sequence_commit(&s->sequence);
     s->pos += (uint32_t)n;
     return ST_OK;
 }
@@ -298,6 +470,19 @@ static void run_head(struct decoder_state *s, size_t column)
 
     s->k->rms_norm(s->x + column * w->shape.d, w->out_norm, w->shape.eps, w->shape.d, s->h);
     multiply_one(s, &w->head, s->h, 1, s->logits);
+}
+
+void decoder_forward_begin(struct decoder_state *s)
+{
+    kv_sequence_truncate(&s->sequence, 0);
+    s->pos = 0;
+}
+
+uint32_t decoder_forward_reuse(struct decoder_state *s, const uint32_t *ids, size_t n)
+{
+    decoder_forward_begin(s);
+    s->pos = kv_sequence_reuse(&s->sequence, ids, n);
+    return s->pos;
 }
 
 enum status decoder_forward(struct decoder_state *s, const uint32_t *ids, size_t n,

@@ -1,7 +1,5 @@
-/* A file says little that can be trusted: each size is checked before it divides or
- * multiplies, each tensor against the sizes. A tensor that no part of the model uses is
- * refused as well: it would be a bias, say, and answers without it are wrong without a
- * word. */
+/* Each tensor is checked against the sizes. One that no part of the model uses is refused as
+ * well: it would be a bias, say, and answers without it are wrong without a word. */
 #include "engine/decoder_load.h"
 
 #include <math.h>
@@ -12,148 +10,14 @@
 #include "engine/error.h"
 #include "engine/format.h"
 
-#define LAYERS_MAX      256
-#define WIDTH_MAX       16384
-#define FEED_MAX        QUANT_COLS_MAX
-#define HEADS_MAX       1024
-#define HEAD_WIDTH_MAX  128
-#define CONTEXT_DEFAULT 2048
-#define CONTEXT_MAX     131072
-#define NAME_BYTES      96
-
-/* --- sizes ---------------------------------------------------------------------------- */
-
-/* The key "llama." `key`: true when it is absent, *out as before, or in 1..most. */
-static bool read_count(const struct gguf *g, const char *key, uint64_t most, size_t *out)
-{
-    char full[NAME_BYTES];
-    uint64_t n;
-
-    snprintf(full, sizeof(full), "llama.%s", key);
-    if (gguf_find(g, full) == NULL)
-        return true;
-    if (!gguf_u64(g, full, &n) || n == 0 || n > most)
-        return false;
-    *out = (size_t)n;
-    return true;
-}
-
-/* true when it is absent, or above zero and finite. */
-static bool read_positive(const struct gguf *g, const char *key, float *out)
-{
-    char full[NAME_BYTES];
-
-    snprintf(full, sizeof(full), "llama.%s", key);
-    if (gguf_find(g, full) == NULL)
-        return true;
-    return gguf_f32(g, full, out) && isfinite(*out) && *out > 0;
-}
-
-static enum status refuse_size(struct engine_error *err, const char *key)
-{
-    return error_set(err, ST_INVALID, "llama.%s is missing or out of range", key);
-}
-
-/* What changes the sums in ways that we do not know. */
-static enum status check_kind(const struct gguf *g, struct engine_error *err)
-{
-    struct span arch = gguf_string(g, "general.architecture");
-    struct span scaling = gguf_string(g, "llama.rope.scaling.type");
-    uint64_t experts = 0;
-
-    if (!span_eq(arch, SPAN("llama")))
-        return error_set(
-            err, ST_INVALID, "architecture '%.*s' is not supported; supported: llama",
-            (int)(arch.len < 40 ? arch.len : 40), arch.ptr != NULL ? arch.ptr : "");
-    if (gguf_find(g, "llama.expert_count") != NULL &&
-        (!gguf_u64(g, "llama.expert_count", &experts) || experts > 0))
-        return error_set(err, ST_INVALID, "mixtures of experts are not supported");
-    if (scaling.len > 0 && !span_eq(scaling, SPAN("none")))
-        return error_set(err, ST_INVALID,
-                         "rope scaling '%.*s' is not supported; supported: none",
-                         (int)(scaling.len < 40 ? scaling.len : 40), scaling.ptr);
-    return ST_OK;
-}
-
-/* Those that follow from others when the file does not say them. */
-static enum status read_heads(const struct gguf *g, struct decoder_shape *s,
-                              struct engine_error *err)
-{
-    size_t most = HEAD_WIDTH_MAX;
-
-    s->kv_heads = s->heads;
-    s->width = s->d / s->heads;
-    if (!read_count(g, "attention.head_count_kv", s->heads, &s->kv_heads))
-        return refuse_size(err, "attention.head_count_kv");
-    if (!read_count(g, "attention.key_length", most, &s->width) || s->width == 0 ||
-        s->width > most)
-        return refuse_size(err, "attention.key_length");
-    s->rope = s->width;
-    if (!read_count(g, "rope.dimension_count", s->width, &s->rope))
-        return refuse_size(err, "rope.dimension_count");
-    s->q = s->heads * s->width;
-    s->kv = s->kv_heads * s->width;
-    return ST_OK;
-}
-
-static enum status read_context(const struct gguf *g, struct decoder_shape *s,
-                                struct engine_error *err)
-{
-    size_t context = CONTEXT_DEFAULT;
-
-    if (!read_count(g, "context_length", UINT32_MAX, &context))
-        return refuse_size(err, "context_length");
-    s->context = context < CONTEXT_MAX ? (uint32_t)context : CONTEXT_MAX;
-    return ST_OK;
-}
-
-static bool is_whole(size_t n)
-{
-    return n % QUANT_BLOCK == 0;
-}
-
-enum status decoder_load_shape(const struct gguf *g, struct decoder_shape *out,
-                               struct engine_error *err)
-{
-    struct decoder_shape s = {.eps = 1e-5f, .base = 10000};
-    const struct {
-        const char *key;
-        size_t most, *to;
-    } list[] = {
-        {"embedding_length", WIDTH_MAX, &s.d},
-        {"feed_forward_length", FEED_MAX, &s.ffn},
-        {"attention.head_count", HEADS_MAX, &s.heads},
-        {"block_count", LAYERS_MAX, &s.layers},
-    };
-    enum status st = check_kind(g, err);
-
-    for (size_t i = 0; st == ST_OK && i < ARRAY_LEN(list); i++) {
-        if (!read_count(g, list[i].key, list[i].most, list[i].to) || *list[i].to == 0)
-            st = refuse_size(err, list[i].key);
-    }
-    if (st == ST_OK)
-        st = read_heads(g, &s, err);
-    if (st == ST_OK)
-        st = read_context(g, &s, err);
-    if (st != ST_OK)
-        return st;
-    if (!read_positive(g, "attention.layer_norm_rms_epsilon", &s.eps))
-        return refuse_size(err, "attention.layer_norm_rms_epsilon");
-    if (!read_positive(g, "rope.freq_base", &s.base))
-        return refuse_size(err, "rope.freq_base");
-    if (s.heads % s.kv_heads != 0 || s.rope % 2 != 0 || s.q > FEED_MAX || !is_whole(s.d) ||
-        !is_whole(s.ffn) || !is_whole(s.q))
-        return error_set(err, ST_INVALID, "the sizes of the model do not fit each other");
-    *out = s;
-    return ST_OK;
-}
-
-/* --- tensors -------------------------------------------------------------------------- */
+#define NAME_BYTES 96
 
 /* What loading has at hand. The first failure stays; what follows does nothing. */
 struct loader {
     const struct gguf *g;
+    const struct architecture *arch;
     struct engine_error *err;
+    struct arena *arena;
     bool *used; /* [tensor_count], in the arena */
     enum status st;
 };
@@ -171,6 +35,12 @@ static const struct gguf_tensor *find(struct loader *l, const char *name)
     return t;
 }
 
+static enum status refuse_shape(struct loader *l, const char *name)
+{
+    return error_set(l->err, ST_INVALID, "tensor '%s' has not the shape that the model implies",
+                     name);
+}
+
 static void find_matrix(struct loader *l, const char *name, size_t rows, size_t cols,
                         struct quant_matrix *out)
 {
@@ -179,8 +49,7 @@ static void find_matrix(struct loader *l, const char *name, size_t rows, size_t 
     if (t == NULL)
         return;
     if (t->dims != 2 || t->shape[0] != cols || t->shape[1] != rows) {
-        l->st = error_set(l->err, ST_INVALID,
-                          "tensor '%s' has not the shape that the model implies", name);
+        l->st = refuse_shape(l, name);
         return;
     }
     *out = (struct quant_matrix){t->type, rows, cols, (const uint8_t *)t->data.ptr,
@@ -211,44 +80,204 @@ static const float *find_vector(struct loader *l, const char *name, size_t n)
     return v;
 }
 
-static void load_layer(struct loader *l, const struct decoder_shape *s, size_t i,
-                       struct decoder_layer *out)
+/* --- a layer -------------------------------------------------------------------------- */
+
+/* A part of LAYER_…, or 0 for what all layers have, that is to be there. */
+static bool is_wanted(const struct loader *l, unsigned part, const char *name)
+{
+    if (part == 0 || (l->arch->required & part) != 0)
+        return true;
+    return (l->arch->optional & part) != 0 && gguf_tensor_find(l->g, name) != NULL;
+}
+
+static void load_vectors(struct loader *l, const struct decoder_shape *s, size_t i,
+                         struct decoder_layer *out)
 {
     const struct {
+        unsigned part;
         const char *name;
-        size_t rows, cols;
-        struct quant_matrix *to;
+        size_t n;
+        const float **to;
     } list[] = {
-        {"attn_q", s->q, s->d, &out->q},        {"attn_k", s->kv, s->d, &out->k},
-        {"attn_v", s->kv, s->d, &out->v},       {"attn_output", s->d, s->q, &out->o},
-        {"ffn_gate", s->ffn, s->d, &out->gate}, {"ffn_up", s->ffn, s->d, &out->up},
-        {"ffn_down", s->d, s->ffn, &out->down},
+        {0, "attn_norm.weight", s->d, &out->attn_norm},
+        {0, "ffn_norm.weight", s->d, &out->ffn_norm},
+        {LAYER_HEAD_NORMS, "attn_q_norm.weight", s->width, &out->q_norm},
+        {LAYER_HEAD_NORMS, "attn_k_norm.weight", s->width, &out->k_norm},
+        {LAYER_SUB_NORMS, "attn_sub_norm.weight", s->q, &out->attn_sub_norm},
+        {LAYER_SUB_NORMS, "ffn_sub_norm.weight", s->ffn, &out->ffn_sub_norm},
+        {LAYER_POST_NORMS, "post_attention_norm.weight", s->d, &out->attn_post_norm},
+        {LAYER_POST_NORMS, "post_ffw_norm.weight", s->d, &out->ffn_post_norm},
+        {LAYER_QKV_BIAS, "attn_q.bias", s->q, &out->q_bias},
+        {LAYER_QKV_BIAS, "attn_k.bias", s->kv, &out->k_bias},
+        {LAYER_QKV_BIAS, "attn_v.bias", s->kv, &out->v_bias},
+        {LAYER_OUT_BIAS, "attn_output.bias", s->d, &out->o_bias},
     };
     char name[NAME_BYTES];
 
     for (size_t k = 0; k < ARRAY_LEN(list); k++) {
-        snprintf(name, sizeof(name), "blk.%zu.%s.weight", i, list[k].name);
-        find_matrix(l, name, list[k].rows, list[k].cols, list[k].to);
+        snprintf(name, sizeof(name), "blk.%zu.%s", i, list[k].name);
+        *list[k].to = is_wanted(l, list[k].part, name) ? find_vector(l, name, list[k].n) : NULL;
     }
-    snprintf(name, sizeof(name), "blk.%zu.attn_norm.weight", i);
-    out->attn_norm = find_vector(l, name, s->d);
-    snprintf(name, sizeof(name), "blk.%zu.ffn_norm.weight", i);
-    out->ffn_norm = find_vector(l, name, s->d);
 }
 
-/* Frequencies are divided by them (Llama 3.1's stretching of positions). */
+struct part {
+    size_t rows;
+    struct quant_matrix *to;
+};
+
+/* One tensor, blk.`i`.`what`.weight, that holds the rows of several matrices. */
+static void load_rows(struct loader *l, size_t i, const char *what, size_t cols,
+                      const struct part *parts, size_t n)
+{
+    struct quant_matrix all;
+    char name[NAME_BYTES];
+    size_t rows = 0;
+
+    for (size_t k = 0; k < n; k++)
+        rows += parts[k].rows;
+    snprintf(name, sizeof(name), "blk.%zu.%s.weight", i, what);
+    find_matrix(l, name, rows, cols, &all);
+    if (l->st != ST_OK)
+        return;
+    for (size_t k = 0; k < n; k++) {
+        *parts[k].to = all;
+        parts[k].to->rows = parts[k].rows;
+        all.data += parts[k].rows * all.row_bytes;
+    }
+}
+
+static void load_matrix(struct loader *l, size_t i, const char *what, size_t rows, size_t cols,
+                        struct quant_matrix *to)
+{
+    load_rows(l, i, what, cols, &(struct part){rows, to}, 1);
+}
+
+static void load_attention(struct loader *l, const struct decoder_shape *s, size_t i,
+                           struct decoder_layer *out)
+{
+    const struct part qkv[] = {{s->q, &out->q}, {s->kv, &out->k}, {s->kv, &out->v}};
+
+    if ((l->arch->required & LAYER_FUSED) != 0) {
+        load_rows(l, i, "attn_qkv", s->d, qkv, ARRAY_LEN(qkv));
+    } else {
+        load_matrix(l, i, "attn_q", s->q, s->d, &out->q);
+        load_matrix(l, i, "attn_k", s->kv, s->d, &out->k);
+        load_matrix(l, i, "attn_v", s->kv, s->d, &out->v);
+    }
+    load_matrix(l, i, "attn_output", s->d, s->q, &out->o);
+}
+
+static void load_feed(struct loader *l, const struct decoder_shape *s, size_t i,
+                      struct decoder_feed *out)
+{
+    const struct part both[] = {{s->ffn, &out->gate}, {s->ffn, &out->up}};
+
+    if ((l->arch->required & LAYER_FUSED) != 0) {
+        load_rows(l, i, "ffn_up", s->d, both, ARRAY_LEN(both));
+    } else {
+        load_matrix(l, i, "ffn_gate", s->ffn, s->d, &out->gate);
+        load_matrix(l, i, "ffn_up", s->ffn, s->d, &out->up);
+    }
+    load_matrix(l, i, "ffn_down", s->d, s->ffn, &out->down);
+}
+
+/* --- its experts ---------------------------------------------------------------------- */
+
+/* One tensor with the matrices of all experts, one behind the other; to[e * stride]. */
+static void load_each(struct loader *l, size_t i, const char *what, size_t count, size_t rows,
+                      size_t cols, struct quant_matrix *to)
+{
+    const size_t stride = sizeof(struct decoder_feed) / sizeof(struct quant_matrix);
+    const struct gguf_tensor *t;
+    char name[NAME_BYTES];
+    size_t bytes;
+
+    snprintf(name, sizeof(name), "blk.%zu.%s.weight", i, what);
+    t = find(l, name);
+    if (t == NULL)
+        return;
+    if (t->dims != 3 || t->shape[0] != cols || t->shape[1] != rows || t->shape[2] != count) {
+        l->st = refuse_shape(l, name);
+        return;
+    }
+    bytes = t->data.len / count;
+    for (size_t e = 0; e < count; e++)
+        to[e * stride] = (struct quant_matrix){
+            t->type, rows, cols, (const uint8_t *)t->data.ptr + e * bytes, bytes / rows};
+}
+
+static void load_experts(struct loader *l, const struct decoder_shape *s, size_t i,
+                         struct decoder_layer *out)
+{
+    struct decoder_experts *x =
+        arena_alloc(l->arena, sizeof(*x), _Alignof(struct decoder_experts));
+    struct decoder_feed *list =
+        arena_alloc(l->arena, s->experts * sizeof(*list), _Alignof(struct decoder_feed));
+    char name[NAME_BYTES];
+
+    if (l->st == ST_OK && (x == NULL || list == NULL))
+        l->st = error_set(l->err, ST_NOMEM, "out of memory");
+    if (l->st != ST_OK)
+        return;
+    *x = (struct decoder_experts){.list = list};
+    out->experts = x;
+    load_matrix(l, i, "ffn_gate_inp", s->experts, s->d, &x->router);
+    load_each(l, i, "ffn_gate_exps", s->experts, s->expert_ffn, s->d, &list->gate);
+    load_each(l, i, "ffn_up_exps", s->experts, s->expert_ffn, s->d, &list->up);
+    load_each(l, i, "ffn_down_exps", s->experts, s->d, s->expert_ffn, &list->down);
+    if ((l->arch->required & LAYER_SHARED_EXPERT) == 0)
+        return;
+    load_matrix(l, i, "ffn_gate_shexp", s->shared_ffn, s->d, &x->shared.gate);
+    load_matrix(l, i, "ffn_up_shexp", s->shared_ffn, s->d, &x->shared.up);
+    load_matrix(l, i, "ffn_down_shexp", s->d, s->shared_ffn, &x->shared.down);
+    snprintf(name, sizeof(name), "blk.%zu.ffn_gate_inp_shexp.weight", i);
+    x->shared_gate = find_vector(l, name, s->d);
+}
+
+static void load_layer(struct loader *l, const struct decoder_shape *s, size_t i,
+                       struct decoder_layer *out)
+{
+    bool near = s->window > 0 && (i + 1) % s->window_every != 0;
+    bool unturned = l->arch->unturned_every > 0 && (i + 1) % l->arch->unturned_every == 0;
+
+    load_attention(l, s, i, out);
+    out->experts = NULL;
+    if (s->experts > 0)
+        load_experts(l, s, i, out);
+    else
+        load_feed(l, s, i, &out->feed);
+    load_vectors(l, s, i, out);
+    out->window = near ? s->window : 0;
+    out->positions = unturned ? DECODER_NONE : near ? DECODER_NEAR : DECODER_FAR;
+}
+
+/* --- the model ------------------------------------------------------------------------ */
+
+/* Frequencies are divided by them. */
+static const float *find_factors(struct loader *l, const char *name, bool required, size_t n)
+{
+    const float *v;
+
+    if (!required && gguf_tensor_find(l->g, name) == NULL)
+        return NULL;
+    v = find_vector(l, name, n);
+    for (size_t i = 0; v != NULL && i < n; i++) {
+        if (!(v[i] > 0))
+            l->st = error_set(l->err, ST_INVALID,
+                              "tensor '%s' holds a value that is not above 0", name);
+    }
+    return v;
+}
+
+/* Those of Llama 3.1's stretched positions, or LongRoPE's two sets (Ding et al. 2024). */
 static void load_rope(struct loader *l, struct decoder_weights *w)
 {
-    size_t half = w->shape.rope / 2;
+    size_t half = w->shape.ropes[DECODER_FAR].dimensions / 2;
+    bool two = w->shape.rope_long || gguf_tensor_find(l->g, "rope_factors_long.weight") != NULL;
 
-    if (gguf_tensor_find(l->g, "rope_freqs.weight") == NULL)
-        return;
-    w->rope_factors = find_vector(l, "rope_freqs.weight", half);
-    for (size_t i = 0; w->rope_factors != NULL && i < half; i++) {
-        if (!(w->rope_factors[i] > 0))
-            l->st = error_set(l->err, ST_INVALID,
-                              "tensor 'rope_freqs.weight' holds a value that is not above 0");
-    }
+    w->rope_long = find_factors(l, "rope_factors_long.weight", two, half);
+    w->rope_factors = two ? find_factors(l, "rope_factors_short.weight", true, half)
+                          : find_factors(l, "rope_freqs.weight", false, half);
 }
 
 static void check_unused(struct loader *l)
@@ -258,16 +287,16 @@ static void check_unused(struct loader *l)
 
         if (!l->used[i])
             l->st = error_set(l->err, ST_INVALID,
-                              "tensor '%.*s' is not one that this architecture has",
-                              (int)name.len, name.ptr);
+                              "tensor '%.*s' is not one that the architecture '%s' has",
+                              (int)name.len, name.ptr, l->arch->name);
     }
 }
 
 enum status decoder_load(struct decoder_weights *w, const struct gguf *g, size_t words,
                          struct arena *arena, struct engine_error *err)
 {
-    struct loader l = {.g = g, .err = err, .st = ST_OK};
     struct decoder_shape *s = &w->shape;
+    struct loader l = {.g = g, .arch = s->arch, .err = err, .arena = arena, .st = ST_OK};
 
     w->layers =
         arena_alloc(arena, s->layers * sizeof(*w->layers), _Alignof(struct decoder_layer));

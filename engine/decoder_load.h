@@ -1,4 +1,4 @@
-/* The shape and the weights of a decoder, from its file. */
+/* The weights of a decoder, from its file. */
 #ifndef ENGINE_DECODER_LOAD_H
 #define ENGINE_DECODER_LOAD_H
 
@@ -7,11 +7,6 @@
 #include "base/status.h"
 #include "engine/decoder_model.h"
 #include "engine/gguf.h"
-
-/* Sizes from the file's keys. Another architecture, and what a llama may have that we do
- * not compute, is refused by name. */
-enum status decoder_load_shape(const struct gguf *g, struct decoder_shape *out,
-                               struct engine_error *err) MUST_CHECK;
 
 /* w->shape is set but for its vocabulary, which must be `words`. Every tensor must be
  * there with exactly the shape it implies, and none beside them. */

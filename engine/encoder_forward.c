@@ -1,6 +1,7 @@
-/* BERT (Devlin et al. 2018): embed, then layers of attention and feed-forward with a norm
- * after each. Texts of a batch lie one after the other without padding; only attention
- * looks at where one ends. Activations are rounded per token as they come (kernels). */
+/* Embed, then layers of attention and feed-forward with a norm after each: whatever of it
+ * the architecture has (encoder_architecture.h). Texts of a batch lie one after the other
+ * without padding; only attention looks at where one ends. Activations are rounded per token as
+ * they come (kernels). */
 #include "engine/encoder_forward.h"
 
 #include <stdlib.h>
@@ -35,35 +36,71 @@ void encoder_forward_release(struct encoder_scratch *s)
     encoder_forward_init(s, s->weights);
 }
 
-static void *rows(size_t n, size_t width, size_t size)
-{
-    size_t bytes = n * width * size; /* bounded by the batch and config.json's limits */
+/* What `cap` tokens take. */
+struct sizes {
+    size_t x, qkv, mixed, feed, attention, bytes, scale;
+};
 
-    return aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+static struct sizes sizes_of(const struct encoder_shape *h, size_t cap)
+{
+    size_t feed = encoder_shape_feed(h), widest = h->ffn > h->d ? h->ffn : h->d;
+    struct sizes z = {.x = cap * h->d * sizeof(float)};
+
+    if (h->layers == 0)
+        return z;
+    z.qkv = cap * 3 * h->d * sizeof(float);
+    z.mixed = cap * h->d * sizeof(float);
+    z.feed = cap * feed * sizeof(float);
+    z.attention = dense_attention_scratch(cap, h->d / h->heads) * sizeof(float);
+    z.bytes = cap * widest;
+    z.scale = cap * sizeof(float);
+    return z;
+}
+
+uint64_t encoder_forward_bytes(const struct encoder_shape *h, size_t tokens)
+{
+    size_t cap = TOKENS_STEP;
+    struct sizes z;
+
+    while (cap < tokens)
+        cap *= 2;
+    z = sizes_of(h, cap);
+    return (uint64_t)z.x + z.qkv + z.mixed + z.feed + z.attention + z.bytes + 2 * z.scale;
+}
+
+/* Bounded by the batch and the limits of a shape; NULL for nothing. */
+static void *take(size_t bytes, bool *enough)
+{
+    void *p = NULL;
+
+    if (bytes > 0)
+        p = aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1));
+    *enough &= p != NULL || bytes == 0;
+    return p;
 }
 
 /* Room for `tokens` rows; grows in steps, so that short texts keep the session small. */
 static enum status reserve(struct encoder_scratch *s, size_t tokens)
 {
-    const struct encoder_shape *h = &s->weights->shape;
-    size_t cap = TOKENS_STEP, head = h->d / h->heads;
+    size_t cap = TOKENS_STEP;
+    bool enough = true;
+    struct sizes z;
 
     if (tokens <= s->tokens_cap)
         return ST_OK;
     while (cap < tokens)
         cap *= 2;
+    z = sizes_of(&s->weights->shape, cap);
     encoder_forward_release(s);
-    s->x = rows(cap, h->d, sizeof(float));
-    s->qkv = rows(cap, 3 * h->d, sizeof(float));
-    s->mixed = rows(cap, h->d, sizeof(float));
-    s->feed = rows(cap, h->ffn, sizeof(float));
-    s->attention = rows(1, dense_attention_scratch(cap, head), sizeof(float));
-    s->bytes.bytes = rows(cap, h->ffn > h->d ? h->ffn : h->d, 1);
-    s->bytes.scale = rows(cap, 1, sizeof(float));
-    s->bytes.zero = rows(cap, 1, sizeof(int32_t));
-    if (s->x == NULL || s->qkv == NULL || s->mixed == NULL || s->feed == NULL ||
-        s->attention == NULL || s->bytes.bytes == NULL || s->bytes.scale == NULL ||
-        s->bytes.zero == NULL) {
+    s->x = take(z.x, &enough);
+    s->qkv = take(z.qkv, &enough);
+    s->mixed = take(z.mixed, &enough);
+    s->feed = take(z.feed, &enough);
+    s->attention = take(z.attention, &enough);
+    s->bytes.bytes = take(z.bytes, &enough);
+    s->bytes.scale = take(z.scale, &enough);
+    s->bytes.zero = take(z.scale, &enough);
+    if (!enough) {
         encoder_forward_release(s);
         return ST_NOMEM;
     }
@@ -126,21 +163,64 @@ static bool apply_gelu(struct encoder_scratch *s, size_t n, struct engine_stop s
     return true;
 }
 
+/* up * silu(gate), or gelu(up); the rows of s->feed are then `ffn` long. */
+static bool activate(struct encoder_scratch *s, size_t n, struct engine_stop stop)
+{
+    const struct encoder_shape *h = &s->weights->shape;
+
+    if (!h->architecture->gated)
+        return apply_gelu(s, n * h->ffn, stop);
+    for (size_t t = 0; t < n; t++) {
+        /* A row moves up to where one before it was. */
+        s->kernels->swiglu(s->feed + 2 * t * h->ffn, h->ffn, s->feed + t * h->ffn);
+        if ((t + 1) * h->ffn % PIECE_FLOATS == 0 && stopped(stop))
+            return false;
+    }
+    return !stopped(stop);
+}
+
+static void embed_word(const struct encoder_weights *w, uint32_t id, float *x)
+{
+    size_t d = w->shape.d, row = id * d;
+
+    if (w->precision == ENCODER_F32) {
+        memcpy(x, w->words_f32 + row, d * sizeof(*x));
+        return;
+    }
+    for (size_t i = 0; i < d; i++)
+        x[i] = (float)w->words_i8[row + i] * w->word_scales[id];
+}
+
 /* x[t] = word + position (with the type) */
 static void embed(const struct encoder_weights *w, const uint32_t *ids, size_t n, float *x)
 {
-    size_t d = w->shape.d;
+    size_t d = w->shape.d, step = w->shape.architecture->rotary ? 0 : d;
 
     for (size_t t = 0; t < n; t++) {
-        const float *position = w->positions + t * d;
-        size_t row = ids[t] * d;
+        embed_word(w, ids[t], x + t * d);
+        for (size_t i = 0; w->added != NULL && i < d; i++)
+            x[t * d + i] += w->added[t * step + i];
+    }
+}
 
-        for (size_t i = 0; i < d; i++) {
-            float word = w->precision == ENCODER_F32
-                             ? w->words_f32[row + i]
-                             : (float)w->words_i8[row + i] * w->word_scales[ids[t]];
+/* Queries and keys of one text by their positions: pairs (i, i + width / 2) of each head. */
+static void turn(const struct encoder_weights *w, float *qkv, size_t n)
+{
+    const struct encoder_shape *h = &w->shape;
+    size_t half = h->d / h->heads / 2;
 
-            x[t * d + i] = word + position[i];
+    for (size_t t = 0; t < n; t++) {
+        const float *c = w->cos + t * half, *s = w->sin + t * half;
+
+        for (size_t head = 0; head < 2 * h->heads; head++) { /* of queries, then of keys */
+            float *a = qkv + t * 3 * h->d + head * 2 * half, *b = a + half;
+
+            for (size_t i = 0; i < half; i++) {
+                float x = a[i], y = b[i];
+
+                a[i] = x * c[i] - y * s[i];
+                b[i] = y * c[i] + x * s[i];
+            }
         }
     }
 }
@@ -152,6 +232,8 @@ static bool run_attention(struct encoder_scratch *s, const size_t *lengths, size
     size_t at = 0;
 
     for (size_t i = 0; i < texts; i++) {
+        if (h->architecture->rotary)
+            turn(s->weights, s->qkv + at * 3 * h->d, lengths[i]);
         for (size_t head = 0; head < h->heads; head++) {
             bool long_piece = lengths[i] >= PIECE_TOKENS || head + 1 == h->heads;
 
@@ -179,7 +261,7 @@ static bool run_layer(struct encoder_scratch *s, const struct encoder_layer *l,
     s->kernels->layer_norm(s->x, s->qkv, a->weight, a->bias, h->eps, n, h->d);
     if (!multiply(s, &l->up, s->x, n, s->feed, stop))
         return false;
-    if (!apply_gelu(s, n * h->ffn, stop) || !multiply(s, &l->down, s->feed, n, s->mixed, stop))
+    if (!activate(s, n, stop) || !multiply(s, &l->down, s->feed, n, s->mixed, stop))
         return false;
     s->kernels->layer_norm(s->x, s->mixed, f->weight, f->bias, h->eps, n, h->d);
     return true;
@@ -200,7 +282,9 @@ enum status encoder_forward(struct encoder_scratch *s, const uint32_t *ids,
         embed(w, ids + at, lengths[i], s->x + at * w->shape.d);
         at += lengths[i];
     }
-    s->kernels->layer_norm(s->x, NULL, first->weight, first->bias, w->shape.eps, n, w->shape.d);
+    if (first->weight != NULL)
+        s->kernels->layer_norm(s->x, NULL, first->weight, first->bias, w->shape.eps, n,
+                               w->shape.d);
     for (size_t i = 0; i < w->shape.layers; i++) {
         if (!run_layer(s, &w->layers[i], lengths, texts, n, stop))
             return ST_CANCELED;

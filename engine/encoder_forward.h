@@ -11,11 +11,15 @@ struct encoder_scratch {
     const struct encoder_weights *weights; /* borrowed */
     const struct dense_kernels *kernels;
     size_t tokens_cap;
-    /* owned, tokens_cap rows each: [d], [3d], [d], [ffn] */
+    /* owned, tokens_cap rows each: [d], [3d], [d], [encoder_shape_feed()]; of a model
+     * without layers only x */
     float *x, *qkv, *mixed, *feed;
-    float *attention; /* owned: dense_attention_scratch(tokens_cap) */
+    float *attention; /* owned: dense_attention_scratch(tokens_cap, d / heads) */
     struct dense_bytes bytes;
 };
+
+/* Bytes that a workspace for so many tokens takes. */
+uint64_t encoder_forward_bytes(const struct encoder_shape *h, size_t tokens);
 
 void encoder_forward_init(struct encoder_scratch *s, const struct encoder_weights *w);
 void encoder_forward_release(struct encoder_scratch *s);

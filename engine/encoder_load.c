@@ -4,11 +4,15 @@
  * A few inputs of a BERT layer are much larger than the rest, and a row of inputs is
  * rounded with one scale, so the rest would lose its bits. Inputs behind a norm are
  * therefore multiplied by a factor each and the weights divided by it (the idea is Xiao
- * et al. 2023, SmoothQuant; here from the weights alone, without samples). */
+ * et al. 2023, SmoothQuant; here from the weights alone, without samples).
+ *
+ * Loading goes over the file twice with the same steps: first it only looks every tensor
+ * up and adds up what it will take, then it takes it. */
 #include "engine/encoder_load.h"
 
-#include <math.h>
 #include <assert.h>
+#include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +28,13 @@
 /* What loading has at hand. The first failure stays; what follows does nothing. */
 struct loader {
     struct encoder_weights *w;
-    struct safetensors *file;
+    struct encoder_tensors *file;
+    const struct encoder_names *names;
     struct engine_error *err;
-    float *values; /* owned: one matrix at a time */
+    bool planning;   /* nothing is taken yet, only counted */
+    float *values;   /* owned: one matrix at a time */
+    size_t largest;  /* floats of it */
+    uint64_t needed; /* bytes: what take() was asked for */
     enum status st;
 };
 
@@ -37,61 +45,85 @@ static void *take(struct loader *l, size_t count, size_t size)
 
     if (l->st != ST_OK)
         return NULL;
-    if (size_mul(count, size, &bytes) && size_add(bytes, ALIGNMENT - 1, &bytes))
-        p = aligned_alloc(ALIGNMENT, bytes & ~(size_t)(ALIGNMENT - 1));
+    if (size_mul(count, size, &bytes) && size_add(bytes, ALIGNMENT - 1, &bytes)) {
+        bytes &= ~(size_t)(ALIGNMENT - 1);
+        l->needed += bytes;
+        if (l->planning)
+            return NULL;
+        p = aligned_alloc(ALIGNMENT, bytes);
+    }
     if (p == NULL)
         l->st = error_set(l->err, ST_NOMEM, "out of memory for the model");
-    else
-        l->w->memory_bytes += bytes;
     return p;
 }
 
-/* A tensor of exactly this shape (cols 0: a vector). */
-static const struct tensor *find(struct loader *l, const char *name, size_t rows, size_t cols)
+/* Is there something to compute with? */
+static bool at_work(const struct loader *l)
 {
-    const struct tensor *t = safetensors_find(l->file, name);
+    return l->st == ST_OK && !l->planning;
+}
+
+static void refuse_missing(struct loader *l, const char *name)
+{
+    l->st = error_set(l->err, ST_INVALID, "tensor '%s' is missing", name);
+}
+
+/* A tensor of exactly this shape (rows 0: a vector). */
+static struct encoder_tensor find(struct loader *l, const char *name, size_t rows, size_t cols)
+{
+    struct encoder_tensor t = {.rows = 0};
 
     if (l->st != ST_OK)
-        return NULL;
-    if (t == NULL) {
-        l->st = error_set(l->err, ST_INVALID, "tensor '%s' is missing", name);
-        return NULL;
-    }
-    if (t->dims != (cols != 0 ? 2u : 1u) || t->shape[0] != rows ||
-        (cols != 0 && t->shape[1] != cols)) {
+        return t;
+    if (!encoder_tensors_find(l->file, name, &t))
+        refuse_missing(l, name);
+    else if (t.dims != (rows != 0 ? 2u : 1u) || t.rows != (rows != 0 ? rows : 1) ||
+             t.cols != cols)
         l->st = error_set(l->err, ST_INVALID,
-                          "tensor '%s' has not the shape that config.json implies", name);
-        return NULL;
-    }
+                          "tensor '%s' has not the shape that the model's sizes imply", name);
     return t;
 }
 
-static void read(struct loader *l, const struct tensor *t, size_t at, size_t n, float *out)
+static void read_rows(struct loader *l, const struct encoder_tensor *t, size_t row, size_t n,
+                      float *out)
 {
-    if (l->st == ST_OK)
-        l->st = safetensors_floats(l->file, t, at, n, out, l->err);
+    if (at_work(l))
+        l->st = encoder_tensors_rows(l->file, t, row, n, out, l->err);
 }
 
-static void load_vector(struct loader *l, const char *prefix, const char *suffix, size_t n,
+static void need_values(struct loader *l, size_t floats)
+{
+    l->largest = floats > l->largest ? floats : l->largest;
+}
+
+static void name_of(char name[NAME_BYTES], const char *part, const char *suffix)
+{
+    int bytes = snprintf(name, NAME_BYTES, "%s%s", part, suffix);
+
+    assert(bytes > 0 && bytes < NAME_BYTES); /* both are names of ours */
+}
+
+static void load_vector(struct loader *l, const char *part, const char *suffix, size_t n,
                         float *out)
 {
     char name[NAME_BYTES];
-    const struct tensor *t;
-    int bytes = snprintf(name, sizeof(name), "%s.%s", prefix, suffix);
+    struct encoder_tensor t;
 
-    assert(bytes > 0 && (size_t)bytes < sizeof(name)); /* both are names of ours */
-    t = find(l, name, n, 0);
-    read(l, t, 0, n, out);
+    name_of(name, part, suffix);
+    t = find(l, name, 0, n);
+    read_rows(l, &t, 0, 1, out);
 }
 
-static void load_norm(struct loader *l, const char *prefix, struct encoder_norm *out)
+static void load_norm(struct loader *l, const char *part, struct encoder_norm *out)
 {
     size_t d = l->w->shape.d;
 
+    if (part == NULL)
+        return;
     out->weight = take(l, d, sizeof(float));
     out->bias = take(l, d, sizeof(float));
-    load_vector(l, prefix, "weight", d, out->weight);
-    load_vector(l, prefix, "bias", d, out->bias);
+    load_vector(l, part, ".weight", d, out->weight);
+    load_vector(l, part, ".bias", d, out->bias);
 }
 
 /* --- words and positions ------------------------------------------------------------- */
@@ -108,51 +140,114 @@ static float round_row(const float *v, size_t n, int8_t *out)
     return most / 127.0f;
 }
 
+/* The table of a static model has no ".weight". */
+static void words_name(const struct loader *l, char name[NAME_BYTES])
+{
+    name_of(name, l->names->words, l->w->shape.architecture->bare ? "" : ".weight");
+}
+
 static void load_words(struct loader *l)
 {
     struct encoder_weights *w = l->w;
     size_t d = w->shape.d, words = w->shape.words;
-    const struct tensor *t = find(l, "embeddings.word_embeddings.weight", words, d);
+    char name[NAME_BYTES];
+    struct encoder_tensor t;
 
+    words_name(l, name);
+    t = find(l, name, words, d);
     if (w->precision == ENCODER_F32) {
         w->words_f32 = take(l, words * d, sizeof(float));
-        read(l, t, 0, words * d, w->words_f32);
+        read_rows(l, &t, 0, words, w->words_f32);
         return;
     }
     w->words_i8 = take(l, words * d, 1);
     w->word_scales = take(l, words, sizeof(float));
-    for (size_t at = 0; at < words && l->st == ST_OK; at += WORD_ROWS) {
+    need_values(l, WORD_ROWS * d);
+    for (size_t at = 0; at < words && at_work(l); at += WORD_ROWS) {
         size_t n = words - at < WORD_ROWS ? words - at : WORD_ROWS;
 
-        read(l, t, at * d, n * d, l->values);
+        read_rows(l, &t, at, n, l->values);
         for (size_t i = 0; i < n && l->st == ST_OK; i++)
             w->word_scales[at + i] =
                 round_row(l->values + i * d, d, w->words_i8 + (at + i) * d);
     }
 }
 
-/* Every token is of type 0: its row is added to the positions. */
-static void load_positions(struct loader *l)
+/* A static model's words may weigh differently in the mean. */
+static void load_word_weights(struct loader *l)
 {
     struct encoder_weights *w = l->w;
-    size_t d = w->shape.d;
-    const struct tensor *positions =
-        find(l, "embeddings.position_embeddings.weight", w->shape.positions, d);
-    const struct tensor *types =
-        find(l, "embeddings.token_type_embeddings.weight", w->shape.types, d);
+    size_t d = w->shape.d, words = w->shape.words;
+    struct encoder_tensor t;
 
-    w->positions = take(l, w->window * d, sizeof(float));
-    read(l, positions, 0, w->window * d, w->positions);
-    read(l, types, 0, d, l->values);
-    for (size_t i = 0; l->st == ST_OK && i < w->window * d; i++)
-        w->positions[i] += l->values[i % d];
+    if (!w->shape.architecture->bare || !encoder_tensors_find(l->file, "weights", &t))
+        return;
+    t = find(l, "weights", 0, words);
+    need_values(l, words);
+    read_rows(l, &t, 0, 1, l->values);
+    for (size_t i = 0; i < words && at_work(l); i++) {
+        for (size_t k = 0; w->words_f32 != NULL && k < d; k++)
+            w->words_f32[i * d + k] *= l->values[i];
+        if (w->word_scales != NULL)
+            w->word_scales[i] *= l->values[i];
+    }
+}
+
+/* Every token is of type 0: its row is added to the positions, where there are some. */
+static void load_added(struct loader *l)
+{
+    struct encoder_weights *w = l->w;
+    const struct encoder_shape *s = &w->shape;
+    size_t d = s->d, rows = l->names->positions != NULL ? w->window : 1;
+    char name[NAME_BYTES];
+    struct encoder_tensor t;
+
+    if (l->names->positions == NULL && s->types == 0)
+        return;
+    w->added = take(l, rows * d, sizeof(float));
+    for (size_t i = 0; at_work(l) && i < rows * d; i++)
+        w->added[i] = 0;
+    if (l->names->positions != NULL) {
+        name_of(name, l->names->positions, ".weight");
+        t = find(l, name, s->positions, d);
+        read_rows(l, &t, s->first, rows, w->added);
+    }
+    if (s->types == 0)
+        return;
+    name_of(name, l->names->types, ".weight");
+    t = find(l, name, s->types, d);
+    need_values(l, d);
+    read_rows(l, &t, 0, 1, l->values);
+    for (size_t i = 0; at_work(l) && i < rows * d; i++)
+        w->added[i] += l->values[i % d];
+}
+
+/* angle = position * base^(-2i / width) */
+static void load_rotary(struct loader *l)
+{
+    struct encoder_weights *w = l->w;
+    const struct encoder_shape *s = &w->shape;
+    size_t half = s->d / s->heads / 2;
+
+    if (!s->architecture->rotary)
+        return;
+    w->cos = take(l, w->window * half, sizeof(float));
+    w->sin = take(l, w->window * half, sizeof(float));
+    for (size_t t = 0; at_work(l) && t < w->window; t++) {
+        for (size_t i = 0; i < half; i++) {
+            double angle = (double)t * pow((double)s->base, -(double)i / (double)half);
+
+            w->cos[t * half + i] = (float)cos(angle);
+            w->sin[t * half + i] = (float)sin(angle);
+        }
+    }
 }
 
 /* --- products ------------------------------------------------------------------------ */
 
 struct part {
-    const char *name; /* of the layer's tensor, without ".weight" */
-    size_t rows;
+    const char *name; /* of the layer's tensor, without ".weight"; NULL: there is none */
+    size_t rows;      /* 0: the end */
 };
 
 /* Inputs' size by what is known of them: behind a norm, its weight and bias. */
@@ -198,15 +293,20 @@ static void read_parts(struct loader *l, size_t layer, const struct part *parts,
 {
     size_t at = 0;
 
-    for (const struct part *part = parts; part->name != NULL && l->st == ST_OK; part++) {
-        char prefix[NAME_BYTES], name[NAME_BYTES + 8];
-        const struct tensor *t;
+    for (const struct part *part = parts; part->rows > 0 && l->st == ST_OK; part++) {
+        char prefix[NAME_BYTES], name[NAME_BYTES];
+        struct encoder_tensor t;
 
-        snprintf(prefix, sizeof(prefix), "encoder.layer.%zu.%s", layer, part->name);
-        snprintf(name, sizeof(name), "%s.weight", prefix);
+        if (part->name == NULL)
+            continue;
+        snprintf(prefix, sizeof(prefix), "%s%zu.%s", l->names->layer, layer, part->name);
+        name_of(name, prefix, ".weight");
         t = find(l, name, part->rows, cols);
-        read(l, t, 0, part->rows * cols, l->values + at * cols);
-        load_vector(l, prefix, "bias", part->rows, bias + at);
+        read_rows(l, &t, 0, part->rows, at_work(l) ? l->values + at * cols : NULL);
+        if (l->w->shape.architecture->biases)
+            load_vector(l, prefix, ".bias", part->rows, bias != NULL ? bias + at : NULL);
+        else if (bias != NULL)
+            memset(bias + at, 0, part->rows * sizeof(*bias));
         at += part->rows;
     }
 }
@@ -220,13 +320,14 @@ static void load_product(struct loader *l, size_t layer, const struct part *part
     size_t rows = 0;
     bool i8 = l->w->precision == ENCODER_INT8;
 
-    for (const struct part *part = parts; part->name != NULL; part++)
-        rows += part->rows;
+    for (const struct part *part = parts; part->rows > 0; part++)
+        rows += part->name != NULL ? part->rows : 0;
+    need_values(l, rows * cols);
     take_product(l, p, rows, cols);
     read_parts(l, layer, parts, cols, i8 ? p->i8.bias : p->f32.bias);
     if (i8 && inputs != INPUTS_PLAIN)
         p->i8.factor = take(l, cols, sizeof(float));
-    if (l->st != ST_OK)
+    if (!at_work(l))
         return;
     if (i8 && inputs == INPUTS_BY_NORM)
         factors_of_norm(norm, cols, p->i8.factor);
@@ -242,19 +343,18 @@ static void load_product(struct loader *l, size_t layer, const struct part *part
 
 static void load_layer(struct loader *l, size_t i, struct encoder_layer *out)
 {
+    const struct encoder_names *n = l->names;
     size_t d = l->w->shape.d, ffn = l->w->shape.ffn;
-    const struct part qkv[] = {{"attention.self.query", d},
-                               {"attention.self.key", d},
-                               {"attention.self.value", d},
-                               {NULL, 0}};
-    const struct part after[] = {{"attention.output.dense", d}, {NULL, 0}};
-    const struct part up[] = {{"intermediate.dense", ffn}, {NULL, 0}};
-    const struct part down[] = {{"output.dense", d}, {NULL, 0}};
+    const struct part qkv[] = {
+        {n->q, n->k != NULL ? d : 3 * d}, {n->k, d}, {n->v, d}, {NULL, 0}};
+    const struct part after[] = {{n->out, d}, {NULL, 0}};
+    const struct part up[] = {{n->up, ffn}, {n->gate, ffn}, {NULL, 0}};
+    const struct part down[] = {{n->down, d}, {NULL, 0}};
     char name[NAME_BYTES];
 
-    snprintf(name, sizeof(name), "encoder.layer.%zu.attention.output.LayerNorm", i);
+    snprintf(name, sizeof(name), "%s%zu.%s", n->layer, i, n->after_attention);
     load_norm(l, name, &out->after_attention);
-    snprintf(name, sizeof(name), "encoder.layer.%zu.output.LayerNorm", i);
+    snprintf(name, sizeof(name), "%s%zu.%s", n->layer, i, n->after_feed);
     load_norm(l, name, &out->after_feed);
     load_product(l, i, qkv, d, INPUTS_BY_WEIGHTS, NULL, &out->qkv);
     load_product(l, i, after, d, INPUTS_PLAIN, NULL, &out->out);
@@ -264,54 +364,79 @@ static void load_layer(struct loader *l, size_t i, struct encoder_layer *out)
 
 /* --- all of it ----------------------------------------------------------------------- */
 
-/* A config.json that claims more than the file holds must not cost its memory. */
-static void check_large(struct loader *l)
+enum status encoder_load_shape(struct encoder_shape *s, struct encoder_tensors *t,
+                               struct engine_error *err)
 {
-    const struct encoder_shape *s = &l->w->shape;
+    const char *name = s->architecture->names[t->format].words;
+    struct encoder_tensor table, other;
 
-    (void)find(l, "embeddings.word_embeddings.weight", s->words, s->d);
-    for (size_t i = 0; i < s->layers && l->st == ST_OK; i++) {
-        char name[NAME_BYTES];
-
-        snprintf(name, sizeof(name), "encoder.layer.%zu.intermediate.dense.weight", i);
-        (void)find(l, name, s->ffn, s->d);
-        snprintf(name, sizeof(name), "encoder.layer.%zu.attention.self.query.weight", i);
-        (void)find(l, name, s->d, s->d);
-    }
+    if (!s->architecture->bare)
+        return ST_OK;
+    if (name == NULL || !encoder_tensors_find(t, name, &table) || table.dims != 2)
+        return error_set(err, ST_INVALID, "a static model must have a table 'embeddings'");
+    if (table.rows == 0 || table.rows > ENCODER_WORDS_MAX || table.cols == 0 ||
+        table.cols > ENCODER_WIDTH_MAX)
+        return error_set(err, ST_INVALID,
+                         "tensor 'embeddings' must have 1..%d rows of 1..%d values",
+                         ENCODER_WORDS_MAX, ENCODER_WIDTH_MAX);
+    if (encoder_tensors_find(t, "mapping", &other))
+        return error_set(err, ST_INVALID,
+                         "tensor 'mapping': a static model whose words share rows is not "
+                         "supported");
+    s->words = table.rows;
+    s->d = table.cols;
+    s->heads = 1;
+    s->positions = ENCODER_POSITIONS_MAX;
+    return ST_OK;
 }
 
-static uint64_t bytes_needed(const struct encoder_weights *w)
+static void load_all(struct loader *l)
 {
-    const struct encoder_shape *s = &w->shape;
-    uint64_t d = s->d, layer = 4 * d * d + 2 * d * s->ffn;
+    const size_t layers = l->w->shape.layers;
+    struct encoder_layer counted = {.qkv = {.i8 = {.rows = 0}}};
 
-    return (w->precision == ENCODER_F32 ? sizeof(float) : 1) *
-               (s->words * d + s->layers * layer) +
-           w->window * d * sizeof(float);
+    load_words(l);
+    load_word_weights(l);
+    load_added(l);
+    load_rotary(l);
+    load_norm(l, l->names->norm, &l->w->embed_norm);
+    if (layers > 0)
+        l->w->layers = take(l, layers, sizeof(*l->w->layers));
+    if (l->w->layers != NULL)
+        memset(l->w->layers, 0, layers * sizeof(*l->w->layers));
+    for (size_t i = 0; i < layers && l->st == ST_OK; i++)
+        load_layer(l, i, l->w->layers != NULL ? &l->w->layers[i] : &counted);
 }
 
-enum status encoder_load(struct encoder_weights *w, struct safetensors *s,
+enum status encoder_load(struct encoder_weights *w, struct encoder_tensors *t, uint64_t beside,
                          uint64_t memory_max_bytes, struct engine_error *err)
 {
-    struct loader l = {.w = w, .file = s, .err = err, .st = ST_OK};
-    size_t d = w->shape.d, largest = 3 * d > w->shape.ffn ? 3 * d : w->shape.ffn;
+    struct loader l = {.w = w,
+                       .file = t,
+                       .names = &w->shape.architecture->names[t->format],
+                       .err = err,
+                       .planning = true,
+                       .st = ST_OK};
+    uint64_t sum;
 
-    if (memory_max_bytes > 0 && bytes_needed(w) > memory_max_bytes)
-        return error_set(err, ST_LIMIT, "the model needs %llu MiB, more than it may have",
-                         (unsigned long long)(bytes_needed(w) >> 20));
-    check_large(&l);
+    load_all(&l);
+    if (l.st == ST_OK)
+        l.st = encoder_tensors_check_unused(t, err);
     if (l.st != ST_OK)
         return l.st;
-    l.values = malloc((largest > WORD_ROWS ? largest : WORD_ROWS) * d * sizeof(float));
-    w->layers = calloc(w->shape.layers, sizeof(*w->layers));
-    if (l.values == NULL || w->layers == NULL)
-        l.st = error_set(err, ST_NOMEM, "out of memory for the model");
-    load_words(&l);
-    load_positions(&l);
-    load_norm(&l, "embeddings.LayerNorm", &w->embed_norm);
-    for (size_t i = 0; i < w->shape.layers && l.st == ST_OK; i++)
-        load_layer(&l, i, &w->layers[i]);
+    sum = l.needed + l.largest * sizeof(float) + encoder_tensors_bytes(t) + beside;
+    if (memory_max_bytes > 0 && sum > memory_max_bytes)
+        return error_set(
+            err, ST_LIMIT, "the model needs %llu KiB, more than the %llu KiB it may have",
+            (unsigned long long)(sum >> 10), (unsigned long long)(memory_max_bytes >> 10));
+    l.planning = false;
+    l.needed = 0;
+    l.values = malloc(l.largest * sizeof(float) + 1);
+    if (l.values == NULL)
+        return error_set(err, ST_NOMEM, "out of memory for the model");
+    load_all(&l);
     free(l.values);
+    w->memory_bytes = l.needed;
     return l.st;
 }
 
@@ -337,7 +462,9 @@ void encoder_load_release(struct encoder_weights *w)
     free(w->words_i8);
     free(w->word_scales);
     free(w->words_f32);
-    free(w->positions);
+    free(w->added);
+    free(w->cos);
+    free(w->sin);
     release_norm(&w->embed_norm);
     for (size_t i = 0; w->layers != NULL && i < w->shape.layers; i++) {
         struct encoder_layer *l = &w->layers[i];

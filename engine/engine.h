@@ -47,7 +47,7 @@ bool cpu_supported(void);
 struct model_info {
     char id[72];           /* "xxh3:" and 32 hex digits of what an answer depends on:
                               stable across machines */
-    char architecture[16]; /* "bert", "llama" */
+    char architecture[16]; /* "bert", "nomic-bert", "static", "llama" */
     char weights[24];      /* "int8", "f32", "Q4_1" */
     uint64_t parameters;
     uint64_t memory_bytes; /* resident for weights */
@@ -60,14 +60,22 @@ struct model_info {
 
 enum encoder_precision { ENCODER_INT8, ENCODER_F32 };
 
+/* How tokens become one vector. AUTO: as the model's files say, the mean where they are
+ * silent. */
+enum encoder_pooling { ENCODER_POOLING_AUTO, ENCODER_POOLING_MEAN, ENCODER_POOLING_CLS };
+
 struct encoder_options {
     enum encoder_precision precision;
     uint32_t window_max; /* word pieces, special tokens included; 0: the model's, 256 at most */
-    uint64_t memory_max_bytes; /* refuse a model that needs more; 0: no limit */
+    uint64_t memory_max_bytes; /* refuse a model that needs more, opening it and one session
+                                  included; 0: no limit */
+    enum encoder_pooling pooling;
+    const char *prefix; /* before each text, "query: "; copied; NULL: none */
 };
 
 /* `path` is a folder with model.safetensors, tokenizer.json, config.json, or the
- * safetensors file in it. */
+ * safetensors file in it, or a GGUF file. Architectures: engine/encoder_architecture.h; others
+ * are refused by name. */
 enum status encoder_open(const char *path, const struct encoder_options *o,
                          struct encoder **out, struct engine_error *err) MUST_CHECK;
 void encoder_close(struct encoder *e);
@@ -77,23 +85,27 @@ enum status encoder_session_open(const struct encoder *e,
                                  struct encoder_session **out) MUST_CHECK;
 void encoder_session_close(struct encoder_session *s);
 
-/* Word pieces of `text`, special tokens included. *count is the full number, also
- * when it exceeds cap (ids then holds the first cap). Any thread, no session. */
+/* Word pieces of the prefix and `text`, special tokens included. *count is the full number,
+ * also when it exceeds cap (ids then holds the first cap). Any thread, no session. */
 enum status encoder_tokenize(const struct encoder *e, struct span text, uint32_t *ids,
                              size_t cap, size_t *count) MUST_CHECK;
 
 /* out[i*dimensions ...]: unit vector (L2) of texts[i]; each[i] is ST_OK, or ST_LIMIT
- * for a text over the window (never truncated), or ST_INVALID (not UTF-8); its
- * vector is then untouched. Texts of like length are computed together without
- * padding. Returns ST_OK, or ST_CANCELED. */
+ * for a text over the window (never truncated), ST_INVALID (not UTF-8), ST_NOTFOUND (a
+ * static model knows no word of it) or ST_NOMEM; its vector is then untouched. Texts of like
+ * length are computed together without padding. Returns ST_OK, or ST_CANCELED. */
 enum status encoder_embed(struct encoder_session *s, const struct span *texts, size_t n,
                           float *out, enum status *each, struct engine_stop stop) MUST_CHECK;
 
 /* --- decoder: chat -> text ------------------------------------------------------- */
 
+/* How keys and values are kept: floats, halves, or bytes with a scale for 32 of them. */
+enum kv_type { KV_F32, KV_F16, KV_Q8 };
+
 struct decoder_options {
     uint32_t context_max;      /* tokens of KV cache a session; 0: the model's */
     uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
+    enum kv_type kv_type;
     const char *chat_template; /* family by name ("chatml", "llama3", …); NULL: from the file */
 };
 
@@ -115,6 +127,8 @@ struct decoder_turn {
  * control token written in the text becomes that token. */
 enum status decoder_tokenize(const struct decoder *d, struct span text, bool special,
                              uint32_t *ids, size_t cap, size_t *count) MUST_CHECK;
+/* The token that every text of this model begins with; false: there is none. */
+bool decoder_begin(const struct decoder *d, uint32_t *id) MUST_CHECK;
 /* Appends the bytes of one token. */
 enum status decoder_token_text(const struct decoder *d, uint32_t id,
                                struct buf *out) MUST_CHECK;
@@ -138,6 +152,7 @@ enum decoder_finish { DECODER_STOP, DECODER_LENGTH, DECODER_CANCELED };
 struct decoder_result {
     enum decoder_finish finish;
     uint32_t prompt_tokens, completion_tokens;
+    uint32_t reused_tokens; /* of the prompt, computed for an earlier one of the session */
     uint64_t prompt_us, decode_us;
 };
 

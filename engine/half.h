@@ -2,6 +2,8 @@
 #ifndef ENGINE_HALF_H
 #define ENGINE_HALF_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -68,6 +70,15 @@ static inline float half_bf16_at(const uint8_t *p)
 
     memcpy(&bits, p, sizeof(bits));
     return half_bf16_to_float(bits);
+}
+
+static inline bool half_all_finite(const float *v, size_t n)
+{
+    uint32_t bad = 0;
+
+    for (size_t i = 0; i < n; i++)
+        bad |= (half_to_bits(v[i]) & 0x7f800000u) == 0x7f800000u;
+    return bad == 0;
 }
 
 #endif

@@ -218,6 +218,13 @@ void safetensors_close(struct safetensors *s)
 
 /* --- its values ---------------------------------------------------------------------- */
 
+static struct span behind(struct span name, struct span front)
+{
+    if (name.len > front.len && memcmp(name.ptr, front.ptr, front.len) == 0)
+        return (struct span){name.ptr + front.len, name.len - front.len};
+    return name;
+}
+
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name)
 {
     struct span want = span_of(name);
@@ -225,21 +232,11 @@ const struct tensor *safetensors_find(const struct safetensors *s, const char *n
     for (size_t i = 0; i < s->count; i++) {
         struct span have = s->list[i].name;
 
-        if (have.len == want.len + 5 && memcmp(have.ptr, "bert.", 5) == 0)
-            have = (struct span){have.ptr + 5, want.len};
-        if (span_eq(have, want))
+        if (span_eq(behind(have, SPAN("bert.")), want) ||
+            span_eq(behind(have, SPAN("roberta.")), want))
             return &s->list[i];
     }
     return NULL;
-}
-
-static bool all_finite(const float *v, size_t n)
-{
-    uint32_t bad = 0;
-
-    for (size_t i = 0; i < n; i++)
-        bad |= (half_to_bits(v[i]) & 0x7f800000u) == 0x7f800000u;
-    return bad == 0;
 }
 
 enum status safetensors_floats(struct safetensors *s, const struct tensor *t, size_t at,
@@ -264,6 +261,6 @@ enum status safetensors_floats(struct safetensors *s, const struct tensor *t, si
         memcpy(&bits, to + i * 2, sizeof(bits));
         out[i] = t->type == TENSOR_F16 ? half_to_float(bits) : half_bf16_to_float(bits);
     }
-    return all_finite(out, n) ? ST_OK
-                              : refuse(err, t->name, "holds a value that is not finite");
+    return half_all_finite(out, n) ? ST_OK
+                                   : refuse(err, t->name, "holds a value that is not finite");
 }

@@ -48,7 +48,7 @@ void safetensors_close(struct safetensors *s);
 enum status safetensors_parse(struct span header, uint64_t data, struct arena *arena,
                               struct safetensors *out, struct engine_error *err) MUST_CHECK;
 
-/* By exact name or with "bert." before it; NULL when absent. */
+/* By exact name or with "bert." or "roberta." before it; NULL when absent. */
 const struct tensor *safetensors_find(const struct safetensors *s, const char *name);
 
 /* n values from element `at` on, as floats. ST_INVALID: outside the tensor, not of a type

@@ -151,22 +151,24 @@ static void pad(struct buf *b, uint64_t alignment)
 }
 
 static void info(struct gguf_writer *w, const char *name, uint32_t type,
-                 const uint64_t shape[2])
+                 const uint64_t shape[3])
 {
-    uint32_t dims = shape[1] != 0 ? 2 : 1;
+    uint32_t dims = shape[1] == 0 ? 1 : shape[2] > 1 ? 3 : 2;
 
     put_text(&w->infos, span_of(edits(w, name, EDIT_NAME) ? w->edit.text : name));
     put_u32(&w->infos, edits(w, name, EDIT_DIMS) ? w->edit.number : dims);
     put_u64(&w->infos, edits(w, name, EDIT_SHAPE) ? w->edit.number : shape[0]);
-    if (dims == 2)
+    if (dims >= 2)
         put_u64(&w->infos, shape[1]);
+    if (dims == 3)
+        put_u64(&w->infos, shape[2]);
     put_u32(&w->infos, edits(w, name, EDIT_TYPE) ? w->edit.number : type);
     put_u64(&w->infos, edits(w, name, EDIT_OFFSET) ? w->edit.number : w->data.len);
     w->tensor_count++;
 }
 
 void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t type,
-                        const uint64_t shape[2], struct span data)
+                        const uint64_t shape[3], struct span data)
 {
     static const char zeros[128];
     size_t at;
@@ -184,7 +186,7 @@ void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t type,
         memcpy(w->data.ptr + at, &w->edit.number, 4);
     pad(&w->data, w->alignment);
     if (edits(w, name, EDIT_ADD_TENSOR)) {
-        info(w, w->edit.text, 0, (const uint64_t[2]){32, 0});
+        info(w, w->edit.text, 0, (const uint64_t[3]){32, 0, 1});
         put(&w->data, zeros, sizeof(zeros));
     }
 }

@@ -52,9 +52,9 @@ void gguf_writer_i32s(struct gguf_writer *w, const char *key, const int32_t *v, 
 void gguf_writer_f32s(struct gguf_writer *w, const char *key, const float *v, size_t n);
 void gguf_writer_bytes(struct gguf_writer *w, const char *key, struct span v);
 void gguf_writer_bool(struct gguf_writer *w, const char *key, int v);
-/* shape[1] 0: a vector */
+/* shape[1] 0: a vector; shape[2] above 1: as many matrices */
 void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t type,
-                        const uint64_t shape[2], struct span data);
+                        const uint64_t shape[3], struct span data);
 
 /* The whole file, appended to `out`. */
 void gguf_writer_finish(struct gguf_writer *w, struct buf *out);

@@ -49,7 +49,7 @@ static void add(struct gguf_writer *w, const char *name, uint32_t type, size_t r
                 size_t cols)
 {
     const struct format *f = format_of(type);
-    const uint64_t shape[2] = {cols, rows};
+    const uint64_t shape[3] = {cols, rows, 1};
     size_t blocks = rows * (cols / f->values);
     uint8_t *data = malloc(blocks * f->bytes);
 
@@ -69,7 +69,7 @@ static void add(struct gguf_writer *w, const char *name, uint32_t type, size_t r
 
 static void add_norm(struct gguf_writer *w, const char *name, size_t n)
 {
-    const uint64_t shape[2] = {n, 0};
+    const uint64_t shape[3] = {n, 0, 1};
     float *v = malloc(n * sizeof(*v));
 
     if (v == NULL)

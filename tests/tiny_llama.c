@@ -165,7 +165,7 @@ static void add(struct tiny_llama *t, struct gguf_writer *w, const char *name, s
                 size_t cols, uint32_t type)
 {
     struct tiny_tensor *to = &t->tensors[t->count++];
-    const uint64_t shape[2] = {cols, rows};
+    const uint64_t shape[3] = {cols, rows, 1};
     struct buf data;
 
     snprintf(to->name, sizeof(to->name), "%s", name);

@@ -17,13 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/engine.h"
+
 #define ATTEND_PAGE      32  /* positions */
 #define ATTEND_WIDTH_MAX 256 /* of a head; a multiple of ATTEND_STEP */
 #define ATTEND_STEP      16
 #define ATTEND_ROWS_MAX  64
 #define ATTEND_BLOCK     32 /* dimensions that share a scale */
-
-enum kv_type { KV_F32, KV_F16, KV_Q8 };
 
 /* The pages of a sequence, seen by one layer and key head. */
 struct attend_keys {

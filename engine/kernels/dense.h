@@ -59,6 +59,9 @@ struct dense_kernels {
                        float eps, size_t n, size_t d);
     /* x = x/2 (1 + erf(x / sqrt 2)), Hendrycks and Gimpel 2016; n a multiple of 16 */
     void (*gelu)(float *x, size_t n);
+    /* out[i] = x[i] * silu(x[n + i]), silu(v) = v / (1 + e^-v) (Shazeer 2020, SwiGLU); n a
+     * multiple of 16; out is x or lies before it */
+    void (*swiglu)(const float *x, size_t n, float *out);
     /* qkv[n][3*d] -> out[n][d], the part of one head of `heads`:
      * softmax(q k^T / sqrt(d/heads)) v within the n tokens; d/heads a multiple of 16. scratch:
      * dense_attention_scratch() floats, aligned to 64 */

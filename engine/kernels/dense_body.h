@@ -34,6 +34,18 @@ static inline void body_gelu(float *x, size_t n)
     }
 }
 
+static inline void body_swiglu(const float *x, size_t n, float *out)
+{
+    const vec16 zero = vec16_all(0), one = vec16_all(1.0f);
+
+    for (size_t i = 0; i < n; i += 16) {
+        vec16 up = vec16_load(x + i), gate = vec16_load(x + n + i);
+        vec16 below = vec16_add(one, vec16_exp(vec16_sub(zero, gate)));
+
+        vec16_store(out + i, vec16_mul(up, vec16_div(gate, below)));
+    }
+}
+
 static inline vec16 body_scaled(const float *x, const float *factor, size_t i)
 {
     vec16 v = vec16_load(x + i);
@@ -278,6 +290,7 @@ static inline void body_store_i8(const struct dense_i8 *w, size_t row, vec16 tot
         .matmul_f32 = body_matmul_f32,                                                         \
         .layer_norm = body_layer_norm,                                                         \
         .gelu = body_gelu,                                                                     \
+        .swiglu = body_swiglu,                                                                 \
         .attention = body_attention,                                                           \
     }
 

@@ -100,6 +100,12 @@ static void gelu(float *x, size_t n)
         x[i] = 0.5f * x[i] * (1.0f + erff(x[i] * 0.70710678f));
 }
 
+static void swiglu(const float *x, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = x[i] * (x[n + i] / (1.0f + expf(-x[n + i])));
+}
+
 static void softmax(float *s, size_t n)
 {
     float most = s[0], sum = 0;
@@ -146,5 +152,6 @@ const struct dense_kernels dense_ref = {
     .matmul_f32 = matmul_f32,
     .layer_norm = layer_norm,
     .gelu = gelu,
+    .swiglu = swiglu,
     .attention = attention,
 };

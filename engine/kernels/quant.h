@@ -47,10 +47,10 @@ struct quant_kernels {
     void (*rms_norm)(const float *x, const float *w, float eps, size_t n, float *y);
     /* gate = silu(gate) * up (Shazeer 2020) */
     void (*silu_mul)(float *gate, const float *up, size_t n);
-    /* One query head over n keys: keys lie turned, keys[c * stride + j], values
-     * values[j * vstride + c]. scratch: n floats. */
-    void (*attend)(const float *q, const float *keys, size_t stride, const float *values,
-                   size_t vstride, size_t n, size_t width, float *scratch, float *out);
+    /* gate = gelu(gate) * up, gelu in its tanh form (Hendrycks and Gimpel 2016) */
+    void (*gelu_mul)(float *gate, const float *up, size_t n);
+    /* gate = max(gate, 0)^2 * up (So et al. 2021) */
+    void (*relu2_mul)(float *gate, const float *up, size_t n);
 };
 
 extern const struct quant_kernels quant_ref;

@@ -119,36 +119,29 @@ static void fast_silu_mul(float *gate, const float *up, size_t n)
         gate[i] = gate[i] / (1.0f + fast_exp(-gate[i])) * up[i];
 }
 
-static void fast_attend(const float *q, const float *keys, size_t stride, const float *values,
-                        size_t vstride, size_t n, size_t width, float *scratch, float *out)
+/* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
+static void fast_gelu_mul(float *gate, const float *up, size_t n)
 {
-    float factor = 1.0f / sqrtf((float)width), acc[FAST_HEAD_MAX] = {0};
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i], u = 0.79788456f * (z + 0.044715f * z * z * z);
 
-    for (size_t j = 0; j < n; j++)
-        scratch[j] = 0;
-    for (size_t c = 0; c < width; c++) {
-        const float *row = keys + c * stride;
-        float x = q[c] * factor;
-
-        for (size_t j = 0; j < n; j++)
-            scratch[j] += x * row[j];
+        gate[i] = z / (1.0f + fast_exp(-2.0f * u)) * up[i];
     }
-    fast_softmax(scratch, n);
-    for (size_t j = 0; j < n; j++) {
-        const float *row = values + j * vstride;
-        float p = scratch[j];
+}
 
-        for (size_t c = 0; c < width; c++)
-            acc[c] += p * row[c];
+static void fast_relu2_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i] > 0 ? gate[i] : 0;
+
+        gate[i] = z * z * up[i];
     }
-    for (size_t c = 0; c < width; c++)
-        out[c] = acc[c];
 }
 
 #define QUANT_TABLE                                                                            \
     {                                                                                          \
         .quantize = fast_quantize32, .matmul = fast_matmul, .rms_norm = fast_rms_norm,         \
-        .silu_mul = fast_silu_mul, .attend = fast_attend,                                      \
+        .silu_mul = fast_silu_mul, .gelu_mul = fast_gelu_mul, .relu2_mul = fast_relu2_mul,     \
     }
 
 #endif

@@ -112,29 +112,21 @@ static void silu_mul(float *gate, const float *up, size_t n)
         gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
 }
 
-static void attend(const float *q, const float *keys, size_t stride, const float *values,
-                   size_t vstride, size_t n, size_t width, float *scratch, float *out)
+static void gelu_mul(float *gate, const float *up, size_t n)
 {
-    float factor = 1.0f / sqrtf((float)width), most = -INFINITY, total = 0;
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i], u = 0.79788456f * (z + 0.044715f * z * z * z);
 
-    for (size_t j = 0; j < n; j++) {
-        float sum = 0;
-
-        for (size_t c = 0; c < width; c++)
-            sum += q[c] * keys[c * stride + j];
-        scratch[j] = sum * factor;
-        most = scratch[j] > most ? scratch[j] : most;
+        gate[i] = 0.5f * z * (1.0f + tanhf(u)) * up[i];
     }
-    for (size_t j = 0; j < n; j++) {
-        scratch[j] = expf(scratch[j] - most);
-        total += scratch[j];
-    }
-    for (size_t c = 0; c < width; c++) {
-        float sum = 0;
+}
 
-        for (size_t j = 0; j < n; j++)
-            sum += scratch[j] * values[j * vstride + c];
-        out[c] = sum / total;
+static void relu2_mul(float *gate, const float *up, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        float z = gate[i] > 0 ? gate[i] : 0;
+
+        gate[i] = z * z * up[i];
     }
 }
 
@@ -143,5 +135,6 @@ const struct quant_kernels quant_ref = {
     .matmul = matmul,
     .rms_norm = rms_norm,
     .silu_mul = silu_mul,
-    .attend = attend,
+    .gelu_mul = gelu_mul,
+    .relu2_mul = relu2_mul,
 };

@@ -142,6 +142,11 @@ void unigram_close(struct unigram *u)
     free(u);
 }
 
+size_t unigram_bytes(const struct unigram *u)
+{
+    return sizeof(*u) + u->size * (sizeof(*u->pieces) + sizeof(*u->ids));
+}
+
 bool unigram_prefixes(const struct unigram *u)
 {
     return u->o.prefix;

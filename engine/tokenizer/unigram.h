@@ -42,6 +42,8 @@ enum status unigram_open_gguf(const struct gguf *g, const struct vocabulary *wor
                               struct unigram **out, struct engine_error *err) MUST_CHECK;
 void unigram_close(struct unigram *u);
 bool unigram_prefixes(const struct unigram *u);
+/* Bytes that it keeps. */
+size_t unigram_bytes(const struct unigram *u);
 
 /* A text without special tokens. ST_INVALID: not UTF-8. ST_LIMIT: more than s->most. */
 enum status unigram_encode(const struct unigram *u, struct span text,

@@ -6,18 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/hash.h"
-#include "base/json.h"
 #include "base/unicode.h"
 #include "engine/error.h"
 #include "engine/tokenizer/unicode8.h"
 
-#define ARENA_LIMIT    (256u * 1024 * 1024)
-#define PIECES_MAX     1000000
 #define SPECIALS_MAX   64
-#define WORD_CHARS_MAX 100 /* a longer word is unknown (max_input_chars_per_word) */
-#define WORD_BYTES_MAX (WORD_CHARS_MAX * UNICODE_UTF8_MAX)
+#define WORD_BYTES_MAX (WORDPIECE_WORD_CHARS_MAX * UNICODE_UTF8_MAX)
 
 struct slot {
     uint32_t at, len; /* of the piece in `bytes`; len 0: empty */
@@ -38,11 +33,12 @@ struct table {
 
 struct wordpiece {
     char *bytes; /* owned: all pieces one after the other */
+    size_t byte_count;
     struct table first, next;
     uint32_t size;
     uint32_t piece_max; /* bytes of the longest piece, "##" not counted */
     uint32_t unknown, cls, sep;
-    bool lowercase;
+    bool lowercase, bare;
     struct special specials[SPECIALS_MAX];
     size_t special_count;
     bool special_first[256]; /* first bytes of them */
@@ -50,7 +46,7 @@ struct wordpiece {
 
 /* --- opening ------------------------------------------------------------------------ */
 
-static bool table_init(struct table *t, uint32_t entries)
+static bool table_init(struct table *t, size_t entries)
 {
     uint32_t cap = 1024;
 
@@ -85,173 +81,87 @@ static bool table_find(const struct wordpiece *w, const struct table *t, struct 
     return false;
 }
 
-static enum status read_vocab(struct wordpiece *w, const struct json *vocab,
-                              struct engine_error *err)
+static enum status add_special(struct wordpiece *w, const struct wordpiece_piece *p,
+                               struct engine_error *err)
 {
-    size_t bytes = 0;
-    uint32_t at = 0;
+    struct special *s = &w->specials[w->special_count];
 
-    if (vocab == NULL || vocab->type != JSON_OBJECT || vocab->count == 0 ||
-        vocab->count > PIECES_MAX)
-        return error_set(err, ST_INVALID, "tokenizer.json: no usable vocabulary");
-    for (const struct json *v = vocab->child; v != NULL; v = v->next)
-        bytes += v->key.len;
-    w->size = vocab->count;
-    w->bytes = malloc(bytes + 1);
-    if (w->bytes == NULL || bytes > UINT32_MAX || !table_init(&w->first, w->size) ||
-        !table_init(&w->next, w->size))
-        return error_set(err, ST_NOMEM, "tokenizer.json: out of memory");
-    for (const struct json *v = vocab->child; v != NULL; v = v->next) {
-        bool continues = v->key.len > 2 && memcmp(v->key.ptr, "##", 2) == 0;
-        struct span piece = v->key;
-        uint64_t id;
+    if (w->special_count == SPECIALS_MAX || p->text.len > sizeof(s->text))
+        return error_set(err, ST_INVALID,
+                         "tokenizer: special token '%.*s' is longer than %zu bytes, or there "
+                         "are more than %d",
+                         (int)(p->text.len < 64 ? p->text.len : 64), p->text.ptr,
+                         sizeof(s->text), SPECIALS_MAX);
+    memcpy(s->text, p->text.ptr, p->text.len);
+    s->len = p->text.len;
+    s->id = p->id;
+    w->special_first[(unsigned char)p->text.ptr[0]] = true;
+    w->special_count++;
+    return ST_OK;
+}
 
-        if (!json_u64(v, &id) || id >= w->size)
-            return error_set(err, ST_INVALID,
-                             "tokenizer.json: the id of '%.*s' is out of range",
-                             (int)(piece.len < 64 ? piece.len : 64), piece.ptr);
-        if (continues)
-            piece = (struct span){piece.ptr + 2, piece.len - 2};
-        if (piece.len == 0)
+/* The first of two pieces of one text is found. */
+static void add_word(struct wordpiece *w, const struct wordpiece_piece *p)
+{
+    struct slot s = {(uint32_t)w->byte_count, (uint32_t)p->text.len, p->id};
+
+    if (p->text.len > w->piece_max)
+        w->piece_max = (uint32_t)p->text.len;
+    memcpy(w->bytes + s.at, p->text.ptr, p->text.len);
+    table_add(w, p->place == WORDPIECE_NEXT ? &w->next : &w->first, s);
+    w->byte_count += p->text.len;
+}
+
+static enum status add_pieces(struct wordpiece *w, const struct wordpiece_piece *pieces,
+                              size_t n, struct engine_error *err)
+{
+    size_t bytes = 1;
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += pieces[i].text.len;
+    if (bytes <= UINT32_MAX)
+        w->bytes = malloc(bytes);
+    if (w->bytes == NULL || !table_init(&w->first, n) || !table_init(&w->next, n))
+        return error_set(err, ST_NOMEM, "tokenizer: out of memory");
+    for (size_t i = 0; i < n && st == ST_OK; i++) {
+        if (pieces[i].text.len == 0)
             continue;
-        if (piece.len > w->piece_max)
-            w->piece_max = (uint32_t)piece.len;
-        memcpy(w->bytes + at, piece.ptr, piece.len);
-        table_add(w, continues ? &w->next : &w->first,
-                  (struct slot){at, (uint32_t)piece.len, (uint32_t)id});
-        at += (uint32_t)piece.len;
+        if (pieces[i].place == WORDPIECE_SPECIAL)
+            st = add_special(w, &pieces[i], err);
+        add_word(w, &pieces[i]);
     }
-    return ST_OK;
-}
-
-/* true when the member is there and true */
-static bool is_set(const struct json *v, const char *name)
-{
-    bool set = false;
-
-    return json_bool(json_get(v, span_of(name)), &set) && set;
-}
-
-static enum status read_specials(struct wordpiece *w, const struct json *added,
-                                 struct engine_error *err)
-{
-    for (const struct json *v = added != NULL ? added->child : NULL; v != NULL; v = v->next) {
-        struct span text = json_str(json_get(v, SPAN("content")));
-        struct special *s = &w->specials[w->special_count];
-        uint64_t id;
-
-        if (w->special_count == SPECIALS_MAX || text.len == 0 || text.len > sizeof(s->text) ||
-            !json_u64(json_get(v, SPAN("id")), &id) || id >= w->size)
-            return error_set(err, ST_INVALID, "tokenizer.json: an added token is not usable");
-        if (is_set(v, "single_word") || is_set(v, "lstrip") || is_set(v, "rstrip") ||
-            is_set(v, "normalized"))
-            return error_set(err, ST_INVALID,
-                             "tokenizer.json: added token '%.*s' asks for more than an exact "
-                             "match, which is not supported",
-                             (int)text.len, text.ptr);
-        memcpy(s->text, text.ptr, text.len);
-        s->len = text.len;
-        s->id = (uint32_t)id;
-        w->special_first[(unsigned char)text.ptr[0]] = true;
-        w->special_count++;
-    }
-    return ST_OK;
-}
-
-static bool is_text(const struct json *v, const char *name, const char *want)
-{
-    return span_eq(json_str(json_get(v, span_of(name))), span_of(want));
-}
-
-static enum status read_normalizer(struct wordpiece *w, const struct json *norm,
-                                   struct engine_error *err)
-{
-    const struct json *accents = json_get(norm, SPAN("strip_accents"));
-    bool strip;
-
-    w->lowercase = is_set(norm, "lowercase");
-    strip = w->lowercase; /* when it is not said */
-    (void)!json_bool(accents, &strip);
-    if (!is_text(norm, "type", "BertNormalizer") || !is_set(norm, "clean_text") ||
-        !is_set(norm, "handle_chinese_chars") || strip != w->lowercase)
-        return error_set(err, ST_INVALID,
-                         "tokenizer.json: only a BertNormalizer that cleans, pads ideographs "
-                         "and takes accents off where it lowers is supported");
-    return ST_OK;
-}
-
-static enum status read_kinds(struct wordpiece *w, const struct json *root,
-                              struct engine_error *err)
-{
-    const struct json *model = json_get(root, SPAN("model"));
-    const struct json *after = json_get(root, SPAN("post_processor"));
-    uint64_t chars = WORD_CHARS_MAX;
-
-    if (!is_text(model, "type", "WordPiece"))
-        return error_set(err, ST_INVALID, "tokenizer.json: only WordPiece is supported here");
-    (void)!json_u64(json_get(model, SPAN("max_input_chars_per_word")), &chars);
-    if (!is_text(model, "continuing_subword_prefix", "##") ||
-        !is_text(model, "unk_token", "[UNK]") || chars != WORD_CHARS_MAX)
-        return error_set(err, ST_INVALID,
-                         "tokenizer.json: only '##', '[UNK]' and words of %d characters are "
-                         "supported",
-                         WORD_CHARS_MAX);
-    if (!is_text(json_get(root, SPAN("pre_tokenizer")), "type", "BertPreTokenizer"))
-        return error_set(err, ST_INVALID, "tokenizer.json: only BertPreTokenizer is supported");
-    if (!is_text(after, "type", "TemplateProcessing") &&
-        !is_text(after, "type", "BertProcessing"))
-        return error_set(err, ST_INVALID, "tokenizer.json: only [CLS] text [SEP] is supported");
-    return read_normalizer(w, json_get(root, SPAN("normalizer")), err);
-}
-
-static enum status read_all(struct wordpiece *w, const struct json *root,
-                            struct engine_error *err)
-{
-    enum status st = read_kinds(w, root, err);
-
-    if (st == ST_OK)
-        st = read_vocab(w, json_get(json_get(root, SPAN("model")), SPAN("vocab")), err);
-    if (st == ST_OK)
-        st = read_specials(w, json_get(root, SPAN("added_tokens")), err);
-    if (st == ST_OK && (!table_find(w, &w->first, SPAN("[UNK]"), &w->unknown) ||
-                        !table_find(w, &w->first, SPAN("[CLS]"), &w->cls) ||
-                        !table_find(w, &w->first, SPAN("[SEP]"), &w->sep)))
-        st = error_set(err, ST_INVALID, "tokenizer.json: [UNK], [CLS] or [SEP] is missing");
     return st;
 }
 
-enum status wordpiece_open_tree(const struct json *root, struct wordpiece **out,
-                                struct engine_error *err)
+static bool find_marks(struct wordpiece *w)
+{
+    return table_find(w, &w->first, SPAN("[UNK]"), &w->unknown) &&
+           (w->bare || (table_find(w, &w->first, SPAN("[CLS]"), &w->cls) &&
+                        table_find(w, &w->first, SPAN("[SEP]"), &w->sep)));
+}
+
+enum status wordpiece_open(const struct wordpiece_piece *pieces, size_t n, uint32_t size,
+                           const struct wordpiece_options *o, struct wordpiece **out,
+                           struct engine_error *err)
 {
     struct wordpiece *w = calloc(1, sizeof(*w));
     enum status st;
 
     if (w == NULL)
-        return error_set(err, ST_NOMEM, "tokenizer.json: out of memory");
-    st = read_all(w, root, err);
+        return error_set(err, ST_NOMEM, "tokenizer: out of memory");
+    w->size = size;
+    w->lowercase = o->lowercase;
+    w->bare = o->bare;
+    st = add_pieces(w, pieces, n, err);
+    if (st == ST_OK && !find_marks(w))
+        st = error_set(err, ST_INVALID, "tokenizer: [UNK], [CLS] or [SEP] is missing");
     if (st != ST_OK) {
         wordpiece_close(w);
         return st;
     }
     *out = w;
     return ST_OK;
-}
-
-enum status wordpiece_open(struct span json, struct wordpiece **out, struct engine_error *err)
-{
-    struct json_error why;
-    struct json *root;
-    struct arena arena;
-    enum status st;
-
-    arena_init(&arena, 1024 * 1024, ARENA_LIMIT);
-    st = json_parse(&arena, json, 32, &root, &why);
-    if (st == ST_OK)
-        st = wordpiece_open_tree(root, out, err);
-    else
-        st = error_set(err, ST_INVALID, "tokenizer.json: %s", why.text);
-    arena_release(&arena);
-    return st;
 }
 
 void wordpiece_close(struct wordpiece *w)
@@ -267,6 +177,13 @@ uint32_t wordpiece_size(const struct wordpiece *w)
     return w->size;
 }
 
+size_t wordpiece_bytes(const struct wordpiece *w)
+{
+    size_t slots = (size_t)w->first.mask + w->next.mask + 2;
+
+    return sizeof(*w) + w->byte_count + slots * sizeof(struct slot);
+}
+
 /* --- encoding ----------------------------------------------------------------------- */
 
 /* Where ids go, and the word that is being gathered. */
@@ -280,6 +197,8 @@ struct run {
 
 static void emit(struct run *r, uint32_t id)
 {
+    if (r->w->bare && id == r->w->unknown)
+        return;
     if (r->count < r->cap)
         r->ids[r->count] = id;
     r->count++;
@@ -298,7 +217,7 @@ static void end_word(struct run *r)
 {
     size_t at = 0, mark = r->count;
     size_t bytes = r->bytes;
-    bool known = r->chars <= WORD_CHARS_MAX;
+    bool known = r->chars <= WORDPIECE_WORD_CHARS_MAX;
 
     r->bytes = 0;
     if (r->chars == 0)
@@ -326,7 +245,7 @@ static void end_word(struct run *r)
 static void add_char(struct run *r, uint32_t c)
 {
     r->chars++;
-    if (r->chars <= WORD_CHARS_MAX)
+    if (r->chars <= WORDPIECE_WORD_CHARS_MAX)
         r->bytes += unicode_put(c, r->word + r->bytes);
 }
 
@@ -413,7 +332,8 @@ enum status wordpiece_encode(const struct wordpiece *w, struct span text, uint32
 {
     struct run r = {.w = w, .ids = ids, .cap = cap};
 
-    emit(&r, w->cls);
+    if (!w->bare)
+        emit(&r, w->cls);
     for (size_t at = 0; at < text.len;) {
         struct span rest = {text.ptr + at, text.len - at};
         const struct special *s = special_at(w, rest);
@@ -432,7 +352,8 @@ enum status wordpiece_encode(const struct wordpiece *w, struct span text, uint32
         }
     }
     end_word(&r);
-    emit(&r, w->sep);
+    if (!w->bare)
+        emit(&r, w->sep);
     if (r.count > most)
         return ST_LIMIT;
     *count = r.count;

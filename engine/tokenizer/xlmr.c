@@ -23,7 +23,9 @@ struct xlmr {
     char *bytes;             /* owned: all texts */
     char *map;               /* owned: the normalization */
     struct unigram *unigram; /* owned */
-    uint32_t size, begin, end;
+    size_t byte_count;
+    bool bare;
+    uint32_t size, unknown, begin, end;
     struct special specials[SPECIALS_MAX];
     size_t special_count;
     bool special_first[256]; /* first bytes of them */
@@ -254,9 +256,10 @@ static enum status read_model(struct xlmr *x, const struct json *root,
         vocab->count > PIECES_MAX || is_set(model, "byte_fallback") ||
         !json_u64(json_get(model, SPAN("unk_id")), &unknown) || unknown >= vocab->count)
         return refuse(err, "no usable vocabulary of a unigram model");
-    o->unknown = (uint32_t)unknown;
+    o->unknown = x->unknown = (uint32_t)unknown;
     x->size = vocab->count;
-    x->bytes = malloc(text_bytes(vocab, added));
+    x->byte_count = text_bytes(vocab, added);
+    x->bytes = malloc(x->byte_count);
     pieces = calloc(x->size, sizeof(*pieces));
     if (x->bytes == NULL || pieces == NULL)
         st = error_set(err, ST_NOMEM, "tokenizer.json: out of memory");
@@ -280,20 +283,22 @@ static enum status read_all(struct xlmr *x, const struct json *root, struct engi
         st = read_splitter(json_get(root, SPAN("pre_tokenizer")), &o, err);
     if (st == ST_OK)
         st = read_model(x, root, &o, err);
-    if (st == ST_OK &&
+    if (st == ST_OK && !x->bare &&
         ((!is_type(after, "TemplateProcessing") && !is_type(after, "RobertaProcessing")) ||
          !find_special(x, "<s>", &x->begin) || !find_special(x, "</s>", &x->end)))
         st = refuse(err, "only <s> text </s> is supported");
     return st;
 }
 
-enum status xlmr_open(const struct json *root, struct xlmr **out, struct engine_error *err)
+enum status xlmr_open(const struct json *root, bool bare, struct xlmr **out,
+                      struct engine_error *err)
 {
     struct xlmr *x = calloc(1, sizeof(*x));
     enum status st;
 
     if (x == NULL)
         return error_set(err, ST_NOMEM, "tokenizer.json: out of memory");
+    x->bare = bare;
     st = read_all(x, root, err);
     if (st != ST_OK) {
         xlmr_close(x);
@@ -317,6 +322,11 @@ uint32_t xlmr_size(const struct xlmr *x)
     return x->size;
 }
 
+size_t xlmr_bytes(const struct xlmr *x)
+{
+    return sizeof(*x) + x->byte_count + unigram_bytes(x->unigram);
+}
+
 /* --- encoding --------------------------------------------------------------------------- */
 
 static const struct special *special_at(const struct xlmr *x, struct span rest)
@@ -335,6 +345,17 @@ static const struct special *special_at(const struct xlmr *x, struct span rest)
     return best;
 }
 
+static void drop_unknown(const struct xlmr *x, struct token_sink *s)
+{
+    size_t n = s->count < s->cap ? s->count : s->cap, kept = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (s->ids[i] != x->unknown)
+            s->ids[kept++] = s->ids[i];
+    }
+    s->count -= n - kept;
+}
+
 enum status xlmr_encode(const struct xlmr *x, struct span text, uint32_t *ids, size_t cap,
                         size_t most, size_t *count)
 {
@@ -342,7 +363,8 @@ enum status xlmr_encode(const struct xlmr *x, struct span text, uint32_t *ids, s
     enum status st = unicode_valid(text) ? ST_OK : ST_INVALID;
     size_t start = 0, at = 0;
 
-    token_sink_put(&s, x->begin);
+    if (!x->bare)
+        token_sink_put(&s, x->begin);
     while (st == ST_OK && at < text.len) {
         const struct special *t = special_at(x, (struct span){text.ptr + at, text.len - at});
         struct span plain = {text.ptr + start, at - start};
@@ -358,7 +380,10 @@ enum status xlmr_encode(const struct xlmr *x, struct span text, uint32_t *ids, s
     }
     if (st == ST_OK)
         st = unigram_encode(x->unigram, (struct span){text.ptr + start, text.len - start}, &s);
-    token_sink_put(&s, x->end);
+    if (!x->bare)
+        token_sink_put(&s, x->end);
+    else if (st == ST_OK)
+        drop_unknown(x, &s);
     if (st == ST_OK && s.count > most)
         st = ST_LIMIT;
     if (st == ST_OK)

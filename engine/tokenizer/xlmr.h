@@ -4,6 +4,7 @@
 #ifndef ENGINE_TOKENIZER_XLMR_H
 #define ENGINE_TOKENIZER_XLMR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,13 +17,15 @@ struct xlmr;
 struct json;
 
 /* From the tree of a tokenizer.json, which may go afterwards. What is not supported is
- * refused by name. */
-enum status xlmr_open(const struct json *root, struct xlmr **out,
+ * refused by name. `bare`: nothing around a text, nothing for what is not known in it. */
+enum status xlmr_open(const struct json *root, bool bare, struct xlmr **out,
                       struct engine_error *err) MUST_CHECK;
 void xlmr_close(struct xlmr *x);
 uint32_t xlmr_size(const struct xlmr *x);
+/* Bytes that it keeps. */
+size_t xlmr_bytes(const struct xlmr *x);
 
-/* As wordpiece_encode(). */
+/* As wordpiece_encode(); of a bare one, what is not known counts among what is beyond cap. */
 enum status xlmr_encode(const struct xlmr *x, struct span text, uint32_t *ids, size_t cap,
                         size_t most, size_t *count) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
+#include "cli/encoder_settings.h"
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
@@ -51,8 +52,9 @@ static int print(const struct job *j, const float *vectors, const enum status *e
     for (size_t i = 0; i < j->count; i++) {
         if (each[i] != ST_OK) {
             fprintf(stderr, "ibid: text %zu: %s\n", i + 1,
-                    each[i] == ST_LIMIT ? "is longer than the encoder's window"
-                                        : status_text(each[i]));
+                    each[i] == ST_LIMIT      ? "is longer than the encoder's window"
+                    : each[i] == ST_NOTFOUND ? "has no word that the encoder knows"
+                                             : status_text(each[i]));
             return 1;
         }
     }
@@ -93,14 +95,14 @@ static int embed(const struct job *j, const struct encoder *e)
 static int open_and_embed(const struct job *j)
 {
     const char *model = j->model != NULL ? j->model : j->config->encoder.model;
-    const char *precision = j->precision != NULL ? j->precision : j->config->encoder.precision;
-    struct encoder_options o = {.precision =
-                                    strcmp(precision, "f32") == 0 ? ENCODER_F32 : ENCODER_INT8};
+    struct encoder_options o = encoder_settings(j->config);
     struct engine_error err = {.text = ""};
     char path[CONFIG_TEXT_MAX];
     struct encoder *e;
     int rc;
 
+    if (j->precision != NULL)
+        o.precision = strcmp(j->precision, "f32") == 0 ? ENCODER_F32 : ENCODER_INT8;
     if (model_path_encoder(j->config->model_dir, model, path, sizeof(path), err.text,
                            sizeof(err.text)) != ST_OK ||
         encoder_open(path, &o, &e, &err) != ST_OK) {

@@ -10,6 +10,7 @@
 #include "cli/manifest.h"
 #include "cli/model_files.h"
 #include "cli/models_pull.h"
+#include "cli/models_verbs.h"
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
@@ -20,6 +21,7 @@ static const char usage[] =
     "usage: ibid models list [-c FILE]\n"
     "       ibid models pull NAME… [-c FILE] [--quiet] [--verify]\n"
     "       ibid models show NAME|PATH [-c FILE]\n"
+    "       ibid models bench NAME|PATH …    (ibid models bench --help)\n"
     "  list: the models that can be fetched by name, and which are here\n"
     "        (unchecked: there, but not fetched or read by pull)\n"
     "  pull: fetches into model_dir, checks SHA-256; what is there and whole stays\n"
@@ -214,6 +216,8 @@ static int dispatch(struct job *j, int argc, char **argv)
     struct args a;
     int rc;
 
+    if (strcmp(verb, "bench") == 0)
+        return models_bench_main(argc - 1, argv + 1);
     args_init(&a, "models", usage, argc, argv);
     if (args_more(&a) && args_help(&a))
         return 0;

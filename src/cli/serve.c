@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cli/config_load.h"
+#include "cli/encoder_settings.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
 #include "config/config.h"
@@ -90,8 +91,7 @@ static bool is_off(const char *model)
 static void open_encoder(struct server *s)
 {
     const struct config *c = &s->config;
-    struct encoder_options eo = {
-        .precision = strcmp(c->encoder.precision, "f32") == 0 ? ENCODER_F32 : ENCODER_INT8};
+    struct encoder_options eo = encoder_settings(c);
     struct embedder_options o = {(unsigned)c->encoder.workers, (unsigned)c->encoder.queue_max,
                                  (unsigned)c->encoder.batch_max};
     struct engine_error err = {{0}};

@@ -66,6 +66,9 @@ struct config {
     struct {
         char model[CONFIG_TEXT_MAX]; /* name in the manifest, or a path; empty or "off": none */
         char precision[8];           /* int8 | f32 */
+        char pooling[8];             /* auto | mean | cls */
+        char prefix[128];            /* before each question */
+        uint64_t memory_max_bytes;   /* 0: no limit */
         uint64_t workers, queue_max, batch_max;
         uint64_t deadline_ms; /* longer than this: the cache is bypassed */
     } encoder;

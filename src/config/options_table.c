@@ -65,6 +65,7 @@ static const char *const policies[] = {"threshold", NULL};
 static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
+static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 _Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3, "the words follow the enums");
@@ -110,6 +111,9 @@ const struct option options_table[] = {
 
     TEXT("encoder.model", encoder.model, "all-minilm-l6-v2", "the model that compares questions: a name of `ibid models list`, a path, or off"),
     CHOICE("encoder.precision", encoder.precision, "int8", precisions, "its arithmetic"),
+    CHOICE("encoder.pooling", encoder.pooling, "auto", poolings, "how tokens become one vector; auto: as the model's files say, the mean where they are silent"),
+    TEXT("encoder.prefix", encoder.prefix, "", "what the model wants before each question, with its space: \"query: \", \"clustering: \"; vectors with another prefix are never compared"),
+    BYTES("encoder.memory_max_bytes", encoder.memory_max_bytes, "0", 0, TIB, "memory for the model, what opening it takes and one worker; one that needs more is refused. 0: no limit"),
     UINT("encoder.workers", encoder.workers, "1", 1, 64, "threads that run it"),
     UINT("encoder.queue_max", encoder.queue_max, "1024", 1, 100000, "questions that may wait; more go on without the semantic cache"),
     UINT("encoder.batch_max", encoder.batch_max, "16", 1, 256, "questions computed together"),

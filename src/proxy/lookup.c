@@ -22,6 +22,8 @@ static const char *reason_of(const struct request *r)
         return "text_too_long";
     if (r->embed.status == ST_INVALID)
         return "text_not_utf8";
+    if (r->embed.status == ST_NOTFOUND)
+        return "text_unknown";
     return "encoder_failed";
 }
 

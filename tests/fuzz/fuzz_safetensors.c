@@ -27,24 +27,26 @@ static void read_tensor(struct safetensors *s, const struct tensor *t)
     (void)!safetensors_floats(s, t, (size_t)t->bytes, 1, out, &why);
 }
 
-static void load_encoder(struct safetensors *s, enum encoder_precision precision)
+static void load_encoder(struct encoder_tensors *t, enum encoder_precision precision)
 {
     static const uint32_t ids[] = {1, 0, 3, 2, 1};
     static const size_t lengths[] = {3, 2};
-    struct encoder_weights w = {.shape = {.d = 64,
-                                          .ffn = 64,
-                                          .heads = 4,
-                                          .layers = 1,
-                                          .positions = 4,
-                                          .types = 1,
-                                          .words = 4,
-                                          .eps = 1e-12f},
-                                .precision = precision,
-                                .window = 4};
+    struct encoder_weights w = {
+        .shape = {.architecture = encoder_architecture_find(SPAN("bert")),
+                  .d = 64,
+                  .ffn = 64,
+                  .heads = 4,
+                  .layers = 1,
+                  .positions = 4,
+                  .types = 1,
+                  .words = 4,
+                  .eps = 1e-12f},
+        .precision = precision,
+        .window = 4};
     struct encoder_scratch scratch;
     struct engine_error why;
 
-    if (encoder_load(&w, s, 1u << 24, &why) == ST_OK) {
+    if (encoder_load(&w, t, 0, 1u << 24, &why) == ST_OK) {
         encoder_forward_init(&scratch, &w);
         if (encoder_forward(&scratch, ids, lengths, 2, 5, (struct engine_stop){NULL, NULL}) !=
             ST_OK)
@@ -57,19 +59,19 @@ static void load_encoder(struct safetensors *s, enum encoder_precision precision
 static void check(struct span file)
 {
     struct engine_error why;
-    struct safetensors s;
+    struct encoder_tensors t;
     enum status st;
 
     measure_start();
-    st = safetensors_open(memory_file(file), &s, &why);
+    st = encoder_tensors_open(memory_file(file), 0, &t, &why);
     measure_end(TAKEN_FIXED + TAKEN_FACTOR * file.len);
     if (st != ST_OK)
         return;
-    for (size_t i = 0; i < s.count; i++)
-        read_tensor(&s, &s.list[i]);
-    load_encoder(&s, ENCODER_INT8);
-    load_encoder(&s, ENCODER_F32);
-    safetensors_close(&s);
+    for (size_t i = 0; t.format == ENCODER_SAFETENSORS && i < t.safetensors.count; i++)
+        read_tensor(&t.safetensors, &t.safetensors.list[i]);
+    load_encoder(&t, ENCODER_INT8);
+    load_encoder(&t, ENCODER_F32);
+    encoder_tensors_close(&t);
 }
 
 static void check_header(struct span header)

@@ -166,7 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status st;
 
     if (known == NULL)
-        must(encoder_tokens_open(span_of(good), &known, &why) == ST_OK);
+        must(encoder_tokens_open(span_of(good), false, 0, &known, &why) == ST_OK);
     if (size == 0 || data[0] != '{') {
         check_encode(known, text);
         check_decoders(text);
@@ -178,7 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (text.len > 0)
         text = (struct span){text.ptr + 1, text.len - 1};
     measure_start();
-    st = encoder_tokens_open(json, &w, &why);
+    st = encoder_tokens_open(json, false, 0, &w, &why);
     measure_end(TAKEN_FIXED + TAKEN_FACTOR * size);
     if (st != ST_OK)
         return 0;

@@ -15,9 +15,12 @@ ibid_test(NAME decoder LABEL golden LIBS engine m TIMEOUT 600
 ibid_test(NAME mixed LABEL golden LIBS engine m TIMEOUT 300
           SOURCES golden/test_mixed.c golden/exact.c mixed_llama.c format_scales.c tiny_llama.c
                   gguf_writer.c ${golden_sources})
+ibid_test(NAME architectures LABEL golden LIBS engine m TIMEOUT 300
+          SOURCES golden/test_architectures.c golden/exact.c tiny_models.c format_scales.c tiny_llama.c
+                  gguf_writer.c ${golden_sources})
 
 # Once more with each kernel set; skipped where the machine has not got it.
-foreach(part encoder decoder mixed)
+foreach(part encoder decoder mixed architectures)
   foreach(kernels ref avx2 avxvnni avx512vnni)
     if(TARGET test_${part})
       add_test(NAME golden.${part}_${kernels} COMMAND test_${part} ${kernels})

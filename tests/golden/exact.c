@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/decoder_load.h"
+#include "engine/decoder_shape.h"
 #include "engine/kernels/quant.h"
 
 static float dot(const float *a, const float *b, size_t n)
@@ -43,7 +44,7 @@ enum status exact_open(const char *path, uint32_t context_max, struct exact *e,
     if (st == ST_OK)
         st = gguf_read(e->file.bytes, &e->arena, &e->gguf, err);
     if (st == ST_OK)
-        st = decoder_load_shape(&e->gguf, &e->weights.shape, err);
+        st = decoder_shape_read(&e->gguf, &e->weights.shape, err);
     if (st == ST_OK)
         st = tokenizer_open(&e->gguf, &e->tokens, err);
     if (st == ST_OK)

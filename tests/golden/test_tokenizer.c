@@ -149,7 +149,8 @@ static void check_encoder(const struct json *family)
     struct encoder_tokens *t;
     struct engine_error why;
 
-    if (encoder_tokens_open(json_str(json_get(family, SPAN("json"))), &t, &why) != ST_OK)
+    if (encoder_tokens_open(json_str(json_get(family, SPAN("json"))), false, 0, &t, &why) !=
+        ST_OK)
         fail_msg("%s", why.text);
     for (const struct json *c = json_get(family, SPAN("cases"))->child; c != NULL;
          c = c->next) {

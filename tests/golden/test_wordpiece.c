@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "check.h"
-#include "engine/tokenizer/wordpiece.h"
+#include "engine/tokenizer/encoder_tokens.h"
 #include "golden/fixture.h"
 
 #define IDS_MAX 512
@@ -12,7 +12,7 @@
 static void is_the_library_on_tricky_texts(void **state)
 {
     struct engine_error why;
-    struct wordpiece *w;
+    struct encoder_tokens *w;
     struct arena arena;
     char path[512];
 
@@ -20,8 +20,8 @@ static void is_the_library_on_tricky_texts(void **state)
     if (!fixture_model("all-minilm-l6-v2/tokenizer.json", path, sizeof(path)))
         skip();
     arena_init(&arena, 65536, 32 << 20);
-    CHECK_STATUS(ST_OK, wordpiece_open(fixture_file(&arena, path), &w, &why));
-    assert_int_equal(30522, wordpiece_size(w));
+    CHECK_STATUS(ST_OK, encoder_tokens_open(fixture_file(&arena, path), false, 0, &w, &why));
+    assert_int_equal(30522, encoder_tokens_size(w));
     for (const struct json *v = fixture_json(&arena, "wordpiece.json")->child; v != NULL;
          v = v->next) {
         struct span text = json_str(json_get(v, SPAN("text")));
@@ -30,7 +30,7 @@ static void is_the_library_on_tricky_texts(void **state)
         uint64_t id;
         size_t count;
 
-        CHECK_STATUS(ST_OK, wordpiece_encode(w, text, ids, IDS_MAX, SIZE_MAX, &count));
+        CHECK_STATUS(ST_OK, encoder_tokens_encode(w, text, ids, IDS_MAX, SIZE_MAX, &count));
         if (count != want->count)
             fail_msg("'%.*s': want %u ids, got %zu", (int)text.len, text.ptr, want->count,
                      count);
@@ -41,7 +41,7 @@ static void is_the_library_on_tricky_texts(void **state)
                          (unsigned)id, ids[i]);
         }
     }
-    wordpiece_close(w);
+    encoder_tokens_close(w);
     arena_release(&arena);
 }
 
@@ -60,12 +60,12 @@ static void is_the_library_on_tricky_texts(void **state)
     "\"[CLS]\":0,\"[SEP]\":1,\"[UNK]\":2,\"[MASK]\":3,\"un\":4,\"##aff\":5,\"##able\":6,"      \
     "\"##a\":7,\"a\":8,\",\":9,\"\xe4\xb8\xad\":10,\"cafe\":11,\"##\":12,\"x\":13"
 
-static struct wordpiece *open_small(void)
+static struct encoder_tokens *open_small(void)
 {
     struct engine_error why;
-    struct wordpiece *w;
+    struct encoder_tokens *w;
 
-    if (wordpiece_open(SPAN(HEAD WORDS TAIL), &w, &why) != ST_OK)
+    if (encoder_tokens_open(SPAN(HEAD WORDS TAIL), false, 0, &w, &why) != ST_OK)
         fail_msg("%s", why.text);
     return w;
 }
@@ -96,15 +96,15 @@ static void takes_the_longest_piece_first(void **state)
          {0, 8, 7, 1},
          4}, /* U+200B goes */
     };
-    struct wordpiece *w = open_small();
+    struct encoder_tokens *w = open_small();
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         uint32_t ids[6];
         size_t count;
 
-        CHECK_STATUS(ST_OK,
-                     wordpiece_encode(w, span_of(cases[i].text), ids, 6, SIZE_MAX, &count));
+        CHECK_STATUS(
+            ST_OK, encoder_tokens_encode(w, span_of(cases[i].text), ids, 6, SIZE_MAX, &count));
         if (count != cases[i].n)
             fail_msg("'%s': want %zu ids, got %zu", cases[i].text, cases[i].n, count);
         for (size_t k = 0; k < count; k++) {
@@ -113,25 +113,25 @@ static void takes_the_longest_piece_first(void **state)
                          ids[k]);
         }
     }
-    wordpiece_close(w);
+    encoder_tokens_close(w);
 }
 
 static void stops_at_its_limit_and_at_what_is_no_text(void **state)
 {
     static const struct span bad[] = {
         {"a\xff", 2}, {"\xc3", 1}, {"\xed\xa0\x80", 3}, {"\xc0\x80", 2}};
-    struct wordpiece *w = open_small();
+    struct encoder_tokens *w = open_small();
     uint32_t ids[3] = {9, 9, 9};
     size_t count = 77;
 
     (void)state;
-    CHECK_STATUS(ST_LIMIT, wordpiece_encode(w, SPAN("a a a a"), ids, 3, 3, &count));
+    CHECK_STATUS(ST_LIMIT, encoder_tokens_encode(w, SPAN("a a a a"), ids, 3, 3, &count));
     assert_int_equal(77, count);
-    CHECK_STATUS(ST_OK, wordpiece_encode(w, SPAN("a a a a"), ids, 3, 6, &count));
+    CHECK_STATUS(ST_OK, encoder_tokens_encode(w, SPAN("a a a a"), ids, 3, 6, &count));
     assert_int_equal(6, count);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        CHECK_STATUS(ST_INVALID, wordpiece_encode(w, bad[i], ids, 3, 100, &count));
-    wordpiece_close(w);
+        CHECK_STATUS(ST_INVALID, encoder_tokens_encode(w, bad[i], ids, 3, 100, &count));
+    encoder_tokens_close(w);
 }
 
 static void refuses_other_tokenizers_by_name(void **state)
@@ -152,8 +152,8 @@ static void refuses_other_tokenizers_by_name(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct engine_error why;
-        struct wordpiece *w;
-        enum status st = wordpiece_open(span_of(cases[i].json), &w, &why);
+        struct encoder_tokens *w;
+        enum status st = encoder_tokens_open(span_of(cases[i].json), false, 0, &w, &why);
 
         if (st != ST_INVALID)
             fail_msg("case %zu: %s", i, status_name(st));

@@ -240,6 +240,12 @@ static void check_between(enum cpu_level level, size_t n, size_t d, float scale)
     dense_ref.gelu(want, n * d);
     sets[level]->gelu(got, n * d);
     compare("gelu", want, got, n * d, 1e-6f);
+    if (n > 1) { /* in its own place */
+        memcpy(got, x, n * d * 4);
+        dense_ref.swiglu(x, d, want);
+        sets[level]->swiglu(got, d, got);
+        compare("swiglu", want, got, d, 1e-6f);
+    }
     free(x);
     free(r);
     free(w);
