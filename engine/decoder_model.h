@@ -58,7 +58,7 @@ struct decoder_shape {
     size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
     size_t expert_ffn, shared_ffn;
     uint32_t context;
-    enum kv_type kv_type;          /* as asked for */
+    enum decoder_cache kv_type;    /* as asked for */
     uint32_t window, window_every; /* as in struct architecture; window 0: none */
     float eps;
     float embedding_scale;

@@ -100,12 +100,12 @@ enum status encoder_embed(struct encoder_session *s, const struct span *texts, s
 /* --- decoder: chat -> text ------------------------------------------------------- */
 
 /* How keys and values are kept: floats, halves, or bytes with a scale for 32 of them. */
-enum kv_type { KV_F32, KV_F16, KV_Q8 };
+enum decoder_cache { CACHE_F32, CACHE_F16, CACHE_Q8 };
 
 struct decoder_options {
     uint32_t context_max;      /* tokens of KV cache a session; 0: the model's */
     uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
-    enum kv_type kv_type;
+    enum decoder_cache kv_type;
     const char *chat_template; /* family by name ("chatml", "llama3", …); NULL: from the file */
 };
 

@@ -23,7 +23,7 @@ struct kv_cache;
 
 struct kv_shape {
     size_t layers, heads, width; /* heads: of keys */
-    enum kv_type type;
+    enum decoder_cache type;
 };
 
 struct kv_counts {

@@ -21,18 +21,18 @@ const struct attend_kernels *attend_kernels(void)
     return &attend_ref;
 }
 
-size_t attend_slot_bytes(enum kv_type type, size_t width)
+size_t attend_slot_bytes(enum decoder_cache type, size_t width)
 {
     size_t blocks = (width + ATTEND_BLOCK - 1) / ATTEND_BLOCK, bytes = 0;
 
     switch (type) {
-    case KV_F32:
+    case CACHE_F32:
         bytes = 2 * ATTEND_PAGE * width * sizeof(float);
         break;
-    case KV_F16:
+    case CACHE_F16:
         bytes = 2 * ATTEND_PAGE * width * sizeof(uint16_t);
         break;
-    case KV_Q8:
+    case CACHE_Q8:
         bytes = 2 * ATTEND_PAGE * (width + blocks * sizeof(float));
         break;
     }

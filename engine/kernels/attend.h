@@ -5,8 +5,8 @@
  *
  * A slot is what one page holds for one layer and key head, ATTEND_PAGE positions:
  *
- *     KV_F32, KV_F16  keys [width][PAGE], values [PAGE][width]
- *     KV_Q8           key scales f32 [blocks][PAGE], keys i8 [width][PAGE],
+ *     CACHE_F32, CACHE_F16  keys [width][PAGE], values [PAGE][width]
+ *     CACHE_Q8           key scales f32 [blocks][PAGE], keys i8 [width][PAGE],
  *                     value scales f32 [PAGE][blocks], values i8 [PAGE][width]
  *
  * Keys lie turned, so that scores are sums of rows. A block is up to 32 dimensions of one
@@ -27,7 +27,7 @@
 
 /* The pages of a sequence, seen by one layer and key head. */
 struct attend_keys {
-    enum kv_type type;
+    enum decoder_cache type;
     const uint32_t *pages; /* [i]: which page has the positions i * PAGE and on */
     uint8_t *slots;        /* of all pages, one behind the other; aligned to 64 bytes */
     size_t slot_bytes;
@@ -54,8 +54,8 @@ struct attend_state {
 
 struct attend_kernels {
     /* Writes one position, at (0..PAGE - 1) of a slot. */
-    void (*store)(enum kv_type type, uint8_t *slot, size_t at, size_t width, const float *key,
-                  const float *value);
+    void (*store)(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
+                  const float *key, const float *value);
     /* Sets `s` to what the rows see in pages from..to. rows <= ATTEND_ROWS_MAX. */
     void (*pages)(const struct attend_queries *q, const struct attend_keys *k, size_t from,
                   size_t to, const struct attend_state *s);
@@ -68,7 +68,7 @@ extern const struct attend_kernels attend_avx512vnni;
 const struct attend_kernels *attend_kernels(void);
 
 /* Bytes of a slot, a multiple of 64. */
-size_t attend_slot_bytes(enum kv_type type, size_t width);
+size_t attend_slot_bytes(enum decoder_cache type, size_t width);
 
 /* s += t, states of the same rows over other pages. */
 void attend_merge(const struct attend_state *s, const struct attend_state *t, size_t rows,

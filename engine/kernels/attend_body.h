@@ -54,12 +54,12 @@ static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
     }
 }
 
-static void fast_store(enum kv_type type, uint8_t *slot, size_t at, size_t width,
+static void fast_store(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
                        const float *key, const float *value)
 {
-    if (type == KV_F32)
+    if (type == CACHE_F32)
         store_f32((float *)(void *)slot, at, width, key, value);
-    else if (type == KV_F16)
+    else if (type == CACHE_F16)
         store_f16((uint16_t *)(void *)slot, at, width, key, value);
     else
         store_q8(slot, at, width, key, value);
@@ -94,13 +94,13 @@ INLINE vec16 from_bytes(const int8_t *p)
 }
 
 /* The keys [width][PAGE] of a slot as floats, in place or in `room`. */
-static const float *open_keys(enum kv_type type, uint8_t *slot, size_t width, float *room)
+static const float *open_keys(enum decoder_cache type, uint8_t *slot, size_t width, float *room)
 {
     struct attend_q8 p = attend_q8_at(slot, width);
 
-    if (type == KV_F32)
+    if (type == CACHE_F32)
         return (const float *)(void *)slot;
-    if (type == KV_F16) {
+    if (type == CACHE_F16) {
         halves((const uint16_t *)(void *)slot, ATTEND_PAGE * width, room);
         return room;
     }
@@ -115,14 +115,15 @@ static const float *open_keys(enum kv_type type, uint8_t *slot, size_t width, fl
 }
 
 /* The same of its values, [PAGE][width]. */
-static const float *open_values(enum kv_type type, uint8_t *slot, size_t width, float *room)
+static const float *open_values(enum decoder_cache type, uint8_t *slot, size_t width,
+                                float *room)
 {
     struct attend_q8 p = attend_q8_at(slot, width);
     size_t n = ATTEND_PAGE * width;
 
-    if (type == KV_F32)
+    if (type == CACHE_F32)
         return (const float *)(void *)slot + n;
-    if (type == KV_F16) {
+    if (type == CACHE_F16) {
         halves((const uint16_t *)(void *)slot + n, n, room);
         return room;
     }

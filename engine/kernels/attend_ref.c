@@ -19,20 +19,20 @@ static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
     }
 }
 
-static void store(enum kv_type type, uint8_t *slot, size_t at, size_t width, const float *key,
-                  const float *value)
+static void store(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
+                  const float *key, const float *value)
 {
     float *f = (float *)(void *)slot;
     uint16_t *h = (uint16_t *)(void *)slot;
 
-    if (type == KV_Q8) {
+    if (type == CACHE_Q8) {
         store_q8(slot, at, width, key, value);
         return;
     }
     for (size_t c = 0; c < width; c++) {
         size_t k = c * ATTEND_PAGE + at, v = ATTEND_PAGE * width + at * width + c;
 
-        if (type == KV_F32) {
+        if (type == CACHE_F32) {
             f[k] = key[c];
             f[v] = value[c];
         } else {
@@ -43,27 +43,28 @@ static void store(enum kv_type type, uint8_t *slot, size_t at, size_t width, con
 }
 
 /* Dimension c of the key and the value at a position of a slot. */
-static double key_at(enum kv_type type, uint8_t *slot, size_t width, size_t at, size_t c)
+static double key_at(enum decoder_cache type, uint8_t *slot, size_t width, size_t at, size_t c)
 {
     struct attend_q8 p = attend_q8_at(slot, width);
     size_t i = c * ATTEND_PAGE + at;
 
-    if (type == KV_Q8)
+    if (type == CACHE_Q8)
         return (double)p.keys[i] * (double)p.key_scales[c / ATTEND_BLOCK * ATTEND_PAGE + at];
-    return type == KV_F32 ? (double)((float *)(void *)slot)[i]
-                          : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
+    return type == CACHE_F32 ? (double)((float *)(void *)slot)[i]
+                             : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
 }
 
-static double value_at(enum kv_type type, uint8_t *slot, size_t width, size_t at, size_t c)
+static double value_at(enum decoder_cache type, uint8_t *slot, size_t width, size_t at,
+                       size_t c)
 {
     struct attend_q8 p = attend_q8_at(slot, width);
     size_t i = ATTEND_PAGE * width + at * width + c;
 
-    if (type == KV_Q8)
+    if (type == CACHE_Q8)
         return (double)p.values[at * width + c] *
                (double)p.scales[at * p.blocks + c / ATTEND_BLOCK];
-    return type == KV_F32 ? (double)((float *)(void *)slot)[i]
-                          : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
+    return type == CACHE_F32 ? (double)((float *)(void *)slot)[i]
+                             : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
 }
 
 static double score(const struct attend_queries *q, const struct attend_keys *k, size_t row,

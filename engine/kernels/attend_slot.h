@@ -4,7 +4,7 @@
 
 #include "engine/kernels/attend.h"
 
-/* Parts of a KV_Q8 slot. */
+/* Parts of a CACHE_Q8 slot. */
 struct attend_q8 {
     float *key_scales; /* [blocks][PAGE] */
     int8_t *keys;      /* [width][PAGE] */

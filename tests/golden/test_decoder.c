@@ -24,7 +24,8 @@ struct opened {
     struct decoder_session *session;
 };
 
-static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads, enum kv_type kv)
+static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads,
+                           enum decoder_cache kv)
 {
     const struct decoder_options options = {.kv_type = kv};
     struct engine_error why;
@@ -43,7 +44,7 @@ static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads, en
 
 static void open_tiny(struct opened *o, uint32_t type, unsigned threads)
 {
-    open_tiny_with(o, type, threads, KV_F32);
+    open_tiny_with(o, type, threads, CACHE_F32);
 }
 
 static void close_tiny(struct opened *o)
@@ -115,7 +116,7 @@ static void keys_and_values_may_be_kept_smaller(void **state)
     (void)state;
     for (size_t i = 0; i < TINY_CONTEXT; i++)
         ids[i] = (uint32_t)(i * 37 + i / 7) % TINY_WORDS;
-    for (enum kv_type kv = KV_F32; kv <= KV_Q8; kv++) {
+    for (enum decoder_cache kv = CACHE_F32; kv <= CACHE_Q8; kv++) {
         struct opened o;
         double off;
 

@@ -39,7 +39,7 @@ static void *need(size_t n)
 
 /* A sequence of POSITIONS random keys and values, and rows that look at it. */
 struct scene {
-    enum kv_type type;
+    enum decoder_cache type;
     size_t width, rows;
     float *keys, *values, *q; /* [POSITIONS][width], same, [rows][width] */
     uint32_t first[ATTEND_ROWS_MAX], last[ATTEND_ROWS_MAX];
@@ -61,7 +61,8 @@ static void make_pages(struct scene *s, const struct attend_kernels *k)
                  s->width, s->keys + j * s->width, s->values + j * s->width);
 }
 
-static void make(struct scene *s, enum kv_type type, size_t width, size_t rows, float scale)
+static void make(struct scene *s, enum decoder_cache type, size_t width, size_t rows,
+                 float scale)
 {
     *s = (struct scene){.type = type, .width = width, .rows = rows};
     s->keys = need(POSITIONS * width * sizeof(float));
@@ -170,7 +171,7 @@ static void the_reference_is_a_softmax(void **state)
 
     (void)state;
     seed = 1;
-    for (enum kv_type type = KV_F32; type <= KV_Q8; type++) {
+    for (enum decoder_cache type = CACHE_F32; type <= CACHE_Q8; type++) {
         make(&s, type, 48, 6, 2);
         look(&s, 2, 150, 0);
         make_pages(&s, &attend_ref);
@@ -181,8 +182,8 @@ static void the_reference_is_a_softmax(void **state)
     }
 }
 
-static void check(const struct attend_kernels *k, enum kv_type type, size_t width, size_t rows,
-                  size_t end, size_t window)
+static void check(const struct attend_kernels *k, enum decoder_cache type, size_t width,
+                  size_t rows, size_t end, size_t window)
 {
     static struct result want, got, rest;
     size_t group = rows % 3 == 0 ? 3 : 1;
@@ -214,7 +215,7 @@ static void sets_are_the_reference_s(void **state)
         for (size_t w = 0; cpu_has((enum cpu_level)level) && w < ARRAY_LEN(widths); w++) {
             for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
                 for (size_t e = 0; e < ARRAY_LEN(ends); e++) {
-                    enum kv_type type = (enum kv_type)((r + e) % 3);
+                    enum decoder_cache type = (enum decoder_cache)((r + e) % 3);
 
                     check(sets[level], type, widths[w], rows[r], ends[e], 0);
                     check(sets[level], type, widths[w], rows[r], ends[e], r % 2 ? 1 : 40);
@@ -235,7 +236,7 @@ static void sets_store_the_same_bytes(void **state)
     (void)state;
     for (int level = 0; level < CPU_LEVELS; level++) {
         for (size_t a = 0; cpu_has((enum cpu_level)level) && a < 3 * ARRAY_LEN(odd); a++) {
-            enum kv_type type = (enum kv_type)(a % 3);
+            enum decoder_cache type = (enum decoder_cache)(a % 3);
             size_t bytes = attend_slot_bytes(type, 64);
 
             for (size_t i = 0; i < 64; i++) {

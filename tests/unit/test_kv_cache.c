@@ -7,7 +7,7 @@
 
 enum { WIDTH = 16, LAYERS = 2, HEADS = 3, PAGE = ATTEND_PAGE };
 
-static const struct kv_shape shape = {LAYERS, HEADS, WIDTH, KV_F32};
+static const struct kv_shape shape = {LAYERS, HEADS, WIDTH, CACHE_F32};
 
 static uint32_t ids[PAGE * 8];
 
