@@ -20,7 +20,7 @@ size_t attention_parts_floats(size_t heads, size_t width)
 void attention_store(const struct attention *a, const float *keys, const float *values)
 {
     for (size_t h = 0; h < a->kv_heads; h++) {
-        struct attend_keys slots = kv_sequence_keys(a->sequence, a->layer, h);
+        struct attend_keys slots = kv_cache_keys(a->sequence, a->layer, h);
 
         for (size_t t = 0; t < a->n; t++) {
             size_t pos = a->pos + t, from = (t * a->kv_heads + h) * a->width;
@@ -107,7 +107,7 @@ static void run_block(const struct attention *a, const struct block *b)
 {
     float most[ATTEND_ROWS_MAX], sum[ATTEND_ROWS_MAX];
     float out[ATTEND_ROWS_MAX * ATTEND_WIDTH_MAX];
-    struct attend_keys keys = kv_sequence_keys(a->sequence, a->layer, b->kv_head);
+    struct attend_keys keys = kv_cache_keys(a->sequence, a->layer, b->kv_head);
     struct rows rows;
     struct attend_queries q = gather(a, b, &rows);
     const struct attend_state s = {most, sum, out};
@@ -170,7 +170,7 @@ static void run_parts(void *arg, size_t from, size_t to)
     for (size_t i = from; i < to; i++) {
         size_t part = i % s->parts, start = s->from + part * s->each;
         struct block b = block_of(&s->plan, i / s->parts);
-        struct attend_keys keys = kv_sequence_keys(a->sequence, a->layer, b.kv_head);
+        struct attend_keys keys = kv_cache_keys(a->sequence, a->layer, b.kv_head);
         struct attend_state state = state_of(a, part, b.head);
         struct rows rows;
         struct attend_queries q = gather(a, &b, &rows);

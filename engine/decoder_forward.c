@@ -130,7 +130,7 @@ static enum status open_cache(struct decoder_state *s)
     const struct kv_shape kv = kv_shape_of(h);
     enum status st = kv_cache_open(&kv, pages_of(h), &s->cache);
 
-    return st == ST_OK ? kv_sequence_init(&s->sequence, s->cache, h->context) : st;
+    return st == ST_OK ? kv_cache_init(&s->sequence, s->cache, h->context) : st;
 }
 
 enum status decoder_forward_init(struct decoder_state *s, const struct decoder_weights *w,
@@ -156,7 +156,7 @@ void decoder_forward_release(struct decoder_state *s)
         free(list[i]);
     for (size_t i = 0; i < DECODER_ROPES; i++)
         rope_release(&s->ropes[i]);
-    kv_sequence_release(&s->sequence);
+    kv_cache_release(&s->sequence);
     if (s->cache != NULL)
         kv_cache_close(s->cache);
     free(s->in.q);
@@ -450,16 +450,16 @@ static enum status run_layers(struct decoder_state *s, const uint32_t *ids, size
 static enum status run_columns(struct decoder_state *s, const uint32_t *ids, size_t n,
                                struct engine_stop stop)
 {
-    enum status st = kv_sequence_extend(&s->sequence, ids, n);
+    enum status st = kv_cache_extend(&s->sequence, ids, n);
 
     if (st != ST_OK)
         return st;
     st = run_layers(s, ids, n, stop);
     if (st != ST_OK) {
-        kv_sequence_truncate(&s->sequence, s->pos);
+        kv_cache_truncate(&s->sequence, s->pos);
         return st;
     }
-    kv_sequence_commit(&s->sequence);
+    kv_cache_commit(&s->sequence);
     s->pos += (uint32_t)n;
     return ST_OK;
 }
@@ -474,14 +474,14 @@ static void run_head(struct decoder_state *s, size_t column)
 
 void decoder_forward_begin(struct decoder_state *s)
 {
-    kv_sequence_truncate(&s->sequence, 0);
+    kv_cache_truncate(&s->sequence, 0);
     s->pos = 0;
 }
 
 uint32_t decoder_forward_reuse(struct decoder_state *s, const uint32_t *ids, size_t n)
 {
     decoder_forward_begin(s);
-    s->pos = kv_sequence_reuse(&s->sequence, ids, n);
+    s->pos = kv_cache_reuse(&s->sequence, ids, n);
     return s->pos;
 }
 

@@ -205,17 +205,17 @@ static size_t pages_for(uint64_t positions)
     return (size_t)((positions + ATTEND_PAGE - 1) / ATTEND_PAGE);
 }
 
-enum status kv_sequence_init(struct kv_sequence *s, struct kv_cache *c, uint32_t positions)
+enum status kv_cache_init(struct kv_sequence *s, struct kv_cache *c, uint32_t positions)
 {
     *s = (struct kv_sequence){.cache = c, .pages_max = pages_for(positions)};
     s->pages = malloc((s->pages_max + 1) * sizeof(*s->pages));
     return s->pages != NULL ? ST_OK : ST_NOMEM;
 }
 
-void kv_sequence_release(struct kv_sequence *s)
+void kv_cache_release(struct kv_sequence *s)
 {
     if (s->pages != NULL)
-        kv_sequence_truncate(s, 0);
+        kv_cache_truncate(s, 0);
     free(s->pages);
     s->pages = NULL;
 }
@@ -225,7 +225,7 @@ static uint64_t serial_before(const struct kv_sequence *s, size_t page)
     return page == 0 ? ROOT : s->cache->pages[s->pages[page - 1]].serial;
 }
 
-uint32_t kv_sequence_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n)
+uint32_t kv_cache_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n)
 {
     struct kv_cache *c = s->cache;
     size_t i = 0;
@@ -265,7 +265,7 @@ static void own_last_page(struct kv_sequence *s)
     *last = page;
 }
 
-enum status kv_sequence_extend(struct kv_sequence *s, const uint32_t *ids, size_t n)
+enum status kv_cache_extend(struct kv_sequence *s, const uint32_t *ids, size_t n)
 {
     struct kv_cache *c = s->cache;
     size_t have = pages_for(s->length), want = pages_for((uint64_t)s->length + n);
@@ -282,7 +282,7 @@ enum status kv_sequence_extend(struct kv_sequence *s, const uint32_t *ids, size_
     return ST_OK;
 }
 
-void kv_sequence_commit(struct kv_sequence *s)
+void kv_cache_commit(struct kv_sequence *s)
 {
     struct kv_cache *c = s->cache;
 
@@ -302,7 +302,7 @@ void kv_sequence_commit(struct kv_sequence *s)
     }
 }
 
-void kv_sequence_truncate(struct kv_sequence *s, uint32_t length)
+void kv_cache_truncate(struct kv_sequence *s, uint32_t length)
 {
     size_t keep = pages_for(length);
 
@@ -315,7 +315,7 @@ void kv_sequence_truncate(struct kv_sequence *s, uint32_t length)
         s->indexed = length / ATTEND_PAGE;
 }
 
-enum status kv_sequence_fork(const struct kv_sequence *from, struct kv_sequence *to)
+enum status kv_cache_fork(const struct kv_sequence *from, struct kv_sequence *to)
 {
     size_t n = pages_for(from->length);
 
@@ -331,7 +331,7 @@ enum status kv_sequence_fork(const struct kv_sequence *from, struct kv_sequence 
     return ST_OK;
 }
 
-struct attend_keys kv_sequence_keys(const struct kv_sequence *s, size_t layer, size_t head)
+struct attend_keys kv_cache_keys(const struct kv_sequence *s, size_t layer, size_t head)
 {
     const struct kv_cache *c = s->cache;
     size_t part = layer * c->shape.heads + head;

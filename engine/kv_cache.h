@@ -51,24 +51,24 @@ void kv_cache_close(struct kv_cache *c);
 void kv_cache_counts(const struct kv_cache *c, struct kv_counts *out);
 
 /* An empty sequence of at most `positions`. ST_NOMEM. */
-enum status kv_sequence_init(struct kv_sequence *s, struct kv_cache *c,
-                             uint32_t positions) MUST_CHECK;
-void kv_sequence_release(struct kv_sequence *s);
+enum status kv_cache_init(struct kv_sequence *s, struct kv_cache *c,
+                          uint32_t positions) MUST_CHECK;
+void kv_cache_release(struct kv_sequence *s);
 
 /* For an empty sequence: takes the kept pages that begin with these tokens; always less than
  * all n. Returns the positions taken. */
-uint32_t kv_sequence_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n);
+uint32_t kv_cache_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n);
 /* Room for n more tokens; what is written there is up to the caller. ST_LIMIT: more than the
  * sequence may have, or no page is left; then nothing has changed. */
-enum status kv_sequence_extend(struct kv_sequence *s, const uint32_t *ids, size_t n) MUST_CHECK;
+enum status kv_cache_extend(struct kv_sequence *s, const uint32_t *ids, size_t n) MUST_CHECK;
 /* All positions are written: full pages may be found by others from now on. */
-void kv_sequence_commit(struct kv_sequence *s);
+void kv_cache_commit(struct kv_sequence *s);
 /* Forgets what is behind `length`. */
-void kv_sequence_truncate(struct kv_sequence *s, uint32_t length);
+void kv_cache_truncate(struct kv_sequence *s, uint32_t length);
 /* `to`, empty, becomes a copy that shares all pages. ST_LIMIT: it is too long for it. */
-enum status kv_sequence_fork(const struct kv_sequence *from, struct kv_sequence *to) MUST_CHECK;
+enum status kv_cache_fork(const struct kv_sequence *from, struct kv_sequence *to) MUST_CHECK;
 
 /* What a layer and key head of a sequence are to the kernels. */
-struct attend_keys kv_sequence_keys(const struct kv_sequence *s, size_t layer, size_t head);
+struct attend_keys kv_cache_keys(const struct kv_sequence *s, size_t layer, size_t head);
 
 #endif
