@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/architecture.h"
+#include "engine/decoder_architecture.h"
 #include "engine/engine.h"
 #include "engine/kernels/quant.h"
 #include "engine/rope.h"
@@ -51,7 +51,7 @@ struct decoder_layer {
 };
 
 struct decoder_shape {
-    const struct architecture *arch;
+    const struct decoder_architecture *arch;
     size_t d, ffn, layers, vocabulary;
     size_t heads, kv_heads, width; /* width: of a head */
     size_t q, kv;                  /* heads * width, kv_heads * width */
@@ -59,7 +59,7 @@ struct decoder_shape {
     size_t expert_ffn, shared_ffn;
     uint32_t context;
     enum decoder_cache kv_type;    /* as asked for */
-    uint32_t window, window_every; /* as in struct architecture; window 0: none */
+    uint32_t window, window_every; /* as in struct decoder_architecture; window 0: none */
     float eps;
     float embedding_scale;
     float query_scale; /* beside the division of scores by sqrt(width) */

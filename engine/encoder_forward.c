@@ -203,25 +203,14 @@ static void embed(const struct encoder_weights *w, const uint32_t *ids, size_t n
     }
 }
 
-/* Queries and keys of one text by their positions: pairs (i, i + width / 2) of each head. */
+/* Queries and keys of one text by their positions. */
 static void turn(const struct encoder_weights *w, float *qkv, size_t n)
 {
     const struct encoder_shape *h = &w->shape;
-    size_t half = h->d / h->heads / 2;
 
     for (size_t t = 0; t < n; t++) {
-        const float *c = w->cos + t * half, *s = w->sin + t * half;
-
-        for (size_t head = 0; head < 2 * h->heads; head++) { /* of queries, then of keys */
-            float *a = qkv + t * 3 * h->d + head * 2 * half, *b = a + half;
-
-            for (size_t i = 0; i < half; i++) {
-                float x = a[i], y = b[i];
-
-                a[i] = x * c[i] - y * s[i];
-                b[i] = y * c[i] + x * s[i];
-            }
-        }
+        for (size_t head = 0; head < 2 * h->heads; head++) /* of queries, then of keys */
+            rope_turn(&w->rope, qkv + t * 3 * h->d + head * (h->d / h->heads), t);
     }
 }
 

@@ -222,25 +222,21 @@ static void load_added(struct loader *l)
         w->added[i] += l->values[i % d];
 }
 
-/* angle = position * base^(-2i / width) */
 static void load_rotary(struct loader *l)
 {
     struct encoder_weights *w = l->w;
     const struct encoder_shape *s = &w->shape;
-    size_t half = s->d / s->heads / 2;
+    const struct rope_scheme scheme = {.pairs = ROPE_HALVES,
+                                       .dimensions = s->d / s->heads,
+                                       .base = s->base,
+                                       .stretch = 1,
+                                       .magnitude = 1};
 
     if (!s->architecture->rotary)
         return;
-    w->cos = take(l, w->window * half, sizeof(float));
-    w->sin = take(l, w->window * half, sizeof(float));
-    for (size_t t = 0; at_work(l) && t < w->window; t++) {
-        for (size_t i = 0; i < half; i++) {
-            double angle = (double)t * pow((double)s->base, -(double)i / (double)half);
-
-            w->cos[t * half + i] = (float)cos(angle);
-            w->sin[t * half + i] = (float)sin(angle);
-        }
-    }
+    l->needed += rope_bytes(&scheme, w->window);
+    if (at_work(l) && rope_init(&w->rope, &scheme, NULL, w->window) != ST_OK)
+        l->st = error_set(l->err, ST_NOMEM, "out of memory for the model");
 }
 
 /* --- products ------------------------------------------------------------------------ */
@@ -463,8 +459,7 @@ void encoder_load_release(struct encoder_weights *w)
     free(w->word_scales);
     free(w->words_f32);
     free(w->added);
-    free(w->cos);
-    free(w->sin);
+    rope_release(&w->rope);
     release_norm(&w->embed_norm);
     for (size_t i = 0; w->layers != NULL && i < w->shape.layers; i++) {
         struct encoder_layer *l = &w->layers[i];

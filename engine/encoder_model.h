@@ -8,6 +8,7 @@
 #include "engine/encoder_architecture.h"
 #include "engine/engine.h"
 #include "engine/kernels/dense.h"
+#include "engine/rope.h"
 
 #define ENCODER_LAYERS_MAX    64
 #define ENCODER_WIDTH_MAX     4096
@@ -54,7 +55,7 @@ struct encoder_weights {
     float *words_f32;
     float *added;     /* owned: to a word at each position, [window][d], or at all, [d]; its
                          position's and its type's row. NULL: nothing is */
-    float *cos, *sin; /* [window][d / heads / 2], owned: of rotary positions */
+    struct rope rope; /* of rotary positions, or zeros */
     struct encoder_norm embed_norm;
     struct encoder_layer *layers; /* [shape.layers], owned */
     uint64_t memory_bytes;

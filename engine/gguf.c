@@ -229,8 +229,10 @@ static enum status place(struct gguf_tensor *t, struct span data, uint64_t offse
     if (!tensor_bytes(t, &bytes) || offset % alignment != 0 ||
         !span_sub(data, (size_t)offset, bytes, &t->data))
         return error_set(err, ST_INVALID,
-                         "GGUF: tensor '%.*s' does not fit the file, or is not aligned",
-                         (int)t->name.len, t->name.ptr);
+                         "GGUF: tensor '%.*s' does not fit the file, or is not aligned (%zu "
+                         "bytes at byte %llu of the %zu bytes of data)",
+                         (int)t->name.len, t->name.ptr, bytes, (unsigned long long)offset,
+                         data.len);
     return ST_OK;
 }
 

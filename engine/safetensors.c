@@ -104,7 +104,10 @@ static enum status check_places(struct safetensors *s, uint64_t data, struct eng
         end = s->list[i].at + s->list[i].bytes;
     }
     if (end != data)
-        return error_set(err, ST_INVALID, "safetensors: the data goes on behind the tensors");
+        return error_set(err, ST_INVALID,
+                         "safetensors: the data goes on behind the tensors, which end at byte "
+                         "%llu of %llu",
+                         (unsigned long long)end, (unsigned long long)data);
     return ST_OK;
 }
 
@@ -117,7 +120,8 @@ enum status safetensors_parse(struct span header, uint64_t data, struct arena *a
     out->list = NULL;
     out->count = 0;
     if (json_parse(arena, header, 8, &root, &why) != ST_OK)
-        return error_set(err, ST_INVALID, "safetensors: the header: %s", why.text);
+        return error_set(err, ST_INVALID, "safetensors: the header: %s (near byte %zu)",
+                         why.text, LENGTH_SIZE + why.offset);
     if (root->type != JSON_OBJECT || root->count > TENSORS_MAX)
         return error_set(err, ST_INVALID, "safetensors: the header is no list of tensors");
     out->list =
@@ -169,7 +173,11 @@ static enum status read_header(struct safetensors *s, uint64_t size, struct engi
     for (size_t i = LENGTH_SIZE; i-- > 0;)
         bytes = bytes << 8 | length[i];
     if (bytes > HEADER_MAX || bytes > size - LENGTH_SIZE)
-        return error_set(err, ST_INVALID, "safetensors: the header's length is not possible");
+        return error_set(
+            err, ST_INVALID,
+            "safetensors: the header's length, %llu, is not possible in a file of %llu "
+            "bytes",
+            (unsigned long long)bytes, (unsigned long long)size);
     header = malloc((size_t)bytes + 1);
     if (header == NULL)
         return error_set(err, ST_NOMEM, "safetensors: out of memory");

@@ -104,11 +104,14 @@ static void add_matrix(struct gguf_writer *w, const char *name, uint32_t type, f
 
     for (size_t b = 0; b < blocks; b++) {
         uint8_t *block = data + b * f->bytes;
+        float first, second;
 
         for (size_t i = 0; i < f->bytes; i++)
             block[i] = (uint8_t)(noise() * 256);
-        format_scales_set(type, block, type == FORMAT_F32 ? 1.7f * size : size, noise(),
-                          noise());
+        /* One after the other: compilers differ in the order of arguments. */
+        second = noise();
+        first = noise();
+        format_scales_set(type, block, type == FORMAT_F32 ? 1.7f * size : size, first, second);
     }
     gguf_writer_tensor(w, name, type, shape, (struct span){(char *)data, blocks * f->bytes});
     free(data);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SAFETENSORS "/model.safetensors"
+
 static bool ends_with(const char *s, const char *tail)
 {
     size_t n = strlen(s), m = strlen(tail);
@@ -52,14 +54,6 @@ static enum status locate(const char *model_dir, const char *model, char *path, 
     return ST_NOTFOUND;
 }
 
-enum status model_path_encoder(const char *model_dir, const char *model, char *path, size_t cap,
-                               char *why, size_t why_cap)
-{
-    struct stat info;
-
-    return locate(model_dir, model, path, cap, &info, why, why_cap);
-}
-
 /* The one .gguf file of a folder; two would be a guess. */
 static enum status only_gguf(const char *folder, char *name, size_t cap, char *why,
                              size_t why_cap)
@@ -83,26 +77,53 @@ static enum status only_gguf(const char *folder, char *name, size_t cap, char *w
     return ST_NOTFOUND;
 }
 
-enum status model_path_decoder(const char *model_dir, const char *model, char *path, size_t cap,
-                               char *why, size_t why_cap)
+/* Makes the path of a folder that of its GGUF file. */
+static enum status enter_folder(const char *model, char *path, size_t cap, char *why,
+                                size_t why_cap)
 {
     char name[256];
-    struct stat info;
-    size_t n;
-    enum status st = locate(model_dir, model, path, cap, &info, why, why_cap);
+    size_t n = strlen(path);
+    enum status st = only_gguf(path, name, sizeof(name), why, why_cap);
 
-    if (st != ST_OK || !S_ISDIR(info.st_mode))
-        return st;
-    st = only_gguf(path, name, sizeof(name), why, why_cap);
     if (st != ST_OK)
         return st;
-    n = strlen(path);
     if (n + 1 + strlen(name) >= cap) {
         snprintf(why, why_cap, "the path of model '%.60s' is too long", model);
         return ST_LIMIT;
     }
     snprintf(path + n, cap - n, "/%s", name);
     return ST_OK;
+}
+
+enum status model_path_encoder(const char *model_dir, const char *model, char *path, size_t cap,
+                               char *why, size_t why_cap)
+{
+    struct stat info;
+    enum status st = locate(model_dir, model, path, cap, &info, why, why_cap);
+    size_t n;
+
+    if (st != ST_OK || !S_ISDIR(info.st_mode))
+        return st;
+    n = strlen(path);
+    if (n + sizeof(SAFETENSORS) >= cap)
+        return ST_OK; /* the engine says that it is too long */
+    snprintf(path + n, cap - n, SAFETENSORS);
+    st = stat(path, &info) == 0 ? ST_OK : ST_NOTFOUND;
+    path[n] = '\0';
+    if (st != ST_OK)
+        (void)!enter_folder(model, path, cap, why, why_cap);
+    return ST_OK; /* the engine says what is missing */
+}
+
+enum status model_path_decoder(const char *model_dir, const char *model, char *path, size_t cap,
+                               char *why, size_t why_cap)
+{
+    struct stat info;
+    enum status st = locate(model_dir, model, path, cap, &info, why, why_cap);
+
+    if (st != ST_OK || !S_ISDIR(info.st_mode))
+        return st;
+    return enter_folder(model, path, cap, why, why_cap);
 }
 
 void model_path_name(const char *model, char *name, size_t cap)

@@ -9,9 +9,9 @@
 #include "base/status.h"
 
 /* `model` is a path when it holds a '/' or ends in .gguf or .safetensors; otherwise
- * a folder of model_dir. An encoder is a folder (or its file), a decoder the one
- * .gguf file in it. ST_NOTFOUND with `why`, which names the way out; ST_LIMIT when
- * the path does not fit `cap`. */
+ * a folder of model_dir. An encoder is a folder (or its file) with model.safetensors, or
+ * the one .gguf file in it, a decoder always that. ST_NOTFOUND with `why`, which names the way
+ * out; ST_LIMIT when the path does not fit `cap`. */
 enum status model_path_encoder(const char *model_dir, const char *model, char *path, size_t cap,
                                char *why, size_t why_cap) MUST_CHECK;
 enum status model_path_decoder(const char *model_dir, const char *model, char *path, size_t cap,

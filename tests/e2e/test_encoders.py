@@ -75,6 +75,13 @@ def test_kernel_sets_agree(tmp_path, kernels):
         assert np.abs(got - want).max() <= 1e-4 * np.abs(want).max()
 
 
+def test_a_folder_may_hold_a_gguf(tmp_path):
+    model = models.bert_gguf(tmp_path / "m.gguf")
+    assert np.allclose(vectors(tmp_path, ["hello"]), vectors(model.path, ["hello"]))
+    models.bert_gguf(tmp_path / "n.gguf")
+    assert "model.safetensors" in refusal(tmp_path)
+
+
 def test_a_prefix_is_part_of_the_text(tmp_path):
     model = models.bert(tmp_path / "bert")
     plain = vectors(model.path, ["hello world"], "--precision", "f32")

@@ -14,7 +14,10 @@ from pathlib import Path
 
 # --- GGUF ---------------------------------------------------------------------------------
 
-BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 8: (32, 34)}  # values, bytes
+BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 20: (32, 18), 30: (1, 2), 39: (32, 17),
+          10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 16: (256, 66), 17: (256, 74), 18: (256, 98), 19: (256, 50),
+          21: (256, 110), 22: (256, 82), 23: (256, 136), 29: (256, 56), 34: (256, 54), 35: (256, 66)}  # values, bytes
+WIDE = [kind for kind, (values, _) in BLOCKS.items() if values == 256]
 
 
 def text(s):
@@ -109,8 +112,9 @@ def charsmap():
     return struct.pack("<I", 4 * len(units)) + struct.pack(f"<{len(units)}I", *units) + b"a\0"
 
 
-def llama(tokenizer, kind, layers=1, **changes):
-    d, ffn, heads, kv = 32, 32, 2, 1
+def llama(tokenizer, kind, layers=1, down=None, **changes):
+    """`down`: types of ffn_down by layer, whose rows are then as long as their blocks."""
+    d, ffn, heads, kv = 32, 256 if down else 32, 2, 1
     words = len(tokenizer["tokenizer.ggml.tokens"])
     keys = {
         "general.architecture": "llama",
@@ -129,9 +133,34 @@ def llama(tokenizer, kind, layers=1, **changes):
     for i in range(layers):
         matrices = {"attn_q": (d, d), "attn_k": (d, d // heads * kv), "attn_v": (d, d // heads * kv), "attn_output": (d, d),
                     "ffn_gate": (d, ffn), "ffn_up": (d, ffn), "ffn_down": (ffn, d)}
-        shapes.update({f"blk.{i}.{name}": (kind, shape) for name, shape in matrices.items()})
+        shapes.update({f"blk.{i}.{name}": (down[i] if down and name == "ffn_down" else kind, shape) for name, shape in matrices.items()})
         shapes.update({f"blk.{i}.{name}": (0, (d,)) for name in ("attn_norm", "ffn_norm")})
     return keys, [(f"{name}.weight", k, shape, weights(k, shape)) for name, (k, shape) in shapes.items()]
+
+
+def encoder_gguf(architecture, kind, **changes):
+    """A BERT or nomic-bert, tokens as llama.cpp's converter writes them."""
+    d, a = 64, architecture
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581hello", "\u2581world", "\u2581a", "b", "\u25811", "2", "\u2581,"]
+    keys = {
+        "general.architecture": a, f"{a}.embedding_length": d, f"{a}.feed_forward_length": d, f"{a}.block_count": 1, f"{a}.attention.head_count": 2,
+        f"{a}.context_length": 16, f"{a}.attention.layer_norm_epsilon": 1e-12, f"{a}.attention.causal": False, f"{a}.pooling_type": 1, f"{a}.rope.freq_base": 1000.0,
+        "tokenizer.ggml.model": "bert", "tokenizer.ggml.tokens": tokens, "tokenizer.ggml.token_type": [3] * 4 + [1] * (len(tokens) - 4),
+        "tokenizer.ggml.token_type_count": 1, **changes,
+    }
+    rotary = a == "nomic-bert"
+    parts = {"attn_qkv": 3 * d} if rotary else {"attn_q": d, "attn_k": d, "attn_v": d}
+    parts.update({"attn_output": d, "ffn_up": d, "ffn_down": d, **({"ffn_gate": d} if rotary else {})})
+    shapes = {"token_embd.weight": (kind, (d, len(tokens))), "token_types.weight": (0, (d, 1))}
+    if not rotary:
+        shapes["position_embd.weight"] = (kind, (d, 16))
+    for name, rows in parts.items():
+        shapes[f"blk.0.{name}.weight"] = (kind, (d, rows))
+        if not rotary:
+            shapes[f"blk.0.{name}.bias"] = (0, (rows,))
+    for norm in ("token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"):
+        shapes.update({f"{norm}.weight": (0, (d,)), f"{norm}.bias": (0, (d,))})
+    return gguf(keys, [(name, k, shape, weights(k, shape)) for name, (k, shape) in shapes.items()])
 
 
 def gguf_seeds():
@@ -143,6 +172,13 @@ def gguf_seeds():
     yield "q4_1", gguf(*llama(llama3, 3))
     yield "q8_0", gguf(*llama(bpe("gpt-2", CHATML, "<|im_start|>"), 8))
     yield "f16", gguf(*llama(chatml, 1))
+    for kind, name in ((6, "q5_0"), (7, "q5_1"), (20, "iq4_nl"), (30, "bf16"), (39, "mxfp4")):
+        yield name, gguf(*llama(chatml, kind))
+    for i in range(0, len(WIDE), 3):
+        yield f"wide-{i // 3}", gguf(*llama(chatml, 2, layers=len(WIDE[i:i + 3]), down=WIDE[i:i + 3]))
+    yield "bert", encoder_gguf("bert", 2)
+    yield "bert-cls", encoder_gguf("bert", 8, **{"bert.pooling_type": 2})
+    yield "nomic-bert", encoder_gguf("nomic-bert", 2)
     yield "qwen2", gguf(*llama(bpe("qwen2", CHATML, "<|im_start|>last_query_index</think>"), 2))
     yield "gpt-4o", gguf(*llama(bpe("gpt-4o", CHATML, "<|im_start|>system\\nx<|im_end|>"), 2))
     yield "llama2", gguf(*llama(pieces("[INST] <<SYS>>"), 2))
@@ -221,6 +257,7 @@ def safetensors_seeds():
     yield "nested", struct.pack("<Q", 40) + b"[" * 40
     yield "many-values", struct.pack("<Q", 4001) + b"[" + b"1," * 1999 + b"1]"
     yield "encoder", head
+    yield "static", safetensors({"embeddings": ("F16", (8, 12)), "weights": ("F32", (8,))})
     yield "encoder-no-bias", head.replace(b"LayerNorm.bias", b"LayerNorm.bits")
 
 

@@ -108,6 +108,33 @@ static void compute(struct decoder *d)
     decoder_session_close(s);
 }
 
+/* The same file as an encoder. */
+static void embed(struct span file)
+{
+    const struct span texts[] = {SPAN("hello world  12 345\n\xc3\xa9"), SPAN("")};
+    const struct encoder_options o = {.precision = ENCODER_INT8, .memory_max_bytes = 64u << 20};
+    float *out;
+    enum status each[2], st;
+    struct engine_error why;
+    struct encoder_session *s;
+    struct model_info info;
+    struct encoder *e;
+
+    measure_start();
+    st = encoder_open(memory_file(file), &o, &e, &why);
+    measure_end(TAKEN_FIXED + TAKEN_FACTOR * file.len);
+    if (st != ST_OK)
+        return;
+    encoder_info(e, &info);
+    out = calloc(2 * (size_t)info.dimensions, sizeof(*out));
+    must(out != NULL);
+    must(encoder_session_open(e, &s) == ST_OK);
+    must(encoder_embed(s, texts, 2, out, each, (struct engine_stop){NULL, NULL}) == ST_OK);
+    encoder_session_close(s);
+    encoder_close(e);
+    free(out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct decoder_options o = {.context_max = CONTEXT, .memory_max_bytes = 256u << 20};
@@ -117,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status st;
 
     read_file(file);
+    embed(file);
     measure_start();
     st = decoder_open(memory_file(file), &o, &d, &why);
     measure_end(TAKEN_FIXED + TAKEN_FACTOR * size);

@@ -56,6 +56,30 @@ static void load_encoder(struct encoder_tensors *t, enum encoder_precision preci
     encoder_load_release(&w);
 }
 
+/* The table's own sizes count. */
+static void load_static(struct encoder_tensors *t, enum encoder_precision precision)
+{
+    static const uint32_t ids[] = {0, 0};
+    static const size_t lengths[] = {2};
+    struct encoder_weights w = {
+        .shape = {.architecture = encoder_architecture_find(SPAN("static"))},
+        .precision = precision,
+        .window = 4};
+    struct encoder_scratch scratch;
+    struct engine_error why;
+
+    if (encoder_load_shape(&w.shape, t, &why) != ST_OK)
+        return;
+    if (encoder_load(&w, t, 0, 1u << 24, &why) == ST_OK) {
+        encoder_forward_init(&scratch, &w);
+        if (encoder_forward(&scratch, ids, lengths, 1, 2, (struct engine_stop){NULL, NULL}) !=
+            ST_OK)
+            abort();
+        encoder_forward_release(&scratch);
+    }
+    encoder_load_release(&w);
+}
+
 static void check(struct span file)
 {
     struct engine_error why;
@@ -71,6 +95,8 @@ static void check(struct span file)
         read_tensor(&t.safetensors, &t.safetensors.list[i]);
     load_encoder(&t, ENCODER_INT8);
     load_encoder(&t, ENCODER_F32);
+    load_static(&t, ENCODER_INT8);
+    load_static(&t, ENCODER_F32);
     encoder_tensors_close(&t);
 }
 
