@@ -114,6 +114,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
                                 o->chat_template, &m->chat, err);
     if (st != ST_OK)
         return st;
+    s->kv_type = o->kv_type;
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;
     find_ends(m);
@@ -204,7 +205,7 @@ void decoder_session_close(struct decoder_session *s)
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
                             struct engine_stop stop)
 {
-    s->state.pos = 0;
+    decoder_forward_begin(&s->state);
     return decoder_forward(&s->state, ids, n, stop);
 }
 
@@ -294,6 +295,14 @@ static enum status generate(struct decoder_session *s, struct sampler *sampler, 
     return st;
 }
 
+/* What an earlier conversation of this session began with as well is not computed again. */
+static enum status answer_prompt(struct decoder_session *s, const uint32_t *ids, size_t n,
+                                 struct engine_stop stop, uint32_t *reused)
+{
+    *reused = decoder_forward_reuse(&s->state, ids, n);
+    return decoder_forward(&s->state, ids + *reused, n - *reused, stop);
+}
+
 enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
                          const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
                          struct engine_stop stop, struct decoder_result *out)
@@ -315,7 +324,7 @@ enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *t
         st = sampler_init(&sampler, p->temperature, p->top_p, p->top_k, p->seed,
                           m->weights.shape.vocabulary);
     if (st == ST_OK)
-        st = decoder_prefill(s, ids, count, stop);
+        st = answer_prompt(s, ids, count, stop, &out->reused_tokens);
     out->prompt_tokens = (uint32_t)count;
     out->prompt_us = clock_now_us() - t0;
     t0 = clock_now_us();

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/decoder_architecture.h"
+#include "engine/engine.h"
 #include "engine/kernels/quant.h"
 #include "engine/rope.h"
 
@@ -57,6 +58,7 @@ struct decoder_shape {
     size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
     size_t expert_ffn, shared_ffn;
     uint32_t context;
+    enum decoder_cache kv_type;    /* as asked for */
     uint32_t window, window_every; /* as in struct decoder_architecture; window 0: none */
     float eps;
     float embedding_scale;

@@ -56,10 +56,6 @@ struct quant_kernels {
     void (*gelu_mul)(float *gate, const float *up, size_t n);
     /* gate = max(gate, 0)^2 * up (So et al. 2021) */
     void (*relu2_mul)(float *gate, const float *up, size_t n);
-    /* One query head over n keys: keys lie turned, keys[c * stride + j], values
-     * values[j * vstride + c]. scratch: n floats. */
-    void (*attend)(const float *q, const float *keys, size_t stride, const float *values,
-                   size_t vstride, size_t n, size_t width, float *scratch, float *out);
 };
 
 extern const struct quant_kernels quant_ref;

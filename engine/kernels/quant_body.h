@@ -174,37 +174,10 @@ static void fast_relu2_mul(float *gate, const float *up, size_t n)
     }
 }
 
-static void fast_attend(const float *q, const float *keys, size_t stride, const float *values,
-                        size_t vstride, size_t n, size_t width, float *scratch, float *out)
-{
-    float factor = 1.0f / sqrtf((float)width), acc[FAST_HEAD_MAX] = {0};
-
-    for (size_t j = 0; j < n; j++)
-        scratch[j] = 0;
-    for (size_t c = 0; c < width; c++) {
-        const float *row = keys + c * stride;
-        float x = q[c] * factor;
-
-        for (size_t j = 0; j < n; j++)
-            scratch[j] += x * row[j];
-    }
-    fast_softmax(scratch, n);
-    for (size_t j = 0; j < n; j++) {
-        const float *row = values + j * vstride;
-        float p = scratch[j];
-
-        for (size_t c = 0; c < width; c++)
-            acc[c] += p * row[c];
-    }
-    for (size_t c = 0; c < width; c++)
-        out[c] = acc[c];
-}
-
 #define QUANT_TABLE                                                                            \
     {                                                                                          \
         .quantize = fast_quantize32, .matmul = fast_matmul, .rms_norm = fast_rms_norm,         \
         .silu_mul = fast_silu_mul, .gelu_mul = fast_gelu_mul, .relu2_mul = fast_relu2_mul,     \
-        .attend = fast_attend,                                                                 \
     }
 
 #endif

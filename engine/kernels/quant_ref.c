@@ -142,32 +142,6 @@ static void relu2_mul(float *gate, const float *up, size_t n)
     }
 }
 
-static void attend(const float *q, const float *keys, size_t stride, const float *values,
-                   size_t vstride, size_t n, size_t width, float *scratch, float *out)
-{
-    float factor = 1.0f / sqrtf((float)width), most = -INFINITY, total = 0;
-
-    for (size_t j = 0; j < n; j++) {
-        float sum = 0;
-
-        for (size_t c = 0; c < width; c++)
-            sum += q[c] * keys[c * stride + j];
-        scratch[j] = sum * factor;
-        most = scratch[j] > most ? scratch[j] : most;
-    }
-    for (size_t j = 0; j < n; j++) {
-        scratch[j] = expf(scratch[j] - most);
-        total += scratch[j];
-    }
-    for (size_t c = 0; c < width; c++) {
-        float sum = 0;
-
-        for (size_t j = 0; j < n; j++)
-            sum += scratch[j] * values[j * vstride + c];
-        out[c] = sum / total;
-    }
-}
-
 const struct quant_kernels quant_ref = {
     .quantize = quantize,
     .matmul = matmul,
@@ -175,5 +149,4 @@ const struct quant_kernels quant_ref = {
     .silu_mul = silu_mul,
     .gelu_mul = gelu_mul,
     .relu2_mul = relu2_mul,
-    .attend = attend,
 };

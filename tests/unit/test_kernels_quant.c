@@ -348,27 +348,6 @@ static void check_between(enum cpu_level level, size_t n, float scale)
     free(got);
 }
 
-static void check_attention(enum cpu_level level, size_t n, size_t width, float scale)
-{
-    size_t stride = n + 3, vstride = width + 5;
-    float *q = need(width * 4), *keys = need(width * stride * 4), *v = need(n * vstride * 4);
-    float *scratch = need(n * 4), want[256], got[256];
-
-    for (size_t i = 0; i < width; i++)
-        q[i] = noise() * scale;
-    for (size_t i = 0; i < width * stride; i++)
-        keys[i] = noise() * scale;
-    for (size_t i = 0; i < n * vstride; i++)
-        v[i] = noise();
-    quant_ref.attend(q, keys, stride, v, vstride, n, width, scratch, want);
-    sets[level]->attend(q, keys, stride, v, vstride, n, width, scratch, got);
-    compare("attend", want, got, width, 2e-5f);
-    free(q);
-    free(keys);
-    free(v);
-    free(scratch);
-}
-
 static void what_is_between_products_is_the_reference_s(void **state)
 {
     static const float scales[] = {1e-6f, 1, 50, 1e5f};
@@ -380,13 +359,6 @@ static void what_is_between_products_is_the_reference_s(void **state)
             check_between((enum cpu_level)level, 32, scales[s]);
             check_between((enum cpu_level)level, 576, scales[s]);
         }
-        for (size_t n = 1; cpu_has((enum cpu_level)level) && n < 40; n += 6) {
-            check_attention((enum cpu_level)level, n, 16, 1);
-            check_attention((enum cpu_level)level, n, 64, 3);
-            check_attention((enum cpu_level)level, n, 128, 12);
-        }
-        for (size_t n = 1; cpu_has((enum cpu_level)level) && n < 40; n += 6)
-            check_attention((enum cpu_level)level, n, 256, 3);
     }
 }
 
@@ -414,7 +386,7 @@ static void scales_that_are_no_numbers_are_survived(void **state)
 {
     (void)state;
     for (int level = 0; level < CPU_LEVELS; level++) {
-        float x[64], scratch[4], q[16], out[16];
+        float x[64];
 
         for (size_t t = 0; cpu_has((enum cpu_level)level) && t < ARRAY_LEN(types); t++)
             survive_scales((enum cpu_level)level, types[t]);
@@ -422,12 +394,9 @@ static void scales_that_are_no_numbers_are_survived(void **state)
             continue;
         for (size_t i = 0; i < 64; i++)
             x[i] = NAN;
-        for (size_t i = 0; i < 16; i++)
-            q[i] = NAN;
         sets[level]->silu_mul(x, x, 64);
         sets[level]->gelu_mul(x, x, 64);
         sets[level]->relu2_mul(x, x, 64);
-        sets[level]->attend(q, x, 4, x, 16, 4, 16, scratch, out);
     }
 }
 
