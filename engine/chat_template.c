@@ -608,6 +608,11 @@ static bool read_tokens(struct chat_template *t, const struct tokenizer *k, stru
     return t->close != TOKENIZER_NONE;
 }
 
+const char *chat_template_name(const struct chat_template *t)
+{
+    return t->family->name;
+}
+
 enum status chat_template_open(const struct tokenizer *k, struct span text, const char *name,
                                struct chat_template *out, struct engine_error *err)
 {
@@ -619,7 +624,7 @@ enum status chat_template_open(const struct tokenizer *k, struct span text, cons
     if (t.family == NULL)
         return error_set(err, ST_INVALID,
                          "the file's chat template is not recognised; name its family with "
-                         "local.chat_template or --chat-template (%s)",
+                         "local.chat_template (%s)",
                          chat_template_known());
     read_texts(&t, text);
     if (!read_tokens(&t, k, text))

@@ -31,6 +31,9 @@ struct chat_template {
 enum status chat_template_open(const struct tokenizer *k, struct span text, const char *name,
                                struct chat_template *out, struct engine_error *err) MUST_CHECK;
 
+/* "chatml", …: the family of an open one. */
+const char *chat_template_name(const struct chat_template *t);
+
 /* The whole conversation and the opening of an assistant's turn. ST_LIMIT: more than `cap`
  * ids, found without reading the rest. ST_INVALID: a role, or an order of roles, that the
  * family has no place for. */

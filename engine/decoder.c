@@ -1,12 +1,11 @@
-/* A decoder: opening its file, conversations into answers. architecture.c says which there
- * are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how it
- * is computed. */
+/* A decoder: opening its file, conversations into answers. decoder_architecture.c says which
+ * there are, decoder_shape.c and decoder_load.c what of a file is taken, decoder_forward.c how
+ * it is computed. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/clock.h"
-#include "base/hash.h"
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
@@ -16,15 +15,13 @@
 #include "engine/file.h"
 #include "engine/format.h"
 #include "engine/gguf.h"
+#include "engine/model_id.h"
 #include "engine/outlet.h"
 #include "engine/sampler.h"
 #include "engine/tokenizer/tokenizer.h"
 
 #define ENDS_MAX    16
 #define ARENA_LIMIT (256u * 1024 * 1024)
-#define ID_HEAD     (1024 * 1024) /* bytes of the file's beginning that its id is made of */
-#define ID_SAMPLES  64
-#define ID_SAMPLE   256
 
 struct decoder {
     struct decoder_weights weights;
@@ -35,7 +32,7 @@ struct decoder {
     struct chat_template chat;
     uint32_t ends[ENDS_MAX]; /* end of generation */
     size_t end_count;
-    char id[72];
+    char id[MODEL_ID_BYTES];
 };
 
 struct decoder_session {
@@ -77,23 +74,6 @@ static void find_ends(struct decoder *m)
     }
 }
 
-/* The header tells shapes and names; the weights are sampled, because reading all of a
- * large file would be most of the start. */
-static void make_id(struct decoder *m)
-{
-    struct span f = m->file.bytes;
-    size_t step = f.len / ID_SAMPLES + 1, head = f.len < ID_HEAD ? f.len : ID_HEAD;
-    uint64_t a = hash_bytes((struct span){f.ptr, head}, f.len), b = 0;
-
-    for (size_t at = 0; at < f.len; at += step) {
-        size_t n = f.len - at < ID_SAMPLE ? f.len - at : ID_SAMPLE;
-
-        b = hash_bytes((struct span){f.ptr + at, n}, b + 1);
-    }
-    snprintf(m->id, sizeof(m->id), "xxh3:%016llx%016llx", (unsigned long long)a,
-             (unsigned long long)b);
-}
-
 static enum status check_memory(const struct decoder *m, uint64_t most,
                                 struct engine_error *err)
 {
@@ -126,7 +106,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;
     find_ends(m);
-    make_id(m);
+    model_id(m->file.bytes, m->id);
     return check_memory(m, o->memory_max_bytes, err);
 }
 

@@ -15,7 +15,7 @@
 /* What loading has at hand. The first failure stays; what follows does nothing. */
 struct loader {
     const struct gguf *g;
-    const struct architecture *arch;
+    const struct decoder_architecture *arch;
     struct engine_error *err;
     struct arena *arena;
     bool *used; /* [tensor_count], in the arena */

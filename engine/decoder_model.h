@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engine/architecture.h"
+#include "engine/decoder_architecture.h"
 #include "engine/kernels/quant.h"
 #include "engine/rope.h"
 
@@ -50,14 +50,14 @@ struct decoder_layer {
 };
 
 struct decoder_shape {
-    const struct architecture *arch;
+    const struct decoder_architecture *arch;
     size_t d, ffn, layers, vocabulary;
     size_t heads, kv_heads, width; /* width: of a head */
     size_t q, kv;                  /* heads * width, kv_heads * width */
     size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
     size_t expert_ffn, shared_ffn;
     uint32_t context;
-    uint32_t window, window_every; /* as in struct architecture; window 0: none */
+    uint32_t window, window_every; /* as in struct decoder_architecture; window 0: none */
     float eps;
     float embedding_scale;
     float query_scale; /* beside the division of scores by sqrt(width) */

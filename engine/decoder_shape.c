@@ -24,7 +24,7 @@
 
 struct reader {
     const struct gguf *g;
-    const struct architecture *arch;
+    const struct decoder_architecture *arch;
     struct engine_error *err;
 };
 
@@ -290,14 +290,14 @@ enum status decoder_shape_read(const struct gguf *g, struct decoder_shape *out,
                                struct engine_error *err)
 {
     struct span name = gguf_string(g, "general.architecture");
-    struct reader r = {.g = g, .arch = architecture_find(name), .err = err};
+    struct reader r = {.g = g, .arch = decoder_architecture_find(name), .err = err};
     struct decoder_shape s = {.arch = r.arch};
     enum status st;
 
     if (r.arch == NULL)
         return error_set(err, ST_INVALID, "architecture '%.*s' is not supported; supported: %s",
                          (int)(name.len < 40 ? name.len : 40), name.ptr != NULL ? name.ptr : "",
-                         architecture_known());
+                         decoder_architecture_known());
     st = check_unknown(&r);
     if (st == ST_OK)
         st = read_sizes(&r, &s);

@@ -30,16 +30,30 @@ static bool read_all(int fd, char *to, size_t n)
     return true;
 }
 
-static enum status read_open(int fd, const char *path, uint64_t most, struct file *out,
-                             struct engine_error *err)
+/* *fd is to be closed, *size its bytes. */
+static enum status open_regular(const char *path, int *fd, size_t *size,
+                                struct engine_error *err)
 {
     struct stat info;
-    size_t size;
+
+    /* O_NONBLOCK: a pipe under that name is refused, not waited for. */
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0)
+        return error_set(err, errno == ENOENT ? ST_NOTFOUND : ST_UNAVAILABLE,
+                         "cannot open '%s': %s", path, strerror(errno));
+    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0) {
+        *size = (size_t)info.st_size;
+        return ST_OK;
+    }
+    close(*fd);
+    return error_set(err, ST_INVALID, "'%s' is no regular file, or empty", path);
+}
+
+static enum status read_open(int fd, size_t size, const char *path, uint64_t most,
+                             struct file *out, struct engine_error *err)
+{
     void *p;
 
-    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0)
-        return error_set(err, ST_INVALID, "'%s' is no regular file, or empty", path);
-    size = (size_t)info.st_size;
     if (most > 0 && size > most)
         return error_set(err, ST_LIMIT, "'%s' has %zu KiB, more than it may have", path,
                          size >> 10);
@@ -60,16 +74,33 @@ static enum status read_open(int fd, const char *path, uint64_t most, struct fil
 enum status file_read(const char *path, uint64_t most, struct file *out,
                       struct engine_error *err)
 {
-    /* O_NONBLOCK: a pipe under that name is refused, not waited for. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    enum status st;
+    size_t size;
+    int fd;
+    enum status st = open_regular(path, &fd, &size, err);
 
-    if (fd < 0)
-        return error_set(err, errno == ENOENT ? ST_NOTFOUND : ST_UNAVAILABLE,
-                         "cannot open '%s': %s", path, strerror(errno));
-    st = read_open(fd, path, most, out, err);
+    if (st != ST_OK)
+        return st;
+    st = read_open(fd, size, path, most, out, err);
     close(fd);
     return st;
+}
+
+enum status file_map(const char *path, struct file *out, struct engine_error *err)
+{
+    size_t size;
+    int fd;
+    enum status st = open_regular(path, &fd, &size, err);
+    void *p;
+
+    if (st != ST_OK)
+        return st;
+    p = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (p == MAP_FAILED)
+        return error_set(err, ST_UNAVAILABLE, "'%s' cannot be mapped: %s", path,
+                         strerror(errno));
+    out->bytes = (struct span){p, size};
+    return ST_OK;
 }
 
 void file_release(struct file *f)

@@ -1,5 +1,5 @@
-/* A file read whole. It is not mapped: one that is cut while it is in use would be a
- * signal then, in the middle of a product, and not an error. */
+/* A file's bytes. A model that is computed with is read and not mapped: a file that is cut
+ * while it is in use would be a signal then, in the middle of a product, and not an error. */
 #ifndef ENGINE_FILE_H
 #define ENGINE_FILE_H
 
@@ -18,6 +18,9 @@ struct file {
  * ST_LIMIT, and nothing is allocated). */
 enum status file_read(const char *path, uint64_t most, struct file *out,
                       struct engine_error *err) MUST_CHECK;
+/* The same, mapped: for tools that look at a file, or go through it once, larger than memory
+ * as it may be. */
+enum status file_map(const char *path, struct file *out, struct engine_error *err) MUST_CHECK;
 void file_release(struct file *f);
 
 #endif

@@ -68,6 +68,21 @@ static enum status file_name(struct span s, char *out, size_t cap)
     return copy(s, out, cap);
 }
 
+static enum status parse_members(struct manifest_file *f, struct span line)
+{
+    struct span word = take_word(&line);
+    enum status st = ST_OK;
+
+    if (word.len == 0)
+        return ST_INVALID;
+    for (; st == ST_OK && word.len > 0; word = take_word(&line)) {
+        if (f->member_count == MANIFEST_PARTS_MAX)
+            return ST_LIMIT;
+        st = copy(word, f->members[f->member_count++], sizeof(f->members[0]));
+    }
+    return st;
+}
+
 static enum status parse_file(struct manifest_model *m, struct span line)
 {
     struct manifest_file *f;
@@ -82,7 +97,7 @@ static enum status parse_file(struct manifest_model *m, struct span line)
     if (st == ST_OK)
         st = hex(take_word(&line), &f->sha256);
     if (st == ST_OK)
-        st = copy(take_word(&line), f->member, sizeof(f->member));
+        st = parse_members(f, line);
     if (st == ST_OK)
         m->file_count++;
     return st;
@@ -90,12 +105,17 @@ static enum status parse_file(struct manifest_model *m, struct span line)
 
 static enum status parse_package(struct manifest_model *m, struct span line)
 {
-    enum status st = copy(take_word(&line), m->package, sizeof(m->package));
+    struct manifest_package *p;
+    enum status st;
 
+    if (m->package_count == MANIFEST_PARTS_MAX)
+        return ST_LIMIT;
+    p = &m->packages[m->package_count++];
+    st = copy(take_word(&line), p->name, sizeof(p->name));
     if (st == ST_OK)
-        st = copy(take_word(&line), m->version, sizeof(m->version));
+        st = copy(take_word(&line), p->version, sizeof(p->version));
     if (st == ST_OK)
-        st = number(take_word(&line), &m->package_bytes);
+        st = number(take_word(&line), &p->bytes);
     return st;
 }
 
@@ -139,7 +159,7 @@ static enum status check_whole(const struct manifest *m)
     for (size_t i = 0; i < m->count; i++) {
         const struct manifest_model *x = &m->models[i];
 
-        if (x->kind[0] == '\0' || x->licence[0] == '\0' || x->package[0] == '\0' ||
+        if (x->kind[0] == '\0' || x->licence[0] == '\0' || x->package_count == 0 ||
             x->parameters == 0 || x->file_count == 0 || manifest_find(m, x->name) != x)
             return ST_INVALID;
     }
@@ -160,6 +180,15 @@ enum status manifest_parse(struct span text, struct manifest *out, unsigned *lin
         text = (struct span){text.ptr + n, text.len - n};
     }
     return check_whole(out);
+}
+
+uint64_t manifest_package_bytes(const struct manifest_model *m)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < m->package_count; i++)
+        sum += m->packages[i].bytes;
+    return sum;
 }
 
 void manifest_builtin(struct manifest *out)

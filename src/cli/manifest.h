@@ -13,12 +13,20 @@
 
 #define MANIFEST_MODELS_MAX 32
 #define MANIFEST_FILES_MAX  8
+#define MANIFEST_PARTS_MAX  8 /* packages of a model, and members of a file */
 
 struct manifest_file {
     char name[64];
     uint64_t bytes;
     struct digest sha256;
-    char member[192]; /* in the package */
+    /* Its bytes are these files, one behind the other, of whichever package has them. */
+    char members[MANIFEST_PARTS_MAX][192];
+    size_t member_count;
+};
+
+struct manifest_package {
+    char name[64], version[32];
+    uint64_t bytes;
 };
 
 struct manifest_model {
@@ -27,8 +35,8 @@ struct manifest_model {
     uint64_t parameters;
     char licence[32];
     char origin[128];
-    char package[64], version[32];
-    uint64_t package_bytes;
+    struct manifest_package packages[MANIFEST_PARTS_MAX];
+    size_t package_count;
     struct manifest_file files[MANIFEST_FILES_MAX];
     size_t file_count;
 };
@@ -40,6 +48,8 @@ struct manifest {
 
 /* ST_INVALID or ST_LIMIT with the line in *line. */
 enum status manifest_parse(struct span text, struct manifest *out, unsigned *line) MUST_CHECK;
+/* What fetching it takes. */
+uint64_t manifest_package_bytes(const struct manifest_model *m);
 /* The one built in. Aborts if it is malformed: a bug, not an input. */
 void manifest_builtin(struct manifest *out);
 /* NULL: no such model. */

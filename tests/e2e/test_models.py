@@ -1,5 +1,6 @@
-"""`ibid models bench`: figures of a real model, and what is said when there are none."""
+"""`ibid models show`, `bench` and `quantize`: what files say, figures of real models, and refusals."""
 import json
+import struct
 
 import pytest
 
@@ -17,6 +18,48 @@ def of_json(*args):
     done = models(*args, "--json", "--quiet")
     assert done.returncode == 0 and not done.stderr, done.stderr
     return json.loads(done.stdout)
+
+
+def gguf(path, **texts):
+    """A file of keys alone, all of them texts."""
+    word = lambda t: struct.pack("<Q", len(t)) + t.encode()
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, len(texts)) + b"".join(word(k.replace("__", ".")) + struct.pack("<I", 8) + word(v) for k, v in texts.items()) + bytes(64))
+    return str(path)
+
+
+@needs_decoder
+def test_show_says_what_a_model_would_need():
+    r = of_json("show", "smollm2-135m-instruct", "--tensors")
+    assert (r["architecture"], r["tokenizer"], r["pre_tokenizer"], r["chat_template"], r["supported"]) == ("llama", "gpt2", "smollm", "chatml", True)
+    assert (r["layers"], r["dimensions"], r["heads"], r["kv_heads"], r["vocabulary"], r["context"]) == (30, 576, 9, 3, 49152, 8192)
+    assert r["parameters"] == 134515008 and r["id"].startswith("xxh3:")
+    assert sum(t["bytes"] for t in r["tensors"]) == r["weights_bytes"] < r["file_bytes"] and r["token_bytes"] > 0
+    assert {t["name"]: (t["type"], t["shape"]) for t in r["tensors"]}["blk.0.attn_k.weight"] == ("Q4_1", [576, 192])
+    said = models("show", "smollm2-135m-instruct", "--tensors").stdout
+    assert f"id: {r['id']}" in said and "chat template: chatml" in said and said.count("tensor: ") == len(r["tensors"])
+
+
+@needs_encoder
+def test_show_of_an_encoder():
+    r = of_json("show", "all-minilm-l6-v2")
+    assert (r["architecture"], r["dimensions"]) == ("bert", 384) and f"id: {r['id']}" in models("show", "all-minilm-l6-v2").stdout
+
+
+def test_show_goes_as_far_as_it_can(tmp_path):
+    path = gguf(tmp_path / "other.gguf", general__architecture="mamba", tokenizer__ggml__model="none")
+    r = of_json("show", path)
+    assert (r["architecture"], r["supported"], r["session_bytes"]) == ("mamba", False, 0) and "mamba" in r["why"]
+    assert "not supported: " in models("show", path).stdout
+
+
+def test_show_names_the_place_of_what_is_broken(tmp_path):
+    whole = gguf(tmp_path / "whole.gguf", general__architecture="llama")
+    data = open(whole, "rb").read()
+    for at in (3, 6, 20, 30, 60):
+        (tmp_path / "cut.gguf").write_bytes(data[:at])
+        done = models("show", str(tmp_path / "cut.gguf"))
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and "cut.gguf" in done.stderr and not done.stdout
+    assert "byte" in done.stderr
 
 
 @needs_decoder
@@ -66,3 +109,31 @@ def test_bench_refuses(tmp_path):
     done = models("bench", str(tmp_path / "broken.gguf"))
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "GGUF" in done.stderr
     assert models("bench", "no-such-model").returncode == 1
+
+
+@needs_decoder
+def test_quantize_refuses(tmp_path):
+    model, out = str(next(DECODER.glob("*.gguf"))), tmp_path / "out.gguf"
+    for args, says in ((["Q4_0"], "--requantize"), (["IQ2_XS"], "to: Q8_0"), (["Q4_1", "--requantize"], "to: Q8_0")):
+        done = models("quantize", model, str(out), *args)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1 and says in done.stderr and not list(tmp_path.iterdir())
+    out.write_text("mine")
+    done = models("quantize", model, str(out), "Q4_0", "--requantize")
+    assert done.returncode == 1 and "is there already" in done.stderr and out.read_text() == "mine"
+    assert models("quantize", model, "Q4_0").returncode == 2
+
+
+@needs_decoder
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_quantize_keeps_what_a_model_says(tmp_path):
+    model, out = next(DECODER.glob("*.gguf")), tmp_path / "out.gguf"
+    done = models("quantize", str(model), str(out), "Q8_0", "--requantize", timeout=400)
+    assert done.returncode == 0 and "211 tensors quantized, 61 kept" in done.stderr and list(tmp_path.iterdir()) == [out]
+    before, after = of_json("show", str(model), "--tensors"), of_json("show", str(out), "--tensors")
+    for key in ("architecture", "tokenizer", "pre_tokenizer", "chat_template", "layers", "context", "vocabulary", "parameters"):
+        assert before[key] == after[key], key
+    assert [(t["name"], t["shape"]) for t in before["tensors"]] == [(t["name"], t["shape"]) for t in after["tensors"]]
+    assert {t["type"] for t in after["tensors"]} == {"F32", "Q8_0"} and after["supported"]
+    r = of_json("bench", str(out), "--perplexity", TEXT, "-c", "512", "-t", "2")
+    assert r["perplexity"] == pytest.approx(16.8104, rel=0.02)

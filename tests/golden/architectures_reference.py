@@ -3,12 +3,14 @@
 
     test_architectures --write FOLDER
     architectures_reference.py FOLDER --fixtures OUT
+    architectures_reference.py --gemma MODEL.gguf --fixtures OUT
 
 test_architectures writes the models as files; this reads them with the reader and the
 formats of smollm_reference.py and formats_reference.py, runs each architecture's own forward
 pass over all tokens at once, and writes architectures.json, which test_architectures compares
 with: every eighth logit at some positions, with products of floats and with their inputs
-rounded to bytes.
+rounded to bytes. With a file of Gemma 3: the likeliest tokens behind the ids in gemma.json, more
+than a window holds, into that file.
 """
 import argparse
 import json
@@ -45,6 +47,7 @@ class Decoder(Smollm):
         self.heads, self.kv_heads = self.key("attention.head_count"), self.key("attention.head_count_kv")
         self.layers, self.eps = self.key("block_count"), self.key("attention.layer_norm_rms_epsilon")
         self.d, self.width = self.key("embedding_length"), self.key("attention.key_length")
+        self.turned = self.key("rope.dimension_count", self.width)
 
     def key(self, name, default=None):
         return self.file.keys.get(f"{self.arch}.{name}", default)
@@ -57,7 +60,7 @@ class Decoder(Smollm):
 
     def speeds(self, i):
         """Of each pair, in radians a position; and what is turned is multiplied by."""
-        n = self.key("rope.dimension_count")
+        n = self.turned
         speed = float(self.key("rope.freq_base")) ** (-np.arange(0, n, 2) / n)
         if "rope_freqs.weight" in self.t:
             speed = speed / self.t["rope_freqs.weight"]
@@ -117,12 +120,13 @@ class Decoder(Smollm):
         x = x + self.attention(self.norm(x, f"blk.{i}.attn_norm.weight"), i)
         return x + self.feed(self.norm(x, f"blk.{i}.ffn_norm.weight"), i)
 
-    def logits(self, ids):
+    def logits(self, ids, start=0):
+        """Of every position from `start` on."""
         x = self.embed(ids)
         for i in range(self.layers):
             x = self.layer(x, i)
         head = "output.weight" if "output.weight" in self.t else "token_embd.weight"
-        return self.product(self.norm(x, "output_norm.weight"), head)
+        return self.product(self.norm(x[start:], "output_norm.weight"), head)
 
 
 class Experts(Decoder):
@@ -208,7 +212,7 @@ class Gemma3(Qwen3):
 
     def speeds(self, i):
         if self.sliding(i):
-            n = self.key("rope.dimension_count")
+            n = self.turned
             return 10000.0 ** (-np.arange(0, n, 2) / n), 1
         return super().speeds(i)
 
@@ -271,11 +275,22 @@ def rows(path, rounded):
     return [[float(f"{v:.7g}") for v in row] for row in out]
 
 
+def write_gemma(model, path):
+    case = json.loads(path.read_text())
+    out = Gemma3(model, False).logits(case["ids"], -2)
+    case["top"] = [[[int(i), round(float(row[i]), 4)] for i in np.argsort(-row)[:8]] for row in out]
+    path.write_text(json.dumps(case, separators=(",", ":")) + "\n")
+
+
 def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    args.add_argument("folder", type=Path)
+    args.add_argument("folder", type=Path, nargs="?")
+    args.add_argument("--gemma", type=Path)
     args.add_argument("--fixtures", type=Path, required=True)
     args = args.parse_args()
+    if args.gemma is not None:
+        write_gemma(args.gemma, args.fixtures / "gemma.json")
+        return
     models = []
     for path in sorted(args.folder.glob("*.gguf")):
         model = {"name": path.stem.split(" ", 1)[1], "ids": IDS, "positions": POSITIONS}

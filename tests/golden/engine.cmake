@@ -15,7 +15,7 @@ ibid_test(NAME decoder LABEL golden LIBS engine m TIMEOUT 600
 ibid_test(NAME mixed LABEL golden LIBS engine m TIMEOUT 300
           SOURCES golden/test_mixed.c golden/exact.c mixed_llama.c format_scales.c tiny_llama.c
                   gguf_writer.c ${golden_sources})
-ibid_test(NAME architectures LABEL golden LIBS engine m TIMEOUT 300
+ibid_test(NAME architectures LABEL golden LIBS engine m TIMEOUT 600
           SOURCES golden/test_architectures.c golden/exact.c tiny_models.c format_scales.c tiny_llama.c
                   gguf_writer.c ${golden_sources})
 

@@ -22,6 +22,7 @@ static void builtin_is_whole(void **state)
     manifest_builtin(m);
     assert_non_null(manifest_find(m, "all-minilm-l6-v2"));
     assert_non_null(manifest_find(m, "smollm2-135m-instruct"));
+    assert_non_null(manifest_find(m, "gemma-3-270m"));
     assert_null(manifest_find(m, "other"));
     free(m);
 }
@@ -55,6 +56,30 @@ static void mistakes_are_found(void **state)
             line != refused[i].line)
             fail_msg("%s: line %u", refused[i].text, line);
     }
+    free(m);
+}
+
+static void a_file_may_come_in_pieces(void **state)
+{
+    struct manifest *m = malloc(sizeof(*m));
+    const struct manifest_file *f;
+    unsigned line;
+
+    (void)state;
+    assert_non_null(m);
+    CHECK_STATUS(ST_OK, manifest_parse(SPAN("model m\nkind decoder\nparameters 1\nlicence L\n"
+                                            "package p 1 9\npackage q 2 90\n"
+                                            "file f.bin 3 " HEX " p/a q/b p/c\n"),
+                                       m, &line));
+    f = &m->models[0].files[0];
+    assert_int_equal(2, m->models[0].package_count);
+    assert_string_equal("q", m->models[0].packages[1].name);
+    assert_int_equal(99, manifest_package_bytes(&m->models[0]));
+    assert_int_equal(3, f->member_count);
+    assert_string_equal("q/b", f->members[1]);
+    CHECK_STATUS(
+        ST_LIMIT,
+        manifest_parse(SPAN("model m\nfile f.bin 3 " HEX " 1 2 3 4 5 6 7 8 9\n"), m, &line));
     free(m);
 }
 
@@ -125,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(builtin_is_whole),
         cmocka_unit_test(mistakes_are_found),
+        cmocka_unit_test(a_file_may_come_in_pieces),
         cmocka_unit_test(files_are_verified),
         cmocka_unit_test(arguments),
     };

@@ -1,8 +1,8 @@
-#include "engine/architecture.h"
+#include "engine/decoder_architecture.h"
 
 #include "base/compiler.h"
 
-static const struct architecture architectures[] = {
+static const struct decoder_architecture architectures[] = {
     /* Touvron et al. 2023, and what followed: Llama 3, Mistral, SmolLM, SmolLM2, TinyLlama,
      * and Mixtral (Jiang et al. 2024). */
     {.name = "llama",
@@ -37,7 +37,7 @@ static const struct architecture architectures[] = {
     {.name = "bitnet", .required = LAYER_SUB_NORMS, .pairs = ROPE_HALVES, .gate = GATE_RELU2},
 };
 
-const struct architecture *architecture_find(struct span name)
+const struct decoder_architecture *decoder_architecture_find(struct span name)
 {
     for (size_t i = 0; i < ARRAY_LEN(architectures); i++) {
         if (span_eq(name, span_of(architectures[i].name)))
@@ -46,7 +46,7 @@ const struct architecture *architecture_find(struct span name)
     return NULL;
 }
 
-const char *architecture_known(void)
+const char *decoder_architecture_known(void)
 {
     return "llama, smollm3, qwen2, qwen2moe, qwen3, qwen3moe, gemma3, phi3, bitnet";
 }

@@ -1,8 +1,8 @@
 /* The decoders that we compute, a row each: what sets one apart from another. Names and
  * order of the parts are those of the files that llama.cpp's converters write. Nothing else
  * asks for an architecture's name. */
-#ifndef ENGINE_ARCHITECTURE_H
-#define ENGINE_ARCHITECTURE_H
+#ifndef ENGINE_DECODER_ARCHITECTURE_H
+#define ENGINE_DECODER_ARCHITECTURE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,17 +25,17 @@ enum {
 };
 
 /* What the gate of the feed-forward goes through before it is multiplied. */
-enum architecture_gate {
+enum decoder_gate {
     GATE_SILU,
     GATE_GELU,  /* its tanh form */
     GATE_RELU2, /* max(x, 0)^2 */
 };
 
-struct architecture {
+struct decoder_architecture {
     const char *name;            /* general.architecture, and the head of its keys */
     unsigned required, optional; /* LAYER_… */
     enum rope_pairs pairs;
-    enum architecture_gate gate;
+    enum decoder_gate gate;
     bool scales_embeddings;    /* by sqrt(d) */
     bool renormalizes_experts; /* the weights of the chosen ones add up to 1 */
     /* All layers but each `window_every`th see a window, if the file gives one; 0: none do,
@@ -48,8 +48,8 @@ struct architecture {
 };
 
 /* NULL: none that we compute. */
-const struct architecture *architecture_find(struct span name);
+const struct decoder_architecture *decoder_architecture_find(struct span name);
 /* "llama, smollm3, …" */
-const char *architecture_known(void);
+const char *decoder_architecture_known(void);
 
 #endif
