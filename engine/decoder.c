@@ -109,7 +109,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
         st = tokenizer_open(&m->gguf, &m->tokens, err);
     if (st == ST_OK)
         st = decoder_load(&m->weights, &m->gguf, tokenizer_size(m->tokens), &m->arena, err);
-    if (st == ST_OK)
+    if (st == ST_OK && !o->tokens_only)
         st = chat_template_open(m->tokens, gguf_string(&m->gguf, "tokenizer.chat_template"),
                                 o->chat_template, &m->chat, err);
     if (st != ST_OK)

@@ -107,6 +107,8 @@ struct decoder_options {
     uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
     enum decoder_cache kv_type;
     const char *chat_template; /* family by name ("chatml", "llama3", …); NULL: from the file */
+    bool tokens_only;          /* no chat template is looked for: decoder_chat() and
+                                  decoder_chat_tokens() say ST_INVALID */
 };
 
 enum status decoder_open(const char *path, const struct decoder_options *o,

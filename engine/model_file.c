@@ -105,14 +105,16 @@ static void read_weights(const struct gguf *g, struct model_file_facts *out)
 static enum status read_tokenizer(const struct gguf *g, struct model_file_facts *out,
                                   struct engine_error *err)
 {
+    struct engine_error ignored;
     struct chat_template t;
     struct tokenizer *k;
     enum status st = tokenizer_open(g, &k, err);
 
     if (st != ST_OK)
         return st;
-    st = chat_template_open(k, gguf_string(g, "tokenizer.chat_template"), NULL, &t, err);
-    if (st == ST_OK)
+    /* A base model has none; that it can not chat is no reason not to show it. */
+    if (chat_template_open(k, gguf_string(g, "tokenizer.chat_template"), NULL, &t, &ignored) ==
+        ST_OK)
         snprintf(out->chat_template, sizeof(out->chat_template), "%s", chat_template_name(&t));
     tokenizer_close(k);
     return st;

@@ -1,5 +1,6 @@
 """`ibid models show`, `bench` and `quantize`: what files say, figures of real models, and refusals."""
 import json
+import pathlib
 import struct
 
 import pytest
@@ -70,6 +71,14 @@ def test_a_decoder_is_timed():
         assert 0 < r[f"{what}_tokens_per_s_least"] <= r[f"{what}_tokens_per_s"] <= r[f"{what}_tokens_per_s_most"]
     r = of_json("bench", next(DECODER.glob("*.gguf")), "-p", "0", "-n", "2", "-r", "1")
     assert "prompt_tokens_per_s" not in r and r["decode_tokens_per_s"] > 0
+
+
+@pytest.mark.skipif(not pathlib.Path(MODELS, "gemma-3-270m").exists(), reason="model not there: ibid models pull gemma-3-270m")
+def test_a_base_model_without_a_chat_template_is_shown_and_timed():
+    r = of_json("show", "gemma-3-270m")
+    assert (r["architecture"], r["chat_template"], r["supported"]) == ("gemma3", "", True) and r["session_bytes"] > 0
+    assert "local.chat_template" in models("show", "gemma-3-270m").stdout
+    assert of_json("bench", "gemma-3-270m", "-p", "8", "-n", "2", "-r", "1")["decode_tokens_per_s"] > 0
 
 
 @needs_encoder
