@@ -649,6 +649,8 @@ enum status chat_template_encode(const struct chat_template *t, const struct tok
                        .st = ST_OK};
 
     *count = 0;
+    if (t->family == NULL)
+        return ST_INVALID;
     buf_init(&w.text, TEXT_MAX_BYTES);
     t->family->render(&w);
     flush(&w);

@@ -36,7 +36,7 @@ const char *chat_template_name(const struct chat_template *t);
 
 /* The whole conversation and the opening of an assistant's turn. ST_LIMIT: more than `cap`
  * ids, found without reading the rest. ST_INVALID: a role, or an order of roles, that the
- * family has no place for. */
+ * family has no place for; or a template that was never opened. */
 enum status chat_template_encode(const struct chat_template *t, const struct tokenizer *k,
                                  const struct decoder_turn *turns, size_t n, uint32_t *ids,
                                  size_t cap, size_t *count) MUST_CHECK;

@@ -9,6 +9,7 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
+#include "engine/decoder_pack.h"
 #include "engine/decoder_shape.h"
 #include "engine/engine.h"
 #include "engine/error.h"
@@ -86,6 +87,16 @@ static enum status check_memory(const struct decoder *m, uint64_t most,
     return ST_OK;
 }
 
+/* Last: the file's id is of its bytes as they were. */
+static enum status pack_weights(struct decoder *m, struct engine_error *err)
+{
+    enum status st = file_set_writable(&m->file, true, err);
+
+    if (st == ST_OK && decoder_pack(&m->weights) != ST_OK)
+        st = error_set(err, ST_NOMEM, "out of memory");
+    return st == ST_OK ? file_set_writable(&m->file, false, err) : st;
+}
+
 static enum status build(struct decoder *m, const struct decoder_options *o,
                          struct engine_error *err)
 {
@@ -98,16 +109,18 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
         st = tokenizer_open(&m->gguf, &m->tokens, err);
     if (st == ST_OK)
         st = decoder_load(&m->weights, &m->gguf, tokenizer_size(m->tokens), &m->arena, err);
-    if (st == ST_OK)
+    if (st == ST_OK && !o->tokens_only)
         st = chat_template_open(m->tokens, gguf_string(&m->gguf, "tokenizer.chat_template"),
                                 o->chat_template, &m->chat, err);
     if (st != ST_OK)
         return st;
+    s->kv_type = o->kv_type;
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;
     find_ends(m);
     model_id(m->file.bytes, m->id);
-    return check_memory(m, o->memory_max_bytes, err);
+    st = check_memory(m, o->memory_max_bytes, err);
+    return st == ST_OK ? pack_weights(m, err) : st;
 }
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
@@ -192,7 +205,7 @@ void decoder_session_close(struct decoder_session *s)
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
                             struct engine_stop stop)
 {
-    s->state.pos = 0;
+    decoder_forward_begin(&s->state);
     return decoder_forward(&s->state, ids, n, stop);
 }
 
@@ -282,6 +295,14 @@ static enum status generate(struct decoder_session *s, struct sampler *sampler, 
     return st;
 }
 
+/* What an earlier conversation of this session began with as well is not computed again. */
+static enum status answer_prompt(struct decoder_session *s, const uint32_t *ids, size_t n,
+                                 struct engine_stop stop, uint32_t *reused)
+{
+    *reused = decoder_forward_reuse(&s->state, ids, n);
+    return decoder_forward(&s->state, ids + *reused, n - *reused, stop);
+}
+
 enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
                          const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
                          struct engine_stop stop, struct decoder_result *out)
@@ -303,7 +324,7 @@ enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *t
         st = sampler_init(&sampler, p->temperature, p->top_p, p->top_k, p->seed,
                           m->weights.shape.vocabulary);
     if (st == ST_OK)
-        st = decoder_prefill(s, ids, count, stop);
+        st = answer_prompt(s, ids, count, stop, &out->reused_tokens);
     out->prompt_tokens = (uint32_t)count;
     out->prompt_us = clock_now_us() - t0;
     t0 = clock_now_us();

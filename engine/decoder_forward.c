@@ -1,6 +1,5 @@
 /* Prompts go through in blocks of columns, so that a row of weights is unpacked once for
- * many tokens; the output head is computed for the last token only. Keys lie turned in the
- * cache (per head, a row a dimension), so that scores are additions of rows. */
+ * many tokens; the output head is computed for the last token only. */
 #include "engine/decoder_forward.h"
 
 #include <math.h>
@@ -9,7 +8,7 @@
 
 #include "base/size.h"
 
-#define ROW_PIECE 64 /* rows of a matrix that a thread takes at a time */
+#define ROW_PIECE 32 /* rows of a matrix that a thread takes at a time: two strips */
 #define ALIGNMENT 64 /* of the widest vector */
 
 /* --- memory --------------------------------------------------------------------------- */
@@ -36,11 +35,21 @@ static size_t rope_count(const struct decoder_shape *h)
     return h->window > 0 ? DECODER_ROPES : 1;
 }
 
+static struct kv_shape kv_shape_of(const struct decoder_shape *h)
+{
+    return (struct kv_shape){h->layers, h->kv_heads, h->width, h->kv_type};
+}
+
+static size_t pages_of(const struct decoder_shape *h)
+{
+    return (h->context + ATTEND_PAGE - (size_t)1) / ATTEND_PAGE;
+}
+
 uint64_t decoder_forward_bytes(const struct decoder_shape *h)
 {
     /* Each factor is bounded by decoder_load.c; the product is below 2^50. */
-    uint64_t context = h->context;
-    uint64_t floats = 2 * h->layers * context * h->kv + context * h->heads + h->vocabulary +
+    const struct kv_shape kv = kv_shape_of(h);
+    uint64_t floats = h->vocabulary + attention_parts_floats(h->heads, h->width) +
                       QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
     uint64_t ropes = 0;
 
@@ -48,8 +57,8 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
         floats += QUANT_TOKENS * (h->experts + 2 * h->experts_used + 2 * h->d);
     for (size_t i = 0; i < rope_count(h); i++)
         ropes += rope_bytes(&h->ropes[i], h->context);
-    return floats * sizeof(float) + ropes +
-           QUANT_TOKENS * widest(h) * (1 + 2 * sizeof(float) / QUANT_BLOCK);
+    return floats * sizeof(float) + ropes + kv_cache_bytes(&kv, pages_of(h)) +
+           QUANT_TOKENS * widest(h) * (1 + 3 * sizeof(float) / QUANT_BLOCK);
 }
 
 static void *take(size_t count, size_t size)
@@ -69,26 +78,23 @@ static float *floats(size_t n)
 static bool take_buffers(struct decoder_state *s)
 {
     const struct decoder_shape *h = &s->weights->shape;
-    size_t context = h->context, cache = h->layers * h->kv * context, most = widest(h);
+    size_t most = widest(h);
 
-    /* Pages of the caches are taken by the kernel as they are written. */
-    s->keys = calloc(cache, sizeof(float));
-    s->values = calloc(cache, sizeof(float));
     s->x = floats(QUANT_TOKENS * h->d);
     s->h = floats(QUANT_TOKENS * h->d);
     s->qkv = floats(QUANT_TOKENS * (h->q + 2 * h->kv));
     s->a = floats(QUANT_TOKENS * h->q);
     s->gate = floats(QUANT_TOKENS * widest_feed(h));
     s->up = floats(QUANT_TOKENS * widest_feed(h));
-    s->scores = floats(h->heads * context);
+    s->parts = floats(attention_parts_floats(h->heads, h->width));
     s->logits = floats(h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
-    return s->keys != NULL && s->values != NULL && s->x != NULL && s->h != NULL &&
-           s->qkv != NULL && s->a != NULL && s->gate != NULL && s->up != NULL &&
-           s->scores != NULL && s->logits != NULL && s->in.q != NULL && s->in.d != NULL &&
-           s->in.s != NULL;
+    s->in.sums = take(QUANT_TOKENS * most / QUANT_BLOCK, 2 * sizeof(*s->in.sums));
+    return s->x != NULL && s->h != NULL && s->qkv != NULL && s->a != NULL && s->gate != NULL &&
+           s->up != NULL && s->parts != NULL && s->logits != NULL && s->in.q != NULL &&
+           s->in.d != NULL && s->in.s != NULL && s->in.sums != NULL;
 }
 
 /* LongRoPE has factors for short contexts and for long ones: a session takes those of the
@@ -119,21 +125,31 @@ static bool take_expert_buffers(struct decoder_state *s)
     return s->router != NULL && s->choices != NULL && s->part != NULL && s->mixed != NULL;
 }
 
+static enum status open_cache(struct decoder_state *s)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    const struct kv_shape kv = kv_shape_of(h);
+    enum status st = kv_cache_open(&kv, pages_of(h), &s->cache);
+
+    return st == ST_OK ? kv_cache_init(&s->sequence, s->cache, h->context) : st;
+}
+
 enum status decoder_forward_init(struct decoder_state *s, const struct decoder_weights *w,
                                  unsigned threads)
 {
-    *s = (struct decoder_state){.weights = w, .k = quant_kernels()};
+    *s = (struct decoder_state){.weights = w, .k = quant_kernels(), .attend = attend_kernels()};
+    if (w->shape.width % ATTEND_STEP != 0)
+        s->attend = &attend_ref;
     if (!take_buffers(s) || !take_expert_buffers(s) || init_ropes(s) != ST_OK ||
-        threads_open(threads, &s->threads) != ST_OK)
+        open_cache(s) != ST_OK || threads_open(threads, &s->threads) != ST_OK)
         return ST_NOMEM;
     return ST_OK;
 }
 
 void decoder_forward_release(struct decoder_state *s)
 {
-    float *const list[] = {s->keys, s->values, s->x,      s->h,      s->qkv,
-                           s->a,    s->gate,   s->up,     s->scores, s->logits,
-                           s->in.d, s->in.s,   s->router, s->part,   s->mixed};
+    float *const list[] = {s->x,      s->h,    s->qkv,  s->a,      s->gate, s->up,   s->parts,
+                           s->logits, s->in.d, s->in.s, s->router, s->part, s->mixed};
 
     if (s->threads != NULL)
         threads_close(s->threads);
@@ -141,8 +157,12 @@ void decoder_forward_release(struct decoder_state *s)
         free(list[i]);
     for (size_t i = 0; i < DECODER_ROPES; i++)
         rope_release(&s->ropes[i]);
+    kv_cache_release(&s->sequence);
+    if (s->cache != NULL)
+        kv_cache_close(s->cache);
     free(s->in.q);
     free(s->choices);
+    free(s->in.sums);
 }
 
 /* --- products ------------------------------------------------------------------------- */
@@ -177,8 +197,7 @@ static void set_input(struct decoder_state *s, const float *x, size_t n, size_t 
 {
     s->in.x = x;
     for (size_t t = 0; t < n; t++)
-        s->k->quantize(x + t * cols, cols, s->in.q + t * cols,
-                       s->in.d + t * (cols / QUANT_BLOCK), s->in.s + t * (cols / QUANT_BLOCK));
+        s->k->quantize(x + t * cols, cols, &s->in, t);
 }
 
 static void multiply(struct decoder_state *s, struct product *p, const float *x)
@@ -213,47 +232,6 @@ static void place_heads(const struct decoder_state *s, const struct decoder_laye
             s->k->rms_norm(v, norm, h->eps, h->width, v);
         if (l->positions != DECODER_NONE)
             rope_turn(&s->ropes[l->positions], v, pos);
-    }
-}
-
-static void remember(struct decoder_state *s, size_t layer, size_t pos, const float *k,
-                     const float *v)
-{
-    const struct decoder_shape *h = &s->weights->shape;
-    float *keys = s->keys + layer * h->kv * h->context;
-
-    for (size_t c = 0; c < h->kv; c++)
-        keys[c * h->context + pos] = k[c];
-    memcpy(s->values + (layer * h->context + pos) * h->kv, v, h->kv * sizeof(*v));
-}
-
-struct attention {
-    struct decoder_state *s;
-    size_t layer, n;
-};
-
-/* Heads from..to of all columns. */
-static void run_heads(void *arg, size_t from, size_t to)
-{
-    struct attention *a = arg;
-    struct decoder_state *s = a->s;
-    const struct decoder_shape *h = &s->weights->shape;
-    size_t q = h->q, group = h->heads / h->kv_heads;
-    size_t window = s->weights->layers[a->layer].window;
-
-    for (size_t head = from; head < to; head++) {
-        size_t kv = head / group * h->width;
-        const float *keys = s->keys + (a->layer * h->kv + kv) * h->context;
-        const float *values = s->values + a->layer * h->context * h->kv + kv;
-
-        for (size_t t = 0; t < a->n; t++) {
-            size_t seen = s->pos + t + 1;
-            size_t first = window > 0 && seen > window ? seen - window : 0;
-
-            s->k->attend(s->qkv + t * q + head * h->width, keys + first, h->context,
-                         values + first * h->kv, h->kv, seen - first, h->width,
-                         s->scores + head * h->context, s->a + t * q + head * h->width);
-        }
     }
 }
 
@@ -309,22 +287,34 @@ static void multiply_qkv(struct decoder_state *s, const struct decoder_layer *l,
     add_bias(v, l->v_bias, n, h->kv);
 }
 
-static void attention(struct decoder_state *s, const struct decoder_layer *l, size_t layer,
-                      size_t n)
+static void attend(struct decoder_state *s, const struct decoder_layer *l, size_t layer,
+                   size_t n)
 {
     const struct decoder_shape *h = &s->weights->shape;
     float *k = s->qkv + n * h->q, *v = k + n * h->kv;
-    struct attention a = {s, layer, n};
+    const struct attention a = {.k = s->attend,
+                                .threads = s->threads,
+                                .sequence = &s->sequence,
+                                .layer = layer,
+                                .heads = h->heads,
+                                .kv_heads = h->kv_heads,
+                                .width = h->width,
+                                .window = l->window,
+                                .pos = s->pos,
+                                .n = n,
+                                .scale = h->query_scale / sqrtf((float)h->width),
+                                .q = s->qkv,
+                                .out = s->a,
+                                .parts = s->parts};
 
     normalize(s, s->x, l->attn_norm, n, h->d, s->h);
     multiply_qkv(s, l, n, k, v);
     for (size_t t = 0; t < n; t++) {
         place_heads(s, l, l->q_norm, h->heads, s->pos + t, s->qkv + t * h->q);
         place_heads(s, l, l->k_norm, h->kv_heads, s->pos + t, k + t * h->kv);
-        remember(s, layer, s->pos + t, k + t * h->kv, v + t * h->kv);
     }
-    scale(s->qkv, h->query_scale, n * h->q);
-    threads_run(s->threads, h->heads, 1, run_heads, &a);
+    attention_store(&a, k, v);
+    attention_run(&a);
     if (l->attn_sub_norm != NULL)
         normalize(s, s->a, l->attn_sub_norm, n, h->q, s->a);
     multiply_one(s, &l->o, s->a, n, s->h);
@@ -439,9 +429,9 @@ static void feed_forward(struct decoder_state *s, const struct decoder_layer *l,
 
 /* --- the pass ------------------------------------------------------------------------- */
 
-/* Columns pos..pos + n of the conversation. */
-static enum status run_columns(struct decoder_state *s, const uint32_t *ids, size_t n,
-                               struct engine_stop stop)
+/* Columns pos..pos + n of the conversation, which have their places in the cache. */
+static enum status run_layers(struct decoder_state *s, const uint32_t *ids, size_t n,
+                              struct engine_stop stop)
 {
     const struct decoder_weights *w = s->weights;
     const struct decoder_shape *h = &w->shape;
@@ -452,9 +442,25 @@ static enum status run_columns(struct decoder_state *s, const uint32_t *ids, siz
     for (size_t i = 0; i < h->layers; i++) {
         if (stop.fn != NULL && stop.fn(stop.arg))
             return ST_CANCELED;
-        attention(s, &w->layers[i], i, n);
+        attend(s, &w->layers[i], i, n);
         feed_forward(s, &w->layers[i], n);
     }
+    return ST_OK;
+}
+
+static enum status run_columns(struct decoder_state *s, const uint32_t *ids, size_t n,
+                               struct engine_stop stop)
+{
+    enum status st = kv_cache_extend(&s->sequence, ids, n);
+
+    if (st != ST_OK)
+        return st;
+    st = run_layers(s, ids, n, stop);
+    if (st != ST_OK) {
+        kv_cache_truncate(&s->sequence, s->pos);
+        return st;
+    }
+    kv_cache_commit(&s->sequence);
     s->pos += (uint32_t)n;
     return ST_OK;
 }
@@ -465,6 +471,19 @@ static void run_head(struct decoder_state *s, size_t column)
 
     s->k->rms_norm(s->x + column * w->shape.d, w->out_norm, w->shape.eps, w->shape.d, s->h);
     multiply_one(s, &w->head, s->h, 1, s->logits);
+}
+
+void decoder_forward_begin(struct decoder_state *s)
+{
+    kv_cache_truncate(&s->sequence, 0);
+    s->pos = 0;
+}
+
+uint32_t decoder_forward_reuse(struct decoder_state *s, const uint32_t *ids, size_t n)
+{
+    decoder_forward_begin(s);
+    s->pos = kv_cache_reuse(&s->sequence, ids, n);
+    return s->pos;
 }
 
 enum status decoder_forward(struct decoder_state *s, const uint32_t *ids, size_t n,

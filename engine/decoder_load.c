@@ -52,8 +52,11 @@ static void find_matrix(struct loader *l, const char *name, size_t rows, size_t 
         l->st = refuse_shape(l, name);
         return;
     }
-    *out = (struct quant_matrix){t->type, rows, cols, (const uint8_t *)t->data.ptr,
-                                 t->data.len / rows};
+    *out = (struct quant_matrix){.type = t->type,
+                                 .rows = rows,
+                                 .cols = cols,
+                                 .data = (const uint8_t *)t->data.ptr,
+                                 .row_bytes = t->data.len / rows};
 }
 
 static const float *find_vector(struct loader *l, const char *name, size_t n)
@@ -202,8 +205,11 @@ static void load_each(struct loader *l, size_t i, const char *what, size_t count
     }
     bytes = t->data.len / count;
     for (size_t e = 0; e < count; e++)
-        to[e * stride] = (struct quant_matrix){
-            t->type, rows, cols, (const uint8_t *)t->data.ptr + e * bytes, bytes / rows};
+        to[e * stride] = (struct quant_matrix){.type = t->type,
+                                               .rows = rows,
+                                               .cols = cols,
+                                               .data = (const uint8_t *)t->data.ptr + e * bytes,
+                                               .row_bytes = bytes / rows};
 }
 
 static void load_experts(struct loader *l, const struct decoder_shape *s, size_t i,
@@ -240,8 +246,8 @@ static void load_layer(struct loader *l, const struct decoder_shape *s, size_t i
     bool near = s->window > 0 && (i + 1) % s->window_every != 0;
     bool unturned = l->arch->unturned_every > 0 && (i + 1) % l->arch->unturned_every == 0;
 
+    *out = (struct decoder_layer){.experts = NULL};
     load_attention(l, s, i, out);
-    out->experts = NULL;
     if (s->experts > 0)
         load_experts(l, s, i, out);
     else

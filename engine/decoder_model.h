@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "engine/decoder_architecture.h"
+#include "engine/engine.h"
 #include "engine/kernels/quant.h"
 #include "engine/rope.h"
 
@@ -33,7 +34,7 @@ struct decoder_experts {
     const float *shared_gate; /* [d] */
 };
 
-/* Weights stay in the file's own bytes: all pointers are borrowed from there. What an
+/* Weights stay where the file's bytes are: all pointers are borrowed from there. What an
  * architecture has not got is NULL. */
 struct decoder_layer {
     const float *attn_norm, *ffn_norm;           /* [d] */
@@ -44,7 +45,7 @@ struct decoder_layer {
     const float *o_bias;                         /* [d] */
     struct quant_matrix q, k, v, o;
     struct decoder_feed feed;
-    const struct decoder_experts *experts; /* instead of `feed`, in the arena; or NULL */
+    struct decoder_experts *experts; /* instead of `feed`, in the arena; or NULL */
     enum decoder_positions positions;
     uint32_t window; /* tokens that it sees, the last included; 0: all */
 };
@@ -57,6 +58,7 @@ struct decoder_shape {
     size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
     size_t expert_ffn, shared_ffn;
     uint32_t context;
+    enum decoder_cache kv_type;    /* as asked for */
     uint32_t window, window_every; /* as in struct decoder_architecture; window 0: none */
     float eps;
     float embedding_scale;

@@ -99,10 +99,16 @@ enum status encoder_embed(struct encoder_session *s, const struct span *texts, s
 
 /* --- decoder: chat -> text ------------------------------------------------------- */
 
+/* How keys and values are kept: floats, halves, or bytes with a scale for 32 of them. */
+enum decoder_cache { CACHE_F32, CACHE_F16, CACHE_Q8 };
+
 struct decoder_options {
     uint32_t context_max;      /* tokens of KV cache a session; 0: the model's */
     uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
+    enum decoder_cache kv_type;
     const char *chat_template; /* family by name ("chatml", "llama3", …); NULL: from the file */
+    bool tokens_only;          /* no chat template is looked for: decoder_chat() and
+                                  decoder_chat_tokens() say ST_INVALID */
 };
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
@@ -148,6 +154,7 @@ enum decoder_finish { DECODER_STOP, DECODER_LENGTH, DECODER_CANCELED };
 struct decoder_result {
     enum decoder_finish finish;
     uint32_t prompt_tokens, completion_tokens;
+    uint32_t reused_tokens; /* of the prompt, computed for an earlier one of the session */
     uint64_t prompt_us, decode_us;
 };
 

@@ -109,3 +109,13 @@ void file_release(struct file *f)
         munmap((void *)(uintptr_t)f->bytes.ptr, f->bytes.len);
     f->bytes = (struct span){NULL, 0};
 }
+
+enum status file_set_writable(const struct file *f, bool writable, struct engine_error *err)
+{
+    int access = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+
+    if (mprotect((void *)(uintptr_t)f->bytes.ptr, f->bytes.len, access) != 0)
+        return error_set(err, ST_NOMEM, "no memory to arrange the weights: %s",
+                         strerror(errno));
+    return ST_OK;
+}

@@ -3,6 +3,7 @@
 #ifndef ENGINE_FILE_H
 #define ENGINE_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/compiler.h"
@@ -22,5 +23,8 @@ enum status file_read(const char *path, uint64_t most, struct file *out,
  * as it may be. */
 enum status file_map(const char *path, struct file *out, struct engine_error *err) MUST_CHECK;
 void file_release(struct file *f);
+/* Its bytes can be written to, or no longer: at first they cannot. */
+enum status file_set_writable(const struct file *f, bool writable,
+                              struct engine_error *err) MUST_CHECK;
 
 #endif

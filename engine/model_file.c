@@ -8,6 +8,7 @@
 #include "engine/chat_template.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_shape.h"
+#include "engine/encoder_architecture.h"
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/format.h"
@@ -104,14 +105,16 @@ static void read_weights(const struct gguf *g, struct model_file_facts *out)
 static enum status read_tokenizer(const struct gguf *g, struct model_file_facts *out,
                                   struct engine_error *err)
 {
+    struct engine_error ignored;
     struct chat_template t;
     struct tokenizer *k;
     enum status st = tokenizer_open(g, &k, err);
 
     if (st != ST_OK)
         return st;
-    st = chat_template_open(k, gguf_string(g, "tokenizer.chat_template"), NULL, &t, err);
-    if (st == ST_OK)
+    /* A base model has none; that it can not chat is no reason not to show it. */
+    if (chat_template_open(k, gguf_string(g, "tokenizer.chat_template"), NULL, &t, &ignored) ==
+        ST_OK)
         snprintf(out->chat_template, sizeof(out->chat_template), "%s", chat_template_name(&t));
     tokenizer_close(k);
     return st;
@@ -152,6 +155,11 @@ void model_file_read(const struct model_file *f, struct model_file_facts *out)
     spoken = read_tokenizer(g, out, &second) == ST_OK;
     out->supported = shaped && spoken;
     snprintf(out->why, sizeof(out->why), "%s", shaped ? second.text : first.text);
+}
+
+bool model_file_is_encoder(const struct model_file *f)
+{
+    return encoder_architecture_find(gguf_string(&f->gguf, "general.architecture")) != NULL;
 }
 
 size_t model_file_tensors(const struct model_file *f)

@@ -47,6 +47,8 @@ enum status model_file_open(const char *path, struct model_file **out,
 void model_file_close(struct model_file *f);
 
 void model_file_read(const struct model_file *f, struct model_file_facts *out);
+/* Is its architecture one of an encoder? */
+bool model_file_is_encoder(const struct model_file *f);
 size_t model_file_tensors(const struct model_file *f);
 /* The i-th by name. */
 struct model_file_tensor model_file_tensor(const struct model_file *f, size_t i);

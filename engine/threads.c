@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -17,6 +18,13 @@
 /* About 20 microseconds: longer than what lies between two products of a layer. */
 #define SPINS 2000
 
+/* Pieces that a thread takes of a round: few, because each costs a trip of a cache line
+ * between the cores (up to half a microsecond), and more than one, so that who is fast does
+ * more. */
+#define PIECES 4
+/* What one core writes while another reads something else lies on lines of their own. */
+#define LINE 64
+
 struct threads {
     unsigned helpers;
     /* The call at hand. They change only while `round` is even (closed) and no helper is
@@ -24,13 +32,14 @@ struct threads {
     threads_fn *fn;
     void *arg;
     size_t n, piece;
-    _Atomic size_t next;   /* taken so far; relaxed: only who gets it counts */
-    _Atomic unsigned busy; /* helpers inside the round */
-    _Atomic unsigned round;
+    _Alignas(LINE) _Atomic unsigned round;
     _Atomic bool stopping;
-    _Atomic unsigned asleep; /* helpers in pthread_cond_wait */
-    pthread_mutex_t mutex;   /* of the sleep only */
-    pthread_cond_t wake;
+    _Alignas(LINE) _Atomic size_t next;     /* taken so far; relaxed: only who gets it counts */
+    _Alignas(LINE) _Atomic unsigned busy;   /* helpers inside the round */
+    _Atomic bool waiting;                   /* the caller is, for helpers to leave the round */
+    _Alignas(LINE) _Atomic unsigned asleep; /* helpers in pthread_cond_wait */
+    pthread_mutex_t mutex;                  /* of the sleeps only */
+    pthread_cond_t wake, left;
     pthread_t list[];
 };
 
@@ -70,6 +79,32 @@ static unsigned wait_round(struct threads *t, unsigned seen)
     return now;
 }
 
+static void leave_round(struct threads *t)
+{
+    if (atomic_fetch_sub(&t->busy, 1) != 1 || !atomic_load(&t->waiting))
+        return;
+    pthread_mutex_lock(&t->mutex);
+    pthread_cond_signal(&t->left);
+    pthread_mutex_unlock(&t->mutex);
+}
+
+/* A helper may have been taken off its core within a piece. The caller sleeps then, so that the
+ * kernel moves the helper to the core that has become idle. */
+static void wait_helpers(struct threads *t)
+{
+    for (unsigned i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&t->busy, memory_order_acquire) == 0)
+            return;
+        RELAX();
+    }
+    pthread_mutex_lock(&t->mutex);
+    atomic_store(&t->waiting, true);
+    while (atomic_load(&t->busy) != 0)
+        pthread_cond_wait(&t->left, &t->mutex);
+    atomic_store(&t->waiting, false);
+    pthread_mutex_unlock(&t->mutex);
+}
+
 static void *helper_main(void *arg)
 {
     struct threads *t = arg;
@@ -82,7 +117,7 @@ static void *helper_main(void *arg)
         atomic_fetch_add(&t->busy, 1);
         if (atomic_load(&t->round) == seen)
             take_pieces(t);
-        atomic_fetch_sub_explicit(&t->busy, 1, memory_order_release);
+        leave_round(t);
     }
 }
 
@@ -99,12 +134,16 @@ static void start_round(struct threads *t)
 enum status threads_open(unsigned count, struct threads **out)
 {
     unsigned helpers = count > 0 ? count - 1 : 0;
-    struct threads *t = calloc(1, sizeof(*t) + helpers * sizeof(t->list[0]));
+    size_t bytes =
+        (sizeof(struct threads) + helpers * sizeof(pthread_t) + LINE - 1) & ~(size_t)(LINE - 1);
+    struct threads *t = aligned_alloc(LINE, bytes);
     sigset_t all, before;
 
     if (t == NULL)
         return ST_NOMEM;
-    if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0) {
+    memset(t, 0, bytes);
+    if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0 ||
+        pthread_cond_init(&t->left, NULL) != 0) {
         free(t);
         return ST_UNAVAILABLE;
     }
@@ -126,13 +165,16 @@ void threads_close(struct threads *t)
     for (unsigned i = 0; i < t->helpers; i++)
         pthread_join(t->list[i], NULL);
     pthread_cond_destroy(&t->wake);
+    pthread_cond_destroy(&t->left);
     pthread_mutex_destroy(&t->mutex);
     free(t);
 }
 
-void threads_run(struct threads *t, size_t n, size_t piece, threads_fn *fn, void *arg)
+void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void *arg)
 {
-    if (t->helpers == 0 || n <= piece) {
+    size_t share = n / ((t->helpers + 1) * PIECES);
+
+    if (t->helpers == 0 || n <= grain) {
         if (n > 0)
             fn(arg, 0, n);
         return;
@@ -140,12 +182,11 @@ void threads_run(struct threads *t, size_t n, size_t piece, threads_fn *fn, void
     t->fn = fn;
     t->arg = arg;
     t->n = n;
-    t->piece = piece;
+    t->piece = share > grain ? share - share % grain : grain;
     atomic_store_explicit(&t->next, 0, memory_order_relaxed);
     start_round(t);
     take_pieces(t);
     /* Every piece is taken: closed to those who come late, then those who are at one. */
     atomic_fetch_add(&t->round, 1);
-    while (atomic_load_explicit(&t->busy, memory_order_acquire) != 0)
-        RELAX();
+    wait_helpers(t);
 }

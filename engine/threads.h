@@ -1,7 +1,7 @@
 /* A small team that shares one loop: the caller and its helpers take pieces of a range
  * until none is left. Helpers spin briefly between calls, because the next product comes
- * within microseconds, then sleep. No piece waits for a thread that the kernel has
- * taken off its core: whoever is awake does the work. */
+ * within microseconds, then sleep; so does the caller when a helper is late. No piece waits for
+ * a thread that the kernel has taken off its core: whoever is awake does the work. */
 #ifndef ENGINE_THREADS_H
 #define ENGINE_THREADS_H
 
@@ -19,7 +19,8 @@ typedef void threads_fn(void *arg, size_t from, size_t to);
 enum status threads_open(unsigned count, struct threads **out) MUST_CHECK;
 void threads_close(struct threads *t);
 
-/* Runs fn over 0..n in pieces of at most `piece`; returns when all are done. */
-void threads_run(struct threads *t, size_t n, size_t piece, threads_fn *fn, void *arg);
+/* Runs fn over 0..n in pieces that begin at multiples of `grain` and are as large as leaves
+ * each thread some of them; returns when all are done. */
+void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void *arg);
 
 #endif

@@ -131,7 +131,7 @@ must "python packages" venv_ready
 need_faiss
 
 if must "build release" build release; then
-    must "models" build/release/ibid models pull --quiet all-minilm-l6-v2 smollm2-135m-instruct
+    must "models" build/release/ibid models pull --quiet all-minilm-l6-v2 smollm2-135m-instruct gemma-3-270m
     tests release
     end_to_end
 fi

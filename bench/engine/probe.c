@@ -173,7 +173,7 @@ static int exact_logits(const char *path)
 
         if (n < 2 || ids[0] == 0 || ids[0] >= n)
             stop_with("a line is no usable list of ids");
-        e.state.pos = 0;
+        decoder_forward_begin(&e.state);
         for (size_t take = ids[0]; at < n; at += take, take = 1) {
             if (decoder_forward(&e.state, ids + at, take, never) != ST_OK)
                 stop_with("a line is no usable list of ids");

@@ -9,24 +9,6 @@
 #include "engine/kernels/dense.h"
 #include "engine/kernels/vec16_body.h"
 
-/* e^x: 2^n with n = round(x / ln 2) and a polynomial for the rest (Cephes' expf). */
-static inline vec16 body_exp(vec16 x)
-{
-    vec16 n, r, p;
-
-    x = vec16_min(vec16_max(x, vec16_all(-87.0f)), vec16_all(88.0f));
-    n = vec16_round(vec16_mul(x, vec16_all(1.44269504f)));
-    r = vec16_fma(n, vec16_all(-0.693359375f), x);
-    r = vec16_fma(n, vec16_all(2.12194440e-4f), r);
-    p = vec16_fma(vec16_all(1.9875691500e-4f), r, vec16_all(1.3981999507e-3f));
-    p = vec16_fma(p, r, vec16_all(8.3334519073e-3f));
-    p = vec16_fma(p, r, vec16_all(4.1665795894e-2f));
-    p = vec16_fma(p, r, vec16_all(1.6666665459e-1f));
-    p = vec16_fma(p, r, vec16_all(5.0000001201e-1f));
-    p = vec16_fma(vec16_mul(p, r), r, vec16_add(r, vec16_all(1.0f)));
-    return vec16_mul(p, vec16_exp2(n));
-}
-
 /* Abramowitz and Stegun 7.1.26: error below 1.5e-7. */
 static inline vec16 body_erf(vec16 x)
 {
@@ -38,7 +20,7 @@ static inline vec16 body_erf(vec16 x)
     p = vec16_fma(p, t, vec16_all(1.421413741f));
     p = vec16_fma(p, t, vec16_all(-0.284496736f));
     p = vec16_fma(p, t, vec16_all(0.254829592f));
-    p = vec16_mul(vec16_mul(p, t), body_exp(vec16_mul(vec16_sub(vec16_all(0), a), a)));
+    p = vec16_mul(vec16_mul(p, t), vec16_exp(vec16_mul(vec16_sub(vec16_all(0), a), a)));
     return vec16_with_sign(vec16_sub(one, p), x);
 }
 
@@ -58,7 +40,7 @@ static inline void body_swiglu(const float *x, size_t n, float *out)
 
     for (size_t i = 0; i < n; i += 16) {
         vec16 up = vec16_load(x + i), gate = vec16_load(x + n + i);
-        vec16 below = vec16_add(one, body_exp(vec16_sub(zero, gate)));
+        vec16 below = vec16_add(one, vec16_exp(vec16_sub(zero, gate)));
 
         vec16_store(out + i, vec16_mul(up, vec16_div(gate, below)));
     }
@@ -188,7 +170,7 @@ static inline float body_exponents(float *s, size_t n, size_t wide, float factor
         most = vec16_max(vec16_load(s + j), most);
     most = vec16_all(vec16_largest(most));
     for (size_t j = 0; j < wide; j += 16)
-        vec16_store(s + j, body_exp(vec16_mul(vec16_sub(vec16_load(s + j), most), f)));
+        vec16_store(s + j, vec16_exp(vec16_mul(vec16_sub(vec16_load(s + j), most), f)));
     for (size_t j = n; j < wide; j++)
         s[j] = 0;
     for (size_t j = 0; j < wide; j += 16)

@@ -35,22 +35,4 @@ static inline float fast_exp(float x)
     return p * power.f;
 }
 
-static inline void fast_softmax(float *s, size_t n)
-{
-    float most = s[0], sum = 0, inv;
-
-    for (size_t i = 1; i < n; i++)
-        most = s[i] > most ? s[i] : most;
-    for (size_t i = 0; i < n; i++)
-        s[i] = fast_exp(s[i] - most);
-    for (size_t i = 0; i < n; i++)
-        sum += s[i];
-    inv = 1.0f / sum;
-    for (size_t i = 0; i < n; i++)
-        s[i] *= inv;
-}
-
-/* Heads are at most this wide. */
-#define FAST_HEAD_MAX 256
-
 #endif

@@ -2,6 +2,7 @@
 
 #include "engine/cpu.h"
 #include "engine/format.h"
+#include "engine/kernels/quant_pack.h"
 
 const struct quant_kernels *quant_kernels(void)
 {
@@ -22,5 +23,12 @@ const struct quant_kernels *quant_kernels(void)
 
 void quant_row(const struct quant_matrix *w, size_t row, float *out)
 {
-    format_row(w->type, w->data + row * w->row_bytes, w->cols, out);
+    uint8_t bytes[QUANT_PACK_ROW_MAX];
+    const uint8_t *p = w->data + row * w->row_bytes;
+
+    if (row < w->packed) {
+        quant_pack_row(w, row, bytes);
+        p = bytes;
+    }
+    format_row(w->type, p, w->cols, out);
 }

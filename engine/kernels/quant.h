@@ -1,5 +1,5 @@
-/* Kernels of the decoder: products of weights in the file's own blocks with activations in
- * blocks of 32 bytes, and what stands between them.
+/* Kernels of the decoder: products of weights in the file's own bits with activations in blocks
+ * of 32 bytes, and what stands between them.
  *
  * A weight is code * d + m with d, m of its group of 16 or 32 (engine/format.h), an
  * activation q * d. So a product is a sum over groups of
@@ -29,18 +29,23 @@ struct quant_input {
     const float *x; /* [n][cols], for float weights */
     int8_t *q;      /* [n][cols] */
     float *d, *s;   /* [n][cols / 32] */
+    int16_t *sums;  /* [n][cols / 32][2]: of the q of each half block */
 };
 
+/* The experts of a mixture are matrices of their own, each at its place in the tensor. */
 struct quant_matrix {
     uint32_t type; /* enum format_id */
     size_t rows, cols;
     const uint8_t *data; /* borrowed: in the file */
     size_t row_bytes;
+    size_t packed; /* rows, from the first on, that lie in strips (quant_pack.h) */
 };
 
 struct quant_kernels {
-    void (*quantize)(const float *x, size_t cols, int8_t *q, float *d, float *s);
-    /* y[t * ldy + r] for rows from..to of w and columns 0..n */
+    /* Column t of `in`, but for in->x. */
+    void (*quantize)(const float *x, size_t cols, const struct quant_input *in, size_t t);
+    /* y[t * ldy + r] for rows from..to of w and columns 0..n; fastest where from and to are
+     * multiples of 16. */
     void (*matmul)(const struct quant_matrix *w, const struct quant_input *in, size_t n,
                    size_t from, size_t to, float *y, size_t ldy);
     /* y = x / sqrt(mean(x^2) + eps) * w (Zhang and Sennrich 2019) */
@@ -51,10 +56,6 @@ struct quant_kernels {
     void (*gelu_mul)(float *gate, const float *up, size_t n);
     /* gate = max(gate, 0)^2 * up (So et al. 2021) */
     void (*relu2_mul)(float *gate, const float *up, size_t n);
-    /* One query head over n keys: keys lie turned, keys[c * stride + j], values
-     * values[j * vstride + c]. scratch: n floats. */
-    void (*attend)(const float *q, const float *keys, size_t stride, const float *values,
-                   size_t vstride, size_t n, size_t width, float *scratch, float *out);
 };
 
 extern const struct quant_kernels quant_ref;
@@ -64,7 +65,7 @@ extern const struct quant_kernels quant_avx512vnni;
 
 const struct quant_kernels *quant_kernels(void);
 
-/* One row as floats, exactly: for embeddings and tests. */
+/* One row, packed or not, as floats, exactly: for embeddings and tests. */
 void quant_row(const struct quant_matrix *w, size_t row, float *out);
 
 #endif

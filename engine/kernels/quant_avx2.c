@@ -1,22 +1,29 @@
+/* Products of bytes meet in 16-bit sums of two. Bytes are signed: those of the codes give their
+ * sign to the inputs', so that 128 * 127 * 2 fits as well. */
+#define BYTE_ZERO 0
+
 #include "engine/kernels/quant_body.h"
 
-/* Pairs add up in 16 bits: 15 * 127 * 2 and 127 * 127 * 2 both fit. */
-static inline __m256i dot4(__m256i acc, __m256i codes, __m256i q)
-{
-    __m256i pairs = _mm256_maddubs_epi16(codes, q);
-
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
-}
-
 /* In 16 bits as long as they fit: two instructions for what takes three otherwise. */
-static inline __m256i sum_more(__m256i acc, __m256i codes, __m256i q)
+static inline ints sum_begin(ints start)
 {
-    return _mm256_add_epi16(acc, _mm256_maddubs_epi16(codes, q));
+    (void)start;
+    return ints_zero();
 }
 
-static inline __m256i sum_up(__m256i total, __m256i acc)
+static inline ints sum_more(ints sum, ints codes, ints x)
 {
-    return _mm256_add_epi32(total, _mm256_madd_epi16(acc, _mm256_set1_epi16(1)));
+    return _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, x));
+}
+
+static inline ints sum_signed(ints sum, ints codes, ints x)
+{
+    return sum_more(sum, _mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+}
+
+static inline ints sum_end(ints start, ints sum)
+{
+    return _mm256_add_epi32(start, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
 }
 
 const struct quant_kernels quant_avx2 = QUANT_TABLE;

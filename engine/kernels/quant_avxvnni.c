@@ -1,19 +1,28 @@
+/* 256 bits: half a strip. Products of four unsigned codes and four inputs are added up in 32
+ * bits from the first, so that bytes are made unsigned. */
+#define BYTE_ZERO 128
+
 #include "engine/kernels/quant_body.h"
 
-static inline __m256i dot4(__m256i acc, __m256i codes, __m256i q)
+static inline ints sum_begin(ints start)
 {
-    return _mm256_dpbusd_avx_epi32(acc, codes, q);
+    return start;
 }
 
-/* Sums are of 32 bits from the first. */
-static inline __m256i sum_more(__m256i acc, __m256i codes, __m256i q)
+static inline ints sum_more(ints sum, ints codes, ints x)
 {
-    return dot4(acc, codes, q);
+    return _mm256_dpbusd_avx_epi32(sum, codes, x);
 }
 
-static inline __m256i sum_up(__m256i total, __m256i acc)
+static inline ints sum_signed(ints sum, ints codes, ints x)
 {
-    return _mm256_add_epi32(total, acc);
+    return sum_more(sum, codes, x);
+}
+
+static inline ints sum_end(ints start, ints sum)
+{
+    (void)start;
+    return sum;
 }
 
 const struct quant_kernels quant_avxvnni = QUANT_TABLE;

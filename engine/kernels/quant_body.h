@@ -1,5 +1,5 @@
-/* The decoder's kernels with 256-bit vectors; included by each kernel file, which gives
- * dot4(): acc + products of 32 unsigned codes with 32 signed bytes, four to a lane. */
+/* The decoder's kernels for vectors; included by each kernel file, which says how products are
+ * added up (quant_strip_body.h). */
 #ifndef ENGINE_KERNELS_QUANT_BODY_H
 #define ENGINE_KERNELS_QUANT_BODY_H
 
@@ -17,11 +17,19 @@
 INLINE __m256 floats_at(uint32_t type, const uint8_t *p)
 {
     if (type == FORMAT_F32)
-        return _mm256_castsi256_ps(load32(p));
+        return _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
     if (type == FORMAT_F16)
         return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(
         _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)p)), 16));
+}
+
+INLINE float add_lanes(__m256 v)
+{
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
 }
 
 INLINE float dot_float(uint32_t type, const uint8_t *p, const float *x, size_t n)
@@ -57,44 +65,72 @@ static void fast_matmul(const struct quant_matrix *w, const struct quant_input *
                                                in->x + t * w->cols, w->cols);
         }
     } else {
-        size_t done = n == 1 ? decode(w, in, from, to, y) : from;
+        size_t packed = to < w->packed ? to : w->packed;
 
-        prompt(w, in, n, done, to, y, ldy);
+        if (n == 1 && from < packed) {
+            decode(w, in, from, packed, y);
+            from = packed;
+        }
+        prompt(w, in, n, from, to, y, ldy);
     }
 }
 
-static void fast_quantize32(const float *x, size_t cols, int8_t *q, float *d, float *s)
+/* Sums of the first and the last sixteen of 32 bytes. */
+INLINE void sum_halves(__m256i q, int16_t out[2])
 {
-    for (size_t b = 0; b < cols / QUANT_BLOCK; b++) {
-        const float *from = x + b * QUANT_BLOCK;
-        int8_t *to = q + b * QUANT_BLOCK;
-        float part[8] = {0}, most = 0, scale, factor;
-        int sum = 0;
+    const __m256i ones = _mm256_set1_epi16(1);
+    __m256i fours = _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), q), ones);
+    __m128i low = _mm256_castsi256_si128(fours), high = _mm256_extracti128_si256(fours, 1);
+    __m128i both = _mm_hadd_epi32(low, high);
 
-        for (size_t i = 0; i < QUANT_BLOCK; i += 8) {
-            for (size_t j = 0; j < 8; j++) {
-                float a = fabsf(from[i + j]);
+    both = _mm_hadd_epi32(both, both);
+    out[0] = (int16_t)_mm_extract_epi32(both, 0);
+    out[1] = (int16_t)_mm_extract_epi32(both, 1);
+}
 
-                part[j] = a > part[j] ? a : part[j];
-            }
+/* Rounded to -127..127; in this order what is no number becomes -127. */
+INLINE __m256i to_whole(__m256 x, __m256 factor)
+{
+    __m256 v = _mm256_max_ps(_mm256_mul_ps(x, factor), _mm256_set1_ps(-127));
+
+    return _mm256_cvtps_epi32(_mm256_min_ps(v, _mm256_set1_ps(127)));
+}
+
+INLINE float largest(__m256 v)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+static void fast_quantize32(const float *x, size_t cols, const struct quant_input *in, size_t t)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+
+    for (size_t b = t * (cols / QUANT_BLOCK); b < (t + 1) * (cols / QUANT_BLOCK); b++) {
+        __m256 v[4], most = _mm256_setzero_ps(), factor;
+        __m256i q[4];
+        float top, scale;
+
+        for (size_t i = 0; i < 4; i++, x += 8) {
+            v[i] = _mm256_loadu_ps(x);
+            /* What is no number is passed over: the second is taken then. */
+            most = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), most);
         }
-        for (size_t j = 0; j < 8; j++)
-            most = part[j] > most ? part[j] : most;
-        scale = most / 127.0f;
-        factor = most > QUANT_TINY ? 127.0f / most : 0;
-        for (size_t i = 0; i < QUANT_BLOCK; i++) {
-            float f = from[i] * factor;
-            int v;
-
-            /* In this order what is no number becomes -127. */
-            f = f > -127.0f ? f : -127.0f;
-            f = f < 127.0f ? f : 127.0f;
-            v = (int)(f + 12582912.0f - 12582912.0f);
-            to[i] = (int8_t)v;
-            sum += v;
-        }
-        d[b] = _cvtsh_ss((unsigned short)_cvtss_sh(scale, 0));
-        s[b] = (float)sum * d[b];
+        top = largest(most);
+        scale = _cvtsh_ss((unsigned short)_cvtss_sh(top / 127.0f, 0));
+        factor = _mm256_set1_ps(top > QUANT_TINY ? 127.0f / top : 0);
+        for (size_t i = 0; i < 4; i++)
+            q[i] = to_whole(v[i], factor);
+        q[0] =
+            _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+        q[0] = _mm256_permutevar8x32_epi32(q[0], order);
+        _mm256_storeu_si256((__m256i *)(void *)(in->q + b * QUANT_BLOCK), q[0]);
+        sum_halves(q[0], in->sums + 2 * b);
+        in->d[b] = scale;
+        in->s[b] = (float)(in->sums[2 * b] + in->sums[2 * b + 1]) * scale;
     }
 }
 
@@ -138,37 +174,10 @@ static void fast_relu2_mul(float *gate, const float *up, size_t n)
     }
 }
 
-static void fast_attend(const float *q, const float *keys, size_t stride, const float *values,
-                        size_t vstride, size_t n, size_t width, float *scratch, float *out)
-{
-    float factor = 1.0f / sqrtf((float)width), acc[FAST_HEAD_MAX] = {0};
-
-    for (size_t j = 0; j < n; j++)
-        scratch[j] = 0;
-    for (size_t c = 0; c < width; c++) {
-        const float *row = keys + c * stride;
-        float x = q[c] * factor;
-
-        for (size_t j = 0; j < n; j++)
-            scratch[j] += x * row[j];
-    }
-    fast_softmax(scratch, n);
-    for (size_t j = 0; j < n; j++) {
-        const float *row = values + j * vstride;
-        float p = scratch[j];
-
-        for (size_t c = 0; c < width; c++)
-            acc[c] += p * row[c];
-    }
-    for (size_t c = 0; c < width; c++)
-        out[c] = acc[c];
-}
-
 #define QUANT_TABLE                                                                            \
     {                                                                                          \
         .quantize = fast_quantize32, .matmul = fast_matmul, .rms_norm = fast_rms_norm,         \
         .silu_mul = fast_silu_mul, .gelu_mul = fast_gelu_mul, .relu2_mul = fast_relu2_mul,     \
-        .attend = fast_attend,                                                                 \
     }
 
 #endif

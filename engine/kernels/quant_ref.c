@@ -6,6 +6,7 @@
 #include "engine/format.h"
 #include "engine/half.h"
 #include "engine/kernels/quant.h"
+#include "engine/kernels/quant_pack.h"
 
 /* Rounds to -127..127; what is no number becomes -127. */
 static int to_byte(float v)
@@ -14,12 +15,15 @@ static int to_byte(float v)
     return (int)lrintf(v < 127.0f ? v : 127.0f);
 }
 
-static void quantize(const float *x, size_t cols, int8_t *q, float *d, float *s)
+static void quantize(const float *x, size_t cols, const struct quant_input *in, size_t t)
 {
-    for (size_t b = 0; b < cols / QUANT_BLOCK; b++) {
+    size_t blocks = cols / QUANT_BLOCK;
+
+    for (size_t b = 0; b < blocks; b++) {
         const float *from = x + b * QUANT_BLOCK;
+        int8_t *q = in->q + t * cols + b * QUANT_BLOCK;
+        int sum[2] = {0, 0};
         float most = 0, scale, factor;
-        int sum = 0;
 
         for (size_t i = 0; i < QUANT_BLOCK; i++)
             most = fabsf(from[i]) > most ? fabsf(from[i]) : most;
@@ -28,11 +32,14 @@ static void quantize(const float *x, size_t cols, int8_t *q, float *d, float *s)
         for (size_t i = 0; i < QUANT_BLOCK; i++) {
             int v = to_byte(from[i] * factor);
 
-            q[b * QUANT_BLOCK + i] = (int8_t)v;
-            sum += v;
+            q[i] = (int8_t)v;
+            sum[i / 16] += v;
         }
-        d[b] = half_to_float(half_from_float(scale));
-        s[b] = (float)sum * d[b];
+        scale = half_to_float(half_from_float(scale));
+        in->d[t * blocks + b] = scale;
+        in->s[t * blocks + b] = (float)(sum[0] + sum[1]) * scale;
+        in->sums[2 * (t * blocks + b)] = (int16_t)sum[0];
+        in->sums[2 * (t * blocks + b) + 1] = (int16_t)sum[1];
     }
 }
 
@@ -48,11 +55,11 @@ static float dot_group(const int8_t *codes, const int8_t *q, size_t n, float d, 
     return d * (float)part + m * (float)sum;
 }
 
-static float dot(const struct quant_matrix *w, size_t row, const struct quant_input *in,
+/* A row in the file's bytes. */
+static float dot(const struct quant_matrix *w, const uint8_t *p, const struct quant_input *in,
                  size_t t)
 {
     const struct format *f = format_of(w->type);
-    const uint8_t *p = w->data + row * w->row_bytes;
     const int8_t *q = in->q + t * w->cols;
     const float *scales = in->d + t * (w->cols / QUANT_BLOCK);
     int8_t codes[FORMAT_VALUES_MAX];
@@ -87,10 +94,15 @@ static void matmul(const struct quant_matrix *w, const struct quant_input *in, s
                    size_t from, size_t to, float *y, size_t ldy)
 {
     bool floats = format_of(w->type)->unpack == NULL;
+    uint8_t row[QUANT_PACK_ROW_MAX];
 
-    for (size_t t = 0; t < n; t++) {
-        for (size_t r = from; r < to; r++)
-            y[t * ldy + r] = floats ? dot_float(w, r, in->x + t * w->cols) : dot(w, r, in, t);
+    for (size_t r = from; r < to; r++) {
+        const uint8_t *p = r < w->packed ? row : w->data + r * w->row_bytes;
+
+        if (r < w->packed)
+            quant_pack_row(w, r, row);
+        for (size_t t = 0; t < n; t++)
+            y[t * ldy + r] = floats ? dot_float(w, r, in->x + t * w->cols) : dot(w, p, in, t);
     }
 }
 
@@ -130,32 +142,6 @@ static void relu2_mul(float *gate, const float *up, size_t n)
     }
 }
 
-static void attend(const float *q, const float *keys, size_t stride, const float *values,
-                   size_t vstride, size_t n, size_t width, float *scratch, float *out)
-{
-    float factor = 1.0f / sqrtf((float)width), most = -INFINITY, total = 0;
-
-    for (size_t j = 0; j < n; j++) {
-        float sum = 0;
-
-        for (size_t c = 0; c < width; c++)
-            sum += q[c] * keys[c * stride + j];
-        scratch[j] = sum * factor;
-        most = scratch[j] > most ? scratch[j] : most;
-    }
-    for (size_t j = 0; j < n; j++) {
-        scratch[j] = expf(scratch[j] - most);
-        total += scratch[j];
-    }
-    for (size_t c = 0; c < width; c++) {
-        float sum = 0;
-
-        for (size_t j = 0; j < n; j++)
-            sum += scratch[j] * values[j * vstride + c];
-        out[c] = sum / total;
-    }
-}
-
 const struct quant_kernels quant_ref = {
     .quantize = quantize,
     .matmul = matmul,
@@ -163,5 +149,4 @@ const struct quant_kernels quant_ref = {
     .silu_mul = silu_mul,
     .gelu_mul = gelu_mul,
     .relu2_mul = relu2_mul,
-    .attend = attend,
 };

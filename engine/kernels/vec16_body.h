@@ -242,4 +242,22 @@ static inline float vec16_largest(vec16 a)
     return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* e^x: 2^n with n = round(x / ln 2) and a polynomial for the rest (Cephes' expf). */
+static inline vec16 vec16_exp(vec16 x)
+{
+    vec16 n, r, p;
+
+    x = vec16_min(vec16_max(x, vec16_all(-87.0f)), vec16_all(88.0f));
+    n = vec16_round(vec16_mul(x, vec16_all(1.44269504f)));
+    r = vec16_fma(n, vec16_all(-0.693359375f), x);
+    r = vec16_fma(n, vec16_all(2.12194440e-4f), r);
+    p = vec16_fma(vec16_all(1.9875691500e-4f), r, vec16_all(1.3981999507e-3f));
+    p = vec16_fma(p, r, vec16_all(8.3334519073e-3f));
+    p = vec16_fma(p, r, vec16_all(4.1665795894e-2f));
+    p = vec16_fma(p, r, vec16_all(1.6666665459e-1f));
+    p = vec16_fma(p, r, vec16_all(5.0000001201e-1f));
+    p = vec16_fma(vec16_mul(p, r), r, vec16_add(r, vec16_all(1.0f)));
+    return vec16_mul(p, vec16_exp2(n));
+}
+
 #endif

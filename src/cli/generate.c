@@ -7,6 +7,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
+#include "cli/decoder_settings.h"
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
@@ -93,9 +94,7 @@ static int chat(const struct job *j, struct decoder_session *s)
 static int open_and_chat(const struct job *j)
 {
     const struct config *c = j->config;
-    struct decoder_options o = {
-        .context_max = (uint32_t)c->local.context_max,
-        .chat_template = c->local.chat_template[0] != '\0' ? c->local.chat_template : NULL};
+    struct decoder_options o = decoder_settings(c);
     const char *model = j->model != NULL ? j->model : c->local.model;
     struct engine_error err = {.text = ""};
     struct decoder_session *s;

@@ -6,13 +6,34 @@
 #include "cli/manifest.h"
 #include "config/config.h"
 #include "config/model_path.h"
+#include "engine/model_file.h"
+
+static bool is_gguf(const char *model)
+{
+    size_t n = strlen(model);
+
+    return n > 5 && strcmp(model + n - 5, ".gguf") == 0;
+}
+
+/* A file that cannot be read is said to be so by whoever opens it. */
+static bool holds_encoder(const char *path)
+{
+    struct engine_error err;
+    struct model_file *f;
+    bool yes;
+
+    if (!is_gguf(path) || model_file_open(path, &f, &err) != ST_OK)
+        return false;
+    yes = model_file_is_encoder(f);
+    model_file_close(f);
+    return yes;
+}
 
 static bool is_decoder(const char *model)
 {
     struct manifest *list = malloc(sizeof(*list));
     const struct manifest_model *m;
-    size_t n = strlen(model);
-    bool yes = n > 5 && strcmp(model + n - 5, ".gguf") == 0;
+    bool yes = is_gguf(model) && !holds_encoder(model);
 
     if (list == NULL)
         return yes;

@@ -16,7 +16,8 @@ struct model_place {
 };
 
 /* `model`: a path, a name of the manifest, or a folder of model_dir. Its kind is what the
- * manifest says of the name; else a .gguf is a decoder. ST_NOTFOUND with the way out in *err.
+ * manifest says of the name; else a .gguf is what its architecture is, all others encoders.
+ * ST_NOTFOUND with the way out in *err.
  */
 enum status model_place_find(const struct config *c, const char *model, struct model_place *out,
                              struct engine_error *err) MUST_CHECK;

@@ -50,7 +50,8 @@ static void print_table(const char *path, const struct model_file_facts *f)
     }
     printf("tokenizer: %s%s%s\nchat template: %s\n", f->tokenizer,
            f->pre_tokenizer[0] != '\0' ? ", " : "", f->pre_tokenizer,
-           f->chat_template[0] != '\0' ? f->chat_template : "not recognised");
+           f->chat_template[0] != '\0' ? f->chat_template
+                                       : "none that is known; local.chat_template names one");
     printf("weights: %.1f MiB\n", (double)f->weights_bytes / MIB);
     if (f->session_bytes > 0)
         printf("session: %.1f MiB with all of the context; %.1f KiB a token of it\n"

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cli/config_load.h"
+#include "cli/decoder_settings.h"
 #include "cli/encoder_settings.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
@@ -117,9 +118,7 @@ static void open_encoder(struct server *s)
 static void open_local(struct server *s)
 {
     const struct config *c = &s->config;
-    struct decoder_options od = {
-        .context_max = (uint32_t)c->local.context_max,
-        .chat_template = c->local.chat_template[0] != '\0' ? c->local.chat_template : NULL};
+    struct decoder_options od = decoder_settings(c);
     struct local_model_options o = {.chat_template = c->local.chat_template,
                                     .workers = (unsigned)c->local.workers,
                                     .threads = (unsigned)c->local.threads,

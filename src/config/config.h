@@ -76,6 +76,7 @@ struct config {
     struct {
         char model[CONFIG_TEXT_MAX];
         char chat_template[32];
+        char kv_type[8]; /* f32 | f16 | q8 */
         uint64_t workers, threads, queue_max;
         uint64_t context_max, max_tokens;
         uint64_t deadline_ms;

@@ -66,6 +66,7 @@ static const char *const policies[] = {"threshold", NULL};
 static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
+static const char *const kv_types[] = {"f32", "f16", "q8", NULL};
 static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -126,6 +127,7 @@ const struct option options_table[] = {
     UINT("local.threads", local.threads, "1", 1, 256, "threads that work on one answer"),
     UINT("local.queue_max", local.queue_max, "64", 1, 100000, "requests that may wait; more are refused with 503 or go upstream"),
     UINT("local.context_max", local.context_max, "2048", 64, 1048576, "tokens of question and answer together"),
+    CHOICE("local.kv_type", local.kv_type, "f32", kv_types, "how keys and values of the context are kept: f16 takes half of the memory, q8 a little more than a quarter"),
     UINT("local.max_tokens", local.max_tokens, "512", 1, 1048576, "tokens of an answer when the request names no limit, and the most it may name"),
     UINT("local.deadline_ms", local.deadline_ms, "120000", 100, DAY_MS, "for a whole answer, waiting included"),
 

@@ -122,7 +122,7 @@ static enum status run_exact(void *arg, const uint32_t *ids, size_t n, bool firs
     struct exact *x = arg;
 
     if (first)
-        x->state.pos = 0;
+        decoder_forward_begin(&x->state);
     return decoder_forward(&x->state, ids, n, never);
 }
 

@@ -24,9 +24,10 @@ struct opened {
     struct decoder_session *session;
 };
 
-static void open_tiny(struct opened *o, uint32_t type, unsigned threads)
+static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads,
+                           enum decoder_cache kv)
 {
-    const struct decoder_options options = {.context_max = 0};
+    const struct decoder_options options = {.kv_type = kv};
     struct engine_error why;
     struct buf file;
     char path[64];
@@ -39,6 +40,11 @@ static void open_tiny(struct opened *o, uint32_t type, unsigned threads)
         fail_msg("%s", why.text);
     unlink(path);
     CHECK_STATUS(ST_OK, decoder_session_open(o->model, threads, &o->session));
+}
+
+static void open_tiny(struct opened *o, uint32_t type, unsigned threads)
+{
+    open_tiny_with(o, type, threads, CACHE_F32);
 }
 
 static void close_tiny(struct opened *o)
@@ -99,6 +105,32 @@ static void has_the_logits_of_a_plain_forward_pass(void **state)
     }
 }
 
+static void keys_and_values_may_be_kept_smaller(void **state)
+{
+    /* Bytes: half a step of 1/127 of the largest of a block, in keys and values of both
+     * layers; random weights do not average it away. */
+    static const double most[] = {1e-5, 1e-3, 2e-2};
+    uint32_t ids[TINY_CONTEXT];
+    float want[TINY_WORDS];
+
+    (void)state;
+    for (size_t i = 0; i < TINY_CONTEXT; i++)
+        ids[i] = (uint32_t)(i * 37 + i / 7) % TINY_WORDS;
+    for (enum decoder_cache kv = CACHE_F32; kv <= CACHE_Q8; kv++) {
+        struct opened o;
+        double off;
+
+        open_tiny_with(&o, 0, 2, kv);
+        CHECK_STATUS(ST_OK, decoder_prefill(o.session, ids, 150, never));
+        CHECK_STATUS(ST_OK, decoder_step(o.session, ids[150]));
+        tiny_llama_logits(&o.tiny, ids, 151, 0, want);
+        off = apart(decoder_logits(o.session), want, TINY_WORDS);
+        if (!(off <= most[kv]))
+            fail_msg("kept as %d: logits apart by %g", (int)kv, off);
+        close_tiny(&o);
+    }
+}
+
 static bool always(void *arg)
 {
     (*(int *)arg)++;
@@ -131,13 +163,19 @@ static void on_text(void *arg, struct span text)
     CHECK_STATUS(ST_OK, buf_append(arg, text));
 }
 
-static void chat(struct opened *o, const struct decoder_params *p, struct buf *out,
-                 struct decoder_result *result)
+static void ask(struct opened *o, struct span text, const struct decoder_params *p,
+                struct buf *out, struct decoder_result *result)
 {
-    const struct decoder_turn turn = {SPAN("user"), SPAN("hello world")};
+    const struct decoder_turn turn = {SPAN("user"), text};
 
     buf_clear(out);
     CHECK_STATUS(ST_OK, decoder_chat(o->session, &turn, 1, p, on_text, out, never, result));
+}
+
+static void chat(struct opened *o, const struct decoder_params *p, struct buf *out,
+                 struct decoder_result *result)
+{
+    ask(o, SPAN("hello world"), p, out, result);
 }
 
 static void answers_are_bounded_and_repeat_for_a_seed(void **state)
@@ -161,6 +199,32 @@ static void answers_are_bounded_and_repeat_for_a_seed(void **state)
     assert_true(result.prompt_tokens + result.completion_tokens <= TINY_CONTEXT + 1);
     buf_release(&a);
     buf_release(&b);
+    close_tiny(&o);
+}
+
+/* What was computed for an earlier conversation is taken, and no answer changes by that. */
+static void a_beginning_seen_before_changes_no_answer(void **state)
+{
+    const struct span text =
+        SPAN("0123456789 abcdefghijklmnopqrstuvwxyz, and so on for 64 tokens");
+    struct decoder_params p = {.top_p = 1, .max_tokens = 24};
+    struct decoder_result first, again;
+    struct buf cold, warm;
+    struct opened o;
+
+    (void)state;
+    buf_init(&cold, 4096);
+    buf_init(&warm, 4096);
+    open_tiny(&o, 0, 2);
+    ask(&o, text, &p, &cold, &first);
+    ask(&o, text, &p, &warm, &again);
+    assert_int_equal(0, first.reused_tokens);
+    assert_int_equal((first.prompt_tokens - 1) / 32 * 32, again.reused_tokens);
+    assert_true(again.reused_tokens > 0);
+    assert_int_equal(first.prompt_tokens, again.prompt_tokens);
+    CHECK_SPAN(buf_span(&cold), buf_span(&warm));
+    buf_release(&cold);
+    buf_release(&warm);
     close_tiny(&o);
 }
 
@@ -259,7 +323,7 @@ static void smollm_has_the_reference_logits_to_many_digits(void **state)
 
         if (top == NULL)
             continue;
-        e.state.pos = 0;
+        decoder_forward_begin(&e.state);
         CHECK_STATUS(ST_OK, decoder_forward(&e.state, ids,
                                             numbers(json_get(v, SPAN("ids")), ids), never));
         for (const struct json *t = top->child; t != NULL; t = t->next) {
@@ -280,6 +344,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(has_the_logits_of_a_plain_forward_pass),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(answers_are_bounded_and_repeat_for_a_seed),
+        cmocka_unit_test(keys_and_values_may_be_kept_smaller),
+        cmocka_unit_test(a_beginning_seen_before_changes_no_answer),
         cmocka_unit_test(smollm_has_the_reference_tokens_and_logits),
     };
     const struct CMUnitTest exact[] = {

@@ -7,4 +7,6 @@ ibid_test(NAME chat_template LABEL unit SOURCES unit/test_chat_template.c gguf_w
 ibid_test(NAME experts LABEL unit SOURCES unit/test_experts.c LIBS engine m)
 ibid_test(NAME sampler LABEL unit SOURCES unit/test_sampler.c LIBS engine m)
 ibid_test(NAME engine_threads LABEL unit SOURCES unit/test_threads.c LIBS engine TIMEOUT 120)
+ibid_test(NAME kernels_attend LABEL unit SOURCES unit/test_kernels_attend.c LIBS engine m)
+ibid_test(NAME kv_cache LABEL unit SOURCES unit/test_kv_cache.c LIBS engine m)
 ibid_test(NAME format_pack LABEL unit SOURCES unit/test_format_pack.c LIBS engine m)

@@ -21,7 +21,7 @@ static const struct {
     uint32_t type;
     double most; /* root mean square error of normal values with deviation 1 */
 } types[] = {
-    {FORMAT_F32, 0},          {FORMAT_F16, 0.00025},   {FORMAT_Q8_0, 0.00530},
+    {FORMAT_F32, 0},          {FORMAT_F16, 0.00025},   {FORMAT_Q8_0, 0.00535},
     {FORMAT_Q4_0, 0.08575},   {FORMAT_Q5_0, 0.04302},  {FORMAT_Q5_1, 0.03739},
     {FORMAT_Q4_K, 0.07084},   {FORMAT_Q5_K, 0.03611},  {FORMAT_Q6_K, 0.01773},
     {FORMAT_IQ4_NL, 0.07529}, {FORMAT_TQ2_0, 0.81394},

@@ -10,6 +10,7 @@
 #include "engine/format.h"
 #include "engine/half.h"
 #include "engine/kernels/quant.h"
+#include "engine/kernels/quant_pack.h"
 #include "format_scales.h"
 
 static const struct quant_kernels *const sets[CPU_LEVELS] = {
@@ -107,8 +108,9 @@ static struct quant_input input_of(const struct quant_kernels *k, const float *x
     in.q = need(n * cols);
     in.d = need(n * blocks * sizeof(float));
     in.s = need(n * blocks * sizeof(float));
+    in.sums = need(n * blocks * 2 * sizeof(*in.sums));
     for (size_t t = 0; t < n; t++)
-        k->quantize(x + t * cols, cols, in.q + t * cols, in.d + t * blocks, in.s + t * blocks);
+        k->quantize(x + t * cols, cols, &in, t);
     return in;
 }
 
@@ -117,6 +119,7 @@ static void free_input(struct quant_input *in)
     free(in->q);
     free(in->d);
     free(in->s);
+    free(in->sums);
 }
 
 static void compare(const char *what, const float *want, const float *got, size_t n, float most)
@@ -157,7 +160,7 @@ static void compare_products(const char *what, const struct quant_matrix *w, con
 }
 
 static void check_product(enum cpu_level level, uint32_t type, size_t rows, size_t cols,
-                          size_t n, enum fill fill)
+                          size_t n, enum fill fill, bool packed)
 {
     const struct quant_kernels *k = sets[level];
     struct quant_matrix w = make(type, rows, cols, fill);
@@ -166,13 +169,17 @@ static void check_product(enum cpu_level level, uint32_t type, size_t rows, size
     struct quant_input a = input_of(&quant_ref, x, n, cols), b = input_of(k, x, n, cols);
     char what[96];
 
-    snprintf(what, sizeof(what), "%s: %s %zux%zu, %zu columns, fill %d", cpu_level_name(level),
-             format_name(type), rows, cols, n, (int)fill);
+    snprintf(what, sizeof(what), "%s: %s%s %zux%zu, %zu columns, fill %d",
+             cpu_level_name(level), packed ? "packed " : "", format_name(type), rows, cols, n,
+             (int)fill);
     assert_memory_equal(a.q, b.q, n * cols);
     compare(what, a.d, b.d, n * cols / QUANT_BLOCK, 0);
     compare(what, a.s, b.s, n * cols / QUANT_BLOCK, 0);
+    assert_memory_equal(a.sums, b.sums, n * cols / QUANT_BLOCK * 2 * sizeof(*a.sums));
     memset(got, 0, n * rows * 4);
     quant_ref.matmul(&w, &a, n, 0, rows, want, rows);
+    if (packed)
+        CHECK_STATUS(ST_OK, quant_pack(&w, (uint8_t *)(uintptr_t)w.data));
     /* In two pieces, as threads take them. */
     k->matmul(&w, &b, n, 0, rows / 3, got, rows);
     k->matmul(&w, &b, n, rows / 3, rows, got, rows);
@@ -185,31 +192,66 @@ static void check_product(enum cpu_level level, uint32_t type, size_t rows, size
     free(got);
 }
 
+static void check_products(enum cpu_level level, uint32_t type, bool packed)
+{
+    static const size_t shapes[][2] = {{1, 32}, {3, 64}, {16, 96}, {23, 576}, {65, 160}};
+    static const size_t large[][2] = {{1, 256}, {3, 512}, {16, 768}, {23, 2304}, {65, 256}};
+    static const size_t columns[] = {1, 2, 3, 4, 5, 8, 15, QUANT_TOKENS};
+    bool is_large = format_of(type)->values == FORMAT_VALUES_MAX;
+
+    for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
+        const size_t *shape = is_large ? large[s] : shapes[s];
+
+        for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
+            for (int fill = 0; fill < FILLS; fill++)
+                check_product(level, type, shape[0], shape[1], columns[c], (enum fill)fill,
+                              packed);
+        }
+    }
+    check_product(level, type, 16, QUANT_COLS_MAX, 2, LARGEST, packed);
+    check_product(level, type, 16, QUANT_COLS_MAX, 1, ONES, packed);
+}
+
 static void products_are_the_reference_s(void **state)
 {
-    static const size_t shapes[][2] = {{1, 32}, {3, 64}, {4, 96}, {7, 576}, {33, 160}};
-    static const size_t large[][2] = {{1, 256}, {3, 512}, {4, 768}, {7, 2304}, {33, 256}};
-    static const size_t columns[] = {1, 2, 3, 4, 5, 8, QUANT_TOKENS};
-
     (void)state;
     for (int level = 0; level < CPU_LEVELS; level++) {
         if (!cpu_has((enum cpu_level)level))
             continue;
         seed = 1;
         for (size_t t = 0; t < ARRAY_LEN(types); t++) {
-            bool is_large = format_of(types[t])->values == FORMAT_VALUES_MAX;
+            check_products((enum cpu_level)level, types[t], false);
+            check_products((enum cpu_level)level, types[t], true);
+        }
+    }
+}
 
-            for (size_t s = 0; s < ARRAY_LEN(shapes); s++) {
-                const size_t *shape = is_large ? large[s] : shapes[s];
+/* All bits stay, whatever they say. */
+static void packing_can_be_undone(void **state)
+{
+    static const size_t rows[] = {1, 15, 16, 17, 48};
 
-                for (size_t c = 0; c < ARRAY_LEN(columns); c++) {
-                    for (int fill = 0; fill < FILLS; fill++)
-                        check_product((enum cpu_level)level, types[t], shape[0], shape[1],
-                                      columns[c], (enum fill)fill);
-                }
+    (void)state;
+    for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+            struct quant_matrix w = make(types[t], rows[i], 512, RANDOM);
+            size_t bytes = w.rows * w.row_bytes;
+            uint8_t *before = need(bytes), *data = (uint8_t *)(uintptr_t)w.data;
+            uint8_t row[QUANT_PACK_ROW_MAX];
+            bool is_packed = quant_pack_layout(types[t]).bytes > 0;
+
+            for (size_t k = 0; k < bytes; k++)
+                before[k] = data[k] = (uint8_t)(int8_t)(noise() * 128);
+            CHECK_STATUS(ST_OK, quant_pack(&w, data));
+            assert_int_equal(is_packed ? rows[i] / 16 * 16 : 0, w.packed);
+            for (size_t r = 0; r < w.packed; r++) {
+                quant_pack_row(&w, r, row);
+                assert_memory_equal(before + r * w.row_bytes, row, w.row_bytes);
             }
-            check_product((enum cpu_level)level, types[t], 2, QUANT_COLS_MAX, 2, LARGEST);
-            check_product((enum cpu_level)level, types[t], 2, QUANT_COLS_MAX, 1, ONES);
+            assert_memory_equal(before + w.packed * w.row_bytes, data + w.packed * w.row_bytes,
+                                bytes - w.packed * w.row_bytes);
+            free(before);
+            free(data);
         }
     }
 }
@@ -255,14 +297,18 @@ static void odd_numbers_are_rounded_as_the_reference_does(void **state)
         for (size_t a = 0; cpu_has((enum cpu_level)level) && a < ARRAY_LEN(odd); a++) {
             for (size_t b = 0; b < ARRAY_LEN(odd); b++) {
                 int8_t q1[QUANT_BLOCK], q2[QUANT_BLOCK];
+                int16_t sums1[2], sums2[2];
                 float d1, d2, s1, s2;
+                const struct quant_input in1 = {NULL, q1, &d1, &s1, sums1};
+                const struct quant_input in2 = {NULL, q2, &d2, &s2, sums2};
 
                 for (size_t i = 0; i < QUANT_BLOCK; i++)
                     x[i] = i % 3 == 0 ? odd[a] : odd[b];
-                quant_ref.quantize(x, QUANT_BLOCK, q1, &d1, &s1);
-                sets[level]->quantize(x, QUANT_BLOCK, q2, &d2, &s2);
+                quant_ref.quantize(x, QUANT_BLOCK, &in1, 0);
+                sets[level]->quantize(x, QUANT_BLOCK, &in2, 0);
                 assert_memory_equal(q1, q2, QUANT_BLOCK);
                 assert_memory_equal(&d1, &d2, sizeof(d1));
+                assert_memory_equal(sums1, sums2, sizeof(sums1));
                 assert_true(s1 == s2 || (isnan(s1) && isnan(s2)));
             }
         }
@@ -302,27 +348,6 @@ static void check_between(enum cpu_level level, size_t n, float scale)
     free(got);
 }
 
-static void check_attention(enum cpu_level level, size_t n, size_t width, float scale)
-{
-    size_t stride = n + 3, vstride = width + 5;
-    float *q = need(width * 4), *keys = need(width * stride * 4), *v = need(n * vstride * 4);
-    float *scratch = need(n * 4), want[256], got[256];
-
-    for (size_t i = 0; i < width; i++)
-        q[i] = noise() * scale;
-    for (size_t i = 0; i < width * stride; i++)
-        keys[i] = noise() * scale;
-    for (size_t i = 0; i < n * vstride; i++)
-        v[i] = noise();
-    quant_ref.attend(q, keys, stride, v, vstride, n, width, scratch, want);
-    sets[level]->attend(q, keys, stride, v, vstride, n, width, scratch, got);
-    compare("attend", want, got, width, 2e-5f);
-    free(q);
-    free(keys);
-    free(v);
-    free(scratch);
-}
-
 static void what_is_between_products_is_the_reference_s(void **state)
 {
     static const float scales[] = {1e-6f, 1, 50, 1e5f};
@@ -334,31 +359,26 @@ static void what_is_between_products_is_the_reference_s(void **state)
             check_between((enum cpu_level)level, 32, scales[s]);
             check_between((enum cpu_level)level, 576, scales[s]);
         }
-        for (size_t n = 1; cpu_has((enum cpu_level)level) && n < 40; n += 6) {
-            check_attention((enum cpu_level)level, n, 16, 1);
-            check_attention((enum cpu_level)level, n, 64, 3);
-            check_attention((enum cpu_level)level, n, 128, 12);
-        }
-        for (size_t n = 1; cpu_has((enum cpu_level)level) && n < 40; n += 6)
-            check_attention((enum cpu_level)level, n, 256, 3);
     }
 }
 
 static void survive_scales(enum cpu_level level, uint32_t type)
 {
-    enum { ROWS = 4, COLS = 256 };
+    enum { ROWS = 20, COLS = 256 };
     struct quant_matrix w = make(type, ROWS, COLS, RANDOM);
+    uint8_t *data = (uint8_t *)(uintptr_t)w.data;
     float x[2 * COLS], y[2 * ROWS];
     struct quant_input in;
 
-    memset((void *)(uintptr_t)w.data, 0xff, ROWS * w.row_bytes);
+    memset(data, 0xff, ROWS * w.row_bytes);
     for (size_t i = 0; i < 2 * COLS; i++)
         x[i] = NAN;
     in = input_of(sets[level], x, 2, COLS);
+    CHECK_STATUS(ST_OK, quant_pack(&w, data));
     sets[level]->matmul(&w, &in, 1, 0, ROWS, y, ROWS);
     sets[level]->matmul(&w, &in, 2, 0, ROWS, y, ROWS);
     free_input(&in);
-    free((void *)(uintptr_t)w.data);
+    free(data);
 }
 
 /* A half of a file can be anything: NaN scales may make NaN, never a trap. */
@@ -366,7 +386,7 @@ static void scales_that_are_no_numbers_are_survived(void **state)
 {
     (void)state;
     for (int level = 0; level < CPU_LEVELS; level++) {
-        float x[64], scratch[4], q[16], out[16];
+        float x[64];
 
         for (size_t t = 0; cpu_has((enum cpu_level)level) && t < ARRAY_LEN(types); t++)
             survive_scales((enum cpu_level)level, types[t]);
@@ -374,18 +394,16 @@ static void scales_that_are_no_numbers_are_survived(void **state)
             continue;
         for (size_t i = 0; i < 64; i++)
             x[i] = NAN;
-        for (size_t i = 0; i < 16; i++)
-            q[i] = NAN;
         sets[level]->silu_mul(x, x, 64);
         sets[level]->gelu_mul(x, x, 64);
         sets[level]->relu2_mul(x, x, 64);
-        sets[level]->attend(q, x, 4, x, 16, 4, 16, scratch, out);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(packing_can_be_undone),
         cmocka_unit_test(products_are_the_reference_s),
         cmocka_unit_test(the_reference_is_what_the_blocks_say),
         cmocka_unit_test(odd_numbers_are_rounded_as_the_reference_does),

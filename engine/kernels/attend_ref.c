@@ -1,0 +1,118 @@
+/* What every other set of attention kernels must compute, in the plainest way. */
+#include <math.h>
+
+#include "engine/half.h"
+#include "engine/kernels/attend_slot.h"
+
+static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
+                     const float *value)
+{
+    struct attend_q8 p = attend_q8_at(slot, width);
+
+    for (size_t b = 0; b < p.blocks; b++) {
+        size_t from = b * ATTEND_BLOCK;
+
+        p.key_scales[b * ATTEND_PAGE + at] =
+            attend_q8_block(key, width, from, p.keys + from * ATTEND_PAGE + at, ATTEND_PAGE);
+        p.scales[at * p.blocks + b] =
+            attend_q8_block(value, width, from, p.values + at * width + from, 1);
+    }
+}
+
+static void store(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
+                  const float *key, const float *value)
+{
+    float *f = (float *)(void *)slot;
+    uint16_t *h = (uint16_t *)(void *)slot;
+
+    if (type == CACHE_Q8) {
+        store_q8(slot, at, width, key, value);
+        return;
+    }
+    for (size_t c = 0; c < width; c++) {
+        size_t k = c * ATTEND_PAGE + at, v = ATTEND_PAGE * width + at * width + c;
+
+        if (type == CACHE_F32) {
+            f[k] = key[c];
+            f[v] = value[c];
+        } else {
+            h[k] = half_from_float(key[c]);
+            h[v] = half_from_float(value[c]);
+        }
+    }
+}
+
+/* Dimension c of the key and the value at a position of a slot. */
+static double key_at(enum decoder_cache type, uint8_t *slot, size_t width, size_t at, size_t c)
+{
+    struct attend_q8 p = attend_q8_at(slot, width);
+    size_t i = c * ATTEND_PAGE + at;
+
+    if (type == CACHE_Q8)
+        return (double)p.keys[i] * (double)p.key_scales[c / ATTEND_BLOCK * ATTEND_PAGE + at];
+    return type == CACHE_F32 ? (double)((float *)(void *)slot)[i]
+                             : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
+}
+
+static double value_at(enum decoder_cache type, uint8_t *slot, size_t width, size_t at,
+                       size_t c)
+{
+    struct attend_q8 p = attend_q8_at(slot, width);
+    size_t i = ATTEND_PAGE * width + at * width + c;
+
+    if (type == CACHE_Q8)
+        return (double)p.values[at * width + c] *
+               (double)p.scales[at * p.blocks + c / ATTEND_BLOCK];
+    return type == CACHE_F32 ? (double)((float *)(void *)slot)[i]
+                             : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
+}
+
+static double score(const struct attend_queries *q, const struct attend_keys *k, size_t row,
+                    size_t pos)
+{
+    uint8_t *slot = attend_slot(k, pos / ATTEND_PAGE);
+    double sum = 0;
+
+    for (size_t c = 0; c < q->width; c++)
+        sum += (double)q->q[row * q->width + c] *
+               key_at(k->type, slot, q->width, pos % ATTEND_PAGE, c);
+    return sum;
+}
+
+/* Positions from..to, end not included. */
+static void attend_row(const struct attend_queries *q, const struct attend_keys *k, size_t row,
+                       size_t from, size_t to, const struct attend_state *s)
+{
+    double most = -INFINITY, sum = 0, out[ATTEND_WIDTH_MAX] = {0};
+
+    for (size_t j = from; j < to; j++)
+        most = fmax(most, score(q, k, row, j));
+    for (size_t j = from; j < to; j++) {
+        uint8_t *slot = attend_slot(k, j / ATTEND_PAGE);
+        double p = exp(score(q, k, row, j) - most);
+
+        sum += p;
+        for (size_t c = 0; c < q->width; c++)
+            out[c] += p * value_at(k->type, slot, q->width, j % ATTEND_PAGE, c);
+    }
+    s->most[row] = (float)most;
+    s->sum[row] = (float)sum;
+    for (size_t c = 0; c < q->width; c++)
+        s->out[row * q->width + c] = (float)out[c];
+}
+
+static void pages(const struct attend_queries *q, const struct attend_keys *k, size_t from,
+                  size_t to, const struct attend_state *s)
+{
+    for (size_t r = 0; r < q->rows; r++) {
+        size_t a = from * ATTEND_PAGE, b = to * ATTEND_PAGE;
+
+        if (q->first[r] > a)
+            a = q->first[r];
+        if (q->last[r] + (size_t)1 < b)
+            b = q->last[r] + (size_t)1;
+        attend_row(q, k, r, a, b, s);
+    }
+}
+
+const struct attend_kernels attend_ref = {.store = store, .pages = pages};

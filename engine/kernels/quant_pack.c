@@ -1,0 +1,245 @@
+#include "engine/kernels/quant_pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/format_bits.h"
+
+/* Of a block of a strip, what row `row` has. */
+struct place {
+    struct quant_pack_layout layout;
+    uint8_t *strip; /* the block */
+    size_t row;
+};
+
+/* Four bytes of vector `line` of group j. */
+static uint8_t *four_at(const struct place *p, size_t j, size_t line)
+{
+    return p->strip + quant_pack_head(p->layout) + j * quant_pack_group(p->layout) +
+           line * QUANT_PACK_LINE + 4 * p->row;
+}
+
+static uint8_t *scale_at(const struct place *p, size_t i)
+{
+    return p->strip + QUANT_PACK_ROWS * (2 * (size_t)p->layout.halves + i) + p->row;
+}
+
+static uint8_t *half_at_place(const struct place *p, size_t i)
+{
+    return p->strip + 2 * (QUANT_PACK_ROWS * i + p->row);
+}
+
+/* Lines of a group before its two upper bits, and before its low ones. */
+static size_t two_line(struct quant_pack_layout l)
+{
+    return l.bit != QUANT_PACK_NO_BIT;
+}
+
+static size_t low_line(struct quant_pack_layout l)
+{
+    return two_line(l) + 2 * (size_t)l.two;
+}
+
+/* Where 32 low bits lie in the file: bytes from here on, in their halves of `shift`. */
+static size_t low_bytes(struct quant_pack_layout l, size_t j, unsigned *shift)
+{
+    *shift = 0;
+    switch (l.low) {
+    case QUANT_PACK_PAIRS:
+        *shift = (unsigned)(4 * (j % 2));
+        return l.low_at + 32 * (j / 2);
+    case QUANT_PACK_QUARTERS:
+        *shift = (unsigned)(4 * (j / 2 % 2));
+        return l.low_at + 64 * (j / 4) + 32 * (j % 2);
+    default: /* SPLIT; BYTES, of which a block has one group */
+        return l.low_at + 16 * j;
+    }
+}
+
+/* --- to a strip ----------------------------------------------------------------------- */
+
+/* Half bytes in the order of a strip: weight b low, weight b + 16 high. */
+static void pack_low(const struct place *to, const uint8_t *block, size_t j)
+{
+    unsigned shift;
+    const uint8_t *from = block + low_bytes(to->layout, j, &shift);
+    size_t line = low_line(to->layout);
+    uint8_t both[16];
+
+    if (to->layout.low == QUANT_PACK_BYTES) {
+        for (size_t g = 0; g < 8; g++)
+            memcpy(four_at(to, j, line + g), from + 4 * g, 4);
+        return;
+    }
+    if (to->layout.low == QUANT_PACK_SPLIT) {
+        memcpy(both, from, sizeof(both));
+    } else {
+        for (size_t b = 0; b < 16; b++)
+            both[b] = (uint8_t)((from[b] >> shift & 15) | (from[b + 16] >> shift & 15) << 4);
+    }
+    for (size_t g = 0; g < 4; g++)
+        memcpy(four_at(to, j, line + g), both + 4 * g, 4);
+}
+
+static void pack_two(const struct place *to, const uint8_t *block, size_t j)
+{
+    const uint8_t *from = block + to->layout.two_at + 32 * (j / 4);
+    unsigned shift = (unsigned)(2 * (j % 4));
+
+    for (size_t i = 0; i < 2; i++, from += 16) {
+        uint8_t *four = four_at(to, j, two_line(to->layout) + i);
+
+        for (size_t b = 0; b < 4; b++)
+            four[b] =
+                (uint8_t)((from[b] >> shift & 3) | (from[b + 4] >> shift & 3) << 2 |
+                          (from[b + 8] >> shift & 3) << 4 | (from[b + 12] >> shift & 3) << 6);
+    }
+}
+
+/* Bit i of the word: that of weight i. */
+static uint32_t file_bits(const struct quant_pack_layout l, const uint8_t *block, size_t j)
+{
+    uint32_t all = 0;
+
+    if (l.bit == QUANT_PACK_BIT_WORD)
+        return u32_at(block + l.bit_at);
+    for (size_t i = 0; i < QUANT_PACK_CODES; i++)
+        all |= (uint32_t)(block[l.bit_at + i] >> j & 1) << i;
+    return all;
+}
+
+static void pack_bit(const struct place *to, const uint8_t *block, size_t j)
+{
+    uint32_t all = file_bits(to->layout, block, j);
+    uint8_t *four = four_at(to, j, 0);
+
+    for (size_t b = 0; b < 4; b++) {
+        unsigned byte = 0;
+
+        for (size_t g = 0; g < 8; g++)
+            byte |= (all >> (4 * g + b) & 1) << g;
+        four[b] = (uint8_t)byte;
+    }
+}
+
+static inline __attribute__((always_inline)) void pack_block(const struct place *to,
+                                                             const uint8_t *block)
+{
+    const struct quant_pack_layout l = to->layout;
+
+    for (size_t i = 0; i < l.halves; i++)
+        memcpy(half_at_place(to, i), block + l.halves_at[i], 2);
+    for (size_t i = 0; i < l.scales; i++)
+        *scale_at(to, i) = block[l.scales_at + i];
+    for (size_t j = 0; j < l.groups; j++) {
+        if (l.bit != QUANT_PACK_NO_BIT)
+            pack_bit(to, block, j);
+        if (l.two)
+            pack_two(to, block, j);
+        if (l.low != QUANT_PACK_NONE)
+            pack_low(to, block, j);
+    }
+}
+
+enum status quant_pack(struct quant_matrix *w, uint8_t *data)
+{
+    struct place to = {.layout = quant_pack_layout(w->type)};
+    size_t bytes = to.layout.bytes, strip_bytes = QUANT_PACK_ROWS * w->row_bytes;
+    uint8_t *rows;
+
+    if (bytes == 0 || w->rows < QUANT_PACK_ROWS)
+        return ST_OK;
+    rows = malloc(strip_bytes);
+    if (rows == NULL)
+        return ST_NOMEM;
+    for (size_t r = 0; r + QUANT_PACK_ROWS <= w->rows; r += QUANT_PACK_ROWS) {
+        uint8_t *strip = data + r * w->row_bytes;
+
+        memcpy(rows, strip, strip_bytes);
+        for (size_t at = 0; at < w->row_bytes; at += bytes) {
+            to.strip = strip + QUANT_PACK_ROWS * at;
+            for (to.row = 0; to.row < QUANT_PACK_ROWS; to.row++)
+                pack_block(&to, rows + to.row * w->row_bytes + at);
+        }
+    }
+    free(rows);
+    w->packed = w->rows - w->rows % QUANT_PACK_ROWS;
+    return ST_OK;
+}
+
+/* --- and back ------------------------------------------------------------------------- */
+
+static void unpack_low(const struct place *from, size_t j, uint8_t *block)
+{
+    unsigned shift;
+    uint8_t *to = block + low_bytes(from->layout, j, &shift);
+    size_t line = low_line(from->layout);
+
+    if (from->layout.low == QUANT_PACK_BYTES || from->layout.low == QUANT_PACK_SPLIT) {
+        for (size_t g = 0; g < (from->layout.low == QUANT_PACK_BYTES ? 8 : 4); g++)
+            memcpy(to + 4 * g, four_at(from, j, line + g), 4);
+        return;
+    }
+    for (size_t b = 0; b < 16; b++) {
+        uint8_t both = four_at(from, j, line + b / 4)[b % 4];
+
+        to[b] = (uint8_t)(to[b] | (both & 15) << shift);
+        to[b + 16] = (uint8_t)(to[b + 16] | both >> 4 << shift);
+    }
+}
+
+static void unpack_two(const struct place *from, size_t j, uint8_t *block)
+{
+    uint8_t *to = block + from->layout.two_at + 32 * (j / 4);
+
+    for (size_t i = 0; i < QUANT_PACK_CODES; i++) {
+        uint8_t four = four_at(from, j, two_line(from->layout) + i / 16)[i % 4];
+
+        to[i] = (uint8_t)(to[i] | (four >> 2 * (i % 16 / 4) & 3) << 2 * (j % 4));
+    }
+}
+
+static void unpack_bit(const struct place *from, size_t j, uint8_t *block)
+{
+    uint8_t *to = block + from->layout.bit_at;
+
+    for (size_t i = 0; i < QUANT_PACK_CODES; i++) {
+        unsigned bit = four_at(from, j, 0)[i % 4] >> i / 4 & 1;
+
+        if (from->layout.bit == QUANT_PACK_BIT_WORD)
+            to[i / 8] = (uint8_t)(to[i / 8] | bit << i % 8);
+        else
+            to[i] = (uint8_t)(to[i] | bit << j);
+    }
+}
+
+static void unpack_block(const struct place *from, uint8_t *block)
+{
+    const struct quant_pack_layout l = from->layout;
+
+    memset(block, 0, l.bytes);
+    for (size_t i = 0; i < l.halves; i++)
+        memcpy(block + l.halves_at[i], half_at_place(from, i), 2);
+    for (size_t i = 0; i < l.scales; i++)
+        block[l.scales_at + i] = *scale_at(from, i);
+    for (size_t j = 0; j < l.groups; j++) {
+        if (l.bit != QUANT_PACK_NO_BIT)
+            unpack_bit(from, j, block);
+        if (l.two)
+            unpack_two(from, j, block);
+        if (l.low != QUANT_PACK_NONE)
+            unpack_low(from, j, block);
+    }
+}
+
+void quant_pack_row(const struct quant_matrix *w, size_t row, uint8_t *out)
+{
+    struct place from = {.layout = quant_pack_layout(w->type), .row = row % QUANT_PACK_ROWS};
+    const uint8_t *strip = w->data + (row - from.row) * w->row_bytes;
+
+    for (size_t at = 0; at < w->row_bytes; at += from.layout.bytes) {
+        /* Read only, though a place can be written to. */
+        from.strip = (uint8_t *)(uintptr_t)(strip + QUANT_PACK_ROWS * at);
+        unpack_block(&from, out + at);
+    }
+}

@@ -1,0 +1,276 @@
+/* Strips (quant_pack.h) taken apart: codes as bytes, scales and offsets as floats, of the rows
+ * that a vector has lanes for. `half` says which of them: 0, or 1 where a vector has half of a
+ * strip. Codes of types whose offset is a multiple of their scale stay unsigned; sums_of() says
+ * what is to be taken off. `type` is a constant at each call. Included by
+ * quant_decode_body.h. */
+#ifndef ENGINE_KERNELS_QUANT_STRIP_BODY_H
+#define ENGINE_KERNELS_QUANT_STRIP_BODY_H
+
+#include <stdbool.h>
+
+#include "engine/format.h"
+#include "engine/kernels/quant.h"
+#include "engine/kernels/quant_pack.h"
+#include "engine/kernels/quant_vec_body.h"
+
+#define ROWS   QUANT_PACK_ROWS
+#define HALVES (ROWS / LANES)
+#define FOURS  (QUANT_PACK_CODES / 4) /* vectors of codes of a group */
+
+/* From the kernel file. BYTE_ZERO: 128 where bytes are multiplied unsigned, the code 128 for
+ * zero; 0 where they are signed. A sum of products of four codes and four inputs a lane goes
+ * from its start through sum_more()s, as many as its kind of sum holds, to its end. */
+static inline ints sum_begin(ints start);
+static inline ints sum_more(ints sum, ints codes, ints x);
+static inline ints sum_signed(ints sum, ints codes, ints x); /* of `bytes`, one at a time */
+static inline ints sum_end(ints start, ints sum);
+
+/* How a type is summed up. */
+struct sums {
+    bool halves;  /* a scale for each 16, or for each 32 */
+    bool offsets; /* that are no multiple of the scale */
+    bool bytes;   /* codes of eight bits, see BYTE_ZERO */
+    int zero;     /* the code that stands for zero */
+    size_t depth; /* sum_more()s of 16 bits: 32767 / (2 * 127 * largest code) or less */
+};
+
+INLINE struct sums sums_of(uint32_t type)
+{
+    switch (type) {
+    case FORMAT_Q4_0:
+        return (struct sums){.zero = 8, .depth = 8};
+    case FORMAT_Q4_1:
+    case FORMAT_Q4_K:
+        return (struct sums){.offsets = true, .depth = 8};
+    case FORMAT_Q5_0:
+        return (struct sums){.zero = 16, .depth = 4};
+    case FORMAT_Q5_1:
+    case FORMAT_Q5_K:
+        return (struct sums){.offsets = true, .depth = 4};
+    case FORMAT_Q2_K:
+        return (struct sums){.halves = true, .offsets = true, .depth = 4};
+    case FORMAT_Q3_K:
+        return (struct sums){.halves = true, .zero = 4, .depth = 4};
+    case FORMAT_Q6_K:
+        return (struct sums){.halves = true, .zero = 32, .depth = 2};
+    default: /* Q8_0, IQ4_NL, IQ4_XS, MXFP4 */
+        return (struct sums){.bytes = true, .zero = BYTE_ZERO, .depth = 1};
+    }
+}
+
+/* --- codes ---------------------------------------------------------------------------- */
+
+/* What four bits stand for in types with a table. */
+INLINE bool has_table(uint32_t type)
+{
+    return type == FORMAT_IQ4_NL || type == FORMAT_IQ4_XS || type == FORMAT_MXFP4;
+}
+
+INLINE __m128i table_of(uint32_t type)
+{
+    if (type == FORMAT_MXFP4)
+        return _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
+    return _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89,
+                         113);
+}
+
+/* Signed bytes as the kernels of this file multiply them. */
+INLINE ints from_signed(ints codes)
+{
+    return BYTE_ZERO != 0 ? ints_xor(codes, ints_bytes(BYTE_ZERO)) : codes;
+}
+
+INLINE ints line_at(const uint8_t *group, size_t line, size_t half)
+{
+    return ints_load(group + QUANT_PACK_LINE * line + sizeof(ints) * half);
+}
+
+/* Bits of v that lie at `from` of each byte, `mask` of them (in their place at `to`). */
+INLINE ints bits_at(ints v, unsigned from, unsigned to, int mask)
+{
+    ints moved = from > to ? ints_right(v, from - to) : from < to ? ints_left(v, to - from) : v;
+
+    return ints_and(moved, ints_bytes(mask << to));
+}
+
+/* The 32 codes of each row of a group: vector g has four from 4 g on. */
+INLINE void strip_codes(uint32_t type, const uint8_t *group, size_t half, ints out[FOURS])
+{
+    const struct quant_pack_layout l = quant_pack_layout(type);
+    const size_t two = l.bit != QUANT_PACK_NO_BIT, low = two + 2 * (size_t)l.two;
+
+    for (size_t g = 0; g < FOURS; g++) {
+        if (l.low == QUANT_PACK_BYTES)
+            out[g] = from_signed(line_at(group, low + g, half));
+        else if (l.low != QUANT_PACK_NONE)
+            out[g] = bits_at(line_at(group, low + g % 4, half), g < 4 ? 0 : 4, 0, 15);
+        else
+            out[g] = ints_zero();
+        if (has_table(type))
+            out[g] = ints_look_up(
+                BYTE_ZERO != 0 ? _mm_xor_si128(table_of(type), _mm_set1_epi8((char)BYTE_ZERO))
+                               : table_of(type),
+                out[g]);
+        if (l.two)
+            out[g] = ints_or(out[g], bits_at(line_at(group, two + g / 4, half),
+                                             (unsigned)(2 * (g % 4)), l.two_shift, 3));
+        if (l.bit != QUANT_PACK_NO_BIT)
+            out[g] =
+                ints_or(out[g], bits_at(line_at(group, 0, half), (unsigned)g, l.bit_shift, 1));
+    }
+}
+
+/* --- scales --------------------------------------------------------------------------- */
+
+/* A block of a strip, its scales ready to be had one group after the other. */
+struct strip_block {
+    const uint8_t *codes;
+    floats d[HALVES], m[HALVES];     /* of the block, for types of 256 */
+    const uint8_t *scales, *offsets; /* [group][16], for types of 256 */
+    _Alignas(64) uint8_t room[2][FORMAT_GROUPS_MAX * ROWS];
+};
+
+/* Q4_K, Q5_K: six bits in twelve bytes (format_k_scales()). */
+INLINE void open_scales_k(const uint8_t *p, struct strip_block *b)
+{
+    for (size_t i = 0; i < 4 * ROWS; i += sizeof(ints)) {
+        ints x = ints_load(p + i), y = ints_load(p + 64 + i), z = ints_load(p + 128 + i);
+
+        ints_store(b->room[0] + i, bits_at(x, 0, 0, 63));
+        ints_store(b->room[1] + i, bits_at(y, 0, 0, 63));
+        ints_store(b->room[0] + 64 + i, ints_or(bits_at(z, 0, 0, 15), bits_at(x, 6, 4, 3)));
+        ints_store(b->room[1] + 64 + i, ints_or(bits_at(z, 4, 0, 15), bits_at(y, 6, 4, 3)));
+    }
+    b->scales = b->room[0];
+    b->offsets = b->room[1];
+}
+
+/* Q2_K: half bytes. */
+INLINE void open_scales_q2(const uint8_t *p, struct strip_block *b)
+{
+    for (size_t i = 0; i < FORMAT_GROUPS_MAX * ROWS; i += sizeof(ints)) {
+        ints both = ints_load(p + i);
+
+        ints_store(b->room[0] + i, bits_at(both, 0, 0, 15));
+        ints_store(b->room[1] + i, bits_at(both, 4, 0, 15));
+    }
+    b->scales = b->room[0];
+    b->offsets = b->room[1];
+}
+
+/* Q3_K: low bits in eight bytes, high ones in four, around 32 (format_k_q3()). */
+INLINE void open_scales_q3(const uint8_t *p, struct strip_block *b)
+{
+    const ints around = ints_bytes(32);
+
+    for (size_t i = 0; i < 4 * ROWS; i += sizeof(ints)) {
+        ints low[2] = {ints_load(p + i), ints_load(p + 64 + i)}, high = ints_load(p + 128 + i);
+
+        for (unsigned k = 0; k < 4; k++) {
+            ints six =
+                ints_or(bits_at(low[k % 2], k / 2 * 4, 0, 15), bits_at(high, 2 * k, 4, 3));
+
+            ints_store(b->room[0] + 64 * k + i, ints_sub_bytes(six, around));
+        }
+    }
+    b->scales = b->room[0];
+}
+
+/* IQ4_XS: low bits in four bytes, high ones in a 16-bit word, around 32. */
+INLINE void open_scales_xs(const uint8_t *words, const uint8_t *p, struct strip_block *b)
+{
+    const __m128i w0 = vec_16_bytes(words), w1 = vec_16_bytes(words + 16);
+
+    for (int g = 0; g < 8; g++) {
+        __m128i low = _mm_and_si128(_mm_srli_epi16(vec_16_bytes(p + g / 2 * ROWS), g % 2 * 4),
+                                    _mm_set1_epi8(15));
+        __m128i a = _mm_and_si128(_mm_srli_epi16(w0, 2 * g), _mm_set1_epi16(3));
+        __m128i c = _mm_and_si128(_mm_srli_epi16(w1, 2 * g), _mm_set1_epi16(3));
+        __m128i high = _mm_slli_epi16(_mm_packus_epi16(a, c), 4);
+
+        _mm_store_si128((__m128i *)(void *)(b->room[0] + g * ROWS),
+                        _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32)));
+    }
+    b->scales = b->room[0];
+}
+
+INLINE void strip_open(uint32_t type, const uint8_t *p, struct strip_block *b)
+{
+    const struct quant_pack_layout l = quant_pack_layout(type);
+    const uint8_t *scales = p + 2 * ROWS * (size_t)l.halves;
+
+    b->codes = p + quant_pack_head(l);
+    b->scales = b->offsets = scales;
+    for (size_t h = 0; h < HALVES; h++) {
+        const uint8_t *at = p + 2 * LANES * h;
+
+        if (type == FORMAT_MXFP4)
+            b->d[h] = floats_as(ints_power(ints_of_unsigned(p + LANES * h)));
+        else
+            b->d[h] = floats_halves(at);
+        b->m[h] = sums_of(type).offsets ? floats_halves(at + 2 * ROWS) : floats_zero();
+        /* Types of 256 subtract. */
+        if (l.groups > 1)
+            b->m[h] = floats_mul(b->m[h], floats_all(-1));
+    }
+    if (type == FORMAT_Q4_K || type == FORMAT_Q5_K)
+        open_scales_k(scales, b);
+    else if (type == FORMAT_Q2_K)
+        open_scales_q2(scales, b);
+    else if (type == FORMAT_Q3_K)
+        open_scales_q3(scales, b);
+    else if (type == FORMAT_IQ4_XS)
+        open_scales_xs(p + 2 * ROWS, scales, b);
+}
+
+/* d of group i: of 32 weights, or of 16. */
+INLINE floats strip_scale(uint32_t type, const struct strip_block *b, size_t half, size_t i)
+{
+    if (quant_pack_layout(type).groups == 1)
+        return b->d[half];
+    return floats_mul(b->d[half],
+                      floats_of(ints_of_signed(b->scales + ROWS * i + LANES * half)));
+}
+
+/* m of group i. */
+INLINE floats strip_offset(uint32_t type, const struct strip_block *b, size_t half, size_t i)
+{
+    if (quant_pack_layout(type).groups == 1)
+        return b->m[half];
+    return floats_mul(b->m[half],
+                      floats_of(ints_of_signed(b->offsets + ROWS * i + LANES * half)));
+}
+
+/* --- sums ----------------------------------------------------------------------------- */
+
+/* Where sums of a block's halves begin, so that the code `zero` counts nothing: `sums` are the
+ * sums of the inputs of both halves. */
+INLINE ints start_of(const int16_t sums[2], int first, int second)
+{
+    return ints_madd(ints_spread(sums), ints_all((int)((unsigned)-first & 0xffff) |
+                                                 (int)((unsigned)-second << 16)));
+}
+
+/* sum[k] += `count` vectors of codes with the inputs of column k, from q[k] on. */
+INLINE void add_products(struct sums s, const ints *codes, size_t count, const int8_t *const *q,
+                         size_t at, size_t n, ints *sum)
+{
+    for (size_t from = 0; from < count; from += s.depth) {
+        ints part[8];
+
+        for (size_t k = 0; k < n; k++)
+            part[k] = sum_begin(sum[k]);
+        for (size_t g = from; g < from + s.depth; g++) {
+            for (size_t k = 0; k < n; k++) {
+                ints x = ints_spread(q[k] + at + 4 * g);
+
+                part[k] =
+                    s.bytes ? sum_signed(part[k], codes[g], x) : sum_more(part[k], codes[g], x);
+            }
+        }
+        for (size_t k = 0; k < n; k++)
+            sum[k] = sum_end(sum[k], part[k]);
+    }
+}
+
+#endif

@@ -1,0 +1,18 @@
+#include "cli/decoder_settings.h"
+
+#include <string.h>
+
+#include "config/config.h"
+
+struct decoder_options decoder_settings(const struct config *c)
+{
+    struct decoder_options o = {.context_max = (uint32_t)c->local.context_max};
+
+    if (c->local.chat_template[0] != '\0')
+        o.chat_template = c->local.chat_template;
+    if (strcmp(c->local.kv_type, "f16") == 0)
+        o.kv_type = CACHE_F16;
+    if (strcmp(c->local.kv_type, "q8") == 0)
+        o.kv_type = CACHE_Q8;
+    return o;
+}
