@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define RELAX() _mm_pause()
@@ -17,6 +19,16 @@
 
 /* About 20 microseconds: longer than what lies between two products of a layer. */
 #define SPINS 2000
+
+/* A helper is late when the caller waits for it for longer than its own part of the round took,
+ * and this. */
+#define LATE_US 50
+/* Rounds that the caller then runs alone: twice as many each time, because a late helper shares
+ * its core with a stranger and each wait may last a slice of the scheduler's. */
+#define ALONE_LEAST 256
+#define ALONE_MOST  16384
+/* So many rounds in time, and the next late one counts as the first. */
+#define GOOD_ROUNDS 1024
 
 /* Pieces that a thread takes of a round: few, because each costs a trip of a cache line
  * between the cores (up to half a microsecond), and more than one, so that who is fast does
@@ -32,6 +44,10 @@ struct threads {
     threads_fn *fn;
     void *arg;
     size_t n, piece;
+    /* Of the caller only. */
+    unsigned alone; /* rounds still to be run without helpers */
+    unsigned rest;  /* how many the next late helper costs */
+    unsigned good;  /* rounds in time since the last late one */
     _Alignas(LINE) _Atomic unsigned round;
     _Atomic bool stopping;
     _Alignas(LINE) _Atomic size_t next;     /* taken so far; relaxed: only who gets it counts */
@@ -88,6 +104,19 @@ static void leave_round(struct threads *t)
     pthread_mutex_unlock(&t->mutex);
 }
 
+/* From how long the caller worked and how long it then waited. */
+static void judge_round(struct threads *t, uint64_t worked, uint64_t waited)
+{
+    if (waited <= worked + LATE_US) {
+        if (++t->good >= GOOD_ROUNDS)
+            t->rest = ALONE_LEAST;
+        return;
+    }
+    t->good = 0;
+    t->alone = t->rest;
+    t->rest = t->rest * 2 < ALONE_MOST ? t->rest * 2 : ALONE_MOST;
+}
+
 /* A helper may have been taken off its core within a piece. The caller sleeps then, so that the
  * kernel moves the helper to the core that has become idle. */
 static void wait_helpers(struct threads *t)
@@ -142,6 +171,7 @@ enum status threads_open(unsigned count, struct threads **out)
     if (t == NULL)
         return ST_NOMEM;
     memset(t, 0, bytes);
+    t->rest = ALONE_LEAST;
     if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0 ||
         pthread_cond_init(&t->left, NULL) != 0) {
         free(t);
@@ -173,8 +203,11 @@ void threads_close(struct threads *t)
 void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void *arg)
 {
     size_t share = n / ((t->helpers + 1) * PIECES);
+    uint64_t start, done;
 
-    if (t->helpers == 0 || n <= grain) {
+    if (t->alone > 0)
+        t->alone--;
+    if (t->helpers == 0 || n <= grain || t->alone > 0) {
         if (n > 0)
             fn(arg, 0, n);
         return;
@@ -184,9 +217,12 @@ void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void
     t->n = n;
     t->piece = share > grain ? share - share % grain : grain;
     atomic_store_explicit(&t->next, 0, memory_order_relaxed);
+    start = clock_now_us();
     start_round(t);
     take_pieces(t);
+    done = clock_now_us();
     /* Every piece is taken: closed to those who come late, then those who are at one. */
     atomic_fetch_add(&t->round, 1);
     wait_helpers(t);
+    judge_round(t, done - start, clock_now_us() - done);
 }

@@ -1,7 +1,9 @@
 /* A small team that shares one loop: the caller and its helpers take pieces of a range
  * until none is left. Helpers spin briefly between calls, because the next product comes
  * within microseconds, then sleep; so does the caller when a helper is late. No piece waits for
- * a thread that the kernel has taken off its core: whoever is awake does the work. */
+ * a thread that the kernel has taken off its core: whoever is awake does the work. After a late
+ * helper the caller works alone for a while, so that a core that others take costs its own
+ * work and little more. */
 #ifndef ENGINE_THREADS_H
 #define ENGINE_THREADS_H
 

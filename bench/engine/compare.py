@@ -152,7 +152,7 @@ def contention(e, a):
         say(a, f"contention, round {i + 1} of {a.rounds}")
         for row, rate in zip(rows, (e.our_rate, e.llama_rate)):
             alone = rate(a.smollm, "decode", 1, 128, 0)
-            row.add(spinning(1, lambda: rate(a.smollm, "decode", 2, 32, 0)), alone)
+            row.add(spinning(1, lambda: rate(a.smollm, "decode", 2, 128, 0)), alone)
     return rows
 
 

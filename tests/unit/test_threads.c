@@ -1,6 +1,7 @@
 /* Every piece of a range is run once, by someone, before the call returns. */
 #include "engine/threads.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -57,6 +58,68 @@ static void each_piece_once(void **state)
     }
 }
 
+/* A round whose helper takes its time: it holds its first piece until the caller has done the
+ * others and waited far longer than they took. */
+struct late {
+    pthread_t caller;
+    _Atomic bool helped; /* a helper has a piece */
+    _Atomic unsigned calls;
+};
+
+static void dawdle(void *arg, size_t from, size_t to)
+{
+    const struct timespec nap = {0, 20000000};
+    struct late *l = arg;
+
+    (void)from;
+    (void)to;
+    atomic_fetch_add(&l->calls, 1);
+    if (pthread_equal(pthread_self(), l->caller) == 0) {
+        atomic_store(&l->helped, true);
+        nanosleep(&nap, NULL);
+        return;
+    }
+    /* The helper may be asleep: it is waited for, but not for ever. */
+    for (unsigned i = 0; i < 1000 && !atomic_load(&l->helped); i++)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+static void count_calls(void *arg, size_t from, size_t to)
+{
+    struct late *l = arg;
+
+    (void)from;
+    (void)to;
+    atomic_fetch_add(&l->calls, 1);
+}
+
+static void a_late_helper_rests(void **state)
+{
+    struct late l = {.caller = pthread_self()};
+    struct threads *t;
+    unsigned alone = 0;
+
+    (void)state;
+    CHECK_STATUS(ST_OK, threads_open(2, &t));
+    for (unsigned i = 0; i < 50 && alone == 0; i++) {
+        atomic_store(&l.helped, false);
+        threads_run(t, 64, 1, dawdle, &l);
+        assert_true(atomic_load(&l.helped));
+        atomic_store(&l.calls, 0);
+        threads_run(t, 64, 1, count_calls, &l);
+        alone = atomic_load(&l.calls) == 1;
+    }
+    assert_int_equal(1, alone);
+    /* Not for ever. */
+    for (unsigned i = 0; i < 100000 && alone == 1; i++) {
+        atomic_store(&l.calls, 0);
+        threads_run(t, 64, 1, count_calls, &l);
+        alone = atomic_load(&l.calls) == 1;
+    }
+    assert_int_equal(0, alone);
+    threads_close(t);
+}
+
 static void open_and_close_at_once(void **state)
 {
     (void)state;
@@ -72,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_piece_once),
+        cmocka_unit_test(a_late_helper_rests),
         cmocka_unit_test(open_and_close_at_once),
     };
 
