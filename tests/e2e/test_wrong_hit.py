@@ -69,7 +69,7 @@ def test_from_header_to_removal(make_ibid, upstream):
     assert explain(ibid, again).json["reason"] == "reported" and not explain(ibid, again).json["served"]
     # … nor after a restart.
     assert ibid.metric("ibid_cache_refused_pairs") == 1
-    assert ibid.kill(9) == -9
+    assert ibid.kill(15) == 0
     ibid.start()
     prove(ibid, "k")
     ibid.wait_metric("ibid_index_ready", 1)
