@@ -13,7 +13,7 @@
 
 #define ACCOUNT_BUCKETS 14
 #define ACCOUNT_STEPS   12
-#define ACCOUNT_REASONS 32
+#define ACCOUNT_REASONS 64
 
 /* Upper bounds of the latency buckets, seconds; the last one is +Inf. */
 extern const double account_bounds_s[ACCOUNT_BUCKETS - 1];
