@@ -15,8 +15,9 @@ static bool all_embedded(const enum status *each, size_t count)
         if (each[i] == ST_OK)
             continue;
         fprintf(stderr, "ibid: text %zu: %s\n", i + 1,
-                each[i] == ST_LIMIT ? "is longer than the encoder's window"
-                                    : status_text(each[i]));
+                each[i] == ST_LIMIT      ? "is longer than the encoder's window"
+                : each[i] == ST_NOTFOUND ? "has no word that the encoder knows"
+                                         : status_text(each[i]));
         return false;
     }
     return true;
