@@ -39,21 +39,6 @@ static void store_f16(uint16_t *slot, size_t at, size_t width, const float *key,
     }
 }
 
-static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
-                     const float *value)
-{
-    struct attend_q8 p = attend_q8_at(slot, width);
-
-    for (size_t b = 0; b < p.blocks; b++) {
-        size_t from = b * ATTEND_BLOCK;
-
-        p.key_scales[b * ATTEND_PAGE + at] =
-            attend_q8_block(key, width, from, p.keys + from * ATTEND_PAGE + at, ATTEND_PAGE);
-        p.scales[at * p.blocks + b] =
-            attend_q8_block(value, width, from, p.values + at * width + from, 1);
-    }
-}
-
 static void fast_store(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
                        const float *key, const float *value)
 {
@@ -62,7 +47,7 @@ static void fast_store(enum decoder_cache type, uint8_t *slot, size_t at, size_t
     else if (type == CACHE_F16)
         store_f16((uint16_t *)(void *)slot, at, width, key, value);
     else
-        store_q8(slot, at, width, key, value);
+        attend_q8_store(slot, at, width, key, value);
 }
 
 INLINE vec16 from_halves(const uint16_t *p)

@@ -4,21 +4,6 @@
 #include "engine/half.h"
 #include "engine/kernels/attend_slot.h"
 
-static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
-                     const float *value)
-{
-    struct attend_q8 p = attend_q8_at(slot, width);
-
-    for (size_t b = 0; b < p.blocks; b++) {
-        size_t from = b * ATTEND_BLOCK;
-
-        p.key_scales[b * ATTEND_PAGE + at] =
-            attend_q8_block(key, width, from, p.keys + from * ATTEND_PAGE + at, ATTEND_PAGE);
-        p.scales[at * p.blocks + b] =
-            attend_q8_block(value, width, from, p.values + at * width + from, 1);
-    }
-}
-
 static void store(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
                   const float *key, const float *value)
 {
@@ -26,7 +11,7 @@ static void store(enum decoder_cache type, uint8_t *slot, size_t at, size_t widt
     uint16_t *h = (uint16_t *)(void *)slot;
 
     if (type == CACHE_Q8) {
-        store_q8(slot, at, width, key, value);
+        attend_q8_store(slot, at, width, key, value);
         return;
     }
     for (size_t c = 0; c < width; c++) {

@@ -49,4 +49,20 @@ static inline float attend_q8_block(const float *x, size_t width, size_t from, i
     return most / 127.0f;
 }
 
+/* A position of a CACHE_Q8 slot: the same for every set of kernels. */
+static inline void attend_q8_store(uint8_t *slot, size_t at, size_t width, const float *key,
+                                   const float *value)
+{
+    struct attend_q8 p = attend_q8_at(slot, width);
+
+    for (size_t b = 0; b < p.blocks; b++) {
+        size_t from = b * ATTEND_BLOCK;
+
+        p.key_scales[b * ATTEND_PAGE + at] =
+            attend_q8_block(key, width, from, p.keys + from * ATTEND_PAGE + at, ATTEND_PAGE);
+        p.scales[at * p.blocks + b] =
+            attend_q8_block(value, width, from, p.values + at * width + from, 1);
+    }
+}
+
 #endif
