@@ -2,11 +2,14 @@
 
 #include <string.h>
 
+#include "base/digest.h"
 #include "base/json.h"
 #include "base/size.h"
-#include "protocol/openai_answer.h"
+#include "protocol/answer_keep.h"
+#include "protocol/event_run.h"
+#include "protocol/protocol.h"
 
-#define PACK_VERSION 1
+#define PACK_VERSION 2
 
 const char *answer_verdict_name(enum answer_verdict v)
 {
@@ -19,14 +22,91 @@ const char *answer_verdict_name(enum answer_verdict v)
     return names[v];
 }
 
+/* --- what is new for each answer ------------------------------------------------------ */
+
+/* 62^8 is far below 2^64: what is left of a draw is as good as even. */
+#define LETTERS_A_DRAW 8
+
+/* splitmix64, Steele, Lea, Flood 2014 */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Ids need to be different, not secret, so one strong seed a thread is enough. */
+void answer_stamp_new(struct answer_stamp *out, uint64_t wall_ms)
+{
+    static const char letters[] =
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    static _Thread_local uint64_t state;
+    uint64_t z = 0;
+
+    if (state == 0 && digest_random((uint8_t *)&state, sizeof(state)) != ST_OK)
+        state = wall_ms;
+    for (unsigned i = 0; i < ANSWER_ID_LETTERS; i++) {
+        if (i % LETTERS_A_DRAW == 0)
+            z = next_random(&state);
+        out->letters[i] = letters[z % (sizeof(letters) - 1)];
+        z /= sizeof(letters) - 1;
+    }
+    out->letters[ANSWER_ID_LETTERS] = '\0';
+    out->created_s = wall_ms / 1000;
+}
+
+static void put_digits(char *out, uint64_t n, unsigned width)
+{
+    for (unsigned i = width; i > 0; i--, n /= 10)
+        out[i - 1] = (char)('0' + n % 10);
+}
+
+/* Days since 1970-01-01 as year, month, day: H. Hinnant, "chrono-compatible low-level date
+ * algorithms", civil_from_days; for days that are not negative. */
+static void put_date(char *out, uint64_t days)
+{
+    uint64_t z = days + 719468, era = z / 146097, doe = z % 146097;
+    uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    uint64_t month = mp < 10 ? mp + 3 : mp - 9;
+
+    put_digits(out, yoe + era * 400 + (month <= 2 ? 1 : 0), 4);
+    put_digits(out + 5, month, 2);
+    put_digits(out + 8, doy - (153 * mp + 2) / 5 + 1, 2);
+}
+
+size_t answer_time_write(enum answer_time form, uint64_t unix_s, char *out)
+{
+    switch (form) {
+    case ANSWER_TIME_NONE:
+        return 0;
+    case ANSWER_TIME_UNIX:
+        put_digits(out, unix_s, ANSWER_UNIX_BYTES);
+        return ANSWER_UNIX_BYTES;
+    case ANSWER_TIME_RFC3339:
+        memcpy(out, "0000-00-00T00:00:00.000000Z", ANSWER_RFC3339_BYTES);
+        put_date(out, unix_s / 86400);
+        put_digits(out + 11, unix_s / 3600 % 24, 2);
+        put_digits(out + 14, unix_s / 60 % 60, 2);
+        put_digits(out + 17, unix_s % 60, 2);
+        return ANSWER_RFC3339_BYTES;
+    }
+    return 0;
+}
+
+/* --- packing -------------------------------------------------------------------------- */
+
 enum { USAGE_NONE, USAGE_PRESENT, USAGE_WITHHELD };
 
 /* Fixed part of a packed answer; native byte order: every machine we run on is little
  * endian, and the version is checked. */
 struct packed {
     uint32_t version;
-    uint32_t id_at, created_at;
     uint32_t usage; /* USAGE_… */
+    uint32_t id_at, id_letters;
+    uint32_t time_at, time_form;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
     uint32_t model_bytes, text_bytes, finish_bytes, json_bytes;
 };
@@ -35,11 +115,13 @@ enum status answer_pack(struct buf *out, const struct answer *a)
 {
     struct packed p = {
         .version = PACK_VERSION,
-        .id_at = a->id_at,
-        .created_at = a->created_at,
         .usage = a->has_usage        ? USAGE_PRESENT
                  : a->usage_withheld ? USAGE_WITHHELD
                                      : USAGE_NONE,
+        .id_at = a->id_at,
+        .id_letters = a->id_letters,
+        .time_at = a->time_at,
+        .time_form = (uint32_t)a->time_form,
         .prompt_tokens = a->prompt_tokens,
         .completion_tokens = a->completion_tokens,
         .total_tokens = a->total_tokens,
@@ -69,6 +151,23 @@ static bool take(struct span *rest, size_t n, struct span *out)
     return true;
 }
 
+static size_t time_bytes(enum answer_time form)
+{
+    char scratch[ANSWER_RFC3339_BYTES];
+
+    return answer_time_write(form, 0, scratch);
+}
+
+static bool marks_fit(const struct packed *p)
+{
+    uint32_t n = p->json_bytes;
+
+    if (p->id_letters > ANSWER_ID_LETTERS || p->id_at > n || n - p->id_at < p->id_letters)
+        return false;
+    return p->time_form <= ANSWER_TIME_RFC3339 && p->time_at <= n &&
+           n - p->time_at >= time_bytes((enum answer_time)p->time_form);
+}
+
 enum status answer_unpack(struct span bytes, struct answer *out)
 {
     struct answer a = {.verdict = ANSWER_STORABLE};
@@ -80,13 +179,12 @@ enum status answer_unpack(struct span bytes, struct answer *out)
     memcpy(&p, head.ptr, sizeof(p));
     if (p.version != PACK_VERSION || !take(&rest, p.model_bytes, &a.model) ||
         !take(&rest, p.text_bytes, &a.text) || !take(&rest, p.finish_bytes, &a.finish_reason) ||
-        !take(&rest, p.json_bytes, &a.json) || rest.len != 0)
-        return ST_INVALID;
-    if (p.id_at > a.json.len || a.json.len - p.id_at < ANSWER_ID_BYTES ||
-        p.created_at > a.json.len || a.json.len - p.created_at < ANSWER_CREATED_BYTES)
+        !take(&rest, p.json_bytes, &a.json) || rest.len != 0 || !marks_fit(&p))
         return ST_INVALID;
     a.id_at = p.id_at;
-    a.created_at = p.created_at;
+    a.id_letters = p.id_letters;
+    a.time_at = p.time_at;
+    a.time_form = (enum answer_time)p.time_form;
     a.has_usage = p.usage == USAGE_PRESENT;
     a.usage_withheld = p.usage == USAGE_WITHHELD;
     a.prompt_tokens = p.prompt_tokens;
@@ -96,55 +194,86 @@ enum status answer_unpack(struct span bytes, struct answer *out)
     return ST_OK;
 }
 
-static enum status write_message(struct buf *out, struct span text)
-{
-    enum status st = buf_append(out, SPAN("\"role\":\"assistant\",\"content\":"));
+/* --- in and out ------------------------------------------------------------------------ */
 
-    if (st == ST_OK)
-        st = json_write_string(out, text);
-    return st == ST_OK ? buf_append(out, SPAN(",\"refusal\":null")) : st;
+/* `always`: kept whatever the verdict. */
+static enum status read_body(const struct protocol *p, struct arena *arena, struct span body,
+                             bool always, struct answer *out)
+{
+    struct answer a = {.verdict = ANSWER_MALFORMED};
+    struct json_error why;
+    struct json *root;
+    enum status st = json_parse(arena, body, JSON_DEPTH_MAX, &root, &why);
+
+    if (st == ST_NOMEM)
+        return st;
+    if (st == ST_OK) {
+        p->judge(root, &a);
+        if (always || a.verdict == ANSWER_STORABLE || a.verdict == ANSWER_TOOL_CALL) {
+            st = answer_keep(arena, p->shape, body, root, &a);
+            if (st != ST_OK)
+                return st;
+        }
+    }
+    *out = a;
+    return ST_OK;
 }
 
-enum status answer_from_text(struct arena *arena, struct span model, struct span text,
-                             struct span finish, uint64_t prompt_tokens,
-                             uint64_t completion_tokens, struct answer *out)
+enum status answer_read(const struct protocol *p, struct arena *arena, struct span body,
+                        struct answer *out)
 {
-    struct openai_answer_parts parts = {.model = model, .finish_reason = finish};
-    struct answer a = {0};
-    struct buf message, usage, json;
+    return read_body(p, arena, body, false, out);
+}
+
+enum status answer_from_text(const struct protocol *p, struct arena *arena,
+                             const struct protocol_text *t, struct answer *out)
+{
+    struct buf body;
     enum status st;
 
-    buf_init(&message, SIZE_MAX / 4);
-    buf_init(&usage, 512);
-    buf_init(&json, SIZE_MAX / 4);
-    st = write_message(&message, text);
+    buf_init(&body, SIZE_MAX / 4);
+    st = p->render(&body, t);
     if (st == ST_OK)
-        st = buf_printf(
-            &usage, "{\"prompt_tokens\":%llu,\"completion_tokens\":%llu,\"total_tokens\":%llu}",
-            (unsigned long long)prompt_tokens, (unsigned long long)completion_tokens,
-            (unsigned long long)(prompt_tokens + completion_tokens));
-    if (st == ST_OK) {
-        parts.message = buf_span(&message);
-        parts.usage = buf_span(&usage);
-        st = openai_answer_render(&json, &parts, &a);
-    }
-    if (st == ST_OK)
-        st = arena_copy(arena, buf_span(&json), &a.json);
-    if (st == ST_OK) {
-        a.verdict = text.len == 0                   ? ANSWER_EMPTY
-                    : span_eq(finish, SPAN("stop")) ? ANSWER_STORABLE
-                                                    : ANSWER_TRUNCATED;
-        a.model = model;
-        a.text = text;
-        a.finish_reason = finish;
-        a.has_usage = true;
-        a.prompt_tokens = prompt_tokens;
-        a.completion_tokens = completion_tokens;
-        a.total_tokens = prompt_tokens + completion_tokens;
-        *out = a;
-    }
-    buf_release(&message);
-    buf_release(&usage);
-    buf_release(&json);
+        st = read_body(p, arena, buf_span(&body), true, out);
+    buf_release(&body);
     return st;
+}
+
+enum status answer_write(struct buf *out, const struct answer *a,
+                         const struct answer_stamp *stamp)
+{
+    size_t start = out->len;
+    enum status st = buf_append(out, a->json);
+
+    if (st != ST_OK)
+        return st;
+    memcpy(out->ptr + start + a->id_at, stamp->letters, a->id_letters);
+    (void)answer_time_write(a->time_form, stamp->created_s, out->ptr + start + a->time_at);
+    return ST_OK;
+}
+
+enum status answer_write_stream(const struct protocol *p, struct buf *out,
+                                const struct answer *a, const struct answer_stamp *stamp,
+                                bool include_usage, size_t *cursor, size_t budget, bool *done)
+{
+    struct event_run r = {.out = out,
+                          .answer = a,
+                          .stamp = stamp,
+                          .include_usage = include_usage,
+                          .from = *cursor,
+                          .end_bytes = out->len + (budget > 0 ? budget : 1)};
+    struct json_error why;
+    struct json *root;
+    struct arena arena;
+
+    arena_init(&arena, 16384, 64 * a->json.len + (1u << 20));
+    r.st = json_parse(&arena, a->json, JSON_DEPTH_MAX, &root, &why);
+    if (r.st == ST_OK)
+        p->replay(&r, root);
+    arena_release(&arena);
+    if (r.st != ST_OK)
+        return r.st;
+    *cursor = r.next;
+    *done = !r.full;
+    return ST_OK;
 }

@@ -3,8 +3,9 @@
  * It is made from an upstream's JSON body, collected from a stream, or built
  * from the built-in model's text, and always ends as the same thing, so that an
  * entry made from a stream replays as JSON and the other way round. What the
- * model does not name (reasoning, annotations, log-probabilities, unknown
- * fields) is kept with it as JSON and is replayed too. */
+ * model does not name (tool calls, reasoning, annotations, log-probabilities,
+ * unknown fields) is kept with it in the dialect's own JSON and is replayed too: a
+ * request's identity holds its dialect, so it is never given out in another one. */
 #ifndef PROTOCOL_ANSWER_H
 #define PROTOCOL_ANSWER_H
 
@@ -30,6 +31,7 @@
     X(EMPTY, "empty")                                                                          \
     X(CHOICES, "choices") /* other than exactly one */                                         \
     X(MALFORMED, "malformed")                                                                  \
+    X(UNKNOWN, "unknown_event") /* of a kind that we can not fold */                           \
     X(TOO_LARGE, "too_large")
 
 enum answer_verdict {
@@ -38,26 +40,59 @@ enum answer_verdict {
 #undef X
 };
 
-struct collector;
+struct json;
 struct protocol;
+struct protocol_text;
 
 const char *answer_verdict_name(enum answer_verdict v);
+
+/* Fresh identity of an answer that we write: letters for its id, and its time. */
+#define ANSWER_ID_LETTERS 29
+
+struct answer_stamp {
+    char letters[ANSWER_ID_LETTERS + 1]; /* random; NUL-terminated */
+    uint64_t created_s;                  /* Unix seconds */
+};
+
+void answer_stamp_new(struct answer_stamp *out, uint64_t wall_ms);
+
+enum answer_time {
+    ANSWER_TIME_NONE,
+    ANSWER_TIME_UNIX,    /* ten digits of seconds, which last until 2286 */
+    ANSWER_TIME_RFC3339, /* "2026-01-31T12:00:00.000000Z" */
+};
+
+#define ANSWER_UNIX_BYTES    10
+#define ANSWER_RFC3339_BYTES 27
+
+/* What of a whole answer each replay gets anew, by the names of its members. Both have a
+ * fixed width, so that answer_write() only has to put them at known places: an exact hit
+ * must not parse anything. */
+struct answer_shape {
+    struct span object;    /* of the member "object", which is put right; empty: no such */
+    struct span id;        /* empty: the id is kept */
+    struct span id_prefix; /* "chatcmpl-", before the letters */
+    unsigned id_letters;   /* at most ANSWER_ID_LETTERS */
+    struct span time;      /* empty: the time is kept */
+    enum answer_time time_form;
+};
 
 struct answer {
     enum answer_verdict verdict;
     struct span model;         /* as the answerer named itself */
-    struct span text;          /* message.content */
-    struct span finish_reason; /* "stop", ... */
+    struct span text;          /* what was said, of its first part */
+    struct span finish_reason; /* in the dialect's words */
     bool has_usage;
     /* It came as a stream whose client did not ask for usage, so what it cost is not
      * known: not an answer for a client who would be told. */
     bool usage_withheld;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
-    /* The whole answer as one chat.completion JSON object, as the upstream wrote it but for
-     * id and created, which have a fixed width so that write_answer() only has to put
-     * them at known places: an exact hit must not parse anything. */
+    /* The whole answer in its dialect, as the upstream wrote it but for what each replay
+     * gets anew. */
     struct span json;
-    uint32_t id_at, created_at; /* offsets in json of their fixed-width values */
+    uint32_t id_at, id_letters; /* where in json, and how many; 0 letters: none */
+    uint32_t time_at;
+    enum answer_time time_form;
 };
 
 /* An answer as opaque bytes for the cache, and back (spans then point into
@@ -66,26 +101,26 @@ struct answer {
 enum status answer_pack(struct buf *out, const struct answer *a) MUST_CHECK;
 enum status answer_unpack(struct span bytes, struct answer *out) MUST_CHECK;
 
-/* From the text of the built-in model. finish: "stop" or "length". */
-enum status answer_from_text(struct arena *arena, struct span model, struct span text,
-                             struct span finish, uint64_t prompt_tokens,
-                             uint64_t completion_tokens, struct answer *out) MUST_CHECK;
+/* A whole body of the upstream. *out is set on ST_OK and says by itself whether it may be
+ * stored; json is there for a storable one and for a tool's call. */
+enum status answer_read(const struct protocol *p, struct arena *arena, struct span body,
+                        struct answer *out) MUST_CHECK;
 
-/* --- collecting a stream beside its relay -------------------------------------- */
+/* A text of the built-in model; json is there whatever the verdict. */
+enum status answer_from_text(const struct protocol *p, struct arena *arena,
+                             const struct protocol_text *t, struct answer *out) MUST_CHECK;
 
-/* bytes_max bounds what is kept; beyond it the verdict is TOO_LARGE and nothing
- * more is kept. ST_NOMEM. */
-enum status collector_open(const struct protocol *p, size_t bytes_max,
-                           struct collector **out) MUST_CHECK;
-void collector_close(struct collector *c);
-/* Raw body bytes of the event stream, in any chunking. Never fails: trouble
- * becomes the verdict. */
-void collector_feed(struct collector *c, struct span bytes);
-/* May an event of ours be written at this point of the relayed bytes? When not,
- * the caller first closes the half-sent event with a blank line. */
-bool collector_between_events(const struct collector *c);
-/* The body ended by its framing (`framed`) or was cut. */
-enum status collector_finish(struct collector *c, bool framed, struct arena *arena,
-                             struct answer *out) MUST_CHECK;
+/* The whole answer for a client. */
+enum status answer_write(struct buf *out, const struct answer *a,
+                         const struct answer_stamp *stamp) MUST_CHECK;
+/* The next events of a replayed stream until about `budget` bytes were appended; *cursor
+ * starts at 0; *done after the terminal event. */
+enum status answer_write_stream(const struct protocol *p, struct buf *out,
+                                const struct answer *a, const struct answer_stamp *stamp,
+                                bool include_usage, size_t *cursor, size_t budget,
+                                bool *done) MUST_CHECK;
+
+/* An answer's time as its form has it; ANSWER_RFC3339_BYTES are enough. Returns the bytes. */
+size_t answer_time_write(enum answer_time form, uint64_t unix_s, char *out);
 
 #endif

@@ -1,14 +1,14 @@
 #include "protocol/protocol.h"
 
-#include "base/digest.h"
-
-static const struct protocol *const protocols[] = {&openai_chat_protocol};
+static const struct protocol *const protocols[] = {
+    &openai_chat_protocol,
+    &anthropic_messages_protocol,
+};
 
 const struct protocol *protocol_find(struct span method, struct span path)
 {
     for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
-        if (span_eq(method, span_of(protocols[i]->method)) &&
-            span_eq(path, span_of(protocols[i]->path)))
+        if (span_eq(method, span_of(protocols[i]->method)) && protocols[i]->serves(path))
             return protocols[i];
     }
     return NULL;
@@ -23,39 +23,36 @@ const struct protocol *protocol_named(struct span name)
     return NULL;
 }
 
-/* 62^8 is far below 2^64: what is left of a draw is as good as even. */
-#define LETTERS_A_DRAW 8
-
-/* splitmix64, Steele, Lea, Flood 2014 */
-static uint64_t next_random(uint64_t *state)
+const struct protocol *protocol_at(size_t i)
 {
-    uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
+    return i < ARRAY_LEN(protocols) ? protocols[i] : NULL;
 }
 
-/* Ids have always the same length: see answer.json. They need to be different, not
- * secret, so one strong seed a thread is enough. */
-void protocol_stamp_new(struct answer_stamp *out, uint64_t wall_ms)
+static bool take(struct span *path, struct span head)
 {
-    static const char letters[] =
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    static _Thread_local uint64_t state;
-    uint64_t z = 0;
-    char *p = out->id;
+    if (path->len < head.len || memcmp(path->ptr, head.ptr, head.len) != 0)
+        return false;
+    path->ptr += head.len;
+    path->len -= head.len;
+    return true;
+}
 
-    if (state == 0 && digest_random((uint8_t *)&state, sizeof(state)) != ST_OK)
-        state = wall_ms;
-    memcpy(p, "chatcmpl-", 9);
-    p += 9;
-    for (unsigned i = 0; i < ANSWER_ID_RANDOM; i++) {
-        if (i % LETTERS_A_DRAW == 0)
-            z = next_random(&state);
-        *p++ = letters[z % (sizeof(letters) - 1)];
-        z /= sizeof(letters) - 1;
+bool protocol_openai_path(struct span path, struct span tail)
+{
+    if (take(&path, SPAN("/openai/deployments/"))) {
+        const char *slash = path.len > 0 ? memchr(path.ptr, '/', path.len) : NULL;
+
+        if (slash == NULL || slash == path.ptr)
+            return false;
+        path.len -= (size_t)(slash - path.ptr);
+        path.ptr = slash;
+        return span_eq(path, tail);
     }
-    *p = '\0';
-    out->created_s = wall_ms / 1000;
+    return (take(&path, SPAN("/openai/v1")) || take(&path, SPAN("/v1"))) && span_eq(path, tail);
+}
+
+struct span protocol_stream_type(const struct protocol *p)
+{
+    return p->framing == FRAMING_LINES ? SPAN("application/x-ndjson")
+                                       : SPAN("text/event-stream");
 }

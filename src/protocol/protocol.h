@@ -1,5 +1,6 @@
-/* A protocol is a wire dialect: how one API spells a chat request, an answer, a
- * stream of deltas and an error. One const table per dialect.
+/* A protocol is a wire dialect: how one API spells a request, an answer, a stream of
+ * events and an error. One const table per dialect; what all share (keeping an answer,
+ * giving it out, collecting a stream) is in answer.h and collector.h.
  *
  * Everything here is a pure function of bytes: no I/O, no global state, no
  * connection, no cache. Any thread. */
@@ -16,9 +17,18 @@
 #include "base/span.h"
 #include "base/status.h"
 
-struct answer;    /* protocol/answer.h */
-struct collector; /* protocol/answer.h */
+struct answer;       /* protocol/answer.h */
+struct answer_shape; /* protocol/answer.h */
+struct answer_stamp; /* protocol/answer.h */
+struct event_run;    /* protocol/event_run.h */
+struct fold;         /* protocol/collector.h */
 struct json;
+
+/* A request as it came, for decode(). */
+struct protocol_request {
+    struct span path, query, body;
+    unsigned depth_max; /* of nesting, 1..JSON_DEPTH_MAX */
+};
 
 /* One message as text, for the built-in model. */
 struct chat_turn {
@@ -31,14 +41,14 @@ struct chat_request {
     const struct json *body; /* the whole request, as parsed */
     struct span model;
     bool stream;
-    bool include_usage; /* stream_options.include_usage */
+    bool include_usage; /* a stream is to end with what it cost */
 
     const struct chat_turn *turns;
     size_t turn_count;
 
     /* Last user text: all text parts of the last message when its role is user,
      * joined by a newline. ptr NULL when there is none (other last role, or a
-     * user message without text). */
+     * user message without text, or with the result of a tool). */
     struct span last_text;
 
     /* The request's identity (canonical.h): the body without the fields that only
@@ -47,11 +57,17 @@ struct chat_request {
     const struct json *partition_form; /* NULL until hollow() made it */
 
     /* what makes semantic or any reuse unsafe */
-    uint64_t choices;     /* n; 1 when absent */
-    bool has_tools;       /* tools or functions offered */
-    bool has_tool_turns;  /* a message with tool_calls or of role tool/function */
-    bool has_attachments; /* any part that is not text */
-    bool store_false;     /* "store": false */
+    uint64_t choices;         /* n; 1 when absent */
+    bool has_tools;           /* tools or functions offered */
+    bool has_tool_turns;      /* a message with a call of a tool, or with its result */
+    bool ends_in_tool_result; /* the last message is one, or holds one */
+    bool has_attachments;     /* any part that is not text */
+    bool store_false;         /* "store": false */
+
+    /* what the built-in model can not do */
+    bool must_call_tool; /* one that is named, or any */
+    bool wants_format;   /* other than plain text */
+    bool wants_logprobs;
 
     /* sampling, for cacheability and for the built-in model */
     bool has_temperature, has_top_p, has_seed, has_max_tokens;
@@ -67,69 +83,81 @@ struct protocol_error {
     char message[192]; /* for people; names the field and what it should be */
 };
 
-/* Ids and times of answers are written with a fixed width: "chatcmpl-" and so many
- * letters; ten digits of Unix seconds, which last until 2286. */
-#define ANSWER_ID_RANDOM     29
-#define ANSWER_ID_BYTES      (9 + ANSWER_ID_RANDOM)
-#define ANSWER_CREATED_BYTES 10
+/* An error of ours. All but the message may be empty. */
+struct protocol_failure {
+    unsigned status; /* 0: within a stream that has begun */
+    struct span type, code, param, message;
+};
 
-/* Fresh identity of an answer we write. */
-struct answer_stamp {
-    char id[ANSWER_ID_BYTES + 1]; /* "chatcmpl-…", NUL-terminated */
-    uint64_t created_s;           /* Unix seconds */
+/* A text of the built-in model, whole. */
+struct protocol_text {
+    struct span model, text;
+    struct span finish; /* "stop" or "length" */
+    uint64_t prompt_tokens, completion_tokens;
+};
+
+/* A stream of a text that is being made. */
+struct protocol_live {
+    /* The events before the text, with one piece of it, and after it. `a` is the whole
+     * answer, as from answer_from_text(). */
+    enum status (*begin)(struct buf *out, struct span model, const struct answer_stamp *stamp);
+    enum status (*delta)(struct buf *out, struct span model, const struct answer_stamp *stamp,
+                         struct span text);
+    enum status (*finish)(struct buf *out, const struct answer *a,
+                          const struct answer_stamp *stamp, bool include_usage);
+};
+
+enum protocol_framing {
+    FRAMING_EVENTS, /* text/event-stream */
+    FRAMING_LINES,  /* application/x-ndjson: a JSON value a line */
 };
 
 struct protocol {
-    const char *name;   /* "openai.chat": configuration, logs, metrics */
+    const char *name;   /* "openai.chat": configuration, logs, metrics, identities */
     const char *method; /* "POST" */
-    const char *path;   /* "/v1/chat/completions" */
+    bool (*serves)(struct span path);
+    enum protocol_framing framing; /* of its streams */
 
-    /* Client bytes -> request. ST_INVALID with *err: a 400 that names the field.
-     * depth_max: of nesting, 1..JSON_DEPTH_MAX. */
-    enum status (*decode)(struct arena *arena, struct span body, unsigned depth_max,
+    /* Client bytes -> request. ST_INVALID with *err: a 400 that names the field. */
+    enum status (*decode)(struct arena *arena, const struct protocol_request *in,
                           struct chat_request *out, struct protocol_error *err);
-
     /* Makes partition_form, which only a look-up by meaning needs. ST_INVALID without
-     * last_text. */
+     * last_text. NULL: requests of this dialect are never compared by meaning. */
     enum status (*hollow)(struct arena *arena, struct chat_request *q);
 
-    /* Upstream bytes -> answer. A whole JSON body at once; *out always gets set on
-     * ST_OK and says by itself whether it may be stored (answer.h). */
-    enum status (*read_answer)(struct arena *arena, struct span body, struct answer *out);
+    /* What a whole answer says: sets all of *a but json and its marks. */
+    void (*judge)(const struct json *root, struct answer *a);
+    const struct answer_shape *shape; /* what of it each replay gets anew */
 
-    /* Answer -> client bytes, whole. */
-    enum status (*write_answer)(struct buf *out, const struct answer *a,
-                                const struct answer_stamp *stamp);
-    /* The next events of a replayed stream until about `budget` bytes were
-     * appended; *cursor starts at 0; *done after the terminal event. */
-    enum status (*write_stream)(struct buf *out, const struct answer *a,
-                                const struct answer_stamp *stamp, bool include_usage,
-                                size_t *cursor, size_t budget, bool *done);
+    /* Streams: events -> whole answer, and back. NULL: not kept. */
+    const struct fold *fold;
+    void (*replay)(struct event_run *r, const struct json *root);
 
-    /* A stream that is being made (built-in model): the first event, a piece of
-     * text, and the end (finish reason, usage when asked, terminal event). */
-    enum status (*write_begin)(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp);
-    enum status (*write_delta)(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp, struct span text);
-    enum status (*write_finish)(struct buf *out, const struct answer *a,
-                                const struct answer_stamp *stamp, bool include_usage);
+    /* The built-in model's text as a whole answer. NULL: it does not serve this. */
+    enum status (*render)(struct buf *out, const struct protocol_text *t);
+    const struct protocol_live *live; /* and as a stream; there when render() is */
 
-    /* Our own failures in the shape this dialect's SDKs understand. `param` and
-     * `code` may be empty. */
-    enum status (*write_error)(struct buf *out, unsigned status, struct span type,
-                               struct span code, struct span param, struct span message);
-    /* The same as an event inside a stream that has begun. Not a terminal event. */
-    enum status (*write_stream_error)(struct buf *out, struct span type, struct span message);
+    /* Our own failures in the shape this dialect's SDKs understand: as a body, or as an
+     * event inside a stream that has begun, which is not its terminal event. */
+    enum status (*write_error)(struct buf *out, const struct protocol_failure *f);
+    enum status (*write_stream_error)(struct buf *out, const struct protocol_failure *f);
 };
 
 /* NULL when no protocol serves this route (then it is relayed untouched). */
 const struct protocol *protocol_find(struct span method, struct span path);
 /* By name; NULL when unknown. */
 const struct protocol *protocol_named(struct span name);
+/* All of them, in order; NULL past the end. */
+const struct protocol *protocol_at(size_t i);
 
-void protocol_stamp_new(struct answer_stamp *out, uint64_t wall_ms);
+/* Does `path` end in `tail` ("/chat/completions") behind one of the beginnings that OpenAI's
+ * own API has, or Azure's: /v1, /openai/v1, /openai/deployments/NAME? */
+bool protocol_openai_path(struct span path, struct span tail);
+
+/* "text/event-stream" or "application/x-ndjson". */
+struct span protocol_stream_type(const struct protocol *p);
 
 extern const struct protocol openai_chat_protocol;
+extern const struct protocol anthropic_messages_protocol;
 
 #endif

@@ -42,7 +42,7 @@ static const char *not_reusable(const struct request *r)
     if (q->has_temperature && q->temperature > c->cache.temperature_max)
         return "temperature";
     /* The end of a tool call: an agent must never get a stale action's sequel. */
-    if (q->has_tool_turns && q->last_text.ptr == NULL)
+    if (q->ends_in_tool_result || (q->has_tool_turns && q->last_text.ptr == NULL))
         return "tool_result";
     if (q->store_false && !c->cache.store_false_ignore)
         return "store_false";
@@ -61,6 +61,8 @@ static const char *not_comparable(const struct request *r)
         return "no_encoder";
     if (r->controls.exact_only)
         return "exact_only";
+    if (r->protocol->hollow == NULL)
+        return "dialect";
     if (q->last_text.ptr == NULL || q->last_text.len == 0)
         return "no_user_text";
     if (q->has_tools || q->has_tool_turns)
@@ -154,6 +156,15 @@ bool admit_partition(struct request *r)
                ST_OK;
 }
 
+/* There is nobody else, or the client wants nobody else. */
+static enum step_result refuse_local(struct request *r)
+{
+    respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model",
+                  r->controls.route == ROUTE_LOCAL ? "x-ibid-route" : "",
+                  "the built-in model does not serve this path");
+    return STEP_DONE;
+}
+
 /* What is relayed untouched can not be kept from the upstream and answered all the
  * same; whoever asks for that must not be passed on. */
 static enum step_result admit_untouched(struct request *r)
@@ -165,8 +176,7 @@ static enum step_result admit_untouched(struct request *r)
                       "the body is larger than limits.body_max_bytes: the built-in model "
                       "can not answer it, and x-ibid-route keeps it from the upstream");
     else
-        respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model",
-                      "x-ibid-route", "the built-in model does not serve this path");
+        return refuse_local(r);
     return STEP_DONE;
 }
 
@@ -201,6 +211,8 @@ enum step_result admit_enter(struct request *r)
                       "no upstream is configured; set upstream.url");
         return STEP_DONE;
     }
+    if (r->to_local && r->protocol->render == NULL)
+        return refuse_local(r);
     decide_reuse(r);
     if (identify(r) != ST_OK) {
         r->may_read = r->may_read_semantic = r->may_store = r->may_store_semantic = false;

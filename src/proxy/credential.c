@@ -123,10 +123,13 @@ enum status credential_of(struct credentials *c, const struct http_head *h, stru
  * and null is nobody, like absent. */
 static void put_end_user(struct parts *p, const struct json *body)
 {
-    static const struct span names[] = {{"user", 4}, {"safety_identifier", 17}};
+    /* OpenAI's, its new one, Anthropic's */
+    const struct json *const named[] = {
+        json_get(body, SPAN("user")), json_get(body, SPAN("safety_identifier")),
+        json_get(json_get(body, SPAN("metadata")), SPAN("user_id"))};
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        const struct json *v = json_get(body, names[i]);
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        const struct json *v = named[i];
         struct buf text;
 
         buf_init(&text, SIZE_MAX / 4);

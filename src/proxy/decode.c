@@ -8,6 +8,7 @@
 enum step_result decode_enter(struct request *r)
 {
     struct protocol_error err = {{0}, {0}};
+    struct protocol_request in;
     enum status st;
 
     if (r->protocol == NULL)
@@ -16,9 +17,9 @@ enum step_result decode_enter(struct request *r)
         r->protocol = NULL;
         return STEP_NEXT;
     }
-    st = r->protocol->decode(&r->arena, buf_span(&r->body),
-                             (unsigned)r->proxy->parts.config->limits.json_depth_max, &r->chat,
-                             &err);
+    in = (struct protocol_request){r->head->path, r->head->query, buf_span(&r->body),
+                                   (unsigned)r->proxy->parts.config->limits.json_depth_max};
+    st = r->protocol->decode(&r->arena, &in, &r->chat, &err);
     if (st == ST_OK)
         return STEP_NEXT;
     if (st == ST_NOMEM) {

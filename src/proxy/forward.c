@@ -14,6 +14,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "protocol/answer.h"
+#include "protocol/collector.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
@@ -51,7 +52,7 @@ static void start_recording(struct request *r, const struct http_head *h)
         record_nothing(r, "status");
     } else if (is_coded(h)) {
         record_nothing(r, "content_encoding");
-    } else if (http_name_eq(type, SPAN("text/event-stream"))) {
+    } else if (http_name_eq(type, protocol_stream_type(r->protocol))) {
         if (collector_open(r->protocol, r->proxy->parts.config->cache.answer_max_bytes,
                            &r->collector) != ST_OK)
             record_nothing(r, "no_memory");
@@ -93,7 +94,7 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     if (r->protocol != NULL || h->status == 401 || h->status == 403)
         note_credential(r, h->status);
     r->flow.is_events = r->protocol != NULL && h->status == 200 && !is_coded(h) &&
-                        http_name_eq(media_type(h), SPAN("text/event-stream"));
+                        http_name_eq(media_type(h), protocol_stream_type(r->protocol));
     start_recording(r, h);
     upstream_answer_fields(h, &f);
     respond_add_facts(r, &f);
@@ -144,7 +145,7 @@ static void record_end(struct request *r)
     if (r->collector != NULL)
         st = collector_finish(r->collector, true, &r->arena, &a);
     else if (r->recording)
-        st = r->protocol->read_answer(&r->arena, buf_span(&r->recorded), &a);
+        st = answer_read(r->protocol, &r->arena, buf_span(&r->recorded), &a);
     else
         return;
     if (st != ST_OK) {
@@ -187,8 +188,11 @@ static void fail_after_head(struct request *r)
 {
     struct buf *out = &r->proxy->scratch;
     struct span blank = SPAN("\n\n");
-    const char *text = r->proxy->cutting ? shutting_down
-                                         : "the upstream broke off in the middle of its answer";
+    const struct protocol_failure f = {
+        .type = SPAN("server_error"),
+        .message =
+            span_of(r->proxy->cutting ? shutting_down
+                                      : "the upstream broke off in the middle of its answer")};
     bool wait;
 
     r->proxy->account.broken_streams_total++;
@@ -197,7 +201,7 @@ static void fail_after_head(struct request *r)
         buf_clear(out);
         if (((r->collector != NULL && collector_between_events(r->collector)) ||
              buf_append(out, blank) == ST_OK) &&
-            r->protocol->write_stream_error(out, SPAN("server_error"), span_of(text)) == ST_OK)
+            r->protocol->write_stream_error(out, &f) == ST_OK)
             (void)!http_write(r->stream, buf_span(out), &wait);
     }
     http_abort(r->stream);

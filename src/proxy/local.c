@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "config/config.h"
 #include "http/server.h"
 #include "protocol/answer.h"
@@ -20,12 +19,10 @@ static bool begin_stream(struct request *r)
     struct buf *out = &r->proxy->scratch;
     bool wait;
 
-    respond_add(&f, SPAN("Content-Type"), SPAN("text/event-stream; charset=utf-8"));
-    respond_add(&f, SPAN("Cache-Control"), SPAN("no-cache"));
-    respond_add_facts(r, &f);
+    respond_add_stream(r, &f);
     buf_clear(out);
     r->flow.head_sent = true;
-    return r->protocol->write_begin(out, local_model_name(r->proxy->parts.local),
+    return r->protocol->live->begin(out, local_model_name(r->proxy->parts.local),
                                     &r->flow.stamp) == ST_OK &&
            http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
@@ -49,7 +46,7 @@ static void on_text(void *owner, struct span text)
      * what waits for it is bounded by max_tokens. */
     buf_clear(out);
     if ((!r->flow.head_sent && !begin_stream(r)) ||
-        (buf_clear(out), r->protocol->write_delta(out, local_model_name(r->proxy->parts.local),
+        (buf_clear(out), r->protocol->live->delta(out, local_model_name(r->proxy->parts.local),
                                                   &r->flow.stamp, text)) != ST_OK ||
         http_write(r->stream, buf_span(out), &wait) != ST_OK)
         http_abort(r->stream);
@@ -57,6 +54,8 @@ static void on_text(void *owner, struct span text)
 
 static void fail(struct request *r, enum status st)
 {
+    static const struct protocol_failure early = {
+        .type = {"server_error", 12}, .message = {"the built-in model stopped early", 32}};
     struct buf *out = &r->proxy->scratch;
     bool wait;
 
@@ -65,8 +64,7 @@ static void fail(struct request *r, enum status st)
         respond_error(r, 503, "server_error", "shutting_down", "", "ibid is shutting down");
     } else if (r->flow.head_sent) {
         buf_clear(out);
-        if (r->protocol->write_stream_error(out, SPAN("server_error"),
-                                            SPAN("the built-in model stopped early")) == ST_OK)
+        if (r->protocol->write_stream_error(out, &early) == ST_OK)
             (void)!http_write(r->stream, buf_span(out), &wait);
         http_abort(r->stream);
     } else if (st == ST_LIMIT) {
@@ -92,7 +90,7 @@ static void finish_stream(struct request *r, const struct answer *a)
         return;
     }
     buf_clear(out);
-    if (r->protocol->write_finish(out, a, &r->flow.stamp, r->chat.include_usage) != ST_OK ||
+    if (r->protocol->live->finish(out, a, &r->flow.stamp, r->chat.include_usage) != ST_OK ||
         http_write(r->stream, buf_span(out), &wait) != ST_OK) {
         http_abort(r->stream);
         return;
@@ -104,14 +102,18 @@ static void finish(struct request *r, const struct decoder_result *result)
 {
     struct account *acc = &r->proxy->account;
     struct buf *out = &r->proxy->scratch;
+    struct protocol_text t = {
+        .model = local_model_name(r->proxy->parts.local),
+        .text = buf_span(&r->recorded),
+        .finish = result->finish == DECODER_STOP ? SPAN("stop") : SPAN("length"),
+        .prompt_tokens = result->prompt_tokens,
+        .completion_tokens = result->completion_tokens,
+    };
     struct answer a;
 
     acc->local_prompt_tokens += result->prompt_tokens;
     acc->local_completion_tokens += result->completion_tokens;
-    if (answer_from_text(&r->arena, local_model_name(r->proxy->parts.local),
-                         buf_span(&r->recorded),
-                         result->finish == DECODER_STOP ? SPAN("stop") : SPAN("length"),
-                         result->prompt_tokens, result->completion_tokens, &a) != ST_OK) {
+    if (answer_from_text(r->protocol, &r->arena, &t, &a) != ST_OK) {
         fail(r, ST_NOMEM);
         return;
     }
@@ -121,7 +123,7 @@ static void finish(struct request *r, const struct decoder_result *result)
         return;
     }
     buf_clear(out);
-    if (r->protocol->write_answer(out, &a, &r->flow.stamp) == ST_OK)
+    if (answer_write(out, &a, &r->flow.stamp) == ST_OK)
         respond_whole(r, 200, SPAN("application/json"), buf_span(out));
     else
         http_abort(r->stream);
@@ -166,33 +168,14 @@ static struct decoder_turn *turns_of(struct request *r)
     return t;
 }
 
-/* A tool that must be called, by its name or any. */
-static bool wants_tool_call(const struct json *body)
-{
-    const struct json *choice = json_get(body, SPAN("tool_choice"));
-
-    return choice != NULL &&
-           (choice->type == JSON_OBJECT || span_eq(json_str(choice), SPAN("required")));
-}
-
-static bool wants_format(const struct json *body)
-{
-    struct span type =
-        json_str(json_get(json_get(body, SPAN("response_format")), SPAN("type")));
-
-    return type.ptr != NULL && !span_eq(type, SPAN("text"));
-}
-
 /* What the built-in model can not do is refused by name, not answered wrongly. */
 static const char *unsupported(const struct chat_request *q)
 {
-    bool logprobs = false;
-
-    if (wants_tool_call(q->body))
+    if (q->must_call_tool)
         return "the built-in model calls no tools; tool_choice must be auto or none";
-    if (wants_format(q->body))
+    if (q->wants_format)
         return "the built-in model writes plain text; response_format must be text";
-    if (json_bool(json_get(q->body, SPAN("logprobs")), &logprobs) && logprobs)
+    if (q->wants_logprobs)
         return "the built-in model gives no logprobs";
     if (q->has_max_tokens && q->max_tokens == 0)
         return "the built-in model says one token at least; max_tokens must be positive";
@@ -231,7 +214,7 @@ enum step_result local_enter(struct request *r)
     most = local_model_max_tokens(p->parts.local);
     params.max_tokens =
         q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
-    protocol_stamp_new(&r->flow.stamp, clock_wall_ms());
+    answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     buf_clear(&r->recorded);
     turns = turns_of(r);
     if (turns != NULL)

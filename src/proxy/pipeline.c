@@ -70,6 +70,8 @@ static void on_request(void *owner, struct http_stream *s)
     if (models_serve(r))
         return;
     r->protocol = protocol_find(h->method, h->path);
+    if (r->protocol != NULL)
+        r->dialect = r->protocol;
     /* A coded body is not ours to read; it goes through as it is. */
     if (r->protocol != NULL && http_head_get(h, SPAN("content-encoding")).ptr != NULL)
         r->protocol = NULL;

@@ -27,7 +27,7 @@ static void replay_whole(struct request *r, const struct answer *a)
     struct buf *out = &r->proxy->scratch;
 
     buf_clear(out);
-    if (r->protocol->write_answer(out, a, &r->flow.stamp) != ST_OK) {
+    if (answer_write(out, a, &r->flow.stamp) != ST_OK) {
         http_abort(r->stream);
         return;
     }
@@ -42,8 +42,8 @@ static void replay_events(struct request *r, const struct answer *a)
 
     while (!done && !wait) {
         buf_clear(out);
-        if (r->protocol->write_stream(out, a, &r->flow.stamp, r->chat.include_usage,
-                                      &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
+        if (answer_write_stream(r->protocol, out, a, &r->flow.stamp, r->chat.include_usage,
+                                &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
             http_write(r->stream, buf_span(out), &wait) != ST_OK) {
             http_abort(r->stream);
             return;
@@ -57,9 +57,7 @@ static void replay_stream(struct request *r, const struct answer *a)
 {
     struct respond_fields f = {.count = 0};
 
-    respond_add(&f, SPAN("Content-Type"), SPAN("text/event-stream; charset=utf-8"));
-    respond_add(&f, SPAN("Cache-Control"), SPAN("no-cache"));
-    respond_add_facts(r, &f);
+    respond_add_stream(r, &f);
     if (http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) != ST_OK) {
         http_abort(r->stream);
         return;
@@ -133,7 +131,7 @@ enum step_result replay_enter(struct request *r)
     }
     note_decision(r);
     flight_land(r, NULL);
-    protocol_stamp_new(&r->flow.stamp, clock_wall_ms());
+    answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     if (r->chat.stream)
         replay_stream(r, &a);
     else

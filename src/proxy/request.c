@@ -7,7 +7,7 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "http/server.h"
-#include "protocol/answer.h"
+#include "protocol/collector.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "rt/loop.h"
@@ -41,6 +41,7 @@ struct request *request_open(struct proxy *p, struct http_stream *s)
     }
     r->proxy = p;
     r->stream = s;
+    r->dialect = &openai_chat_protocol;
     r->head = http_stream_head(s);
     r->started_us = http_stream_started_us(s);
     list_init(&r->flight_link);

@@ -24,6 +24,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "cache/cache.h"
+#include "protocol/answer.h"
 #include "protocol/protocol.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
@@ -81,6 +82,7 @@ struct request {
 
     /* body (cached routes: whole; otherwise streams to the upstream) */
     const struct protocol *protocol; /* NULL: relayed untouched */
+    const struct protocol *dialect;  /* what our errors are spelled in, relayed or not */
     struct buf body;
     bool body_complete;
     bool oversize; /* a cached route's body beyond the limit: relayed untouched */

@@ -188,6 +188,16 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     add_evidence(r, f);
 }
 
+void respond_add_stream(struct request *r, struct respond_fields *f)
+{
+    respond_add(f, SPAN("Content-Type"),
+                r->protocol->framing == FRAMING_EVENTS
+                    ? SPAN("text/event-stream; charset=utf-8")
+                    : protocol_stream_type(r->protocol));
+    respond_add(f, SPAN("Cache-Control"), SPAN("no-cache"));
+    respond_add_facts(r, f);
+}
+
 void respond_whole(struct request *r, unsigned status, struct span content_type,
                    struct span body)
 {
@@ -204,15 +214,22 @@ void respond_whole(struct request *r, unsigned status, struct span content_type,
     http_end(r->stream);
 }
 
+static void write_body(const struct protocol *p, struct buf *out, unsigned status,
+                       const char *type, const char *code, const char *param,
+                       const char *message)
+{
+    struct protocol_failure f = {status, span_of(type), span_of(code), span_of(param),
+                                 span_of(message)};
+
+    /* An error without its text is still an error; the status line tells it. */
+    if (p->write_error(out, &f) != ST_OK)
+        buf_clear(out);
+}
+
 void respond_error_body(struct buf *out, unsigned status, const char *type, const char *code,
                         const char *param, const char *message)
 {
-    enum status st = openai_chat_protocol.write_error(out, status, span_of(type), span_of(code),
-                                                      span_of(param), span_of(message));
-
-    /* An error without its text is still an error; the status line tells it. */
-    if (st != ST_OK)
-        buf_clear(out);
+    write_body(&openai_chat_protocol, out, status, type, code, param, message);
 }
 
 void respond_error(struct request *r, unsigned status, const char *type, const char *code,
@@ -225,7 +242,7 @@ void respond_error(struct request *r, unsigned status, const char *type, const c
     r->proxy->account.errors_total++;
     r->source = SOURCE_NONE;
     buf_init(&body, ERROR_BODY_MAX);
-    respond_error_body(&body, status, type, code, param, message);
+    write_body(r->dialect, &body, status, type, code, param, message);
     respond_add(&f, SPAN("Content-Type"), SPAN("application/json"));
     if (status == 503 || status == 429)
         respond_add(&f, SPAN("Retry-After"), SPAN("1"));

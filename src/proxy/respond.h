@@ -29,6 +29,9 @@ void respond_add(struct respond_fields *f, struct span name, struct span value);
  * arena. */
 void respond_add_facts(struct request *r, struct respond_fields *f);
 
+/* The same for a stream of ours, with its type before them. */
+void respond_add_stream(struct request *r, struct respond_fields *f);
+
 /* A whole answer of ours; the stream ends with it. */
 void respond_whole(struct request *r, unsigned status, struct span content_type,
                    struct span body);

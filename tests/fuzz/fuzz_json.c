@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "protocol/answer.h"
 #include "protocol/canonical.h"
+#include "protocol/collector.h"
 #include "protocol/protocol.h"
 
 #define DEPTH     32
@@ -32,7 +33,7 @@ static void must_ok(enum status st)
 
 static void fingerprint(const struct chat_request *q, bool partition, struct digest *out)
 {
-    const struct identity id = {.protocol = SPAN("openai.chat"), .method = SPAN("POST")};
+    const struct identity id = {.method = SPAN("POST")};
     struct digest_ctx ctx;
     struct buf scratch;
 
@@ -78,24 +79,26 @@ static void check_canonical(struct arena *arena, const struct json *v)
 
 static void check_request(const struct protocol *p, struct arena *arena, struct span body)
 {
+    struct protocol_request in = {.body = body, .depth_max = DEPTH};
     struct chat_request q, again;
     struct protocol_error why;
     struct digest a, b;
     struct buf form;
 
-    if (p->decode(arena, body, DEPTH, &q, &why) != ST_OK)
+    if (p->decode(arena, &in, &q, &why) != ST_OK)
         return;
     touch(&q);
     buf_init(&form, LIMIT);
     check_canonical(arena, q.exact_form);
     must_ok(json_write(&form, q.body));
-    must_ok(p->decode(arena, buf_span(&form), DEPTH, &again, &why));
+    in.body = buf_span(&form);
+    must_ok(p->decode(arena, &in, &again, &why));
     fingerprint(&q, false, &a);
     fingerprint(&again, false, &b);
     must(digest_eq(&a, &b) && q.turn_count == again.turn_count);
     must((q.last_text.ptr == NULL) == (again.last_text.ptr == NULL) &&
          span_eq(q.last_text, again.last_text));
-    if (q.last_text.ptr != NULL) {
+    if (q.last_text.ptr != NULL && p->hollow != NULL) {
         must_ok(p->hollow(arena, &q));
         must_ok(p->hollow(arena, &again));
         fingerprint(&q, true, &a);
@@ -121,8 +124,8 @@ static void check_whole(const struct protocol *p, struct arena *arena, const str
     struct buf out;
 
     buf_init(&out, LIMIT);
-    must_ok(p->write_answer(&out, a, stamp));
-    must_ok(p->read_answer(arena, buf_span(&out), &same));
+    must_ok(answer_write(&out, a, stamp));
+    must_ok(answer_read(p, arena, buf_span(&out), &same));
     must_be(a, &same);
     buf_release(&out);
 }
@@ -155,7 +158,7 @@ static void check_stream(const struct protocol *p, struct arena *arena, const st
     for (size_t turns = 0; !done; turns++) {
         must(turns < TURNS_MAX);
         buf_clear(&out);
-        must_ok(p->write_stream(&out, a, stamp, a->has_usage, &cursor, BUDGET, &done));
+        must_ok(answer_write_stream(p, &out, a, stamp, a->has_usage, &cursor, BUDGET, &done));
         collector_feed(c, buf_span(&out));
     }
     must_ok(collector_finish(c, true, arena, &same));
@@ -173,12 +176,13 @@ static void check_answer(const struct protocol *p, struct arena *arena, struct s
     struct answer_stamp stamp;
     struct answer a;
 
-    if (p->read_answer(arena, body, &a) != ST_OK || a.verdict != ANSWER_STORABLE)
+    if (answer_read(p, arena, body, &a) != ST_OK || a.verdict != ANSWER_STORABLE)
         return;
-    protocol_stamp_new(&stamp, CLOCK_MS);
+    answer_stamp_new(&stamp, CLOCK_MS);
     check_whole(p, arena, &a, &stamp);
     check_packed(&a);
-    check_stream(p, arena, &a, &stamp);
+    if (p->fold != NULL)
+        check_stream(p, arena, &a, &stamp);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -190,9 +194,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size > BODY_MAX)
         return 0;
     arena_init(&arena, 4096, LIMIT);
-    check_request(&openai_chat_protocol, &arena, body);
-    arena_reset(&arena);
-    check_answer(&openai_chat_protocol, &arena, body);
+    for (size_t i = 0; protocol_at(i) != NULL; i++) {
+        check_request(protocol_at(i), &arena, body);
+        arena_reset(&arena);
+        check_answer(protocol_at(i), &arena, body);
+        arena_reset(&arena);
+    }
     (void)!answer_unpack(body, &unpacked);
     arena_release(&arena);
     return 0;

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "check.h"
 #include "protocol/answer.h"
+#include "protocol/collector.h"
 #include "protocol/protocol.h"
 
 #define EVENT(choice)                                                                          \
@@ -64,9 +65,9 @@ static struct span write_whole(const struct answer *a, struct buf *out)
 {
     struct answer_stamp stamp;
 
-    protocol_stamp_new(&stamp, 1795000000000);
+    answer_stamp_new(&stamp, 1795000000000);
     buf_clear(out);
-    CHECK_STATUS(ST_OK, openai->write_answer(out, a, &stamp));
+    CHECK_STATUS(ST_OK, answer_write(out, a, &stamp));
     return buf_span(out);
 }
 
@@ -77,10 +78,11 @@ static void write_stream(const struct answer *a, struct buf *out, size_t budget)
     size_t cursor = 0;
     bool done = false;
 
-    protocol_stamp_new(&stamp, 1795000000000);
+    answer_stamp_new(&stamp, 1795000000000);
     buf_clear(out);
     for (unsigned i = 0; !done && i < 10000; i++)
-        CHECK_STATUS(ST_OK, openai->write_stream(out, a, &stamp, true, &cursor, budget, &done));
+        CHECK_STATUS(ST_OK,
+                     answer_write_stream(openai, out, a, &stamp, true, &cursor, budget, &done));
     assert_true(done);
 }
 
@@ -131,7 +133,7 @@ static void test_round(void **state)
     buf_init(&out, 65536);
     buf_init(&one, 65536);
     buf_init(&two, 65536);
-    CHECK_STATUS(ST_OK, openai->read_answer(&arena, span_of(whole), &a));
+    CHECK_STATUS(ST_OK, answer_read(openai, &arena, span_of(whole), &a));
     assert_int_equal(a.verdict, ANSWER_STORABLE);
     CHECK_STATUS(ST_OK, answer_pack(&packed, &a));
     CHECK_STATUS(ST_OK, answer_unpack(buf_span(&packed), &b));
@@ -224,15 +226,16 @@ static void check_kept(const char *body, const char *head, const char *middle, c
     struct answer_stamp stamp;
     struct answer a;
     struct buf out;
-    char want[512];
+    char want[512], id[64];
 
-    protocol_stamp_new(&stamp, 1795000000000);
-    CHECK_STATUS(ST_OK, openai->read_answer(&arena, span_of(body), &a));
+    answer_stamp_new(&stamp, 1795000000000);
+    CHECK_STATUS(ST_OK, answer_read(openai, &arena, span_of(body), &a));
     assert_int_equal(a.verdict, ANSWER_STORABLE);
     buf_init(&out, 65536);
-    CHECK_STATUS(ST_OK, openai->write_answer(&out, &a, &stamp));
-    snprintf(want, sizeof(want), "%s%s%s%s%s", head, id_first ? stamp.id : "1795000000", middle,
-             id_first ? "1795000000" : stamp.id, tail);
+    CHECK_STATUS(ST_OK, answer_write(&out, &a, &stamp));
+    snprintf(id, sizeof(id), "chatcmpl-%s", stamp.letters);
+    snprintf(want, sizeof(want), "%s%s%s%s%s", head, id_first ? id : "1795000000", middle,
+             id_first ? "1795000000" : id, tail);
     CHECK_SPAN(span_of(want), buf_span(&out));
     buf_release(&out);
 }
@@ -266,18 +269,19 @@ static void test_odd_answers_are_rendered(void **state)
 
     (void)state;
     buf_init(&out, 65536);
-    protocol_stamp_new(&stamp, 1795000000000);
+    answer_stamp_new(&stamp, 1795000000000);
     for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
         const struct json *root;
         struct answer a;
         char body[512];
 
         snprintf(body, sizeof(body), "{%s" REST "}", heads[i]);
-        CHECK_STATUS(ST_OK, openai->read_answer(&arena, span_of(body), &a));
+        CHECK_STATUS(ST_OK, answer_read(openai, &arena, span_of(body), &a));
         assert_int_equal(a.verdict, ANSWER_STORABLE);
         root = parse(write_whole(&a, &out));
         CHECK_SPAN(SPAN("1795000000"), json_get(root, SPAN("created"))->text);
-        assert_int_equal(json_str(json_get(root, SPAN("id"))).len, ANSWER_ID_BYTES);
+        assert_int_equal(json_str(json_get(root, SPAN("id"))).len,
+                         sizeof("chatcmpl-") - 1 + ANSWER_ID_LETTERS);
         assert_int_equal(json_get(root, SPAN("x"))->count, 2);
         CHECK_SPAN(SPAN("caf\xc3\xa9 /"), a.text);
     }

@@ -1,0 +1,49 @@
+/* Reading the fields of a request: absent and null are the same, a wrong type is refused
+ * by the field's name. Only what the steps need is checked; unknown fields and odd values
+ * are the upstream's to judge. */
+#ifndef PROTOCOL_FIELDS_H
+#define PROTOCOL_FIELDS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+
+struct arena;
+struct json;
+struct protocol_error;
+struct protocol_request;
+
+/* The body, which must be a JSON object. *err is cleared first. */
+enum status fields_parse(struct arena *arena, const struct protocol_request *in,
+                         struct json **root, struct protocol_error *err) MUST_CHECK;
+
+/* ST_INVALID, with "'param' expected" for the client. */
+enum status fields_refuse(struct protocol_error *err, const char *param,
+                          const char *expected) MUST_CHECK;
+
+/* NULL when absent or null. */
+const struct json *fields_get(const struct json *body, struct span name);
+
+/* What is absent leaves the outputs as they are. */
+enum status fields_text(const struct json *body, const char *name, struct span *out,
+                        struct protocol_error *err) MUST_CHECK;
+enum status fields_number(const struct json *body, const char *name, bool *has, double *out,
+                          struct protocol_error *err) MUST_CHECK;
+/* A negative or fractional one is odd, but not for us to refuse: *has stays false. */
+enum status fields_count(const struct json *body, const char *name, bool *has, uint64_t *out,
+                         struct protocol_error *err) MUST_CHECK;
+enum status fields_flag(const struct json *body, const char *name, bool *out,
+                        struct protocol_error *err) MUST_CHECK;
+/* A text, or a list of at most 16; in the arena. */
+enum status fields_texts(struct arena *arena, const struct json *body, const char *name,
+                         const struct span **out, size_t *count,
+                         struct protocol_error *err) MUST_CHECK;
+
+/* Is there something in it? No: null, false, and what is empty. NULL-safe. */
+bool fields_filled(const struct json *v);
+
+#endif
