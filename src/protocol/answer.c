@@ -252,6 +252,22 @@ enum status answer_write(struct buf *out, const struct answer *a,
     return ST_OK;
 }
 
+/* What is replayed has its new id and time already. */
+static enum status parse_stamped(const struct answer *a, const struct answer_stamp *stamp,
+                                 struct arena *arena, struct json **root)
+{
+    struct json_error why;
+    struct buf whole;
+    enum status st;
+
+    buf_init(&whole, a->json.len);
+    st = answer_write(&whole, a, stamp);
+    if (st == ST_OK)
+        st = json_parse(arena, buf_span(&whole), JSON_DEPTH_MAX, root, &why);
+    buf_release(&whole);
+    return st;
+}
+
 enum status answer_write_stream(const struct protocol *p, struct buf *out,
                                 const struct answer *a, const struct answer_stamp *stamp,
                                 bool include_usage, size_t *cursor, size_t budget, bool *done)
@@ -262,12 +278,11 @@ enum status answer_write_stream(const struct protocol *p, struct buf *out,
                           .include_usage = include_usage,
                           .from = *cursor,
                           .end_bytes = out->len + (budget > 0 ? budget : 1)};
-    struct json_error why;
     struct json *root;
     struct arena arena;
 
     arena_init(&arena, 16384, 64 * a->json.len + (1u << 20));
-    r.st = json_parse(&arena, a->json, JSON_DEPTH_MAX, &root, &why);
+    r.st = parse_stamped(a, stamp, &arena, &root);
     if (r.st == ST_OK)
         p->replay(&r, root);
     arena_release(&arena);

@@ -75,6 +75,9 @@ struct answer_shape {
     unsigned id_letters;   /* at most ANSWER_ID_LETTERS */
     struct span time;      /* empty: the time is kept */
     enum answer_time time_form;
+    /* Does the id name something that the upstream keeps? Then both are left as they are.
+     * NULL: never. */
+    bool (*names_state)(const struct json *root);
 };
 
 struct answer {

@@ -182,11 +182,14 @@ static enum status render(struct buf *b, const struct answer_shape *s, const str
 enum status answer_keep(struct arena *arena, const struct answer_shape *shape, struct span body,
                         const struct json *root, struct answer *a)
 {
+    static const struct answer_shape as_it_is = {0};
     struct splice splices[2];
     struct buf json;
     enum status st;
     size_t n;
 
+    if (shape->names_state != NULL && shape->names_state(root))
+        shape = &as_it_is;
     a->id_letters = shape->id.len > 0 ? shape->id_letters : 0;
     a->time_form = shape->time.len > 0 ? shape->time_form : ANSWER_TIME_NONE;
     if (splices_of(body, root, shape, a, splices, &n))

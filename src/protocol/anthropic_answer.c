@@ -6,8 +6,8 @@
 #include "base/json.h"
 #include "protocol/answer.h"
 #include "protocol/event_run.h"
+#include "protocol/event_writer.h"
 #include "protocol/fields.h"
-#include "protocol/members.h"
 #include "protocol/protocol.h"
 
 /* "msg_01" and 22 letters, as theirs. */
@@ -82,98 +82,43 @@ void anthropic_answer_judge(const struct json *root, struct answer *a)
 
 /* --- events ----------------------------------------------------------------------------- */
 
-/* An event in the making: the first failure sticks. */
-struct event {
-    struct buf *out;
-    enum status st;
-};
-
-static void put(struct event *e, struct span s)
+static struct event_writer open_block_event(struct buf *out, struct span name, size_t index)
 {
-    if (e->st == ST_OK)
-        e->st = buf_append(e->out, s);
-}
+    struct event_writer e = event_writer_begin(out, name);
 
-static void put_string(struct event *e, struct span s)
-{
-    if (e->st == ST_OK)
-        e->st = json_write_string(e->out, s);
-}
-
-static void put_json(struct event *e, const struct json *v)
-{
-    if (e->st == ST_OK)
-        e->st = json_write(e->out, v);
-}
-
-static void put_u64(struct event *e, uint64_t n)
-{
-    if (e->st == ST_OK)
-        e->st = buf_append_u64(e->out, n, 1);
-}
-
-static void put_others(struct event *e, const struct json *v, const struct span *skip, size_t n)
-{
-    if (e->st == ST_OK)
-        e->st = members_put_others(e->out, v, skip, n);
-}
-
-/* event: NAME, data: {"type":"NAME" */
-static struct event open_event(struct buf *out, struct span name)
-{
-    struct event e = {out, ST_OK};
-
-    put(&e, SPAN("event: "));
-    put(&e, name);
-    put(&e, SPAN("\ndata: {\"type\":\""));
-    put(&e, name);
-    put(&e, SPAN("\""));
-    return e;
-}
-
-static enum status close_event(struct event *e)
-{
-    put(e, SPAN("}\n\n"));
-    return e->st;
-}
-
-static struct event open_block_event(struct buf *out, struct span name, size_t index)
-{
-    struct event e = open_event(out, name);
-
-    put(&e, SPAN(",\"index\":"));
-    put_u64(&e, index);
+    event_writer_put(&e, SPAN(",\"index\":"));
+    event_writer_u64(&e, index);
     return e;
 }
 
 static enum status block_stop(struct buf *out, size_t index)
 {
-    struct event e = open_block_event(out, SPAN("content_block_stop"), index);
+    struct event_writer e = open_block_event(out, SPAN("content_block_stop"), index);
 
-    return close_event(&e);
+    return event_writer_end(&e);
 }
 
 /* {"type": TYPE, NAME: text} */
 static enum status text_delta(struct buf *out, size_t index, struct span type, struct span name,
                               struct span text)
 {
-    struct event e = open_block_event(out, SPAN("content_block_delta"), index);
+    struct event_writer e = open_block_event(out, SPAN("content_block_delta"), index);
 
-    put(&e, SPAN(",\"delta\":{\"type\":"));
-    put_string(&e, type);
-    put(&e, SPAN(","));
-    put_string(&e, name);
-    put(&e, SPAN(":"));
-    put_string(&e, text);
-    put(&e, SPAN("}"));
-    return close_event(&e);
+    event_writer_put(&e, SPAN(",\"delta\":{\"type\":"));
+    event_writer_text(&e, type);
+    event_writer_put(&e, SPAN(","));
+    event_writer_text(&e, name);
+    event_writer_put(&e, SPAN(":"));
+    event_writer_text(&e, text);
+    event_writer_put(&e, SPAN("}"));
+    return event_writer_end(&e);
 }
 
 static enum status message_stop(struct buf *out)
 {
-    struct event e = open_event(out, SPAN("message_stop"));
+    struct event_writer e = event_writer_begin(out, SPAN("message_stop"));
 
-    return close_event(&e);
+    return event_writer_end(&e);
 }
 
 /* --- the built-in model's text ---------------------------------------------------------- */
@@ -183,82 +128,88 @@ static struct span stop_reason(struct span finish)
     return span_eq(finish, SPAN("length")) ? SPAN("max_tokens") : SPAN("end_turn");
 }
 
-static void put_usage(struct event *e, uint64_t in, uint64_t out)
+static void put_usage(struct event_writer *e, uint64_t in, uint64_t out)
 {
-    put(e, SPAN(",\"usage\":{\"input_tokens\":"));
-    put_u64(e, in);
-    put(e, SPAN(",\"output_tokens\":"));
-    put_u64(e, out);
-    put(e, SPAN("}"));
+    event_writer_put(e, SPAN(",\"usage\":{\"input_tokens\":"));
+    event_writer_u64(e, in);
+    event_writer_put(e, SPAN(",\"output_tokens\":"));
+    event_writer_u64(e, out);
+    event_writer_put(e, SPAN("}"));
 }
 
 enum status anthropic_answer_render(struct buf *out, const struct protocol_text *t)
 {
-    struct event e = {out, ST_OK};
+    struct event_writer e = {out, ST_OK};
 
-    put(&e, SPAN("{\"id\":\"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"));
-    put_string(&e, t->model);
-    put(&e, SPAN(",\"content\":[{\"type\":\"text\",\"text\":"));
-    put_string(&e, t->text);
-    put(&e, SPAN("}],\"stop_reason\":"));
-    put_string(&e, stop_reason(t->finish));
-    put(&e, SPAN(",\"stop_sequence\":null"));
+    event_writer_put(
+        &e, SPAN("{\"id\":\"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"));
+    event_writer_text(&e, t->model);
+    event_writer_put(&e, SPAN(",\"content\":[{\"type\":\"text\",\"text\":"));
+    event_writer_text(&e, t->text);
+    event_writer_put(&e, SPAN("}],\"stop_reason\":"));
+    event_writer_text(&e, stop_reason(t->finish));
+    event_writer_put(&e, SPAN(",\"stop_sequence\":null"));
     put_usage(&e, t->prompt_tokens, t->completion_tokens);
-    put(&e, SPAN("}"));
+    event_writer_put(&e, SPAN("}"));
     return e.st;
 }
 
-static void put_id(struct event *e, const struct answer_stamp *stamp)
+static void put_id(struct event_writer *e, const struct answer_stamp *stamp)
 {
-    put(e, SPAN("\"" ID_PREFIX));
-    put(e, (struct span){stamp->letters, ID_LETTERS});
-    put(e, SPAN("\""));
+    event_writer_put(e, SPAN("\"" ID_PREFIX));
+    event_writer_put(e, (struct span){stamp->letters, ID_LETTERS});
+    event_writer_put(e, SPAN("\""));
 }
 
 /* What the prompt cost is not known yet; the end tells. */
 static enum status write_begin(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp)
+                               const struct answer_stamp *stamp, uint64_t *next)
 {
-    struct event e = open_event(out, SPAN("message_start")), block;
+    struct event_writer e = event_writer_begin(out, SPAN("message_start")), block;
 
-    put(&e, SPAN(",\"message\":{\"id\":"));
+    (void)next;
+    event_writer_put(&e, SPAN(",\"message\":{\"id\":"));
     put_id(&e, stamp);
-    put(&e, SPAN(",\"type\":\"message\",\"role\":\"assistant\",\"model\":"));
-    put_string(&e, model);
-    put(&e, SPAN(",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null"));
+    event_writer_put(&e, SPAN(",\"type\":\"message\",\"role\":\"assistant\",\"model\":"));
+    event_writer_text(&e, model);
+    event_writer_put(&e, SPAN(",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null"));
     put_usage(&e, 0, 0);
-    put(&e, SPAN("}"));
-    if (close_event(&e) != ST_OK)
+    event_writer_put(&e, SPAN("}"));
+    if (event_writer_end(&e) != ST_OK)
         return e.st;
     block = open_block_event(out, SPAN("content_block_start"), 0);
-    put(&block, SPAN(",\"content_block\":{\"type\":\"text\",\"text\":\"\"}"));
-    return close_event(&block);
+    event_writer_put(&block, SPAN(",\"content_block\":{\"type\":\"text\",\"text\":\"\"}"));
+    return event_writer_end(&block);
 }
 
 static enum status write_delta(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp, struct span text)
+                               const struct answer_stamp *stamp, struct span text,
+                               uint64_t *next)
 {
+    (void)next;
     (void)model;
     (void)stamp;
     return text_delta(out, 0, SPAN("text_delta"), SPAN("text"), text);
 }
 
 static enum status write_finish(struct buf *out, const struct answer *a,
-                                const struct answer_stamp *stamp, bool include_usage)
+                                const struct answer_stamp *stamp, bool include_usage,
+                                uint64_t *next)
 {
     enum status st = block_stop(out, 0);
-    struct event e;
+    struct event_writer e;
 
     (void)stamp;
     (void)include_usage;
+    (void)next;
     if (st != ST_OK)
         return st;
-    e = open_event(out, SPAN("message_delta"));
-    put(&e, SPAN(",\"delta\":{\"stop_reason\":"));
-    put_string(&e, a->finish_reason);
-    put(&e, SPAN(",\"stop_sequence\":null}"));
+    e = event_writer_begin(out, SPAN("message_delta"));
+    event_writer_put(&e, SPAN(",\"delta\":{\"stop_reason\":"));
+    event_writer_text(&e, a->finish_reason);
+    event_writer_put(&e, SPAN(",\"stop_sequence\":null}"));
     put_usage(&e, a->prompt_tokens, a->completion_tokens);
-    st = close_event(&e);
+    st = event_writer_end(&e);
     return st == ST_OK ? message_stop(out) : st;
 }
 
@@ -268,26 +219,25 @@ const struct protocol_live anthropic_answer_live = {write_begin, write_delta, wr
 
 /* All the message has but its content and how it ended. The count of output tokens grows
  * in a stream; the end tells it. */
-static enum status message_start(struct buf *out, const struct answer_stamp *stamp,
-                                 const struct json *root)
+static enum status message_start(struct buf *out, const struct json *root)
 {
     static const struct span written[] = {
         {"id", 2}, {"content", 7}, {"stop_reason", 11}, {"stop_sequence", 13}, {"usage", 5}};
     static const struct span counted[] = {{"output_tokens", 13}};
     const struct json *usage = json_get(root, SPAN("usage"));
-    struct event e = open_event(out, SPAN("message_start"));
+    struct event_writer e = event_writer_begin(out, SPAN("message_start"));
 
-    put(&e, SPAN(",\"message\":{\"id\":"));
-    put_id(&e, stamp);
-    put_others(&e, root, written, ARRAY_LEN(written));
-    put(&e, SPAN(",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null"));
+    event_writer_put(&e, SPAN(",\"message\":{\"id\":"));
+    event_writer_json(&e, json_get(root, SPAN("id")));
+    event_writer_others(&e, root, written, ARRAY_LEN(written));
+    event_writer_put(&e, SPAN(",\"content\":[],\"stop_reason\":null,\"stop_sequence\":null"));
     if (usage != NULL && usage->type == JSON_OBJECT) {
-        put(&e, SPAN(",\"usage\":{\"output_tokens\":0"));
-        put_others(&e, usage, counted, ARRAY_LEN(counted));
-        put(&e, SPAN("}"));
+        event_writer_put(&e, SPAN(",\"usage\":{\"output_tokens\":0"));
+        event_writer_others(&e, usage, counted, ARRAY_LEN(counted));
+        event_writer_put(&e, SPAN("}"));
     }
-    put(&e, SPAN("}"));
-    return close_event(&e);
+    event_writer_put(&e, SPAN("}"));
+    return event_writer_end(&e);
 }
 
 static enum status message_delta(struct buf *out, const struct json *root)
@@ -295,21 +245,21 @@ static enum status message_delta(struct buf *out, const struct json *root)
     const struct json *reason = json_get(root, SPAN("stop_reason"));
     const struct json *sequence = json_get(root, SPAN("stop_sequence"));
     const struct json *usage = json_get(root, SPAN("usage"));
-    struct event e = open_event(out, SPAN("message_delta"));
+    struct event_writer e = event_writer_begin(out, SPAN("message_delta"));
 
-    put(&e, SPAN(",\"delta\":{\"stop_reason\":"));
-    put_json(&e, reason);
-    put(&e, SPAN(",\"stop_sequence\":"));
+    event_writer_put(&e, SPAN(",\"delta\":{\"stop_reason\":"));
+    event_writer_json(&e, reason);
+    event_writer_put(&e, SPAN(",\"stop_sequence\":"));
     if (sequence != NULL)
-        put_json(&e, sequence);
+        event_writer_json(&e, sequence);
     else
-        put(&e, SPAN("null"));
-    put(&e, SPAN("}"));
+        event_writer_put(&e, SPAN("null"));
+    event_writer_put(&e, SPAN("}"));
     if (usage != NULL) {
-        put(&e, SPAN(",\"usage\":"));
-        put_json(&e, usage);
+        event_writer_put(&e, SPAN(",\"usage\":"));
+        event_writer_json(&e, usage);
     }
-    return close_event(&e);
+    return event_writer_end(&e);
 }
 
 /* The members of a block that come in pieces, and the deltas they come in. */
@@ -345,37 +295,37 @@ static bool is_citations(const struct json *m)
 
 static enum status block_start(struct buf *out, size_t index, const struct json *block)
 {
-    struct event e = open_block_event(out, SPAN("content_block_start"), index);
+    struct event_writer e = open_block_event(out, SPAN("content_block_start"), index);
     bool comma = false;
 
-    put(&e, SPAN(",\"content_block\":{"));
+    event_writer_put(&e, SPAN(",\"content_block\":{"));
     for (const struct json *m = block->child; m != NULL; m = m->next) {
         if (comma)
-            put(&e, SPAN(","));
+            event_writer_put(&e, SPAN(","));
         comma = true;
-        put_string(&e, m->key);
-        put(&e, SPAN(":"));
+        event_writer_text(&e, m->key);
+        event_writer_put(&e, SPAN(":"));
         if (is_streamed(m))
-            put(&e, SPAN("\"\""));
+            event_writer_put(&e, SPAN("\"\""));
         else if (is_input(m))
-            put(&e, SPAN("{}"));
+            event_writer_put(&e, SPAN("{}"));
         else if (is_citations(m))
-            put(&e, SPAN("[]"));
+            event_writer_put(&e, SPAN("[]"));
         else
-            put_json(&e, m);
+            event_writer_json(&e, m);
     }
-    put(&e, SPAN("}"));
-    return close_event(&e);
+    event_writer_put(&e, SPAN("}"));
+    return event_writer_end(&e);
 }
 
 static enum status citation_delta(struct buf *out, size_t index, const struct json *citation)
 {
-    struct event e = open_block_event(out, SPAN("content_block_delta"), index);
+    struct event_writer e = open_block_event(out, SPAN("content_block_delta"), index);
 
-    put(&e, SPAN(",\"delta\":{\"type\":\"citations_delta\",\"citation\":"));
-    put_json(&e, citation);
-    put(&e, SPAN("}"));
-    return close_event(&e);
+    event_writer_put(&e, SPAN(",\"delta\":{\"type\":\"citations_delta\",\"citation\":"));
+    event_writer_json(&e, citation);
+    event_writer_put(&e, SPAN("}"));
+    return event_writer_end(&e);
 }
 
 static void replay_text(struct event_run *r, size_t index, struct span type, struct span name,
@@ -429,7 +379,7 @@ void anthropic_answer_replay(struct event_run *r, const struct json *root)
     size_t index = 0;
 
     if (event_run_due(r))
-        r->st = message_start(r->out, r->stamp, root);
+        r->st = message_start(r->out, root);
     for (const struct json *b = json_get(root, SPAN("content"))->child; b != NULL; b = b->next)
         replay_block(r, index++, b);
     if (event_run_due(r))
@@ -465,39 +415,39 @@ static struct span error_type(const struct protocol_failure *f)
     }
 }
 
-static void put_error(struct event *e, const struct protocol_failure *f)
+static void put_error(struct event_writer *e, const struct protocol_failure *f)
 {
-    put(e, SPAN("\"error\":{\"type\":"));
-    put_string(e, error_type(f));
-    put(e, SPAN(",\"message\":"));
-    put_string(e, f->message);
+    event_writer_put(e, SPAN("\"error\":{\"type\":"));
+    event_writer_text(e, error_type(f));
+    event_writer_put(e, SPAN(",\"message\":"));
+    event_writer_text(e, f->message);
     /* Ours, for people: theirs has no such members, and their SDKs show the whole. */
     if (f->code.len > 0) {
-        put(e, SPAN(",\"code\":"));
-        put_string(e, f->code);
+        event_writer_put(e, SPAN(",\"code\":"));
+        event_writer_text(e, f->code);
     }
     if (f->param.len > 0) {
-        put(e, SPAN(",\"param\":"));
-        put_string(e, f->param);
+        event_writer_put(e, SPAN(",\"param\":"));
+        event_writer_text(e, f->param);
     }
-    put(e, SPAN("}"));
+    event_writer_put(e, SPAN("}"));
 }
 
 enum status anthropic_answer_error(struct buf *out, const struct protocol_failure *f)
 {
-    struct event e = {out, ST_OK};
+    struct event_writer e = {out, ST_OK};
 
-    put(&e, SPAN("{\"type\":\"error\","));
+    event_writer_put(&e, SPAN("{\"type\":\"error\","));
     put_error(&e, f);
-    put(&e, SPAN("}"));
+    event_writer_put(&e, SPAN("}"));
     return e.st;
 }
 
 enum status anthropic_answer_error_event(struct buf *out, const struct protocol_failure *f)
 {
-    struct event e = open_event(out, SPAN("error"));
+    struct event_writer e = event_writer_begin(out, SPAN("error"));
 
-    put(&e, SPAN(","));
+    event_writer_put(&e, SPAN(","));
     put_error(&e, f);
-    return close_event(&e);
+    return event_writer_end(&e);
 }

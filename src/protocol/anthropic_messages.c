@@ -140,6 +140,7 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
     if (st != ST_OK)
         return st;
     q.body = body;
+    q.has_state = fields_get(body, SPAN("container")) != NULL;
     q.has_tools = fields_get(body, SPAN("tools")) != NULL ||
                   fields_get(body, SPAN("mcp_servers")) != NULL;
     if ((st = read_messages(arena, body, &q, err)) != ST_OK ||

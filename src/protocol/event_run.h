@@ -4,7 +4,8 @@
  *
  *     if (event_run_due(r))
  *         r->st = write_an_event(r->out, ...);
- */
+ *
+ * What it walks over is the answer as the client gets it, with its new id and time. */
 #ifndef PROTOCOL_EVENT_RUN_H
 #define PROTOCOL_EVENT_RUN_H
 

@@ -181,8 +181,9 @@ static enum status usage_event(struct buf *out, struct span model,
 }
 
 static enum status write_begin(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp)
+                               const struct answer_stamp *stamp, uint64_t *next)
 {
+    (void)next;
     return delta_event(
         out, model, stamp,
         &(struct event){.delta = SPAN("\"role\":\"assistant\",\"content\":\"\"")});
@@ -209,19 +210,23 @@ static enum status string_delta(struct buf *out, struct span model,
 }
 
 static enum status write_delta(struct buf *out, struct span model,
-                               const struct answer_stamp *stamp, struct span text)
+                               const struct answer_stamp *stamp, struct span text,
+                               uint64_t *next)
 {
+    (void)next;
     return string_delta(out, model, stamp, (struct span){"", 0}, SPAN("content"), text);
 }
 
 static enum status write_finish(struct buf *out, const struct answer *a,
-                                const struct answer_stamp *stamp, bool include_usage)
+                                const struct answer_stamp *stamp, bool include_usage,
+                                uint64_t *next)
 {
     struct span none = {"", 0};
     struct buf usage;
     enum status st =
         delta_event(out, a->model, stamp, &(struct event){.finish = a->finish_reason});
 
+    (void)next;
     buf_init(&usage, 256);
     if (st == ST_OK && include_usage) {
         st = put_usage(&usage, a->prompt_tokens, a->completion_tokens);

@@ -2,6 +2,7 @@
 
 static const struct protocol *const protocols[] = {
     &openai_chat_protocol,
+    &openai_responses_protocol,
     &anthropic_messages_protocol,
 };
 

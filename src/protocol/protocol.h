@@ -62,12 +62,14 @@ struct chat_request {
     bool has_tool_turns;      /* a message with a call of a tool, or with its result */
     bool ends_in_tool_result; /* the last message is one, or holds one */
     bool has_attachments;     /* any part that is not text */
+    bool has_state;           /* it reads or changes something that the upstream keeps */
     bool store_false;         /* "store": false */
 
     /* what the built-in model can not do */
     bool must_call_tool; /* one that is named, or any */
     bool wants_format;   /* other than plain text */
     bool wants_logprobs;
+    const char *unsupported; /* something else, as a sentence; static; NULL: nothing */
 
     /* sampling, for cacheability and for the built-in model */
     bool has_temperature, has_top_p, has_seed, has_max_tokens;
@@ -99,12 +101,14 @@ struct protocol_text {
 /* A stream of a text that is being made. */
 struct protocol_live {
     /* The events before the text, with one piece of it, and after it. `a` is the whole
-     * answer, as from answer_from_text(). */
-    enum status (*begin)(struct buf *out, struct span model, const struct answer_stamp *stamp);
+     * answer, as from answer_from_text(). *next numbers the events, where a dialect does; it
+     * starts at 0. */
+    enum status (*begin)(struct buf *out, struct span model, const struct answer_stamp *stamp,
+                         uint64_t *next);
     enum status (*delta)(struct buf *out, struct span model, const struct answer_stamp *stamp,
-                         struct span text);
+                         struct span text, uint64_t *next);
     enum status (*finish)(struct buf *out, const struct answer *a,
-                          const struct answer_stamp *stamp, bool include_usage);
+                          const struct answer_stamp *stamp, bool include_usage, uint64_t *next);
 };
 
 enum protocol_framing {
@@ -158,6 +162,7 @@ bool protocol_openai_path(struct span path, struct span tail);
 struct span protocol_stream_type(const struct protocol *p);
 
 extern const struct protocol openai_chat_protocol;
+extern const struct protocol openai_responses_protocol;
 extern const struct protocol anthropic_messages_protocol;
 
 #endif

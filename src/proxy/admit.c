@@ -44,6 +44,8 @@ static const char *not_reusable(const struct request *r)
     /* The end of a tool call: an agent must never get a stale action's sequel. */
     if (q->ends_in_tool_result || (q->has_tool_turns && q->last_text.ptr == NULL))
         return "tool_result";
+    if (q->has_state)
+        return "server_state";
     if (q->store_false && !c->cache.store_false_ignore)
         return "store_false";
     return NULL;

@@ -23,7 +23,7 @@ static bool begin_stream(struct request *r)
     buf_clear(out);
     r->flow.head_sent = true;
     return r->protocol->live->begin(out, local_model_name(r->proxy->parts.local),
-                                    &r->flow.stamp) == ST_OK &&
+                                    &r->flow.stamp, &r->flow.events) == ST_OK &&
            http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
 }
@@ -47,7 +47,8 @@ static void on_text(void *owner, struct span text)
     buf_clear(out);
     if ((!r->flow.head_sent && !begin_stream(r)) ||
         (buf_clear(out), r->protocol->live->delta(out, local_model_name(r->proxy->parts.local),
-                                                  &r->flow.stamp, text)) != ST_OK ||
+                                                  &r->flow.stamp, text, &r->flow.events)) !=
+            ST_OK ||
         http_write(r->stream, buf_span(out), &wait) != ST_OK)
         http_abort(r->stream);
 }
@@ -90,7 +91,8 @@ static void finish_stream(struct request *r, const struct answer *a)
         return;
     }
     buf_clear(out);
-    if (r->protocol->live->finish(out, a, &r->flow.stamp, r->chat.include_usage) != ST_OK ||
+    if (r->protocol->live->finish(out, a, &r->flow.stamp, r->chat.include_usage,
+                                  &r->flow.events) != ST_OK ||
         http_write(r->stream, buf_span(out), &wait) != ST_OK) {
         http_abort(r->stream);
         return;
@@ -171,6 +173,8 @@ static struct decoder_turn *turns_of(struct request *r)
 /* What the built-in model can not do is refused by name, not answered wrongly. */
 static const char *unsupported(const struct chat_request *q)
 {
+    if (q->unsupported != NULL)
+        return q->unsupported;
     if (q->must_call_tool)
         return "the built-in model calls no tools; tool_choice must be auto or none";
     if (q->wants_format)

@@ -58,6 +58,7 @@ struct step {
 struct answer_flow {
     struct answer_stamp stamp; /* id and created of an answer that we write */
     size_t cursor;             /* of a replayed stream */
+    uint64_t events;           /* of the built-in model's stream, so far */
     bool head_sent;
     bool is_events; /* the upstream's: an event stream of a dialect we know */
 };

@@ -21,6 +21,7 @@ struct identity_request {
 
 static const struct identity_request requests[] = {
     {"openai.chat", "/v1/chat/completions", "", NULL},
+    {"openai.responses", "/v1/responses", "", NULL},
     {"anthropic.messages", "/v1/messages", "", "cache_control"},
 };
 

@@ -25,6 +25,9 @@ static const struct stream streams[] = {
     {"anthropic.messages", "anthropic_messages.sse", ANSWER_STORABLE,
      "Cats \xe4\xb8\xad purr.\nAll of them.", 35, 40},
     {"anthropic.messages", "anthropic_tool_use.sse", ANSWER_TOOL_CALL, "I look.", 9, 5},
+    {"openai.responses", "openai_responses.sse", ANSWER_STORABLE,
+     "Cats \xe4\xb8\xad purr.\nAll of them.", 35, 40},
+    {"openai.responses", "openai_responses_call.sse", ANSWER_TOOL_CALL, "I look.", 9, 5},
 };
 
 static struct arena arena;
