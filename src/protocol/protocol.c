@@ -1,9 +1,12 @@
 #include "protocol/protocol.h"
 
 static const struct protocol *const protocols[] = {
-    &openai_chat_protocol,
-    &openai_responses_protocol,
-    &anthropic_messages_protocol,
+    &openai_chat_protocol,           &openai_responses_protocol,
+    &anthropic_messages_protocol,    &openai_embeddings_protocol,
+    &openai_completions_protocol,    &openai_moderations_protocol,
+    &anthropic_count_protocol,       &ollama_chat_protocol,
+    &ollama_chat_generate_protocol,  &gemini_content_protocol,
+    &gemini_content_stream_protocol,
 };
 
 const struct protocol *protocol_find(struct span method, struct span path)

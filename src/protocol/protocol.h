@@ -161,8 +161,9 @@ bool protocol_openai_path(struct span path, struct span tail);
 /* "text/event-stream" or "application/x-ndjson". */
 struct span protocol_stream_type(const struct protocol *p);
 
-extern const struct protocol openai_chat_protocol;
-extern const struct protocol openai_responses_protocol;
-extern const struct protocol anthropic_messages_protocol;
+extern const struct protocol openai_chat_protocol, openai_responses_protocol,
+    openai_completions_protocol, openai_embeddings_protocol, openai_moderations_protocol,
+    anthropic_messages_protocol, anthropic_count_protocol, ollama_chat_protocol,
+    ollama_chat_generate_protocol, gemini_content_protocol, gemini_content_stream_protocol;
 
 #endif

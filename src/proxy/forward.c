@@ -52,7 +52,8 @@ static void start_recording(struct request *r, const struct http_head *h)
         record_nothing(r, "status");
     } else if (is_coded(h)) {
         record_nothing(r, "content_encoding");
-    } else if (http_name_eq(type, protocol_stream_type(r->protocol))) {
+    } else if (r->protocol->fold != NULL &&
+               http_name_eq(type, protocol_stream_type(r->protocol))) {
         if (collector_open(r->protocol, r->proxy->parts.config->cache.answer_max_bytes,
                            &r->collector) != ST_OK)
             record_nothing(r, "no_memory");
@@ -125,6 +126,8 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     if (r->closed)
         return;
     record_piece(r, data);
+    if (data.len > 0)
+        r->flow.line_open = data.ptr[data.len - 1] != '\n';
     if (http_write(r->stream, data, &wait) != ST_OK)
         http_abort(r->stream);
     else if (wait)
@@ -182,12 +185,19 @@ static void fail_before_head(struct request *r, enum status st, const char *why)
         respond_error(r, 502, "server_error", "upstream_failed", "", text);
 }
 
-/* Without a collector nobody knows whether an event is open; one blank line too many
- * is no event. */
+/* What ends an event that is half sent. Without a collector nobody knows whether one is;
+ * one blank line too many is no event, but it would be a line of its own among lines. */
+static struct span cut_event(const struct request *r)
+{
+    if (r->protocol->framing == FRAMING_LINES)
+        return r->flow.line_open ? SPAN("\n") : (struct span){"", 0};
+    return r->collector != NULL && collector_between_events(r->collector) ? (struct span){"", 0}
+                                                                          : SPAN("\n\n");
+}
+
 static void fail_after_head(struct request *r)
 {
     struct buf *out = &r->proxy->scratch;
-    struct span blank = SPAN("\n\n");
     const struct protocol_failure f = {
         .type = SPAN("server_error"),
         .message =
@@ -199,8 +209,7 @@ static void fail_after_head(struct request *r)
     record_nothing(r, answer_verdict_name(ANSWER_INCOMPLETE));
     if (r->flow.is_events) {
         buf_clear(out);
-        if (((r->collector != NULL && collector_between_events(r->collector)) ||
-             buf_append(out, blank) == ST_OK) &&
+        if (buf_append(out, cut_event(r)) == ST_OK &&
             r->protocol->write_stream_error(out, &f) == ST_OK)
             (void)!http_write(r->stream, buf_span(out), &wait);
     }

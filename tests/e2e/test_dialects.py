@@ -1,0 +1,127 @@
+"""Dialects whose answers are reused for the same request alone, and Azure's paths."""
+import json
+import pathlib
+
+import pytest
+
+openai = pytest.importorskip("openai")
+
+from client import post, prove, reasons, serving
+from upstream import Reply, answer
+
+STREAMS = pathlib.Path(__file__).resolve().parents[1] / "unit/streams"
+COMPLETIONS = (STREAMS / "openai_completions.sse").read_bytes()
+GEMINI = (STREAMS / "gemini_stream.sse").read_bytes()
+
+
+def reply(value, **kw):
+    return Reply(body=json.dumps(value).encode(), **kw)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("dialects")) as both:
+        yield both
+
+
+@pytest.fixture
+def sdk(shared, request):
+    ibid, up = shared
+    up.script = []
+    key = "sk-" + str(abs(hash(request.node.name)))
+    prove(ibid, key)
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{ibid.port}/v1", api_key=key, max_retries=0, timeout=20) as c:
+        yield c, up
+
+
+def fields(r):
+    return r.model_dump(exclude={"id", "created"})
+
+
+def test_completions(sdk):
+    c, up = sdk
+    choices = [{"index": i, "text": t, "logprobs": None, "finish_reason": "stop"} for i, t in enumerate(["Once upon a time.", "Two."])]
+    up.script = [reply({"id": "cmpl-u", "object": "text_completion", "created": 1, "model": "m", "choices": choices, "usage": {"prompt_tokens": 2, "completion_tokens": 5, "total_tokens": 7}})]
+    asked = len(up.posts())
+    ask = {"model": "m", "prompt": ["a", "b"], "echo": True}
+    miss, hit = [c.completions.create(**ask) for _ in range(2)]
+    assert fields(miss) == fields(hit) and hit.id.startswith("cmpl-") and hit.id != miss.id and hit.created > 1
+    parts = list(c.completions.create(**ask, stream=True, stream_options={"include_usage": True}))
+    assert ["".join(ch.text for p in parts for ch in p.choices if ch.index == i) for i in (0, 1)] == ["Once upon a time.", "Two."]
+    assert parts[-1].usage.total_tokens == 7 and all(p.usage is None for p in c.completions.create(**ask, stream=True))
+    assert len(up.posts()) == asked + 1
+    up.script = [Reply(body=COMPLETIONS, content_type="text/event-stream", chunked=True)]
+    streamed = list(c.completions.create(**ask, suffix="x", stream=True, stream_options={"include_usage": True}))
+    once = c.completions.create(**ask, suffix="x")
+    assert [ch.text for ch in once.choices] == ["Once upon\na time.", "Two \u4e2d"] and len(up.posts()) == asked + 2
+    assert once.choices[0].logprobs.tokens == ["upon"] and streamed[-1].usage == once.usage
+    up.script = [reply({"id": "cmpl-u", "object": "text_completion", "created": 1, "model": "m", "choices": [{**choices[0], "finish_reason": "length"}]})]
+    for _ in range(2):
+        c.completions.create(model="m", prompt="short")
+    assert len(up.posts()) == asked + 4
+
+
+def test_embeddings_moderations_and_counts(sdk, shared):
+    c, up = sdk
+    ibid, _ = shared
+    up.script = [reply({"object": "list", "model": "e", "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -1e-9]}], "usage": {"prompt_tokens": 1, "total_tokens": 1}})]
+    asked = len(up.posts())
+    a, b = [c.embeddings.create(model="e", input="x", encoding_format="float") for _ in range(2)]
+    assert a == b and b.data[0].embedding == [0.5, -1e-9] and len(up.posts()) == asked + 1
+    c.embeddings.create(model="e", input="x", encoding_format="float", dimensions=2)
+    assert len(up.posts()) == asked + 2
+    up.script = [reply({"id": "modr-1", "model": "omni", "results": [{"flagged": False, "categories": {}, "category_scores": {}, "category_applied_input_types": {}}]})]
+    a, b = [c.moderations.create(model="omni", input="x") for _ in range(2)]
+    assert a.model_dump(exclude={"id"}) == b.model_dump(exclude={"id"}) and a.id != b.id and len(up.posts()) == asked + 3
+    up.script = [reply({"input_tokens": 14})]
+    ask = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    got = [post(ibid, ask, path="/v1/messages/count_tokens", key=c.api_key) for _ in range(2)]
+    assert [r.source for r in got] == ["upstream", "exact"] and got[1].json == {"input_tokens": 14} and len(up.posts()) == asked + 4
+
+
+def test_azure_paths(shared):
+    ibid, up = shared
+    up.script = [answer("Hello.")]
+    azure = openai.AzureOpenAI(azure_endpoint=f"http://127.0.0.1:{ibid.port}", api_key="azure-key", api_version="2024-10-21", azure_deployment="prod", max_retries=0)
+    ask = {"model": "prod", "messages": [{"role": "user", "content": "hi"}]}
+    sources = [azure.chat.completions.with_raw_response.create(**ask).headers["x-ibid-source"] for _ in range(3)]
+    assert sources == ["upstream", "exact", "exact"]
+    assert up.posts()[-1].target.endswith("/openai/deployments/prod/chat/completions?api-version=2024-10-21")
+    other = openai.AzureOpenAI(azure_endpoint=f"http://127.0.0.1:{ibid.port}", api_key="azure-key", api_version="2024-10-21", azure_deployment="test", max_retries=0)
+    assert other.chat.completions.with_raw_response.create(**ask).headers["x-ibid-source"] == "upstream"
+
+
+def gemini(ibid, verb, body, key="g-key", query=""):
+    return post(ibid, body, [("x-goog-api-key", key)], path=f"/v1beta/models/gemini-x:{verb}{query}")
+
+
+def test_gemini(shared):
+    ibid, up = shared
+    body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
+    said = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hello."}]}, "finishReason": "STOP"}], "modelVersion": "g-1", "responseId": "r", "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 3}}
+    up.script = [reply(said)]
+    got = [gemini(ibid, "generateContent", body) for _ in range(3)]
+    assert [r.source for r in got] == ["upstream", "exact", "exact"]
+    without = [{k: v for k, v in r.json.items() if k != "responseId"} for r in got]
+    assert without[0] == without[1] and len({r.json["responseId"] for r in got}) == 3 and got[1].headers["x-ibid-saved-tokens"] == "3"
+    up.script = [Reply(body=GEMINI, content_type="text/event-stream", chunked=True)]
+    got = [gemini(ibid, "streamGenerateContent", body, query="?alt=sse") for _ in range(2)]
+    events = [[json.loads(line[6:]) for line in r.body.split(b"\n") if line.startswith(b"data: ")] for r in got]
+    assert [r.source for r in got] == ["upstream", "exact"] and events[0] == events[1] and len(events[0]) == 3
+    assert got[0].body == GEMINI
+    up.script = [reply([said, said])]
+    got = [gemini(ibid, "streamGenerateContent", body) for _ in range(2)]
+    assert [r.source for r in got] == ["upstream", "exact"] and got[0].json == got[1].json
+    call = {**said, "candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {}}}]}, "finishReason": "STOP"}]}
+    for n, bad in enumerate([call, {**said, "candidates": [{**said["candidates"][0], "finishReason": "MAX_TOKENS"}]}, {"promptFeedback": {"blockReason": "SAFETY"}}]):
+        up.script = [reply(bad)]
+        assert [gemini(ibid, "generateContent", {**body, "labels": {"n": str(n)}}).source for _ in range(2)] == ["upstream"] * 2
+    r = gemini(ibid, "generateContent", {**body, "generationConfig": {"temperature": "hot"}})
+    assert (r.status, r.json["error"]["status"], r.json["error"]["code"]) == (400, "INVALID_ARGUMENT", 400)
+
+
+def test_the_built_in_model_serves_chats_alone(make_ibid):
+    ibid = make_ibid()
+    for path, body in (("/v1/completions", {"prompt": "x"}), ("/v1/embeddings", {"input": "x"}), ("/v1/moderations", {"input": "x"})):
+        r = post(ibid, {"model": "m", **body}, path=path)
+        assert r.status in (400, 503) and r.json["error"]["code"] in ("unsupported_by_local_model", "no_answerer")
