@@ -200,6 +200,9 @@ enum step_result admit_enter(struct request *r)
         return admit_untouched(r);
     controls_read_body(r->chat.body, &r->controls);
     r->to_local = wants_local(r);
+    if (r->to_local && r->protocol->render == NULL &&
+        (p->parts.local != NULL || r->controls.route == ROUTE_LOCAL))
+        return refuse_local(r);
     if (r->to_local && p->parts.local == NULL) {
         respond_error(r, 503, "server_error", "no_answerer", "",
                       p->parts.upstream == NULL
@@ -213,8 +216,6 @@ enum step_result admit_enter(struct request *r)
                       "no upstream is configured; set upstream.url");
         return STEP_DONE;
     }
-    if (r->to_local && r->protocol->render == NULL)
-        return refuse_local(r);
     decide_reuse(r);
     if (identify(r) != ST_OK) {
         r->may_read = r->may_read_semantic = r->may_store = r->may_store_semantic = false;
