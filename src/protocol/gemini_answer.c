@@ -132,7 +132,7 @@ static enum answer_verdict render(void *state, struct buf *out)
     return w.st == ST_OK ? ANSWER_STORABLE : ANSWER_TOO_LARGE;
 }
 
-const struct fold gemini_fold = {
+const struct fold gemini_answer_fold = {
     .state_bytes = sizeof(struct buf),
     .init = init,
     .release = release,

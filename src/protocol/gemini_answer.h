@@ -26,6 +26,6 @@ enum status gemini_answer_error_event(struct buf *out,
 
 extern const struct answer_shape gemini_answer_shape; /* of a whole one */
 extern const struct answer_shape gemini_answer_list;  /* of a list */
-extern const struct fold gemini_fold;
+extern const struct fold gemini_answer_fold;
 
 #endif

@@ -37,6 +37,6 @@ enum status responses_stream_error(struct buf *out,
 
 extern const struct answer_shape responses_answer_shape;
 extern const struct protocol_live responses_stream_live;
-extern const struct fold responses_fold;
+extern const struct fold responses_stream_fold;
 
 #endif

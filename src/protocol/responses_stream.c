@@ -44,7 +44,7 @@ static enum answer_verdict render(void *state, struct buf *out)
     return buf_append(out, buf_span(state)) == ST_OK ? ANSWER_STORABLE : ANSWER_TOO_LARGE;
 }
 
-const struct fold responses_fold = {
+const struct fold responses_stream_fold = {
     .state_bytes = sizeof(struct buf),
     .init = init,
     .release = release,

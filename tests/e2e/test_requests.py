@@ -142,7 +142,7 @@ def test_almost_the_path_is_another_path(shared, method, path):
 
 def test_without_an_upstream_unknown_paths_are_named(make_ibid):
     ibid = make_ibid()
-    for method, path in (("POST", "/v1/embeddings"), ("GET", "/"), ("DELETE", "/v1/files/x")):
+    for method, path in (("POST", "/v1/audio/speech"), ("GET", "/"), ("DELETE", "/v1/files/x")):
         r = post(ibid, b"{}", path=path, method=method)
         assert (r.status, r.json["error"]["code"]) == (404, "unknown_path")
     r = post(ibid, user("x"))
