@@ -1,5 +1,5 @@
 /* A piece of work is a key head's query heads for a few columns, so that its keys are read
- * once for all of them. One column alone is split by positions instead, or few key heads
+ * once for all of them. A column alone is split by positions instead, or few key heads
  * would be few threads' work; where, depends on its position only, so that an answer does
  * not change with the number of threads. */
 #include "engine/attention.h"
@@ -198,7 +198,7 @@ void attention_run(const struct attention *a)
 {
     struct plan p = plan_of(a);
 
-    if (a->n == 1)
+    if (a->alone)
         run_column(a);
     else
         threads_run(a->threads, a->kv_heads * p.head_blocks * p.column_blocks, 1, run_blocks,

@@ -3,6 +3,7 @@
 #ifndef ENGINE_ATTENTION_H
 #define ENGINE_ATTENTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,7 @@ struct attention {
     size_t layer, heads, kv_heads, width;
     size_t window;  /* positions that a column sees, its own included; 0: all before it */
     size_t pos, n;  /* columns pos..pos + n */
+    bool alone;     /* n is 1: split by positions instead, which rounds otherwise */
     float scale;    /* of scores */
     const float *q; /* [n][heads * width] */
     float *out;     /* [n][heads * width] */

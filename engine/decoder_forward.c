@@ -1,7 +1,9 @@
-/* Prompts go through in blocks of columns, so that a row of weights is unpacked once for
- * many tokens; the output head is computed for the last token only. */
+/* Columns of all sequences meet a row of weights at once, so that it is read and unpacked once
+ * for all of them; each looks at the keys of its own sequence only. The output head is computed
+ * for the columns whose logits are wanted. */
 #include "engine/decoder_forward.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,16 +42,23 @@ static struct kv_shape kv_shape_of(const struct decoder_shape *h)
     return (struct kv_shape){h->layers, h->kv_heads, h->width, h->kv_type};
 }
 
-static size_t pages_of(const struct decoder_shape *h)
+size_t decoder_pages(const struct decoder_shape *h)
 {
-    return (h->context + ATTEND_PAGE - (size_t)1) / ATTEND_PAGE;
+    /* One more, for a page that is shared and to be written. */
+    return (larger(h->context, h->cache_tokens) + ATTEND_PAGE - (size_t)1) / ATTEND_PAGE + 1;
+}
+
+size_t decoder_answers_max(const struct decoder_shape *h)
+{
+    return larger(h->sequences, 1) + h->guesses;
 }
 
 uint64_t decoder_forward_bytes(const struct decoder_shape *h)
 {
     /* Each factor is bounded by decoder_load.c; the product is below 2^50. */
     const struct kv_shape kv = kv_shape_of(h);
-    uint64_t floats = h->vocabulary + attention_parts_floats(h->heads, h->width) +
+    uint64_t floats = decoder_answers_max(h) * h->vocabulary +
+                      attention_parts_floats(h->heads, h->width) +
                       QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
     uint64_t ropes = 0;
 
@@ -57,7 +66,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
         floats += QUANT_TOKENS * (h->experts + 2 * h->experts_used + 2 * h->d);
     for (size_t i = 0; i < rope_count(h); i++)
         ropes += rope_bytes(&h->ropes[i], h->context);
-    return floats * sizeof(float) + ropes + kv_cache_bytes(&kv, pages_of(h)) +
+    return floats * sizeof(float) + ropes + kv_cache_bytes(&kv, decoder_pages(h)) +
            QUANT_TOKENS * widest(h) * (1 + 3 * sizeof(float) / QUANT_BLOCK);
 }
 
@@ -87,7 +96,7 @@ static bool take_buffers(struct decoder_state *s)
     s->gate = floats(QUANT_TOKENS * widest_feed(h));
     s->up = floats(QUANT_TOKENS * widest_feed(h));
     s->parts = floats(attention_parts_floats(h->heads, h->width));
-    s->logits = floats(h->vocabulary);
+    s->logits = floats(decoder_answers_max(h) * h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
@@ -129,9 +138,8 @@ static enum status open_cache(struct decoder_state *s)
 {
     const struct decoder_shape *h = &s->weights->shape;
     const struct kv_shape kv = kv_shape_of(h);
-    enum status st = kv_cache_open(&kv, pages_of(h), &s->cache);
 
-    return st == ST_OK ? kv_cache_init(&s->sequence, s->cache, h->context) : st;
+    return kv_cache_open(&kv, decoder_pages(h), &s->cache);
 }
 
 enum status decoder_forward_init(struct decoder_state *s, const struct decoder_weights *w,
@@ -157,7 +165,6 @@ void decoder_forward_release(struct decoder_state *s)
         free(list[i]);
     for (size_t i = 0; i < DECODER_ROPES; i++)
         rope_release(&s->ropes[i]);
-    kv_cache_release(&s->sequence);
     if (s->cache != NULL)
         kv_cache_close(s->cache);
     free(s->in.q);
@@ -287,34 +294,75 @@ static void multiply_qkv(struct decoder_state *s, const struct decoder_layer *l,
     add_bias(v, l->v_bias, n, h->kv);
 }
 
-static void attend(struct decoder_state *s, const struct decoder_layer *l, size_t layer,
-                   size_t n)
+/* Columns at..at + n of the pass, which are the next of a sequence. */
+static void look(struct decoder_state *s, size_t layer, const struct kv_sequence *sequence,
+                 size_t at, size_t n, bool alone)
 {
     const struct decoder_shape *h = &s->weights->shape;
-    float *k = s->qkv + n * h->q, *v = k + n * h->kv;
     const struct attention a = {.k = s->attend,
                                 .threads = s->threads,
-                                .sequence = &s->sequence,
+                                .sequence = sequence,
                                 .layer = layer,
                                 .heads = h->heads,
                                 .kv_heads = h->kv_heads,
                                 .width = h->width,
-                                .window = l->window,
-                                .pos = s->pos,
+                                .window = s->weights->layers[layer].window,
+                                .pos = s->pos[at],
                                 .n = n,
+                                .alone = alone,
                                 .scale = h->query_scale / sqrtf((float)h->width),
-                                .q = s->qkv,
-                                .out = s->a,
+                                .q = s->qkv + at * h->q,
+                                .out = s->a + at * h->q,
                                 .parts = s->parts};
+
+    attention_run(&a);
+}
+
+/* Columns of an answer one by one, as they come when nothing is guessed. */
+static void look_run(struct decoder_state *s, size_t layer, const struct decoder_run *r,
+                     size_t at)
+{
+    size_t prompt = r->n - r->answers;
+
+    if (prompt > 0)
+        look(s, layer, r->sequence, at, prompt, false);
+    for (size_t t = prompt; t < r->n; t++)
+        look(s, layer, r->sequence, at + t, 1, true);
+}
+
+static void store_keys(struct decoder_state *s, size_t layer, const struct decoder_run *r,
+                       size_t at, const float *k, const float *v)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    const struct attention a = {.k = s->attend,
+                                .sequence = r->sequence,
+                                .layer = layer,
+                                .kv_heads = h->kv_heads,
+                                .width = h->width,
+                                .pos = s->pos[at],
+                                .n = r->n};
+
+    attention_store(&a, k + at * h->kv, v + at * h->kv);
+}
+
+static void attend(struct decoder_state *s, size_t layer, const struct decoder_run *runs,
+                   size_t count, size_t n)
+{
+    const struct decoder_shape *h = &s->weights->shape;
+    const struct decoder_layer *l = &s->weights->layers[layer];
+    float *k = s->qkv + n * h->q, *v = k + n * h->kv;
+    size_t at = 0;
 
     normalize(s, s->x, l->attn_norm, n, h->d, s->h);
     multiply_qkv(s, l, n, k, v);
     for (size_t t = 0; t < n; t++) {
-        place_heads(s, l, l->q_norm, h->heads, s->pos + t, s->qkv + t * h->q);
-        place_heads(s, l, l->k_norm, h->kv_heads, s->pos + t, k + t * h->kv);
+        place_heads(s, l, l->q_norm, h->heads, s->pos[t], s->qkv + t * h->q);
+        place_heads(s, l, l->k_norm, h->kv_heads, s->pos[t], k + t * h->kv);
     }
-    attention_store(&a, k, v);
-    attention_run(&a);
+    for (size_t i = 0; i < count; at += runs[i].n, i++) {
+        store_keys(s, layer, &runs[i], at, k, v);
+        look_run(s, layer, &runs[i], at);
+    }
     if (l->attn_sub_norm != NULL)
         normalize(s, s->a, l->attn_sub_norm, n, h->q, s->a);
     multiply_one(s, &l->o, s->a, n, s->h);
@@ -429,81 +477,119 @@ static void feed_forward(struct decoder_state *s, const struct decoder_layer *l,
 
 /* --- the pass ------------------------------------------------------------------------- */
 
-/* Columns pos..pos + n of the conversation, which have their places in the cache. */
-static enum status run_layers(struct decoder_state *s, const uint32_t *ids, size_t n,
-                              struct engine_stop stop)
+static enum status run_layers(struct decoder_state *s, const struct decoder_run *runs,
+                              size_t count, size_t n, struct engine_stop stop)
 {
-    const struct decoder_weights *w = s->weights;
-    const struct decoder_shape *h = &w->shape;
-
-    for (size_t t = 0; t < n; t++)
-        quant_row(&w->embeddings, ids[t], s->x + t * h->d);
-    scale(s->x, h->embedding_scale, n * h->d);
-    for (size_t i = 0; i < h->layers; i++) {
+    for (size_t i = 0; i < s->weights->shape.layers; i++) {
         if (stop.fn != NULL && stop.fn(stop.arg))
             return ST_CANCELED;
-        attend(s, &w->layers[i], i, n);
-        feed_forward(s, &w->layers[i], n);
+        attend(s, i, runs, count, n);
+        feed_forward(s, &s->weights->layers[i], n);
     }
     return ST_OK;
 }
 
-static enum status run_columns(struct decoder_state *s, const uint32_t *ids, size_t n,
-                               struct engine_stop stop)
-{
-    enum status st = kv_cache_extend(&s->sequence, ids, n);
-
-    if (st != ST_OK)
-        return st;
-    st = run_layers(s, ids, n, stop);
-    if (st != ST_OK) {
-        kv_cache_truncate(&s->sequence, s->pos);
-        return st;
-    }
-    kv_cache_commit(&s->sequence);
-    s->pos += (uint32_t)n;
-    return ST_OK;
-}
-
-static void run_head(struct decoder_state *s, size_t column)
+/* The logits that are wanted, in the order of their columns. */
+static void run_head(struct decoder_state *s, const struct decoder_run *runs, size_t count)
 {
     const struct decoder_weights *w = s->weights;
+    size_t d = w->shape.d, at = 0, answers = 0;
 
-    s->k->rms_norm(s->x + column * w->shape.d, w->out_norm, w->shape.eps, w->shape.d, s->h);
-    multiply_one(s, &w->head, s->h, 1, s->logits);
+    for (size_t i = 0; i < count; i++) {
+        at += runs[i].n;
+        for (size_t t = at - runs[i].answers; t < at; t++, answers++)
+            s->k->rms_norm(s->x + t * d, w->out_norm, w->shape.eps, d, s->h + answers * d);
+    }
+    if (answers > 0)
+        multiply_one(s, &w->head, s->h, answers, s->logits);
 }
 
-void decoder_forward_begin(struct decoder_state *s)
+static enum status check_runs(const struct decoder_state *s, const struct decoder_run *runs,
+                              size_t count)
 {
-    kv_cache_truncate(&s->sequence, 0);
-    s->pos = 0;
+    for (size_t i = 0; i < count; i++) {
+        for (size_t t = 0; t < runs[i].n; t++) {
+            if (runs[i].ids[t] >= s->weights->shape.vocabulary)
+                return ST_INVALID;
+        }
+        if (runs[i].n == 0 || runs[i].n > s->weights->shape.context - runs[i].sequence->length)
+            return ST_LIMIT;
+    }
+    return ST_OK;
 }
 
-uint32_t decoder_forward_reuse(struct decoder_state *s, const uint32_t *ids, size_t n)
+/* Sequences have room for their columns, or none has. */
+static enum status extend(const struct decoder_run *runs, size_t count)
 {
-    decoder_forward_begin(s);
-    s->pos = kv_cache_reuse(&s->sequence, ids, n);
-    return s->pos;
-}
-
-enum status decoder_forward(struct decoder_state *s, const uint32_t *ids, size_t n,
-                            struct engine_stop stop)
-{
-    size_t done = 0, columns = 0;
     enum status st = ST_OK;
 
-    if (n == 0 || n > s->weights->shape.context - s->pos)
-        return ST_LIMIT;
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] >= s->weights->shape.vocabulary)
-            return ST_INVALID;
+    for (size_t i = 0; i < count && st == ST_OK; i++) {
+        st = kv_cache_extend(runs[i].sequence, runs[i].ids, runs[i].n);
+        for (size_t k = 0; st != ST_OK && k < i; k++)
+            kv_cache_truncate(runs[k].sequence, runs[k].sequence->length - (uint32_t)runs[k].n);
     }
-    while (st == ST_OK && done < n) {
-        columns = n - done < QUANT_TOKENS ? n - done : QUANT_TOKENS;
-        st = run_columns(s, ids + done, columns, stop);
-        done += columns;
+    return st;
+}
+
+/* Their embeddings and positions. Returns how many columns there are. */
+static size_t place_columns(struct decoder_state *s, const struct decoder_run *runs,
+                            size_t count)
+{
+    const struct decoder_weights *w = s->weights;
+    size_t d = w->shape.d, n = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t from = runs[i].sequence->length - (uint32_t)runs[i].n;
+
+        for (size_t t = 0; t < runs[i].n; t++, n++) {
+            assert(n < QUANT_TOKENS);
+            quant_row(&w->embeddings, runs[i].ids[t], s->x + n * d);
+            s->pos[n] = from + (uint32_t)t;
+        }
+    }
+    scale(s->x, w->shape.embedding_scale, n * d);
+    return n;
+}
+
+enum status decoder_forward(struct decoder_state *s, const struct decoder_run *runs,
+                            size_t count, struct engine_stop stop)
+{
+    enum status st = check_runs(s, runs, count);
+    size_t n;
+
+    if (st == ST_OK)
+        st = extend(runs, count);
+    if (st != ST_OK)
+        return st;
+    n = place_columns(s, runs, count);
+    st = run_layers(s, runs, count, n, stop);
+    for (size_t i = 0; i < count; i++) {
+        struct kv_sequence *q = runs[i].sequence;
+
+        if (st == ST_OK)
+            kv_cache_commit(q);
+        else
+            kv_cache_truncate(q, q->length - (uint32_t)runs[i].n);
     }
     if (st == ST_OK)
-        run_head(s, columns - 1);
+        run_head(s, runs, count);
+    return st;
+}
+
+enum status decoder_feed(struct decoder_state *s, struct kv_sequence *sequence,
+                         const uint32_t *ids, size_t n, struct engine_stop stop)
+{
+    enum status st = ST_OK;
+
+    if (n == 0 || n > s->weights->shape.context - sequence->length)
+        return ST_LIMIT;
+    for (size_t done = 0; st == ST_OK && done < n; done += QUANT_TOKENS) {
+        struct decoder_run run = {.sequence = sequence, .ids = ids + done, .n = n - done};
+
+        if (run.n > QUANT_TOKENS)
+            run.n = QUANT_TOKENS;
+        run.answers = done + run.n == n;
+        st = decoder_forward(s, &run, 1, stop);
+    }
     return st;
 }

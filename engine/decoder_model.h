@@ -6,10 +6,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
+#include "engine/chat_template.h"
 #include "engine/decoder_architecture.h"
 #include "engine/engine.h"
+#include "engine/file.h"
+#include "engine/gguf.h"
 #include "engine/kernels/quant.h"
+#include "engine/model_id.h"
 #include "engine/rope.h"
+#include "engine/tokenizer/tokenizer.h"
 
 /* How a layer knows positions. */
 enum decoder_positions {
@@ -58,7 +64,10 @@ struct decoder_shape {
     size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
     size_t expert_ffn, shared_ffn;
     uint32_t context;
-    enum decoder_cache kv_type;    /* as asked for */
+    enum decoder_cache kv_type;    /* as asked for, as the next three: */
+    size_t sequences;              /* of a session; 0 is 1 */
+    size_t guesses;                /* tokens of a pass beyond one for each of them */
+    size_t cache_tokens;           /* that they have room for, if more than `context` */
     uint32_t window, window_every; /* as in struct decoder_architecture; window 0: none */
     float eps;
     float embedding_scale;
@@ -74,6 +83,20 @@ struct decoder_weights {
     const float *out_norm;                 /* [d] */
     const float *rope_factors, *rope_long; /* [dimensions / 2], or NULL; of DECODER_FAR */
     struct decoder_layer *layers;          /* [shape.layers], in the arena */
+};
+
+#define DECODER_ENDS_MAX 16
+
+struct decoder {
+    struct decoder_weights weights;
+    struct file file;   /* owned */
+    struct arena arena; /* what was read of the file */
+    struct gguf gguf;
+    struct tokenizer *tokens; /* owned */
+    struct chat_template chat;
+    uint32_t ends[DECODER_ENDS_MAX]; /* end of generation */
+    size_t end_count;
+    char id[MODEL_ID_BYTES];
 };
 
 #endif

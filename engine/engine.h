@@ -99,16 +99,21 @@ enum status encoder_embed(struct encoder_session *s, const struct span *texts, s
 
 /* --- decoder: chat -> text ------------------------------------------------------- */
 
+#define DECODER_SEQUENCES_MAX 32
+
 /* How keys and values are kept: floats, halves, or bytes with a scale for 32 of them. */
 enum decoder_cache { CACHE_F32, CACHE_F16, CACHE_Q8 };
 
 struct decoder_options {
-    uint32_t context_max;      /* tokens of KV cache a session; 0: the model's */
+    uint32_t context_max;      /* tokens of a conversation; 0: the model's */
     uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
     enum decoder_cache kv_type;
     const char *chat_template; /* family by name ("chatml", "llama3", …); NULL: from the file */
-    bool tokens_only;          /* no chat template is looked for: decoder_chat() and
-                                  decoder_chat_tokens() say ST_INVALID */
+    bool tokens_only;          /* no chat template is looked for: turns are ST_INVALID */
+    uint32_t sequences;        /* answers that a session writes at a time, up to
+                                  DECODER_SEQUENCES_MAX; 0: one */
+    uint32_t cache_tokens;     /* of KV cache that a session's answers share, with what is kept
+                                  of earlier ones, if that is more than a context */
 };
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
@@ -156,18 +161,58 @@ struct decoder_result {
     uint32_t prompt_tokens, completion_tokens;
     uint32_t reused_tokens; /* of the prompt, computed for an earlier one of the session */
     uint64_t prompt_us, decode_us;
+    uint64_t work; /* columns that were computed for it */
 };
 
 /* A piece of the answer: whole UTF-8 characters, never part of a stop string. */
 typedef void decoder_text_fn(void *arg, struct span text);
 
-/* ST_LIMIT when the prompt does not fit the context (nothing was generated). */
+struct decoder_request {
+    const struct decoder_turn *turns; /* read by decoder_answer_open() only */
+    size_t turn_count;
+    const uint32_t *ids; /* instead of turns, if not NULL; likewise */
+    size_t id_count;
+    struct decoder_params params; /* the stop strings stay until the answer is closed */
+    bool no_end;                  /* tokens that end an answer do not */
+    uint64_t partition; /* only what was computed for requests of the same is taken again */
+    decoder_text_fn *on_text;
+    void *arg;
+    struct engine_stop stop;
+};
+
+struct decoder_answer;
+
+/* A session writes some answers at a time: each pass reads the weights once for all of them.
+ * What an answer says does not depend on the others. Answers are opened and closed between
+ * passes. ST_LIMIT: the prompt does not fit the context. ST_OVERLOAD: no place until another
+ * answer has ended. */
+enum status decoder_answer_open(struct decoder_session *s, const struct decoder_request *q,
+                                struct decoder_answer **out) MUST_CHECK;
+/* One pass for all answers that have not ended: a token, or a part of the prompt. */
+void decoder_session_pass(struct decoder_session *s);
+/* Has it ended? Then *st is how (ST_CANCELED: its stop said so). *out is its figures so far. */
+bool decoder_answer_ended(const struct decoder_answer *a, enum status *st,
+                          struct decoder_result *out);
+void decoder_answer_close(struct decoder_answer *a);
+
+struct decoder_counts {
+    uint64_t passes, columns; /* since the beginning: passes over the weights, tokens in them */
+    uint64_t reused;          /* tokens of prompts that were not computed again */
+    uint64_t evicted;         /* pages of the cache given up for new ones */
+    size_t pages, used, kept; /* of the cache: in all; in use; found again by what begins so */
+    size_t shared;            /* references to used pages beyond the first */
+};
+
+void decoder_session_counts(const struct decoder_session *s, struct decoder_counts *out);
+
+/* One answer, from its opening to its end. ST_LIMIT when the prompt does not fit the context
+ * (nothing was generated). */
 enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
                          const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
                          struct engine_stop stop, struct decoder_result *out) MUST_CHECK;
 
-/* The parts of it, for benches and tests: feed tokens from position 0, and read
- * the logits (vocabulary floats, owned by the session) after the last one. */
+/* The parts of it, for benches and tests, while no answer is open: feed tokens from position 0,
+ * and read the logits (vocabulary floats, owned by the session) after the last one. */
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
                             struct engine_stop stop) MUST_CHECK;
 enum status decoder_step(struct decoder_session *s, uint32_t id) MUST_CHECK;

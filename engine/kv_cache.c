@@ -11,7 +11,8 @@
 
 #define ALIGNMENT 64
 #define NONE      UINT32_MAX
-#define ROOT      0 /* serial before the first page of any sequence */
+/* What stands before the first page of a sequence, by partition: no page's serial. */
+#define ROOT(partition) (UINT64_C(1) << 63 | (partition))
 
 /* Found by (parent, ids). Serials are given once, so a page whose parent was given up is
  * never found again, and no two beginnings are taken for the same. */
@@ -143,8 +144,10 @@ static void reference(struct kv_cache *c, uint32_t page)
 {
     struct page *p = &c->pages[page];
 
-    if (p->refs++ > 0)
+    if (p->refs++ > 0) {
+        c->counts.shared++;
         return;
+    }
     if (p->indexed)
         c->counts.kept--;
     list_remove(&p->node);
@@ -155,8 +158,10 @@ static void drop(struct kv_cache *c, uint32_t page)
 {
     struct page *p = &c->pages[page];
 
-    if (--p->refs > 0)
+    if (--p->refs > 0) {
+        c->counts.shared--;
         return;
+    }
     c->counts.used--;
     if (p->indexed) {
         c->counts.kept++;
@@ -222,15 +227,17 @@ void kv_cache_release(struct kv_sequence *s)
 
 static uint64_t serial_before(const struct kv_sequence *s, size_t page)
 {
-    return page == 0 ? ROOT : s->cache->pages[s->pages[page - 1]].serial;
+    return page == 0 ? ROOT(s->partition) : s->cache->pages[s->pages[page - 1]].serial;
 }
 
 uint32_t kv_cache_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n)
 {
     struct kv_cache *c = s->cache;
-    size_t i = 0;
+    uint32_t before = s->length;
+    size_t i = before / ATTEND_PAGE;
 
-    assert(s->length == 0);
+    if (before % ATTEND_PAGE != 0 || s->indexed != i)
+        return 0;
     for (; i < s->pages_max && (i + 1) * ATTEND_PAGE < n; i++) {
         uint32_t page = find(c, serial_before(s, i), ids + i * ATTEND_PAGE);
 
@@ -241,8 +248,8 @@ uint32_t kv_cache_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n)
     }
     s->length = (uint32_t)(i * ATTEND_PAGE);
     s->indexed = (uint32_t)i;
-    c->counts.reused += s->length;
-    return s->length;
+    c->counts.reused += s->length - before;
+    return s->length - before;
 }
 
 /* Is the last page one that may not be written? */

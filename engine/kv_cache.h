@@ -1,10 +1,10 @@
-/* Keys and values of all sequences of a model, in pages of ATTEND_PAGE positions.
+/* Keys and values of all sequences of a session, in pages of ATTEND_PAGE positions.
  *
  * A page belongs to one sequence, or is shared by those that begin alike: it is counted, and
  * copied before it is written while another has it too. A full page stays after its sequence,
  * found again by its tokens and the page before it; so a prompt that begins like an earlier
- * one takes what was computed then. What is kept and not in use goes, the longest unused
- * first, when a page is needed.
+ * one takes what was computed then, if both are of the same partition. What is kept and not in
+ * use goes, the longest unused first, when a page is needed.
  *
  * Memory is [layer][key head][page]: pages that were taken one after the other lie so, and
  * the hardware reads ahead over them. It is the kernel's until a page is first written.
@@ -30,14 +30,16 @@ struct kv_counts {
     uint64_t reused;          /* tokens taken from kept pages, since the beginning */
     uint64_t evicted;         /* kept pages given up for new ones, since the beginning */
     size_t used, kept, pages; /* in sequences; kept besides; in all */
+    size_t shared;            /* references of sequences beyond the first of a page */
 };
 
 struct kv_sequence {
     struct kv_cache *cache; /* borrowed */
     uint32_t *pages;        /* owned: [pages_max] */
     size_t pages_max;
-    uint32_t length;  /* positions that have a place */
-    uint32_t indexed; /* pages that can be found by their tokens */
+    uint32_t length;    /* positions that have a place */
+    uint32_t indexed;   /* pages that can be found by their tokens */
+    uint64_t partition; /* below 2^63; pages are shared within one only */
 };
 
 /* Bytes of a cache of so many pages. */
@@ -55,8 +57,8 @@ enum status kv_cache_init(struct kv_sequence *s, struct kv_cache *c,
                           uint32_t positions) MUST_CHECK;
 void kv_cache_release(struct kv_sequence *s);
 
-/* For an empty sequence: takes the kept pages that begin with these tokens; always less than
- * all n. Returns the positions taken. */
+/* ids: of the whole sequence. Where it ends with a page: takes pages of others that go on with
+ * these tokens; always less than all n. Returns the positions taken. */
 uint32_t kv_cache_reuse(struct kv_sequence *s, const uint32_t *ids, size_t n);
 /* Room for n more tokens; what is written there is up to the caller. ST_LIMIT: more than the
  * sequence may have, or no page is left; then nothing has changed. */

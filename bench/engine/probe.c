@@ -162,7 +162,6 @@ static int exact_logits(const char *path)
 {
     static uint32_t ids[IDS_MAX];
     static struct exact e;
-    const struct engine_stop never = {NULL, NULL};
     struct engine_error why;
     char *line;
 
@@ -173,9 +172,8 @@ static int exact_logits(const char *path)
 
         if (n < 2 || ids[0] == 0 || ids[0] >= n)
             stop_with("a line is no usable list of ids");
-        decoder_forward_begin(&e.state);
         for (size_t take = ids[0]; at < n; at += take, take = 1) {
-            if (decoder_forward(&e.state, ids + at, take, never) != ST_OK)
+            if (exact_feed(&e, ids + at, take, at == 1) != ST_OK)
                 stop_with("a line is no usable list of ids");
             fwrite(e.state.logits, sizeof(float), e.weights.shape.vocabulary, stdout);
         }

@@ -13,6 +13,9 @@
 #include "engine/kernels/quant.h"
 #include "engine/kernels/quant_prompt_body.h"
 
+/* Up to so many columns the bits are taken apart anew for COLUMNS of them; more meet panels. */
+#define FEW (2 * COLUMNS)
+
 /* Eight weights of a type without codes. */
 INLINE __m256 floats_at(uint32_t type, const uint8_t *p)
 {
@@ -67,8 +70,8 @@ static void fast_matmul(const struct quant_matrix *w, const struct quant_input *
     } else {
         size_t packed = to < w->packed ? to : w->packed;
 
-        if (n == 1 && from < packed) {
-            decode(w, in, from, packed, y);
+        if (n <= FEW && from < packed) {
+            decode(w, in, n, from, packed, y, ldy);
             from = packed;
         }
         prompt(w, in, n, from, to, y, ldy);

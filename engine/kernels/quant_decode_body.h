@@ -1,6 +1,6 @@
-/* One column (decoding): a strip after the other, straight from their bits, fetched ahead,
+/* Few columns (decoding): a strip after the other, straight from their bits, fetched ahead,
  * because the hardware's own fetching stops at each page. `type` is a constant at each call,
- * so the compiler makes one loop a type. Included by quant_body.h. */
+ * so the compiler makes one loop a type and a number of columns. Included by quant_body.h. */
 #ifndef ENGINE_KERNELS_QUANT_DECODE_BODY_H
 #define ENGINE_KERNELS_QUANT_DECODE_BODY_H
 
@@ -9,134 +9,163 @@
 #define AHEAD_BYTES 4096
 #define LINE_BYTES  64
 
+/* The types that are packed. */
+#define PACKED_MAP(X)                                                                          \
+    X(FORMAT_Q4_0)                                                                             \
+    X(FORMAT_Q4_1)                                                                             \
+    X(FORMAT_Q5_0)                                                                             \
+    X(FORMAT_Q5_1)                                                                             \
+    X(FORMAT_Q8_0)                                                                             \
+    X(FORMAT_IQ4_NL)                                                                           \
+    X(FORMAT_MXFP4)                                                                            \
+    X(FORMAT_Q2_K)                                                                             \
+    X(FORMAT_Q3_K)                                                                             \
+    X(FORMAT_Q4_K)                                                                             \
+    X(FORMAT_Q5_K)                                                                             \
+    X(FORMAT_Q6_K)                                                                             \
+    X(FORMAT_IQ4_XS)
+
 INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += LINE_BYTES)
         _mm_prefetch((const char *)p + AHEAD_BYTES + i, _MM_HINT_T0);
 }
 
-/* What the rows of a strip have added up: products, and offsets apart. */
-struct decoded {
-    floats acc[HALVES], rest[HALVES];
+/* Columns that meet a vector of codes at a time: their sums have to stay in registers. */
+#define COLUMNS (LANES == 16 ? 8 : 4)
+
+/* Some columns of the inputs: where each has its codes and its blocks' scales. */
+struct columns {
+    const struct quant_input *in;
+    const int8_t *q[COLUMNS];
+    size_t blocks[COLUMNS];
 };
 
-/* Group j of a block with block `at` of the inputs. */
+/* Column t and on: n of them, and the last again for the rest. */
+INLINE struct columns columns_from(const struct quant_input *in, size_t cols, size_t t,
+                                   size_t n)
+{
+    struct columns c = {.in = in};
+
+    for (size_t k = 0; k < COLUMNS; k++) {
+        size_t column = t + (k < n ? k : n - 1);
+
+        c.q[k] = in->q + column * cols;
+        c.blocks[k] = column * (cols / QUANT_BLOCK);
+    }
+    return c;
+}
+
+/* Group j of a block with block `at` of n columns. In the order of panel_product(), or an
+ * answer would depend on the number of columns beside its own. */
 INLINE void decode_group(uint32_t type, const struct strip_block *b, size_t j, size_t half,
-                         const struct quant_input *in, size_t at, struct decoded *to)
+                         const struct columns *c, size_t n, size_t at,
+                         floats acc[HALVES][COLUMNS])
 {
     const struct sums s = sums_of(type);
     const size_t bytes = quant_pack_group(quant_pack_layout(type));
-    const int8_t *q = in->q + QUANT_BLOCK * at;
-    const int16_t *sums = in->sums + 2 * at;
-    floats dx = floats_all(in->d[at]);
-    ints codes[FOURS], sum;
+    const size_t scales = 1 + (size_t)s.halves, count = FOURS / scales;
+    ints codes[FOURS], sum[COLUMNS];
 
     strip_codes(type, b->codes + bytes * j, half, codes);
-    for (size_t i = 0; i < 1 + (size_t)s.halves; i++) {
-        size_t count = s.halves ? FOURS / 2 : FOURS, g = (1 + (size_t)s.halves) * j + i;
+    for (size_t i = 0; i < scales; i++) {
+        floats d = strip_scale(type, b, half, scales * j + i);
 
-        sum = s.zero == 0
-                  ? ints_zero()
-                  : start_of(sums, i == 0 ? s.zero : 0, !s.halves || i == 1 ? s.zero : 0);
-        add_products(s, codes + count * i, count, &q, 4 * count * i, 1, &sum);
-        to->acc[half] = floats_fma(floats_mul(strip_scale(type, b, half, g), dx),
-                                   floats_of(sum), to->acc[half]);
-        if (s.offsets)
-            to->rest[half] = floats_fma(strip_offset(type, b, half, g),
-                                        s.halves ? floats_all(in->d[at] * (float)sums[i])
-                                                 : floats_all(in->s[at]),
-                                        to->rest[half]);
+        for (size_t k = 0; k < n; k++)
+            sum[k] = s.zero == 0
+                         ? ints_zero()
+                         : start_of(c->in->sums + 2 * (c->blocks[k] + at), i == 0 ? s.zero : 0,
+                                    !s.halves || i == 1 ? s.zero : 0);
+        add_products(s, codes + count * i, count, c->q, QUANT_BLOCK * at + 4 * count * i, n,
+                     sum);
+        for (size_t k = 0; k < n; k++) {
+            size_t block = c->blocks[k] + at;
+            floats dx = floats_all(c->in->d[block]);
+
+            acc[half][k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[half][k]);
+            if (s.offsets)
+                acc[half][k] = floats_fma(
+                    strip_offset(type, b, half, scales * j + i),
+                    s.halves ? floats_mul(dx, floats_all((float)c->in->sums[2 * block + i]))
+                             : floats_all(c->in->s[block]),
+                    acc[half][k]);
+        }
     }
 }
 
-/* y: of the strip's rows. */
+/* y[k]: of the strip's rows with column k, n of them. */
 INLINE void decode_strip(uint32_t type, const struct quant_matrix *w, const uint8_t *p,
-                         const struct quant_input *in, float *y)
+                         const struct columns *c, size_t n, float y[COLUMNS][ROWS])
 {
     const struct quant_pack_layout l = quant_pack_layout(type);
     const size_t bytes = ROWS * (size_t)l.bytes, blocks = w->row_bytes / l.bytes;
-    struct decoded sums;
+    floats acc[HALVES][COLUMNS];
     struct strip_block b;
 
-    for (size_t h = 0; h < HALVES; h++)
-        sums.acc[h] = sums.rest[h] = floats_zero();
+    for (size_t k = 0; k < HALVES * n; k++)
+        acc[k % HALVES][k / HALVES] = floats_zero();
     for (size_t i = 0; i < blocks; i++, p += bytes) {
         strip_open(type, p, &b);
         for (size_t j = 0; j < l.groups; j++) {
             fetch_ahead(p + j * (bytes / l.groups), bytes / l.groups);
             for (size_t h = 0; h < HALVES; h++)
-                decode_group(type, &b, j, h, in, i * l.groups + j, &sums);
+                decode_group(type, &b, j, h, c, n, i * l.groups + j, acc);
         }
     }
-    for (size_t h = 0; h < HALVES; h++)
-        floats_store(y + LANES * h, floats_add(sums.acc[h], sums.rest[h]));
+    for (size_t k = 0; k < HALVES * n; k++)
+        floats_store(y[k / HALVES] + LANES * (k % HALVES), acc[k % HALVES][k / HALVES]);
 }
 
-/* Of a strip that is not wanted whole, rows from..to. */
-INLINE void decode_type(uint32_t type, const struct quant_matrix *w,
-                        const struct quant_input *in, size_t from, size_t to, float *y)
+/* Columns t..t + n of strip `row`: `width` of them are computed, which is a constant where
+ * this is called. */
+INLINE void decode_columns(uint32_t type, const struct quant_matrix *w,
+                           const struct quant_input *in, size_t row, size_t t, size_t n,
+                           size_t width, float y[COLUMNS][ROWS])
 {
-    float part[ROWS];
+    struct columns c = columns_from(in, w->cols, t, n);
+
+    decode_strip(type, w, w->data + row * w->row_bytes, &c, width, y);
+}
+
+/* Packed rows from..to, n columns. */
+INLINE void decode_type(uint32_t type, const struct quant_matrix *w,
+                        const struct quant_input *in, size_t n, size_t from, size_t to,
+                        float *y, size_t ldy)
+{
+    _Alignas(64) float part[COLUMNS][ROWS];
 
     for (size_t row = from - from % ROWS; row < to; row += ROWS) {
-        const uint8_t *p = w->data + row * w->row_bytes;
+        size_t first = row < from ? from - row : 0, end = to - row < ROWS ? to - row : ROWS;
 
-        if (row >= from && row + ROWS <= to) {
-            decode_strip(type, w, p, in, y + row);
-            continue;
-        }
-        decode_strip(type, w, p, in, part);
-        for (size_t r = 0; r < ROWS; r++) {
-            if (row + r >= from && row + r < to)
-                y[row + r] = part[r];
+        for (size_t t = 0; t < n; t += COLUMNS) {
+            size_t m = n - t < COLUMNS ? n - t : COLUMNS;
+
+            if (m == 1)
+                decode_columns(type, w, in, row, t, m, 1, part);
+            else if (m == 2)
+                decode_columns(type, w, in, row, t, m, 2, part);
+            else if (m <= 4)
+                decode_columns(type, w, in, row, t, m, 4, part);
+            else
+                decode_columns(type, w, in, row, t, m, COLUMNS, part);
+            for (size_t k = 0; k < m; k++)
+                memcpy(y + (t + k) * ldy + row + first, part[k] + first,
+                       (end - first) * sizeof(*y));
         }
     }
 }
 
-/* Packed rows from..to. */
-static void decode(const struct quant_matrix *w, const struct quant_input *in, size_t from,
-                   size_t to, float *y)
+/* Packed rows from..to with n columns, fastest where there are few. */
+static void decode(const struct quant_matrix *w, const struct quant_input *in, size_t n,
+                   size_t from, size_t to, float *y, size_t ldy)
 {
     switch (w->type) {
-    case FORMAT_Q4_0:
-        decode_type(FORMAT_Q4_0, w, in, from, to, y);
+#define X(type)                                                                                \
+    case type:                                                                                 \
+        decode_type(type, w, in, n, from, to, y, ldy);                                         \
         break;
-    case FORMAT_Q4_1:
-        decode_type(FORMAT_Q4_1, w, in, from, to, y);
-        break;
-    case FORMAT_Q5_0:
-        decode_type(FORMAT_Q5_0, w, in, from, to, y);
-        break;
-    case FORMAT_Q5_1:
-        decode_type(FORMAT_Q5_1, w, in, from, to, y);
-        break;
-    case FORMAT_Q8_0:
-        decode_type(FORMAT_Q8_0, w, in, from, to, y);
-        break;
-    case FORMAT_IQ4_NL:
-        decode_type(FORMAT_IQ4_NL, w, in, from, to, y);
-        break;
-    case FORMAT_MXFP4:
-        decode_type(FORMAT_MXFP4, w, in, from, to, y);
-        break;
-    case FORMAT_Q2_K:
-        decode_type(FORMAT_Q2_K, w, in, from, to, y);
-        break;
-    case FORMAT_Q3_K:
-        decode_type(FORMAT_Q3_K, w, in, from, to, y);
-        break;
-    case FORMAT_Q4_K:
-        decode_type(FORMAT_Q4_K, w, in, from, to, y);
-        break;
-    case FORMAT_Q5_K:
-        decode_type(FORMAT_Q5_K, w, in, from, to, y);
-        break;
-    case FORMAT_Q6_K:
-        decode_type(FORMAT_Q6_K, w, in, from, to, y);
-        break;
-    case FORMAT_IQ4_XS:
-        decode_type(FORMAT_IQ4_XS, w, in, from, to, y);
-        break;
+        PACKED_MAP(X)
+#undef X
     default:
         break;
     }

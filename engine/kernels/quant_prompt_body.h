@@ -9,9 +9,6 @@
 
 #define PANEL_COLS   1024 /* whole blocks of any type */
 #define PANEL_GROUPS (PANEL_COLS / 16)
-/* Columns that meet a vector of codes at a time: their sums have to stay in registers. */
-#define COLUMNS (LANES == 16 ? 8 : 4)
-
 struct panel {
     _Alignas(64) int8_t codes[HALVES][PANEL_COLS / 4][LANES][4];
     _Alignas(64) float d[HALVES][PANEL_GROUPS][LANES];
@@ -56,45 +53,12 @@ static void fill_packed(uint32_t type, const uint8_t *p, size_t from, size_t cou
                         struct panel *to)
 {
     switch (type) {
-    case FORMAT_Q4_0:
-        fill_type(FORMAT_Q4_0, p, from, count, to);
+#define X(packed)                                                                              \
+    case packed:                                                                               \
+        fill_type(packed, p, from, count, to);                                                 \
         break;
-    case FORMAT_Q4_1:
-        fill_type(FORMAT_Q4_1, p, from, count, to);
-        break;
-    case FORMAT_Q5_0:
-        fill_type(FORMAT_Q5_0, p, from, count, to);
-        break;
-    case FORMAT_Q5_1:
-        fill_type(FORMAT_Q5_1, p, from, count, to);
-        break;
-    case FORMAT_Q8_0:
-        fill_type(FORMAT_Q8_0, p, from, count, to);
-        break;
-    case FORMAT_IQ4_NL:
-        fill_type(FORMAT_IQ4_NL, p, from, count, to);
-        break;
-    case FORMAT_MXFP4:
-        fill_type(FORMAT_MXFP4, p, from, count, to);
-        break;
-    case FORMAT_Q2_K:
-        fill_type(FORMAT_Q2_K, p, from, count, to);
-        break;
-    case FORMAT_Q3_K:
-        fill_type(FORMAT_Q3_K, p, from, count, to);
-        break;
-    case FORMAT_Q4_K:
-        fill_type(FORMAT_Q4_K, p, from, count, to);
-        break;
-    case FORMAT_Q5_K:
-        fill_type(FORMAT_Q5_K, p, from, count, to);
-        break;
-    case FORMAT_Q6_K:
-        fill_type(FORMAT_Q6_K, p, from, count, to);
-        break;
-    case FORMAT_IQ4_XS:
-        fill_type(FORMAT_IQ4_XS, p, from, count, to);
-        break;
+        PACKED_MAP(X)
+#undef X
     default:
         break;
     }

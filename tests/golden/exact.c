@@ -57,11 +57,20 @@ enum status exact_open(const char *path, uint32_t context_max, struct exact *e,
     kernels.matmul = matmul;
     st = decoder_forward_init(&e->state, &e->weights, 1);
     e->state.k = &kernels;
-    return st;
+    return st == ST_OK ? kv_cache_init(&e->sequence, e->state.cache, e->weights.shape.context)
+                       : st;
+}
+
+enum status exact_feed(struct exact *e, const uint32_t *ids, size_t n, bool first)
+{
+    if (first)
+        kv_cache_truncate(&e->sequence, 0);
+    return decoder_feed(&e->state, &e->sequence, ids, n, (struct engine_stop){NULL, NULL});
 }
 
 void exact_close(struct exact *e)
 {
+    kv_cache_release(&e->sequence);
     decoder_forward_release(&e->state);
     if (e->tokens != NULL)
         tokenizer_close(e->tokens);

@@ -18,10 +18,14 @@ struct exact {
     struct tokenizer *tokens;
     struct decoder_weights weights;
     struct decoder_state state;
+    struct kv_sequence sequence;
 };
 
 enum status exact_open(const char *path, uint32_t context_max, struct exact *out,
                        struct engine_error *err) MUST_CHECK;
 void exact_close(struct exact *e);
+
+/* Feeds the next tokens, from position 0 if `first`; e->state.logits are of the last. */
+enum status exact_feed(struct exact *e, const uint32_t *ids, size_t n, bool first) MUST_CHECK;
 
 #endif

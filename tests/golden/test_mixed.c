@@ -86,9 +86,9 @@ static void check_exact(const char *name, const char *path, const struct json *v
     size_t n = ids_of(v, ids);
 
     CHECK_STATUS(ST_OK, exact_open(path, CONTEXT, &e, &why));
-    CHECK_STATUS(ST_OK, decoder_forward(&e.state, ids, n - 1, never));
+    CHECK_STATUS(ST_OK, exact_feed(&e, ids, n - 1, true));
     check_logits(name, want, e.state.logits, 1e-5);
-    CHECK_STATUS(ST_OK, decoder_forward(&e.state, &ids[n - 1], 1, never));
+    CHECK_STATUS(ST_OK, exact_feed(&e, &ids[n - 1], 1, false));
     check_logits(name, want->next, e.state.logits, 1e-5);
     exact_close(&e);
 }
