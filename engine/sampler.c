@@ -23,18 +23,27 @@ void sampler_release(struct sampler *s)
     s->items = NULL;
 }
 
+/* The largest first, in lanes, then the first that is it. */
 static uint32_t greedy(const float *logits, size_t n)
 {
-    uint32_t best = 0;
-    float most = -INFINITY;
+    float lanes[16], most = -INFINITY;
+    size_t i = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        if (logits[i] > most) {
-            most = logits[i];
-            best = (uint32_t)i;
-        }
+    for (size_t k = 0; k < 16; k++)
+        lanes[k] = -INFINITY;
+    for (; i + 16 <= n; i += 16) {
+        for (size_t k = 0; k < 16; k++)
+            lanes[k] = logits[i + k] > lanes[k] ? logits[i + k] : lanes[k];
     }
-    return best;
+    for (; i < n; i++)
+        most = logits[i] > most ? logits[i] : most;
+    for (size_t k = 0; k < 16; k++)
+        most = lanes[k] > most ? lanes[k] : most;
+    for (i = 0; i < n; i++) {
+        if (logits[i] == most)
+            return (uint32_t)i;
+    }
+    return 0;
 }
 
 /* splitmix64 (Steele, Lea, Flood 2014), as a number in [0, 1). */

@@ -13,8 +13,9 @@
 #include "engine/kernels/quant.h"
 #include "engine/kernels/quant_prompt_body.h"
 
-/* Up to so many columns the bits are taken apart anew for COLUMNS of them; more meet panels. */
-#define FEW (2 * COLUMNS)
+/* So many columns meet the bits of a strip, COLUMNS at a time, which is fastest as long as the
+ * codes stay in registers; more meet panels. */
+#define FEW (LANES == 16 ? QUANT_TOKENS : 2 * COLUMNS)
 
 /* Eight weights of a type without codes. */
 INLINE __m256 floats_at(uint32_t type, const uint8_t *p)

@@ -148,7 +148,9 @@ INLINE void decode_type(uint32_t type, const struct quant_matrix *w,
                 decode_columns(type, w, in, row, t, m, 4, part);
             else
                 decode_columns(type, w, in, row, t, m, COLUMNS, part);
-            for (size_t k = 0; k < m; k++)
+            for (size_t k = 0; end - first == ROWS && k < m; k++)
+                memcpy(y + (t + k) * ldy + row, part[k], sizeof(part[k]));
+            for (size_t k = 0; end - first < ROWS && k < m; k++)
                 memcpy(y + (t + k) * ldy + row + first, part[k] + first,
                        (end - first) * sizeof(*y));
         }

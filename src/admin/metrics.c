@@ -168,6 +168,34 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
             c->index.dropped_total);
 }
 
+static void local_lines(struct page *p, struct local_model *m)
+{
+    struct local_counts c;
+    const struct decoder_counts *s = &c.sessions;
+
+    local_model_counts(m, &c);
+    gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
+          (double)c.queued);
+    gauge(p, "ibid_local_sequences", "Answers that the built-in model is writing.",
+          (double)c.running);
+    counter(p, "ibid_local_passes_total", "Passes over its weights.", s->passes);
+    counter(p, "ibid_local_pass_tokens_total",
+            "Tokens computed in them, of prompts and of answers.", s->columns);
+    counter(p, "ibid_local_reused_tokens_total",
+            "Tokens of prompts that were computed for an earlier one and not again.",
+            s->reused);
+    head(p, "ibid_local_kv_pages", "gauge",
+         "Pages of keys and values: in use by answers, kept for prompts that begin alike, "
+         "free.");
+    line(p, "ibid_local_kv_pages{state=\"used\"} %zu\n", s->used);
+    line(p, "ibid_local_kv_pages{state=\"kept\"} %zu\n", s->kept);
+    line(p, "ibid_local_kv_pages{state=\"free\"} %zu\n", s->pages - s->used - s->kept);
+    gauge(p, "ibid_local_kv_shared", "Uses of pages by more answers than the first.",
+          (double)s->shared);
+    counter(p, "ibid_local_kv_evicted_total", "Kept pages given up for want of room.",
+            s->evicted);
+}
+
 static void part_lines(struct page *p, const struct proxy *x)
 {
     const struct account *a = &x->account;
@@ -193,8 +221,7 @@ static void part_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
     if (x->parts.local != NULL)
-        gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
-              local_model_queued(x->parts.local));
+        local_lines(p, x->parts.local);
 }
 
 static void explain_lines(struct page *p, const struct journal *j)

@@ -6,7 +6,10 @@
 
 struct decoder_options decoder_settings(const struct config *c)
 {
-    struct decoder_options o = {.context_max = (uint32_t)c->local.context_max};
+    struct decoder_options o = {.context_max = (uint32_t)c->local.context_max,
+                                .sequences = (uint32_t)c->local.sequences,
+                                .cache_tokens = (uint32_t)c->local.cache_tokens,
+                                .memory_max_bytes = c->local.memory_max_bytes};
 
     if (c->local.chat_template[0] != '\0')
         o.chat_template = c->local.chat_template;

@@ -102,6 +102,8 @@ static int open_and_chat(const struct job *j)
     struct decoder *d;
     int rc = 1;
 
+    o.sequences = 1;
+    o.cache_tokens = 0;
     if (model_path_decoder(c->model_dir, model, path, sizeof(path), err.text,
                            sizeof(err.text)) != ST_OK ||
         decoder_open(path, &o, &d, &err) != ST_OK) {

@@ -18,6 +18,7 @@
 
 static const char usage[] =
     "usage: ibid models bench MODEL [-p N] [-n N] [-d N] [-t N] [-r N] [--json]\n"
+    "       ibid models bench MODEL -b N [-n N] [-d N] [-t N] [-r N] [--json]\n"
     "       ibid models bench MODEL --perplexity FILE [-c N] [-t N] [--json]\n"
     "  Times a model: a decoder by tokens a second, an encoder by milliseconds a text.\n"
     "  MODEL                a name (ibid models list) or a path\n"
@@ -26,6 +27,7 @@ static const char usage[] =
     "  -d, --depth N        tokens in the context before those decoded (0)\n"
     "  -t, --threads N      (1)\n"
     "  -r, --repeats N      the median counts (3)\n"
+    "  -b, --batch N        of a decoder, instead: N answers at a time beside one alone\n"
     "  --precision P        of an encoder: int8 or f32 (int8)\n"
     "  --perplexity FILE    of the text in FILE, instead: chunks of -c tokens, of which the\n"
     "                       second half counts\n"
@@ -76,6 +78,7 @@ static int parse(struct job *j, int argc, char **argv)
         {"-d", "--depth", 0, TOKENS_MAX, &o->depth, NULL},
         {"-t", "--threads", 1, THREADS_MAX, &o->threads, NULL},
         {"-r", "--repeats", 1, REPEATS_MAX, &o->repeats, NULL},
+        {"-b", "--batch", 1, DECODER_SEQUENCES_MAX, &o->batch, NULL},
         {"-c", "--context", CONTEXT_MIN, TOKENS_MAX, &o->context, NULL},
     };
     const char *file = NULL;
@@ -126,6 +129,8 @@ static int run(struct job *j)
     progress_init(&progress, j->quiet);
     if (j->options.text_path != NULL)
         rc = models_bench_perplexity(place.path, &j->options, &progress);
+    else if (place.decoder && j->options.batch > 0)
+        rc = models_bench_batch(place.path, &j->options, &progress);
     else if (place.decoder)
         rc = models_bench_decoder(place.path, &j->options, &progress);
     else

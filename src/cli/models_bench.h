@@ -12,6 +12,7 @@
 struct models_bench_options {
     uint64_t prompt, generate, depth; /* tokens */
     uint64_t threads, repeats;
+    uint64_t batch;        /* answers at a time, beside one alone; 0: not this */
     uint64_t context;      /* tokens of a chunk of a perplexity */
     const char *text_path; /* of the text of a perplexity; NULL: time */
     const char *precision; /* of an encoder: "int8" or "f32" */
@@ -31,6 +32,8 @@ int models_bench_decoder(const char *path, const struct models_bench_options *o,
                          struct progress *p) MUST_CHECK;
 int models_bench_encoder(const char *path, const struct models_bench_options *o,
                          struct progress *p) MUST_CHECK;
+int models_bench_batch(const char *path, const struct models_bench_options *o,
+                       struct progress *p) MUST_CHECK;
 int models_bench_perplexity(const char *path, const struct models_bench_options *o,
                             struct progress *p) MUST_CHECK;
 

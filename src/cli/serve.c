@@ -122,6 +122,7 @@ static void open_local(struct server *s)
     struct local_model_options o = {.chat_template = c->local.chat_template,
                                     .workers = (unsigned)c->local.workers,
                                     .threads = (unsigned)c->local.threads,
+                                    .sequences = (unsigned)c->local.sequences,
                                     .queue_max = (unsigned)c->local.queue_max,
                                     .max_tokens = (uint32_t)c->local.max_tokens};
     struct engine_error err = {{0}};

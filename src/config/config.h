@@ -78,6 +78,8 @@ struct config {
         char chat_template[32];
         char kv_type[8]; /* f32 | f16 | q8 */
         uint64_t workers, threads, queue_max;
+        uint64_t sequences, cache_tokens; /* of a worker */
+        uint64_t memory_max_bytes;        /* 0: no limit */
         uint64_t context_max, max_tokens;
         uint64_t deadline_ms;
     } local;

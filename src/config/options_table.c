@@ -123,8 +123,11 @@ const struct option options_table[] = {
 
     TEXT("local.model", local.model, "smollm2-135m-instruct", "the built-in model: a name of `ibid models list`, a path, or off"),
     TEXT("local.chat_template", local.chat_template, "", "its family of chat template: chatml, smollm, qwen2, qwen3, qwen3-plain, llama2, llama3, mistral, gemma, phi3, zephyr or tinyllama; empty: from the file"),
-    UINT("local.workers", local.workers, "1", 1, 64, "answers it writes at the same time"),
-    UINT("local.threads", local.threads, "1", 1, 256, "threads that work on one answer"),
+    UINT("local.workers", local.workers, "1", 1, 64, "threads that write answers, each with a context of its own"),
+    UINT("local.sequences", local.sequences, "8", 1, 32, "answers that a worker writes at the same time: the weights are read once for all of them"),
+    UINT("local.cache_tokens", local.cache_tokens, "4096", 64, 16777216, "tokens that the answers of a worker share, what is kept of earlier prompts included; at least local.context_max. An answer waits until its question and local.max_tokens have room"),
+    UINT("local.memory_max_bytes", local.memory_max_bytes, "0", 0, UINT64_MAX, "a model that needs more, the memory of a worker included, is refused; 0: no limit"),
+    UINT("local.threads", local.threads, "1", 1, 256, "threads that work on the answers of a worker"),
     UINT("local.queue_max", local.queue_max, "64", 1, 100000, "requests that may wait; more are refused with 503 or go upstream"),
     UINT("local.context_max", local.context_max, "2048", 64, 1048576, "tokens of question and answer together"),
     CHOICE("local.kv_type", local.kv_type, "f32", kv_types, "how keys and values of the context are kept: f16 takes half of the memory, q8 a little more than a quarter"),

@@ -197,14 +197,15 @@ enum step_result local_enter(struct request *r)
     struct proxy *p = r->proxy;
     const struct chat_request *q = &r->chat;
     uint32_t most;
-    struct decoder_params params = {
-        .temperature = q->has_temperature ? (float)q->temperature : 0.0f,
-        .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
-        .seed = q->has_seed ? q->seed : clock_now_us(),
-        .stop = q->stop,
-        .stop_count = q->stop_count,
+    struct local_request ask = {
+        .turn_count = q->turn_count,
+        .params = {.temperature = q->has_temperature ? (float)q->temperature : 0.0f,
+                   .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
+                   .seed = q->has_seed ? q->seed : clock_now_us(),
+                   .stop = q->stop,
+                   .stop_count = q->stop_count},
+        .scope = &r->scope,
     };
-    struct decoder_turn *turns;
     const char *why = r->protocol != NULL && r->to_local ? unsupported(q) : NULL;
     enum status st = ST_NOMEM;
 
@@ -216,14 +217,13 @@ enum step_result local_enter(struct request *r)
         return STEP_DONE;
     }
     most = local_model_max_tokens(p->parts.local);
-    params.max_tokens =
+    ask.params.max_tokens =
         q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
     answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     buf_clear(&r->recorded);
-    turns = turns_of(r);
-    if (turns != NULL)
-        st = local_model_start(p->parts.local, p->parts.loop, turns, q->turn_count, &params,
-                               &events, r, &r->local);
+    ask.turns = turns_of(r);
+    if (ask.turns != NULL)
+        st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
     if (st != ST_OK) {
         p->account.refused_total++;
         record_nothing(r, "overloaded");

@@ -1,6 +1,7 @@
 #include "proxy/local_model.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,22 +16,33 @@
  * this is only met when the loop is stuck. */
 #define PENDING_MAX_BYTES (1024 * 1024)
 
+/* One worker's own things, and what others may read of them. */
+struct desk {
+    struct decoder_session *session; /* opened at the first job */
+    struct local_job *held;          /* taken, but there is no room for it yet; or NULL */
+    bool full;                       /* there will be none before an answer ends */
+    struct local_job **jobs;         /* owned: [sequences], being written */
+    size_t count;
+    /* statistics only: relaxed */
+    _Atomic uint64_t holding, running, passes, columns, reused, evicted, pages, used, kept,
+        shared;
+};
+
 struct local_model {
     struct decoder *decoder; /* borrowed */
     struct work_pool *pool;
     char name[NAME_MAX_BYTES];
     char identity[NAME_MAX_BYTES];
-    unsigned workers, threads;
+    unsigned workers, threads, sequences;
     uint32_t max_tokens;
-    struct decoder_session *sessions[]; /* one a worker, opened at its first job */
+    struct desk desks[]; /* one a worker */
 };
 
 struct local_job {
     struct work work;
     struct loop *home;
-    const struct decoder_turn *turns; /* borrowed */
-    size_t turn_count;
-    struct decoder_params params;
+    struct local_request request;
+    uint64_t partition;
     const struct local_events *events;
     void *owner;
 
@@ -40,10 +52,14 @@ struct local_job {
     struct loop_msg text;
 
     /* the worker's, until done */
+    struct decoder_answer *answer;
     enum status status;
     struct decoder_result result;
+    uint64_t work_before; /* of the answer, before this pass */
     uint64_t cpu_us;
 };
+
+/* --- text ----------------------------------------------------------------------------- */
 
 static void deliver(struct local_job *j)
 {
@@ -87,23 +103,147 @@ static bool should_stop(void *arg)
     return work_canceled(&j->work) || j->status != ST_OK;
 }
 
-static void run(struct work *first, unsigned worker)
-{
-    struct local_job *j = CONTAINER_OF(first, struct local_job, work);
-    struct local_model *m = work_pool_owner(first->pool);
-    struct engine_stop stop = {should_stop, j};
-    uint64_t t0 = clock_thread_cpu_us();
-    enum status st = ST_OK;
+/* --- on the worker -------------------------------------------------------------------- */
 
-    if (m->sessions[worker] == NULL)
-        st = decoder_session_open(m->decoder, m->threads, &m->sessions[worker]);
-    if (st == ST_OK)
-        st = decoder_chat(m->sessions[worker], j->turns, j->turn_count, &j->params, on_text, j,
-                          stop, &j->result);
+static struct local_job *job_of(struct work *w)
+{
+    return CONTAINER_OF(w, struct local_job, work);
+}
+
+static enum status open_answer(const struct desk *d, struct local_job *j)
+{
+    const struct decoder_request q = {.turns = j->request.turns,
+                                      .turn_count = j->request.turn_count,
+                                      .params = j->request.params,
+                                      .partition = j->partition,
+                                      .on_text = on_text,
+                                      .arg = j,
+                                      .stop = {should_stop, j}};
+    uint64_t t0 = clock_thread_cpu_us();
+    enum status st = decoder_answer_open(d->session, &q, &j->answer);
+
+    j->cpu_us += clock_thread_cpu_us() - t0;
+    return st;
+}
+
+static void finish(struct local_job *j, enum status st)
+{
     if (j->status == ST_OK)
         j->status = st;
-    j->cpu_us = clock_thread_cpu_us() - t0;
+    work_finish(&j->work);
 }
+
+/* Jobs that wait become answers as long as there is room for them, in their order. */
+static void admit(struct local_model *m, struct desk *d)
+{
+    while (d->count < m->sequences) {
+        struct work *w = d->held != NULL ? NULL : work_next(m->pool);
+        struct local_job *j = w != NULL ? job_of(w) : d->held;
+        enum status st;
+
+        if (j == NULL)
+            return;
+        d->held = j;
+        if (d->full && !work_canceled(&j->work))
+            return;
+        st = work_canceled(&j->work) ? ST_CANCELED : open_answer(d, j);
+        d->full = st == ST_OVERLOAD;
+        if (d->full)
+            return;
+        d->held = NULL;
+        if (st == ST_OK)
+            d->jobs[d->count++] = j;
+        else
+            finish(j, st);
+    }
+}
+
+/* The time of a pass is each answer's by its columns. */
+static void run_pass(struct desk *d)
+{
+    uint64_t t0 = clock_thread_cpu_us(), took, columns = 0;
+    struct decoder_result r;
+    enum status st;
+
+    decoder_session_pass(d->session);
+    took = clock_thread_cpu_us() - t0;
+    for (size_t i = 0; i < d->count; i++) {
+        (void)decoder_answer_ended(d->jobs[i]->answer, &st, &r);
+        columns += r.work - d->jobs[i]->work_before;
+    }
+    for (size_t i = 0; i < d->count && columns > 0; i++) {
+        (void)decoder_answer_ended(d->jobs[i]->answer, &st, &r);
+        d->jobs[i]->cpu_us += took * (r.work - d->jobs[i]->work_before) / columns;
+        d->jobs[i]->work_before = r.work;
+    }
+}
+
+static void let_go(struct desk *d)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < d->count; i++) {
+        struct local_job *j = d->jobs[i];
+        enum status st;
+
+        if (!decoder_answer_ended(j->answer, &st, &j->result)) {
+            d->jobs[left++] = j;
+            continue;
+        }
+        decoder_answer_close(j->answer);
+        finish(j, st);
+        d->full = false;
+    }
+    d->count = left;
+}
+
+static void set(_Atomic uint64_t *to, uint64_t v)
+{
+    atomic_store_explicit(to, v, memory_order_relaxed);
+}
+
+static void publish(struct desk *d)
+{
+    struct decoder_counts c;
+
+    decoder_session_counts(d->session, &c);
+    set(&d->holding, d->held != NULL);
+    set(&d->running, d->count);
+    set(&d->passes, c.passes);
+    set(&d->columns, c.columns);
+    set(&d->reused, c.reused);
+    set(&d->evicted, c.evicted);
+    set(&d->pages, c.pages);
+    set(&d->used, c.used);
+    set(&d->kept, c.kept);
+    set(&d->shared, c.shared);
+}
+
+static void run(struct work *first, unsigned worker)
+{
+    struct local_model *m = work_pool_owner(first->pool);
+    struct desk *d = &m->desks[worker];
+    enum status st = ST_OK;
+
+    if (d->session == NULL)
+        st = decoder_session_open(m->decoder, m->threads, &d->session);
+    if (st != ST_OK) {
+        d->session = NULL;
+        finish(job_of(first), st);
+        return;
+    }
+    d->held = job_of(first);
+    do {
+        admit(m, d);
+        publish(d);
+        if (d->count > 0)
+            run_pass(d);
+        let_go(d);
+    } while (d->count > 0 || d->held != NULL);
+    publish(d);
+}
+
+/* --- on the loop ---------------------------------------------------------------------- */
 
 /* Messages of one thread keep their order, so every piece of text was delivered
  * before this; what is pending now came without a post of its own. */
@@ -120,12 +260,22 @@ static void on_done(struct work *w, enum status st)
     free(j);
 }
 
+static void free_model(struct local_model *m)
+{
+    for (unsigned i = 0; i < m->workers; i++) {
+        if (m->desks[i].session != NULL)
+            decoder_session_close(m->desks[i].session);
+        free(m->desks[i].jobs);
+    }
+    free(m);
+}
+
 enum status local_model_open(struct decoder *decoder, const struct local_model_options *o,
                              struct local_model **out)
 {
-    struct local_model *m = calloc(1, sizeof(*m) + o->workers * sizeof(m->sessions[0]));
+    struct local_model *m = calloc(1, sizeof(*m) + o->workers * sizeof(m->desks[0]));
     struct model_info info;
-    enum status st;
+    enum status st = ST_OK;
 
     if (m == NULL)
         return ST_NOMEM;
@@ -133,17 +283,24 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->decoder = decoder;
     m->workers = o->workers;
     m->threads = o->threads;
+    m->sequences = o->sequences;
     m->max_tokens = o->max_tokens;
     snprintf(m->name, sizeof(m->name), "%s", o->name);
     snprintf(m->identity, sizeof(m->identity), "local:%s %s", info.id, o->chat_template);
-    st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
-                                                    .queue_max = o->queue_max,
-                                                    .batch_max = 1,
-                                                    .background = true,
-                                                    .owner = m},
-                        &m->pool);
+    for (unsigned i = 0; i < o->workers && st == ST_OK; i++) {
+        m->desks[i].jobs = calloc(o->sequences, sizeof(struct local_job *));
+        st = m->desks[i].jobs != NULL ? ST_OK : ST_NOMEM;
+    }
+    if (st == ST_OK)
+        st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
+                                                        .queue_max = o->queue_max,
+                                                        .batch_max = 1,
+                                                        .background = true,
+                                                        .lasting = true,
+                                                        .owner = m},
+                            &m->pool);
     if (st != ST_OK) {
-        free(m);
+        free_model(m);
         return st;
     }
     *out = m;
@@ -153,11 +310,7 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
 void local_model_close(struct local_model *m)
 {
     work_pool_close(m->pool);
-    for (unsigned i = 0; i < m->workers; i++) {
-        if (m->sessions[i] != NULL)
-            decoder_session_close(m->sessions[i]);
-    }
-    free(m);
+    free_model(m);
 }
 
 bool local_model_is(const struct local_model *m, struct span name)
@@ -185,16 +338,44 @@ void local_model_info(const struct local_model *m, struct model_info *out)
     decoder_info(m->decoder, out);
 }
 
-unsigned local_model_queued(struct local_model *m)
+static uint64_t get(_Atomic uint64_t *from)
 {
-    return work_pool_queued(m->pool);
+    return atomic_load_explicit(from, memory_order_relaxed);
+}
+
+void local_model_counts(struct local_model *m, struct local_counts *out)
+{
+    struct decoder_counts *c = &out->sessions;
+
+    *out = (struct local_counts){.queued = work_pool_queued(m->pool)};
+    for (unsigned i = 0; i < m->workers; i++) {
+        struct desk *d = &m->desks[i];
+
+        out->queued += get(&d->holding);
+        out->running += get(&d->running);
+        c->passes += get(&d->passes);
+        c->columns += get(&d->columns);
+        c->reused += get(&d->reused);
+        c->evicted += get(&d->evicted);
+        c->pages += get(&d->pages);
+        c->used += get(&d->used);
+        c->kept += get(&d->kept);
+        c->shared += get(&d->shared);
+    }
+}
+
+/* A scope is a keyed hash: a part of it tells as little, and two do not meet by chance. */
+static uint64_t partition_of(const struct digest *scope)
+{
+    uint64_t v;
+
+    memcpy(&v, scope->bytes, sizeof(v));
+    return v;
 }
 
 enum status local_model_start(struct local_model *m, struct loop *home,
-                              const struct decoder_turn *turns, size_t n,
-                              const struct decoder_params *params,
-                              const struct local_events *events, void *owner,
-                              struct local_job **out)
+                              const struct local_request *q, const struct local_events *events,
+                              void *owner, struct local_job **out)
 {
     struct local_job *j = calloc(1, sizeof(*j));
     enum status st;
@@ -202,9 +383,8 @@ enum status local_model_start(struct local_model *m, struct loop *home,
     if (j == NULL)
         return ST_NOMEM;
     j->home = home;
-    j->turns = turns;
-    j->turn_count = n;
-    j->params = *params;
+    j->request = *q;
+    j->partition = partition_of(q->scope);
     j->events = events;
     j->owner = owner;
     buf_init(&j->pending, PENDING_MAX_BYTES);

@@ -1,5 +1,6 @@
-/* The built-in model: a pool of workers with a decoder session each. Text comes
- * back to the loop as it is made. */
+/* The built-in model: a pool of workers with a decoder session each, which writes some answers
+ * at a time: they join and leave between its passes. Text comes back to the loop as it is
+ * made. */
 #ifndef PROXY_LOCAL_MODEL_H
 #define PROXY_LOCAL_MODEL_H
 
@@ -8,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/digest.h"
 #include "base/span.h"
 #include "base/status.h"
 #include "engine/engine.h"
@@ -20,9 +22,19 @@ struct local_model_options {
     const char *name;          /* as clients name it: "smollm2-135m-instruct"; copied */
     const char *chat_template; /* as configured, may be empty: shapes what it answers */
     unsigned workers;
-    unsigned threads; /* of one session */
+    unsigned threads;   /* of one session */
+    unsigned sequences; /* answers that a session writes at a time, as the decoder was opened */
     unsigned queue_max;
     uint32_t max_tokens; /* of one answer */
+};
+
+struct local_request {
+    const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
+    size_t turn_count;
+    struct decoder_params params;
+    /* Who may share what was computed for the prompt: its keys and values are taken again for
+     * requests of the same scope only, or times would tell others what was asked. */
+    const struct digest *scope; /* read by local_model_start() */
 };
 
 struct local_events {
@@ -45,15 +57,20 @@ struct span local_model_name(const struct local_model *m);
 struct span local_model_identity(const struct local_model *m);
 uint32_t local_model_max_tokens(const struct local_model *m);
 void local_model_info(const struct local_model *m, struct model_info *out);
-unsigned local_model_queued(struct local_model *m);
 
-/* `turns` and the stop strings must stay until on_end. ST_OVERLOAD: queue full. */
+struct local_counts {
+    uint64_t queued, running;
+    struct decoder_counts sessions; /* all together */
+};
+
+/* Any thread. */
+void local_model_counts(struct local_model *m, struct local_counts *out);
+
+/* ST_OVERLOAD: queue full. */
 enum status local_model_start(struct local_model *m, struct loop *home,
-                              const struct decoder_turn *turns, size_t n,
-                              const struct decoder_params *params,
-                              const struct local_events *events, void *owner,
-                              struct local_job **out) MUST_CHECK;
-/* Stops within a token; on_end comes later with ST_CANCELED. */
+                              const struct local_request *q, const struct local_events *events,
+                              void *owner, struct local_job **out) MUST_CHECK;
+/* Stops within a pass; on_end comes later with ST_CANCELED. */
 void local_model_cancel(struct local_job *job);
 
 #endif

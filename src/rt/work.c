@@ -114,6 +114,18 @@ static void gather(struct work_pool *p, uint64_t at_us)
     p->gathering--;
 }
 
+/* Under the mutex; NULL: none waits. */
+static struct work *take(struct work_pool *p)
+{
+    struct work *w = fifo_pop(&p->todo);
+
+    if (w != NULL) {
+        w->queued = false;
+        p->queued--;
+    }
+    return w;
+}
+
 /* Takes up to batch_max items that wait, linked by next. NULL: the pool stops. */
 static struct work *take_batch(struct worker *me)
 {
@@ -132,12 +144,10 @@ static struct work *take_batch(struct worker *me)
     if (p->o.gather_us > 0)
         me->began_us = clock_now_us();
     for (unsigned i = 0; i < p->o.batch_max; i++) {
-        struct work *w = fifo_pop(&p->todo);
+        struct work *w = take(p);
 
         if (w == NULL)
             break;
-        w->queued = false;
-        p->queued--;
         *tail = w;
         tail = &w->next;
         *tail = NULL;
@@ -161,10 +171,10 @@ static void *worker_main(void *arg)
         step_back();
     while ((first = take_batch(me)) != NULL) {
         first->run(first, me->number);
-        while (first != NULL) {
+        while (first != NULL && !me->pool->o.lasting) {
             struct work *next = first->next; /* `done` may free the item at once */
 
-            loop_post(first->home, &first->back, on_back);
+            work_finish(first);
             first = next;
         }
     }
@@ -296,6 +306,21 @@ enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
     }
     pthread_mutex_unlock(&p->mutex);
     return st;
+}
+
+struct work *work_next(struct work_pool *p)
+{
+    struct work *w;
+
+    pthread_mutex_lock(&p->mutex);
+    w = take(p);
+    pthread_mutex_unlock(&p->mutex);
+    return w;
+}
+
+void work_finish(struct work *w)
+{
+    loop_post(w->home, &w->back, on_back);
 }
 
 void work_cancel(struct work *w)

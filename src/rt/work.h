@@ -26,7 +26,8 @@ struct work_pool;
 /* On a worker; `worker` is 0..threads-1, so that a pool can keep one engine
  * session per worker. `first` is the head of a batch of 1..batch_max items, taken
  * off the queue together and linked by ->next (NULL ends it); every one of them
- * gets its own `done`. Touches nothing but the items' own data. */
+ * gets its own `done` (of lasting work: when it is finished). Touches nothing but the items'
+ * own data. */
 typedef void work_run_fn(struct work *first, unsigned worker);
 /* On the home loop. ST_OK, or ST_CANCELED whether or not `run` had started. */
 typedef void work_done_fn(struct work *w, enum status st);
@@ -52,6 +53,8 @@ struct work_pool_options {
     uint64_t gather_us; /* a worker's batches begin so far apart unless they are full; the
                            first after a pause at once. 0: no matter */
     bool background;    /* loops go first where they share a core with it */
+    bool lasting;       /* `run` goes on with others: it takes them with work_next(), and gives
+                           each item back with work_finish() before it returns */
     void *owner;
 };
 
@@ -70,6 +73,12 @@ void work_pool_close(struct work_pool *p);
  * degrades, it does not wait. */
 enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
                         work_run_fn *run, work_done_fn *done) MUST_CHECK;
+
+/* Of a pool of lasting work, within `run`. The item that waits the longest, taken off the
+ * queue; NULL: none waits. */
+struct work *work_next(struct work_pool *p);
+/* Its `done` comes; the worker has nothing to do with it any more. */
+void work_finish(struct work *w);
 
 /* From the home loop's thread, only for an item in flight. Asks for an early
  * end; `done` still comes, with ST_CANCELED. Safe to call twice. */

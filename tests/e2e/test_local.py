@@ -1,4 +1,5 @@
 """The built-in model: who is answered by it, what it says of itself, and when it stops."""
+import concurrent.futures
 import json
 import socket
 import time
@@ -17,7 +18,7 @@ LOCAL = [("x-ibid-route", "local")]
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("alone"), upstream=False, local=True, env={"IBID_LOCAL_QUEUE_MAX": "2"}) as both:
+    with serving(tmp_path_factory.mktemp("alone"), upstream=False, local=True, env={"IBID_LOCAL_QUEUE_MAX": "2", "IBID_LOCAL_SEQUENCES": "1"}) as both:
         yield both[0]
 
 
@@ -186,6 +187,33 @@ def test_a_deadline(make_ibid):
     r = fresh(ibid, user("Write a very long essay about mountains and rivers and seas.", max_tokens=512))
     assert (r.status, r.json["error"]["code"]) == (504, "timeout") and "local.deadline_ms" in r.json["error"]["message"]
     until(lambda: ibid.metric("ibid_local_queue") == 0 and ibid.metric("ibid_requests_in_flight") == 0, "the worker to stop", 3)
+
+
+def test_answers_written_together(make_ibid):
+    """Each is the one that it is alone; passes are shared, and all are given back."""
+    ibid = make_ibid(local=True, env={"IBID_LOCAL_SEQUENCES": "4"})
+    asked = [user(f"Tell me about the number {i}, and why people like it.", stream=True, max_tokens=24 + i) for i in range(6)]
+    alone = [said(fresh(ibid, q).body) for q in asked]
+    passes, tokens = ibid.metric("ibid_local_passes_total"), ibid.metric("ibid_local_pass_tokens_total")
+    with concurrent.futures.ThreadPoolExecutor(len(asked)) as pool:
+        together = list(pool.map(lambda q: said(fresh(ibid, q).body), asked))
+    assert together == alone
+    assert ibid.metric("ibid_local_passes_total") - passes < ibid.metric("ibid_local_pass_tokens_total") - tokens
+    until(lambda: ibid.metric("ibid_local_sequences") == 0 and ibid.metric("ibid_local_queue") == 0, "all to end")
+    assert ibid.metric('ibid_local_kv_pages{state="used"}') == 0 < ibid.metric('ibid_local_kv_pages{state="kept"}')
+
+
+def test_a_prompt_is_taken_again_by_its_own_tenant_only(make_ibid):
+    ibid = make_ibid(local=True)
+    system = " ".join(f"Rule {i}: be kind to number {i}." for i in range(40))
+    ask = lambda key, q: fresh(ibid, {"model": "m", "messages": [{"role": "system", "content": system}, {"role": "user", "content": q}], **SHORT}, key=key)
+    reused = lambda: ibid.metric("ibid_local_reused_tokens_total")
+    ask("one", "Hello?")
+    assert reused() == 0
+    ask("two", "Hello?")
+    assert reused() == 0
+    r = ask("one", "And now?")
+    assert 200 < reused() < r.json["usage"]["prompt_tokens"]
 
 
 def test_our_tokens_and_time_are_counted(alone):

@@ -219,6 +219,58 @@ static void check_products(enum cpu_level level, uint32_t type, bool packed)
     check_product(level, type, 16, QUANT_COLS_MAX, 1, ONES, packed);
 }
 
+/* The products of a column are the same to the last bit whatever stands beside it. */
+static void check_column(const struct quant_kernels *k, const struct quant_matrix *w,
+                         const struct quant_input *in, size_t n, const float *all)
+{
+    const size_t blocks = w->cols / QUANT_BLOCK;
+    float *one = need(w->rows * sizeof(*one));
+
+    for (size_t t = 0; t < n; t++) {
+        const struct quant_input alone = {in->x + t * w->cols, in->q + t * w->cols,
+                                          in->d + t * blocks, in->s + t * blocks,
+                                          in->sums + 2 * t * blocks};
+
+        k->matmul(w, &alone, 1, 0, w->rows, one, w->rows);
+        assert_memory_equal(all + t * w->rows, one, w->rows * sizeof(*one));
+    }
+    free(one);
+}
+
+static void check_columns(const struct quant_kernels *k, uint32_t type, bool packed)
+{
+    static const size_t columns[] = {2, 3, 4, 5, 7, 8, 13, 16, 17, QUANT_TOKENS};
+    const size_t cols = 1280, rows = 40;
+    struct quant_matrix w = make(type, rows, cols, RANDOM);
+    float *x = make_inputs(QUANT_TOKENS, cols, RANDOM), *all = need(QUANT_TOKENS * rows * 4);
+    struct quant_input in = input_of(k, x, QUANT_TOKENS, cols);
+
+    if (packed)
+        CHECK_STATUS(ST_OK, quant_pack(&w, (uint8_t *)(uintptr_t)w.data));
+    for (size_t c = 0; c < ARRAY_LEN(columns); c += COLUMN_STEP) {
+        k->matmul(&w, &in, columns[c], 0, rows, all, rows);
+        check_column(k, &w, &in, columns[c], all);
+    }
+    free((void *)(uintptr_t)w.data);
+    free_input(&in);
+    free(x);
+    free(all);
+}
+
+static void columns_do_not_depend_on_each_other(void **state)
+{
+    (void)state;
+    for (int level = 0; level < CPU_LEVELS; level++) {
+        if (!cpu_has((enum cpu_level)level))
+            continue;
+        seed = 1;
+        for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+            check_columns(sets[level], types[t], false);
+            check_columns(sets[level], types[t], true);
+        }
+    }
+}
+
 static void products_are_the_reference_s(void **state)
 {
     (void)state;
@@ -412,6 +464,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(packing_can_be_undone),
         cmocka_unit_test(products_are_the_reference_s),
+        cmocka_unit_test(columns_do_not_depend_on_each_other),
         cmocka_unit_test(the_reference_is_what_the_blocks_say),
         cmocka_unit_test(odd_numbers_are_rounded_as_the_reference_does),
         cmocka_unit_test(what_is_between_products_is_the_reference_s),

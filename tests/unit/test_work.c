@@ -292,6 +292,55 @@ static void test_close_with_items_in_flight(void **state)
 
 /* Several loops share a pool; each cancels some of what it submitted. Threads of their
  * own cannot fail a test: they leave a word. */
+static void run_lasting(struct work *first, unsigned worker)
+{
+    struct work *taken[8], *w;
+    size_t n = 0;
+
+    (void)worker;
+    gate_pass();
+    taken[n++] = first;
+    while (n < ARRAY_LEN(taken) && (w = work_next(first->pool)) != NULL)
+        taken[n++] = w;
+    while (n > 0) {
+        struct job *job = CONTAINER_OF(taken[--n], struct job, work);
+
+        job->ran++;
+        work_finish(&job->work);
+    }
+}
+
+static void test_lasting_work_takes_more_and_gives_each_back(void **state)
+{
+    enum { N = 6 };
+    struct job jobs[N] = {{.ran = 0}};
+    struct work_pool *p;
+    struct loop *l;
+
+    (void)state;
+    gate_set(false);
+    CHECK_STATUS(ST_OK, loop_open(&l));
+    CHECK_STATUS(ST_OK, work_pool_open(
+                            &(struct work_pool_options){
+                                .threads = 1, .queue_max = N, .batch_max = 1, .lasting = true},
+                            &p));
+    CHECK_STATUS(ST_OK, work_submit(p, &jobs[0].work, l, run_lasting, done));
+    gate_wait_inside(1);
+    for (unsigned i = 1; i < N; i++)
+        CHECK_STATUS(ST_OK, work_submit(p, &jobs[i].work, l, run_lasting, done));
+    assert_int_equal(N - 1, work_pool_queued(p));
+    work_cancel(&jobs[3].work);
+    gate_set(true);
+    loop_run(l);
+    for (unsigned i = 0; i < N; i++) {
+        assert_int_equal(1, jobs[i].done);
+        assert_int_equal(i == 3 ? 0 : 1, jobs[i].ran);
+        CHECK_STATUS(i == 3 ? ST_CANCELED : ST_OK, jobs[i].st);
+    }
+    work_pool_close(p);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
 struct driver {
     struct work_pool *pool;
     struct loop *loop;
@@ -368,6 +417,7 @@ int main(void)
         cmocka_unit_test(test_gathers),
         cmocka_unit_test(test_cancel_what_waits_and_what_runs),
         cmocka_unit_test(test_close_with_items_in_flight),
+        cmocka_unit_test(test_lasting_work_takes_more_and_gives_each_back),
         cmocka_unit_test(test_many_loops_share_a_pool),
     };
 

@@ -1,0 +1,422 @@
+/* Answers that share passes: what each says does not depend on the others, none waits for
+ * another's prompt, and what one has computed is another's only within a partition. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "engine/engine.h"
+#include "golden/fixture.h"
+#include "tiny_llama.h"
+
+#define SMOLLM "smollm2-135m-instruct/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+enum { ANSWERS = 6, TEXT_MAX = 8192 };
+
+static struct decoder *open_tiny(uint32_t type, uint32_t sequences, uint32_t cache_tokens)
+{
+    const struct decoder_options o = {.sequences = sequences, .cache_tokens = cache_tokens};
+    struct tiny_llama tiny;
+    struct engine_error why;
+    struct decoder *d;
+    struct buf file;
+    char path[64];
+
+    buf_init(&file, 1 << 20);
+    tiny_llama_init(&tiny, type, 32, NULL, &file);
+    tiny_llama_release(&tiny);
+    gguf_writer_save(buf_span(&file), path);
+    buf_release(&file);
+    if (decoder_open(path, &o, &d, &why) != ST_OK)
+        fail_msg("%s", why.text);
+    unlink(path);
+    return d;
+}
+
+static struct decoder_session *open_session(const struct decoder *d, unsigned threads)
+{
+    struct decoder_session *s;
+
+    CHECK_STATUS(ST_OK, decoder_session_open(d, threads, &s));
+    return s;
+}
+
+/* One answer under test. */
+struct writer {
+    struct decoder_answer *answer;
+    struct buf text;
+    bool stop, ended;
+    enum status status;
+    struct decoder_result result;
+};
+
+static void on_text(void *arg, struct span text)
+{
+    struct writer *w = arg;
+
+    CHECK_STATUS(ST_OK, buf_append(&w->text, text));
+}
+
+static bool says_stop(void *arg)
+{
+    const struct writer *w = arg;
+
+    return w->stop;
+}
+
+static struct decoder_request request(struct writer *w, const uint32_t *ids, size_t n,
+                                      uint32_t most)
+{
+    buf_init(&w->text, TEXT_MAX);
+    return (struct decoder_request){.ids = ids,
+                                    .id_count = n,
+                                    .params = {.top_p = 1, .max_tokens = most},
+                                    .no_end = true,
+                                    .on_text = on_text,
+                                    .arg = w,
+                                    .stop = {says_stop, w}};
+}
+
+static void look(struct writer *w)
+{
+    if (w->answer == NULL || w->ended)
+        return;
+    w->ended = decoder_answer_ended(w->answer, &w->status, &w->result);
+}
+
+static void close_writer(struct writer *w)
+{
+    if (w->answer != NULL)
+        decoder_answer_close(w->answer);
+    buf_release(&w->text);
+}
+
+static void run_to_end(struct decoder_session *s, struct writer *w, size_t n)
+{
+    bool all = false;
+
+    while (!all) {
+        decoder_session_pass(s);
+        all = true;
+        for (size_t i = 0; i < n; i++) {
+            look(&w[i]);
+            all = all && w[i].ended;
+        }
+    }
+}
+
+/* Prompts of different lengths; half of the answers are drawn, with a seed each. */
+static struct decoder_request nth(struct writer *w, const uint32_t *ids, size_t i,
+                                  uint32_t most)
+{
+    static const size_t lengths[ANSWERS] = {1, 40, 65, 100, 33, 2};
+    struct decoder_request q = request(w, ids + 3 * i, lengths[i], most);
+
+    q.partition = i;
+    if (i % 2 == 1) {
+        q.params.temperature = 1.5f;
+        q.params.seed = i;
+    }
+    return q;
+}
+
+static void fill_ids(uint32_t *ids, size_t n, uint32_t vocabulary)
+{
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (uint32_t)(3 + (i * 37 + i / 7 * 11) % (vocabulary - 3));
+}
+
+static void check_same(const struct decoder *d, unsigned threads, const uint32_t *ids,
+                       uint32_t most)
+{
+    static struct writer alone[ANSWERS], together[ANSWERS];
+    struct decoder_session *s;
+
+    memset(alone, 0, sizeof(alone));
+    memset(together, 0, sizeof(together));
+    for (size_t i = 0; i < ANSWERS; i++) {
+        struct decoder_request q = nth(&alone[i], ids, i, most);
+
+        s = open_session(d, threads);
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &alone[i].answer));
+        run_to_end(s, &alone[i], 1);
+        decoder_answer_close(alone[i].answer);
+        alone[i].answer = NULL;
+        decoder_session_close(s);
+    }
+    s = open_session(d, threads);
+    /* They join one after the other, a few passes apart. */
+    for (size_t i = 0; i < ANSWERS; i++) {
+        struct decoder_request q = nth(&together[i], ids, i, most);
+
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &together[i].answer));
+        for (size_t k = 0; k < i; k++)
+            decoder_session_pass(s);
+    }
+    run_to_end(s, together, ANSWERS);
+    for (size_t i = 0; i < ANSWERS; i++) {
+        CHECK_STATUS(ST_OK, alone[i].status);
+        CHECK_STATUS(ST_OK, together[i].status);
+        assert_int_equal(most, together[i].result.completion_tokens);
+        assert_true(alone[i].text.len > 0);
+        CHECK_SPAN(buf_span(&alone[i].text), buf_span(&together[i].text));
+        close_writer(&alone[i]);
+        close_writer(&together[i]);
+    }
+    decoder_session_close(s);
+}
+
+static void an_answer_is_the_same_alone_and_among_others(void **state)
+{
+    static const uint32_t types[] = {0, 2, 3, 8};
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+        struct decoder *d = open_tiny(types[t], ANSWERS, ANSWERS * TINY_CONTEXT);
+
+        check_same(d, 1 + (unsigned)t % 2, ids, 40);
+        decoder_close(d);
+    }
+}
+
+/* Some pages deep, where the keys of a column are split among threads. */
+static void so_it_is_with_the_real_model(void **state)
+{
+    const struct decoder_options o = {
+        .context_max = 512, .sequences = 3, .cache_tokens = 3 * 512};
+    static struct writer alone, w[3];
+    struct decoder_session *s;
+    struct engine_error why;
+    struct decoder *d;
+    uint32_t ids[400];
+    char path[512];
+
+    (void)state;
+    if (!fixture_model(SMOLLM, path, sizeof(path)))
+        skip();
+    fill_ids(ids, ARRAY_LEN(ids), 40000);
+    CHECK_STATUS(ST_OK, decoder_open(path, &o, &d, &why));
+    s = open_session(d, 2);
+    {
+        struct decoder_request q = request(&alone, ids, 330, 24);
+
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &alone.answer));
+        run_to_end(s, &alone, 1);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        struct decoder_request q = request(&w[i], ids, i == 2 ? 330 : 90 + i, 24);
+
+        q.partition = 1;
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
+        decoder_session_pass(s);
+    }
+    run_to_end(s, w, 3);
+    assert_true(w[2].result.reused_tokens > 0);
+    CHECK_SPAN(buf_span(&alone.text), buf_span(&w[2].text));
+    close_writer(&alone);
+    for (size_t i = 0; i < 3; i++)
+        close_writer(&w[i]);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+static void who_writes_does_not_wait_for_a_prompt(void **state)
+{
+    struct decoder *d = open_tiny(8, 2, 2 * TINY_CONTEXT);
+    struct decoder_session *s = open_session(d, 1);
+    static struct writer running, reading;
+    uint32_t ids[TINY_CONTEXT], before;
+    struct decoder_request q;
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    q = request(&running, ids, 3, 50);
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &running.answer));
+    decoder_session_pass(s);
+    q = request(&reading, ids, 150, 4);
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &reading.answer));
+    /* 150 tokens are five pieces: a token of the other comes with each. */
+    for (int i = 0; i < 4; i++) {
+        look(&running);
+        before = running.result.completion_tokens;
+        decoder_session_pass(s);
+        look(&running);
+        look(&reading);
+        assert_int_equal(before + 1, running.result.completion_tokens);
+        assert_int_equal(0, reading.result.completion_tokens);
+    }
+    decoder_session_pass(s);
+    look(&reading);
+    assert_int_equal(1, reading.result.completion_tokens);
+    close_writer(&running);
+    close_writer(&reading);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+static void a_short_prompt_does_not_wait_for_long_ones(void **state)
+{
+    struct decoder *d = open_tiny(8, 3, 3 * TINY_CONTEXT);
+    struct decoder_session *s = open_session(d, 1);
+    static struct writer w[3];
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (size_t i = 0; i < 3; i++) {
+        struct decoder_request q = request(&w[i], ids + i, i < 2 ? 150 : 5, 8);
+
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
+    }
+    for (int i = 0; i < 3; i++)
+        decoder_session_pass(s);
+    for (size_t i = 0; i < 3; i++)
+        look(&w[i]);
+    assert_true(w[2].result.completion_tokens > 0);
+    assert_int_equal(0, w[0].result.completion_tokens);
+    for (size_t i = 0; i < 3; i++)
+        close_writer(&w[i]);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+static void one_stops_and_the_others_go_on(void **state)
+{
+    struct decoder *d = open_tiny(8, 3, 3 * TINY_CONTEXT);
+    struct decoder_session *s = open_session(d, 1);
+    static struct writer w[3];
+    struct decoder_counts c;
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (size_t i = 0; i < 3; i++) {
+        struct decoder_request q = request(&w[i], ids + i, 10, 20);
+
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
+    }
+    for (int i = 0; i < 5; i++)
+        decoder_session_pass(s);
+    w[1].stop = true;
+    decoder_session_pass(s);
+    look(&w[1]);
+    assert_true(w[1].ended);
+    CHECK_STATUS(ST_CANCELED, w[1].status);
+    assert_int_equal(DECODER_CANCELED, w[1].result.finish);
+    run_to_end(s, w, 3);
+    CHECK_STATUS(ST_OK, w[0].status);
+    CHECK_STATUS(ST_OK, w[2].status);
+    assert_int_equal(20, w[0].result.completion_tokens);
+    decoder_session_counts(s, &c);
+    assert_int_equal(0, c.used);
+    for (size_t i = 0; i < 3; i++)
+        close_writer(&w[i]);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+static void no_answer_begins_that_might_lack_room(void **state)
+{
+    /* Seven pages, and one for a copy: 160 tokens, and 32 more. */
+    struct decoder *d = open_tiny(8, 3, 7 * 32);
+    struct decoder_session *s = open_session(d, 1);
+    static struct writer large, small, other;
+    uint32_t ids[TINY_CONTEXT + 1];
+    struct decoder_request q;
+
+    (void)state;
+    fill_ids(ids, ARRAY_LEN(ids), TINY_WORDS);
+    q = request(&large, ids, TINY_CONTEXT, 1);
+    CHECK_STATUS(ST_LIMIT, decoder_answer_open(s, &q, &large.answer));
+    q = request(&large, ids, 1, 0);
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &large.answer));
+    q = request(&other, ids, 20, 40);
+    CHECK_STATUS(ST_OVERLOAD, decoder_answer_open(s, &q, &other.answer));
+    q = request(&small, ids, 20, 8);
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &small.answer));
+    run_to_end(s, &small, 1);
+    run_to_end(s, &large, 1);
+    assert_int_equal(TINY_CONTEXT, large.result.completion_tokens);
+    q = request(&other, ids, 20, 40);
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &other.answer));
+    run_to_end(s, &other, 1);
+    CHECK_STATUS(ST_OK, other.status);
+    close_writer(&large);
+    close_writer(&small);
+    close_writer(&other);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+static uint32_t reused(struct decoder_session *s, const uint32_t *ids, uint64_t partition)
+{
+    static struct writer w;
+    struct decoder_request q;
+
+    memset(&w, 0, sizeof(w));
+    q = request(&w, ids, 100, 2);
+    q.partition = partition;
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w.answer));
+    run_to_end(s, &w, 1);
+    close_writer(&w);
+    return w.result.reused_tokens;
+}
+
+static void prompts_are_shared_within_a_partition_only(void **state)
+{
+    struct decoder *d = open_tiny(8, 2, 4 * TINY_CONTEXT);
+    struct decoder_session *s = open_session(d, 1);
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    assert_int_equal(0, reused(s, ids, 1));
+    assert_int_equal(0, reused(s, ids, 2));
+    assert_int_equal(96, reused(s, ids, 1));
+    assert_int_equal(96, reused(s, ids, 2));
+    assert_int_equal(0, reused(s, ids, 3));
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+/* Two that come at once and begin alike: the one behind takes what the other has computed. */
+static void a_prompt_is_taken_over_while_it_is_read(void **state)
+{
+    struct decoder *d = open_tiny(8, 2, 4 * TINY_CONTEXT);
+    struct decoder_session *s = open_session(d, 1);
+    static struct writer w[2];
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (size_t i = 0; i < 2; i++) {
+        struct decoder_request q = request(&w[i], ids, 150, 4);
+
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
+    }
+    run_to_end(s, w, 2);
+    assert_true(w[0].result.reused_tokens + w[1].result.reused_tokens >= 64);
+    CHECK_SPAN(buf_span(&w[0].text), buf_span(&w[1].text));
+    for (size_t i = 0; i < 2; i++)
+        close_writer(&w[i]);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_answer_is_the_same_alone_and_among_others),
+        cmocka_unit_test(so_it_is_with_the_real_model),
+        cmocka_unit_test(who_writes_does_not_wait_for_a_prompt),
+        cmocka_unit_test(a_short_prompt_does_not_wait_for_long_ones),
+        cmocka_unit_test(one_stops_and_the_others_go_on),
+        cmocka_unit_test(no_answer_begins_that_might_lack_room),
+        cmocka_unit_test(prompts_are_shared_within_a_partition_only),
+        cmocka_unit_test(a_prompt_is_taken_over_while_it_is_read),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
