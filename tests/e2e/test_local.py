@@ -206,7 +206,8 @@ def test_answers_written_together(make_ibid):
 def test_a_prompt_is_taken_again_by_its_own_tenant_only(make_ibid):
     ibid = make_ibid(local=True)
     system = " ".join(f"Rule {i}: be kind to number {i}." for i in range(40))
-    ask = lambda key, q: fresh(ibid, {"model": "m", "messages": [{"role": "system", "content": system}, {"role": "user", "content": q}], **SHORT}, key=key)
+    body = lambda q: {"model": "m", "messages": [{"role": "system", "content": system}, {"role": "user", "content": q}], **SHORT}
+    ask = lambda key, q: post(ibid, body(q), [("x-ibid-cache", "no-cache, no-store")], key=key)
     reused = lambda: ibid.metric("ibid_local_reused_tokens_total")
     ask("one", "Hello?")
     assert reused() == 0
