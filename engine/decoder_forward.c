@@ -42,13 +42,13 @@ static struct kv_shape kv_shape_of(const struct decoder_shape *h)
     return (struct kv_shape){h->layers, h->kv_heads, h->width, h->kv_type};
 }
 
-size_t decoder_pages(const struct decoder_shape *h)
+size_t decoder_forward_pages(const struct decoder_shape *h)
 {
     /* One more, for a page that is shared and to be written. */
     return (larger(h->context, h->cache_tokens) + ATTEND_PAGE - (size_t)1) / ATTEND_PAGE + 1;
 }
 
-size_t decoder_answers_max(const struct decoder_shape *h)
+size_t decoder_forward_answers(const struct decoder_shape *h)
 {
     return larger(h->sequences, 1) + h->guesses;
 }
@@ -57,7 +57,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
 {
     /* Each factor is bounded by decoder_load.c; the product is below 2^50. */
     const struct kv_shape kv = kv_shape_of(h);
-    uint64_t floats = decoder_answers_max(h) * h->vocabulary +
+    uint64_t floats = decoder_forward_answers(h) * h->vocabulary +
                       attention_parts_floats(h->heads, h->width) +
                       QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
     uint64_t ropes = 0;
@@ -66,7 +66,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
         floats += QUANT_TOKENS * (h->experts + 2 * h->experts_used + 2 * h->d);
     for (size_t i = 0; i < rope_count(h); i++)
         ropes += rope_bytes(&h->ropes[i], h->context);
-    return floats * sizeof(float) + ropes + kv_cache_bytes(&kv, decoder_pages(h)) +
+    return floats * sizeof(float) + ropes + kv_cache_bytes(&kv, decoder_forward_pages(h)) +
            QUANT_TOKENS * widest(h) * (1 + 3 * sizeof(float) / QUANT_BLOCK);
 }
 
@@ -96,7 +96,7 @@ static bool take_buffers(struct decoder_state *s)
     s->gate = floats(QUANT_TOKENS * widest_feed(h));
     s->up = floats(QUANT_TOKENS * widest_feed(h));
     s->parts = floats(attention_parts_floats(h->heads, h->width));
-    s->logits = floats(decoder_answers_max(h) * h->vocabulary);
+    s->logits = floats(decoder_forward_answers(h) * h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
@@ -139,7 +139,7 @@ static enum status open_cache(struct decoder_state *s)
     const struct decoder_shape *h = &s->weights->shape;
     const struct kv_shape kv = kv_shape_of(h);
 
-    return kv_cache_open(&kv, decoder_pages(h), &s->cache);
+    return kv_cache_open(&kv, decoder_forward_pages(h), &s->cache);
 }
 
 enum status decoder_forward_init(struct decoder_state *s, const struct decoder_weights *w,
@@ -576,8 +576,8 @@ enum status decoder_forward(struct decoder_state *s, const struct decoder_run *r
     return st;
 }
 
-enum status decoder_feed(struct decoder_state *s, struct kv_sequence *sequence,
-                         const uint32_t *ids, size_t n, struct engine_stop stop)
+enum status decoder_forward_feed(struct decoder_state *s, struct kv_sequence *sequence,
+                                 const uint32_t *ids, size_t n, struct engine_stop stop)
 {
     enum status st = ST_OK;
 

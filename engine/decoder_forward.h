@@ -41,14 +41,14 @@ struct decoder_state {
     struct expert_choice *choices;
     float *part, *mixed;
     float *parts;          /* owned: of attention */
-    float *logits;         /* owned: [decoder_answers_max()][vocabulary] */
+    float *logits;         /* owned: [decoder_forward_answers()][vocabulary] */
     struct quant_input in; /* of the widest matrix; owned but for x */
 };
 
 /* Logits that a pass can give. */
-size_t decoder_answers_max(const struct decoder_shape *s);
+size_t decoder_forward_answers(const struct decoder_shape *s);
 /* Pages of the cache of a session. */
-size_t decoder_pages(const struct decoder_shape *s);
+size_t decoder_forward_pages(const struct decoder_shape *s);
 /* Bytes that decoder_forward_init() takes for a model of this shape, at most. */
 uint64_t decoder_forward_bytes(const struct decoder_shape *s);
 
@@ -59,16 +59,17 @@ enum status decoder_forward_init(struct decoder_state *s, const struct decoder_w
 void decoder_forward_release(struct decoder_state *s);
 
 /* One pass over the weights for all runs: 1..QUANT_TOKENS columns, and up to
- * decoder_answers_max() answers. s->logits has a row for each answer then, in their order. What
- * is computed for a column depends on its sequence alone, to the last bit, and not on how a
- * prompt was cut into runs. ST_LIMIT: a sequence or the cache has no room. ST_INVALID: an id
+ * decoder_forward_answers() answers. s->logits has a row for each answer then, in their order.
+ * What is computed for a column depends on its sequence alone, to the last bit, and not on how
+ * a prompt was cut into runs. ST_LIMIT: a sequence or the cache has no room. ST_INVALID: an id
  * out of range. ST_CANCELED soon after `stop` says so. Unless ST_OK no sequence has changed. */
 enum status decoder_forward(struct decoder_state *s, const struct decoder_run *runs,
                             size_t count, struct engine_stop stop) MUST_CHECK;
 
 /* Any number of tokens of one sequence; s->logits are then of the last one. If it fails, those
  * of some passes may stand in the sequence. */
-enum status decoder_feed(struct decoder_state *s, struct kv_sequence *sequence,
-                         const uint32_t *ids, size_t n, struct engine_stop stop) MUST_CHECK;
+enum status decoder_forward_feed(struct decoder_state *s, struct kv_sequence *sequence,
+                                 const uint32_t *ids, size_t n,
+                                 struct engine_stop stop) MUST_CHECK;
 
 #endif

@@ -91,12 +91,12 @@ enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size
                             struct engine_stop stop)
 {
     kv_cache_truncate(&s->plain, 0);
-    return decoder_feed(&s->state, &s->plain, ids, n, stop);
+    return decoder_forward_feed(&s->state, &s->plain, ids, n, stop);
 }
 
 enum status decoder_step(struct decoder_session *s, uint32_t id)
 {
-    return decoder_feed(&s->state, &s->plain, &id, 1, (struct engine_stop){NULL, NULL});
+    return decoder_forward_feed(&s->state, &s->plain, &id, 1, (struct engine_stop){NULL, NULL});
 }
 
 const float *decoder_logits(const struct decoder_session *s)
@@ -206,7 +206,7 @@ static enum status take_place(struct decoder_answer *a, uint64_t partition)
 
     while (i < s->places && s->answers[i] != NULL)
         i++;
-    if (i == s->places || s->pages + pages > decoder_pages(&s->model->weights.shape))
+    if (i == s->places || s->pages + pages > decoder_forward_pages(&s->model->weights.shape))
         return ST_OVERLOAD;
     if (kv_cache_init(&a->sequence, s->state.cache, positions) != ST_OK)
         return ST_NOMEM;

@@ -65,7 +65,8 @@ enum status exact_feed(struct exact *e, const uint32_t *ids, size_t n, bool firs
 {
     if (first)
         kv_cache_truncate(&e->sequence, 0);
-    return decoder_feed(&e->state, &e->sequence, ids, n, (struct engine_stop){NULL, NULL});
+    return decoder_forward_feed(&e->state, &e->sequence, ids, n,
+                                (struct engine_stop){NULL, NULL});
 }
 
 void exact_close(struct exact *e)
