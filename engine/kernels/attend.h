@@ -6,11 +6,16 @@
  * A slot is what one page holds for one layer and key head, ATTEND_PAGE positions:
  *
  *     CACHE_F32, CACHE_F16  keys [width][PAGE], values [PAGE][width]
- *     CACHE_Q8           key scales f32 [blocks][PAGE], keys i8 [width][PAGE],
- *                     value scales f32 [PAGE][blocks], values i8 [PAGE][width]
+ *     CACHE_Q8              key scales f32 [blocks][PAGE], value scales f32 [blocks][PAGE],
+ *                           keys i8 [width / 2][PAGE][2], values i8 [PAGE / 2][width][2]
  *
- * Keys lie turned, so that scores are sums of rows. A block is up to 32 dimensions of one
- * position, x = q * scale. Pure; any thread. */
+ * Keys lie turned, so that scores are sums of rows; bytes lie in pairs, as instructions that
+ * multiply and add two neighbours want them. A block is up to 32 dimensions of one
+ * position, x = q * scale.
+ *
+ * Bytes are multiplied as whole numbers: a query is rounded to 16 bits of its largest
+ * dimension, and the weights of a page, times the scales of its values, to 16 bits of the
+ * largest one. Pure; any thread. */
 #ifndef ENGINE_KERNELS_ATTEND_H
 #define ENGINE_KERNELS_ATTEND_H
 
@@ -24,6 +29,8 @@
 #define ATTEND_STEP      16
 #define ATTEND_ROWS_MAX  64
 #define ATTEND_BLOCK     32 /* dimensions that share a scale */
+/* A block without a larger value is zeros. */
+#define ATTEND_TINY 1e-30f
 
 /* The pages of a sequence, seen by one layer and key head. */
 struct attend_keys {

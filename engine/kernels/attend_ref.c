@@ -1,8 +1,46 @@
-/* What every other set of attention kernels must compute, in the plainest way. */
+/* What every other set of attention kernels must compute, in the plainest way: exactly, of
+ * what is stored. */
 #include <math.h>
 
 #include "engine/half.h"
 #include "engine/kernels/attend_slot.h"
+
+/* x[n] = q * the scale that is returned */
+static float quantize(const float *x, size_t n, int8_t *q)
+{
+    float most = 0, factor;
+
+    for (size_t i = 0; i < n; i++)
+        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+    /* Not a number becomes -127, what is too small to divide by 0. */
+    factor = most > ATTEND_TINY ? 127.0f / most : 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] * factor;
+
+        v = v > -127.0f ? v : -127.0f;
+        v = v < 127.0f ? v : 127.0f;
+        q[i] = (int8_t)nearbyintf(v);
+    }
+    return most / 127.0f;
+}
+
+static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
+                     const float *value)
+{
+    struct attend_q8 p = attend_q8_at(slot, width);
+
+    for (size_t b = 0; b < p.blocks; b++) {
+        size_t from = b * ATTEND_BLOCK, n = attend_q8_length(width, from);
+        int8_t k[ATTEND_BLOCK], v[ATTEND_BLOCK];
+
+        p.key_scales[b * ATTEND_PAGE + at] = quantize(key + from, n, k);
+        p.value_scales[b * ATTEND_PAGE + at] = quantize(value + from, n, v);
+        for (size_t i = 0; i < n; i++) {
+            p.keys[attend_q8_key(at, from + i)] = k[i];
+            p.values[attend_q8_value(at, from + i, width)] = v[i];
+        }
+    }
+}
 
 static void store(enum decoder_cache type, uint8_t *slot, size_t at, size_t width,
                   const float *key, const float *value)
@@ -11,7 +49,7 @@ static void store(enum decoder_cache type, uint8_t *slot, size_t at, size_t widt
     uint16_t *h = (uint16_t *)(void *)slot;
 
     if (type == CACHE_Q8) {
-        attend_q8_store(slot, at, width, key, value);
+        store_q8(slot, at, width, key, value);
         return;
     }
     for (size_t c = 0; c < width; c++) {
@@ -34,7 +72,8 @@ static double key_at(enum decoder_cache type, uint8_t *slot, size_t width, size_
     size_t i = c * ATTEND_PAGE + at;
 
     if (type == CACHE_Q8)
-        return (double)p.keys[i] * (double)p.key_scales[c / ATTEND_BLOCK * ATTEND_PAGE + at];
+        return (double)p.keys[attend_q8_key(at, c)] *
+               (double)p.key_scales[c / ATTEND_BLOCK * ATTEND_PAGE + at];
     return type == CACHE_F32 ? (double)((float *)(void *)slot)[i]
                              : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
 }
@@ -46,8 +85,8 @@ static double value_at(enum decoder_cache type, uint8_t *slot, size_t width, siz
     size_t i = ATTEND_PAGE * width + at * width + c;
 
     if (type == CACHE_Q8)
-        return (double)p.values[at * width + c] *
-               (double)p.scales[at * p.blocks + c / ATTEND_BLOCK];
+        return (double)p.values[attend_q8_value(at, c, width)] *
+               (double)p.value_scales[c / ATTEND_BLOCK * ATTEND_PAGE + at];
     return type == CACHE_F32 ? (double)((float *)(void *)slot)[i]
                              : (double)half_to_float(((uint16_t *)(void *)slot)[i]);
 }

@@ -69,6 +69,12 @@ static inline vec16 vec16_max(vec16 a, vec16 b)
     return VEC16_1(_mm512_max_ps(a.v, b.v));
 }
 
+/* a, but x in lane i. */
+static inline vec16 vec16_with(vec16 a, size_t i, float x)
+{
+    return VEC16_1(_mm512_mask_broadcastss_ps(a.v, (__mmask16)(1u << i), _mm_set_ss(x)));
+}
+
 /* To the nearest whole number, ties to even. */
 static inline vec16 vec16_round(vec16 a)
 {
@@ -99,6 +105,12 @@ static inline vec16 vec16_with_sign(vec16 a, vec16 s)
 static inline void vec16_store_bytes(uint8_t *p, vec16 a)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
+}
+
+/* Whole numbers, cut to 16 bits. */
+static inline void vec16_store_words(int16_t *p, vec16 a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v)));
 }
 
 static inline __m256 vec16_low(vec16 a)
@@ -168,6 +180,19 @@ static inline vec16 vec16_max(vec16 a, vec16 b)
     return (vec16){_mm256_max_ps(a.a, b.a), _mm256_max_ps(a.b, b.b)};
 }
 
+static inline __m256 vec16_with_half(__m256 a, int i, float x)
+{
+    const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    __m256i there = _mm256_cmpeq_epi32(lanes, _mm256_set1_epi32(i));
+
+    return _mm256_blendv_ps(a, _mm256_set1_ps(x), _mm256_castsi256_ps(there));
+}
+
+static inline vec16 vec16_with(vec16 a, size_t i, float x)
+{
+    return (vec16){vec16_with_half(a.a, (int)i, x), vec16_with_half(a.b, (int)i - 8, x)};
+}
+
 static inline vec16 vec16_round(vec16 a)
 {
     return (vec16){_mm256_round_ps(a.a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC),
@@ -210,6 +235,14 @@ static inline void vec16_store_bytes(uint8_t *p, vec16 a)
     _mm_storeu_si128(
         (__m128i *)(void *)p,
         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+
+static inline void vec16_store_words(int16_t *p, vec16 a)
+{
+    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.a), _mm256_cvtps_epi32(a.b));
+
+    /* Packing works within halves: the order is put right at the end. */
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(words, 0xd8));
 }
 
 static inline __m256 vec16_low(vec16 a)

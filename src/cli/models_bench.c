@@ -7,6 +7,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
+#include "cli/decoder_settings.h"
 #include "cli/model_place.h"
 #include "cli/models_verbs.h"
 #include "config/config.h"
@@ -34,7 +35,7 @@ static const char usage[] =
     "  -c, --context N      tokens of a chunk (512)\n"
     "  --json               one object instead of a table\n"
     "  -q, --quiet          no progress\n"
-    "  --config FILE        settings (model_dir)\n";
+    "  --config FILE        settings (model_dir, local.kv_type)\n";
 
 struct job {
     struct config *config;
@@ -83,6 +84,7 @@ static int parse(struct job *j, int argc, char **argv)
     };
     const char *file = NULL;
     struct args a;
+    int rc;
 
     args_init(&a, "models bench", usage, argc, argv);
     while (args_more(&a)) {
@@ -112,7 +114,9 @@ static int parse(struct job *j, int argc, char **argv)
     if (j->model == NULL ||
         (strcmp(o->precision, "int8") != 0 && strcmp(o->precision, "f32") != 0))
         return args_refuse(&a);
-    return config_load_file(file, j->config);
+    rc = config_load_file(file, j->config);
+    o->kv_type = decoder_settings(j->config).kv_type;
+    return rc;
 }
 
 static int run(struct job *j)

@@ -16,6 +16,7 @@ struct models_bench_options {
     uint64_t context;      /* tokens of a chunk of a perplexity */
     const char *text_path; /* of the text of a perplexity; NULL: time */
     const char *precision; /* of an encoder: "int8" or "f32" */
+    enum decoder_cache kv_type;
     bool json;
 };
 

@@ -149,8 +149,8 @@ int models_bench_decoder(const char *path, const struct models_bench_options *o,
 {
     uint64_t depth = o->depth > 0 ? o->depth : 1;
     uint64_t longest = depth + o->generate > o->prompt ? depth + o->generate : o->prompt;
-    const struct decoder_options wanted = {.context_max = (uint32_t)longest,
-                                           .tokens_only = true};
+    const struct decoder_options wanted = {
+        .context_max = (uint32_t)longest, .kv_type = o->kv_type, .tokens_only = true};
     struct bench b = {.o = o, .progress = p};
     struct engine_error err = {.text = ""};
     struct decoder *d;

@@ -164,8 +164,8 @@ static int run(struct score *c, const struct decoder *d, struct span text)
 int models_bench_perplexity(const char *path, const struct models_bench_options *o,
                             struct progress *p)
 {
-    const struct decoder_options wanted = {.context_max = (uint32_t)o->context,
-                                           .tokens_only = true};
+    const struct decoder_options wanted = {
+        .context_max = (uint32_t)o->context, .kv_type = o->kv_type, .tokens_only = true};
     struct score c = {.o = o, .progress = p};
     struct engine_error err = {.text = ""};
     struct decoder *d;

@@ -10,6 +10,8 @@
 #include "engine/cpu.h"
 #include "engine/kernels/attend.h"
 
+#define WORD_MOST 32767
+
 enum { PAGES = 6, POSITIONS = PAGES * ATTEND_PAGE };
 
 static const struct attend_kernels *const sets[CPU_LEVELS] = {
@@ -61,6 +63,17 @@ static void make_pages(struct scene *s, const struct attend_kernels *k)
                  s->width, s->keys + j * s->width, s->values + j * s->width);
 }
 
+/* Queries that are whole multiples of their largest dimension's part: sets that round them to
+ * 16 bits change nothing. */
+static void make_whole(struct scene *s, float unit)
+{
+    for (size_t r = 0; r < s->rows; r++) {
+        s->q[r * s->width + r % s->width] = WORD_MOST * unit;
+        for (size_t c = 0; c < s->width; c++)
+            s->q[r * s->width + c] = nearbyintf(s->q[r * s->width + c] / unit) * unit;
+    }
+}
+
 static void make(struct scene *s, enum decoder_cache type, size_t width, size_t rows,
                  float scale)
 {
@@ -74,6 +87,8 @@ static void make(struct scene *s, enum decoder_cache type, size_t width, size_t 
     }
     for (size_t i = 0; i < rows * width; i++)
         s->q[i] = noise() * scale / sqrtf((float)width);
+    if (type == CACHE_Q8)
+        make_whole(s, scale / sqrtf((float)width) / WORD_MOST);
 }
 
 /* Rows of `group` heads a column, the columns end at `end`; window 0: all before. */
@@ -161,7 +176,7 @@ static void plain(const struct scene *s, struct result *out)
     }
 }
 
-static void the_reference_is_a_softmax(void **state)
+static void sets_are_a_softmax(void **state)
 {
     /* Values are below 1: halves are off by 2^-11, bytes by 1 / 254, and the keys' rounding
      * comes on top. */
@@ -170,13 +185,18 @@ static void the_reference_is_a_softmax(void **state)
     struct scene s;
 
     (void)state;
-    seed = 1;
-    for (enum decoder_cache type = CACHE_F32; type <= CACHE_Q8; type++) {
-        make(&s, type, 48, 6, 2);
+    for (int i = 0; i < 3 * CPU_LEVELS; i++) {
+        enum decoder_cache type = (enum decoder_cache)(i % 3);
+
+        if (!cpu_has((enum cpu_level)(i / 3)))
+            continue;
+        seed = 1;
+        make(&s, CACHE_F32, 48, 6, 2);
+        s.type = type;
         look(&s, 2, 150, 0);
-        make_pages(&s, &attend_ref);
+        make_pages(&s, sets[i / 3]);
         plain(&s, &want);
-        attend(&s, &attend_ref, 0, PAGES, &got);
+        attend(&s, sets[i / 3], 0, PAGES, &got);
         compare(&s, &want, &got, most[type]);
         free_scene(&s);
     }
@@ -186,6 +206,9 @@ static void check(const struct attend_kernels *k, enum decoder_cache type, size_
                   size_t rows, size_t end, size_t window)
 {
     static struct result want, got, rest;
+    /* Weights are rounded to 16 bits of the page's largest, all to one side at the worst;
+     * values are below 1. */
+    float most = type == CACHE_Q8 ? ATTEND_PAGE * .5f / WORD_MOST : 2e-5f;
     size_t group = rows % 3 == 0 ? 3 : 1;
     struct scene s;
 
@@ -194,12 +217,12 @@ static void check(const struct attend_kernels *k, enum decoder_cache type, size_
     make_pages(&s, k);
     attend(&s, &attend_ref, 0, PAGES, &want);
     attend(&s, k, 0, PAGES, &got);
-    compare(&s, &want, &got, 2e-5f);
+    compare(&s, &want, &got, most);
     /* In two parts, of which rows may have seen nothing. */
     attend(&s, k, 0, 2, &got);
     attend(&s, k, 2, PAGES, &rest);
     merge(&got, &rest, &s);
-    compare(&s, &want, &got, 2e-5f);
+    compare(&s, &want, &got, most);
     free_scene(&s);
 }
 
@@ -255,7 +278,7 @@ static void sets_store_the_same_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_reference_is_a_softmax),
+        cmocka_unit_test(sets_are_a_softmax),
         cmocka_unit_test(sets_are_the_reference_s),
         cmocka_unit_test(sets_store_the_same_bytes),
     };
