@@ -21,19 +21,21 @@
 #define SPINS 2000
 
 /* A helper is late when the caller waits for it for longer than its own part of the round took,
- * and this. */
-#define LATE_US 50
-/* Rounds that the caller then runs alone: twice as many each time, because a late helper shares
- * its core with a stranger and each wait may last a slice of the scheduler's. */
-#define ALONE_LEAST 256
-#define ALONE_MOST  16384
-/* So many rounds in time, and the next late one counts as the first. */
-#define GOOD_ROUNDS 1024
+ * and this. Then it shares its core with a stranger, and each wait may last a slice of the
+ * scheduler's: the caller rests it, working alone, for some times as long as it has waited, so
+ * that waits cost little of the time. Twice as many times when it is late again within the time
+ * of the last rest; a core that others take for a moment is soon used again. */
+#define LATE_US     50
+#define REST_LEAST  16
+#define REST_MOST   256
+#define REST_MAX_US 1000000
 
-/* Pieces that a thread takes of a round: few, because each costs a trip of a cache line
- * between the cores (up to half a microsecond), and more than one, so that who is fast does
- * more. */
-#define PIECES 4
+/* A thread takes 1 / SHARE of its part of what is left, so that pieces are few at first and
+ * small at the end, when one thread waits for the other (Polychronopoulos and Kuck 1987); but
+ * 1 / LEAST of its part of the whole, because each costs a trip of a cache line between the
+ * cores (up to half a microsecond). */
+#define SHARE 2
+#define LEAST 16
 /* What one core writes while another reads something else lies on lines of their own. */
 #define LINE 64
 
@@ -43,11 +45,10 @@ struct threads {
      * busy; a helper says that it is busy before it looks whether the round is open. */
     threads_fn *fn;
     void *arg;
-    size_t n, piece;
-    /* Of the caller only. */
-    unsigned alone; /* rounds still to be run without helpers */
-    unsigned rest;  /* how many the next late helper costs */
-    unsigned good;  /* rounds in time since the last late one */
+    size_t n, grain, least; /* pieces are of `least` or more, and multiples of `grain` */
+    /* Of the caller only: when the last rest ends, how long it is, and how many times the
+     * wait that led to it. */
+    uint64_t rest_end_us, rest_us, rest;
     _Alignas(LINE) _Atomic unsigned round;
     _Atomic bool stopping;
     _Alignas(LINE) _Atomic size_t next;     /* taken so far; relaxed: only who gets it counts */
@@ -59,14 +60,27 @@ struct threads {
     pthread_t list[];
 };
 
+static size_t piece_from(const struct threads *t, size_t from)
+{
+    size_t piece = (t->n - from) / ((t->helpers + 1) * SHARE);
+
+    piece -= piece % t->grain;
+    piece = piece > t->least ? piece : t->least;
+    return piece < t->n - from ? piece : t->n - from;
+}
+
 static void take_pieces(struct threads *t)
 {
-    for (;;) {
-        size_t from = atomic_fetch_add_explicit(&t->next, t->piece, memory_order_relaxed);
+    size_t from = atomic_load_explicit(&t->next, memory_order_relaxed);
 
-        if (from >= t->n)
-            return;
-        t->fn(t->arg, from, from + t->piece < t->n ? from + t->piece : t->n);
+    while (from < t->n) {
+        size_t piece = piece_from(t, from);
+
+        if (!atomic_compare_exchange_weak_explicit(&t->next, &from, from + piece,
+                                                   memory_order_relaxed, memory_order_relaxed))
+            continue;
+        t->fn(t->arg, from, from + piece);
+        from = atomic_load_explicit(&t->next, memory_order_relaxed);
     }
 }
 
@@ -104,17 +118,19 @@ static void leave_round(struct threads *t)
     pthread_mutex_unlock(&t->mutex);
 }
 
-/* From how long the caller worked and how long it then waited. */
-static void judge_round(struct threads *t, uint64_t worked, uint64_t waited)
+/* A round began, its caller had done its part, and it ended. */
+static void judge_round(struct threads *t, uint64_t start, uint64_t done, uint64_t end)
 {
-    if (waited <= worked + LATE_US) {
-        if (++t->good >= GOOD_ROUNDS)
-            t->rest = ALONE_LEAST;
+    uint64_t waited = end - done;
+
+    if (waited <= done - start + LATE_US)
         return;
-    }
-    t->good = 0;
-    t->alone = t->rest;
-    t->rest = t->rest * 2 < ALONE_MOST ? t->rest * 2 : ALONE_MOST;
+    if (start - t->rest_end_us > t->rest_us)
+        t->rest = REST_LEAST;
+    else if (t->rest < REST_MOST)
+        t->rest *= 2;
+    t->rest_us = waited * t->rest < REST_MAX_US ? waited * t->rest : REST_MAX_US;
+    t->rest_end_us = end + t->rest_us;
 }
 
 /* A helper may have been taken off its core within a piece. The caller sleeps then, so that the
@@ -171,7 +187,6 @@ enum status threads_open(unsigned count, struct threads **out)
     if (t == NULL)
         return ST_NOMEM;
     memset(t, 0, bytes);
-    t->rest = ALONE_LEAST;
     if (pthread_mutex_init(&t->mutex, NULL) != 0 || pthread_cond_init(&t->wake, NULL) != 0 ||
         pthread_cond_init(&t->left, NULL) != 0) {
         free(t);
@@ -202,12 +217,10 @@ void threads_close(struct threads *t)
 
 void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void *arg)
 {
-    size_t share = n / ((t->helpers + 1) * PIECES);
+    size_t least = n / ((t->helpers + 1) * LEAST);
     uint64_t start, done;
 
-    if (t->alone > 0)
-        t->alone--;
-    if (t->helpers == 0 || n <= grain || t->alone > 0) {
+    if (t->helpers == 0 || n <= grain || (start = clock_now_us()) < t->rest_end_us) {
         if (n > 0)
             fn(arg, 0, n);
         return;
@@ -215,14 +228,14 @@ void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void
     t->fn = fn;
     t->arg = arg;
     t->n = n;
-    t->piece = share > grain ? share - share % grain : grain;
+    t->grain = grain;
+    t->least = least > grain ? least - least % grain : grain;
     atomic_store_explicit(&t->next, 0, memory_order_relaxed);
-    start = clock_now_us();
     start_round(t);
     take_pieces(t);
     done = clock_now_us();
     /* Every piece is taken: closed to those who come late, then those who are at one. */
     atomic_fetch_add(&t->round, 1);
     wait_helpers(t);
-    judge_round(t, done - start, clock_now_us() - done);
+    judge_round(t, start, done, clock_now_us());
 }

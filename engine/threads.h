@@ -21,8 +21,8 @@ typedef void threads_fn(void *arg, size_t from, size_t to);
 enum status threads_open(unsigned count, struct threads **out) MUST_CHECK;
 void threads_close(struct threads *t);
 
-/* Runs fn over 0..n in pieces that begin at multiples of `grain` and are as large as leaves
- * each thread some of them; returns when all are done. */
+/* Runs fn over 0..n in pieces that begin at multiples of `grain`, large ones first; returns
+ * when all are done. */
 void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void *arg);
 
 #endif
