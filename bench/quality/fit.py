@@ -17,6 +17,7 @@ import types
 import numpy as np
 
 import run
+import streams
 
 FIT_ON = ["desk_zipf", "snips_zipf"]
 LEAST = 0.80  # cosine of an observation
@@ -78,10 +79,10 @@ def main():
     args = parser.parse_args()
     bench = run.Bench(types.SimpleNamespace(quiet=False, build=None, seeds=args.seeds))
     bench.make()
-    streams = {n: [bench.stream(n, s)[0] for s in range(1, args.seeds + 1)] for n in run.STREAMS}
-    bench.embed([rows for several in streams.values() for rows in several])
+    played = {n: [bench.stream(n, s)[0] for s in range(1, args.seeds + 1)] for n in streams.STREAMS}
+    bench.embed([rows for several in played.values() for rows in several])
     sets = {n: features([line for rows in several for line in bench.run("simulate", rows, "candidates")])
-            for n, several in streams.items()}
+            for n, several in played.items()}
     w = fit([sets[n] for n in FIT_ON])
     print("fitted on %s: %s" % (" and ".join(FIT_ON), show(w)))
     print("mean P: share that is right (candidates)")

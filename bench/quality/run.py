@@ -26,19 +26,12 @@ import re
 import subprocess
 import sys
 
+import streams
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCRATCH = ROOT / "build/bench/quality"
 ROW = 384 * 4  # bytes of a vector
 
-ZIPF = ["--mode", "zipf", "--alpha", "0.9", "--exact", "0.3"]
-STREAMS = {
-    "open_once": (["qqp", "stackfaq"], ["--mode", "once", "--n", "8000"]),
-    "open_zipf": (["qqp", "stackfaq"], ZIPF + ["--cold", "0.3", "--n", "8000"]),
-    "faq_once": (["stackfaq"], ["--mode", "once", "--n", "5000"]),
-    "desk_once": (["banking77", "clinc150_oos"], ["--mode", "once", "--n", "5000"]),
-    "desk_zipf": (["banking77", "clinc150_oos"], ZIPF + ["--cold", "0.02", "--n", "5000"]),
-    "snips_zipf": (["snips"], ZIPF + ["--cold", "0.3", "--n", "5000"]),
-}
 PAIRS = ["qqp", "snips_slots", "checklist", "query_variations"]
 CLUSTERS = {"banking77": 4000, "clinc150": 4000, "snips": 4000, "stackfaq": 527, "qqp": 6000}
 NEAR = 0.80  # pairs of clusters that are looked at: only these come near a hit
@@ -54,18 +47,28 @@ def read_jsonl(path):
         return [json.loads(line) for line in f]
 
 
+def evaluation_folder():
+    folder = pathlib.Path(os.environ.get("IBID_EVAL", ROOT / "../shared/eval")).resolve()
+    if not (folder / "dev/clusters").exists():
+        print("no evaluation data: set IBID_EVAL")
+        sys.exit(77)
+    return folder
+
+
+def encoder_folder():
+    models = os.environ.get("IBID_MODEL_DIR", "~/.cache/ibid/models")
+    folder = pathlib.Path(models).expanduser() / "all-minilm-l6-v2"
+    if not folder.exists():
+        print("no encoder model: ibid models pull all-minilm-l6-v2")
+        sys.exit(77)
+    return folder
+
+
 class Bench:
     def __init__(self, args):
         self.quiet = args.quiet
-        self.eval = pathlib.Path(os.environ.get("IBID_EVAL", ROOT / "../shared/eval")).resolve()
-        if not (self.eval / "make_stream.py").exists():
-            print("no evaluation data: set IBID_EVAL")
-            sys.exit(77)
-        models = os.environ.get("IBID_MODEL_DIR", "~/.cache/ibid/models")
-        self.model = pathlib.Path(models).expanduser() / "all-minilm-l6-v2"
-        if not self.model.exists():
-            print("no encoder model: ibid models pull all-minilm-l6-v2")
-            sys.exit(77)
+        self.eval = evaluation_folder()
+        self.model = encoder_folder()
         self.build = pathlib.Path(args.build).resolve() if args.build else ROOT / "build/release"
         self.seeds = args.seeds
         SCRATCH.mkdir(parents=True, exist_ok=True)
@@ -89,14 +92,8 @@ class Bench:
 
     def stream(self, name, seed):
         """The requests of a stream, and the share an oracle would hit."""
-        files, options = STREAMS[name]
-        paths = [str(self.eval / "dev/clusters" / (f + ".jsonl.gz")) for f in files]
-        done = subprocess.run([sys.executable, str(self.eval / "make_stream.py"), "--seed",
-                               str(seed)] + options + paths, check=True, capture_output=True,
-                              text=True)
-        oracle = float(re.search(r"oracle_hit=([\d.]+)", done.stderr).group(1))
-        rows = [json.loads(line) for line in done.stdout.splitlines()]
-        return [(r["cluster"], clean(r["text"])) for r in rows], oracle
+        rows = streams.make(self.eval, name, seed)
+        return [(c, clean(t)) for c, t in rows], streams.oracle(rows)[0]
 
     def pairs(self, name):
         rows = read_jsonl(self.eval / "dev/pairs" / (name + ".jsonl.gz"))
@@ -256,7 +253,7 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quiet", action="store_true", help="no progress")
-    parser.add_argument("--streams", default=",".join(STREAMS))
+    parser.add_argument("--streams", default=",".join(streams.STREAMS))
     parser.add_argument("--threshold", type=float, help="instead of the shipped one")
     parser.add_argument("--build", help="build folder")
     parser.add_argument("--no-guards", action="store_true", help="streams only")
@@ -267,17 +264,17 @@ def main():
     bench = Bench(args)
     bench.make()
     bench.say("making %d streams" % (len(names) * args.seeds))
-    streams = {(n, s): bench.stream(n, s) for n in names for s in range(1, args.seeds + 1)}
+    played = {(n, s): bench.stream(n, s) for n in names for s in range(1, args.seeds + 1)}
     sets = {}
     if not args.no_guards:
         sets = {"%s pairs" % n: (bench.pairs(n), ("pairs",)) for n in PAIRS}
         sets.update({"%s >= %.2f" % (n, NEAR): (bench.cluster(n, limit), (str(NEAR),))
                      for n, limit in CLUSTERS.items()})
-    bench.embed([s[0] for s in streams.values()] + [s[0] for s in sets.values()])
+    bench.embed([s[0] for s in played.values()] + [s[0] for s in sets.values()])
     curves, oracle = {}, {}
     for n in names:
         bench.say("playing " + n)
-        seeds = [streams[n, s] for s in range(1, args.seeds + 1)]
+        seeds = [played[n, s] for s in range(1, args.seeds + 1)]
         curves[n] = average([bench.run("simulate", rows) for rows, _ in seeds])
         oracle[n] = sum(o for _, o in seeds) / len(seeds)
     if curves:

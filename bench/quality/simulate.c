@@ -1,14 +1,16 @@
 /* Plays a request stream through the decision, in memory:
  *
  *     simulate VECTORS < STREAM.tsv > CURVE.tsv
+ *     simulate VECTORS cosine < STREAM.tsv
  *     simulate VECTORS candidates < STREAM.tsv
  *
  * STREAM.tsv: cluster TAB text, a line a request. Exact repeats are served first; a hit
  * is not inserted, a miss is. A hit is wrong when the served text is of another cluster.
  * Prints a line a threshold: "p" (the decision) or "cosine" (nothing but the cosine),
- * threshold, share of hits, of wrong answers, of exact repeats. With "candidates": a line
- * for each candidate that no guard refuses, when only exact repeats are served: whether it
- * is the same, cosine, weight of exchanged words, number of respelled ones. */
+ * threshold, share of hits, of wrong answers, of exact repeats; with "cosine" only the
+ * latter kind. With "candidates": a line for each candidate that no guard refuses, when
+ * only exact repeats are served: whether it is the same, cosine, weight of exchanged words,
+ * number of respelled ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,7 +179,7 @@ int main(int argc, char **argv)
         print_candidates(&r, lists);
         return 0;
     }
-    for (int i = 50; i < 100; i++)
+    for (int i = 50; i < 100 && argc == 2; i++)
         print("p", i / 100.0, play(&r, lists, by_decision, i / 100.0), r.count);
     for (int i = 200; i > 160; i--)
         print("cosine", i / 200.0, play(&r, lists, by_cosine, i / 200.0), r.count);
