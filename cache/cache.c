@@ -26,6 +26,7 @@
 #define REBUILD_RETRY_FIRST_US (2u * 1000 * 1000)
 #define REBUILD_RETRY_MAX_US   (60u * 1000 * 1000)
 #define INDEX_ADD_TRIES        8
+#define SAVE_US                (60u * 1000 * 1000)
 
 struct cache {
     struct loop *loop;         /* borrowed (outlives) */
@@ -33,12 +34,14 @@ struct cache {
     struct store *store;       /* owned; NULL: none, or memory is the store */
     struct index *index;       /* owned; NULL: none */
     struct refusals *refusals; /* owned */
+    struct bounded *bounded;   /* owned; NULL: the policy is `threshold` */
     bool memory_is_store;
     char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
 
     uint32_t dimensions; /* of the index */
     bool index_ready;
     struct timer rebuild;
+    struct timer save; /* of what `bounded` has learned */
     uint64_t rebuild_retry_us;
     uint64_t rebuild_started_us;
 
@@ -153,6 +156,67 @@ static void on_store_lost(void *owner, const struct digest *key, const struct di
         unindex(c, key, partition);
 }
 
+/* --- what was learned ----------------------------------------------------------------- */
+
+static void on_save_time(struct timer *t)
+{
+    struct cache *c = CONTAINER_OF(t, struct cache, save);
+
+    if (bounded_save(c->bounded) != ST_OK)
+        log_at(LOG_DEBUG, NULL, kv_event("bounded_save_later"));
+    timer_start(c->loop, &c->save, SAVE_US, on_save_time);
+}
+
+static enum status open_bounded(struct cache *c, const struct cache_options *o)
+{
+    struct bounded_options b = o->bounded;
+    enum status st;
+
+    if (b.error_max <= 0)
+        return ST_OK;
+    b.data_dir = o->store.data_dir;
+    st = bounded_open(&b, &c->bounded);
+    if (st == ST_OK)
+        timer_start(c->loop, &c->save, SAVE_US, on_save_time);
+    return st;
+}
+
+static void close_bounded(struct cache *c)
+{
+    if (c->bounded == NULL)
+        return;
+    timer_stop(c->loop, &c->save);
+    bounded_close(c->bounded);
+}
+
+void cache_count_exact(struct cache *c, const struct digest *partition)
+{
+    if (c->bounded != NULL && !is_zero(partition))
+        bounded_count(c->bounded, partition);
+}
+
+void cache_learn(struct cache *c, const struct digest *partition,
+                 const struct decision_lesson *lesson, bool same)
+{
+    if (c->bounded != NULL)
+        bounded_learn(c->bounded, partition, lesson, same);
+}
+
+void cache_note_stored(struct cache *c, const struct digest *partition,
+                       const struct digest *key, const struct digest *with)
+{
+    if (c->bounded == NULL)
+        return;
+    if (with != NULL)
+        bounded_join(c->bounded, key, with);
+    bounded_stored(c->bounded, partition, key);
+}
+
+struct bounded *cache_bounded(struct cache *c)
+{
+    return c->bounded;
+}
+
 /* --- opening and closing -------------------------------------------------------------- */
 
 static enum status open_memory(struct cache *c, const struct cache_options *o)
@@ -216,6 +280,9 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     st = refusals_open(o->store.data_dir, o->refusals_max, &c->refusals);
     if (st != ST_OK)
         goto fail_refusals;
+    st = open_bounded(c, o);
+    if (st != ST_OK)
+        goto fail_bounded;
     st = open_store(c, connector, &o->store);
     if (st != ST_OK)
         goto fail_store;
@@ -228,6 +295,8 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     return ST_OK;
 
 fail_store:
+    close_bounded(c);
+fail_bounded:
     refusals_close(c->refusals);
 fail_refusals:
     memory_close(c->memory);
@@ -244,6 +313,7 @@ static void on_store_closed(void *owner)
 
     if (c->index != NULL)
         index_close(c->index);
+    close_bounded(c);
     refusals_close(c->refusals);
     memory_close(c->memory);
     free(c);
@@ -366,7 +436,7 @@ static struct decision_record *record_of(const struct cache_query *q, const stru
 void cache_decide(struct cache *c, const struct cache_query *q, struct arena *arena,
                   struct decision *out, struct decision_record **record)
 {
-    const struct decision_policy policy = {.threshold = q->threshold,
+    const struct decision_policy policy = {.threshold = c->bounded != NULL ? 0 : q->threshold,
                                            .floor = q->floor,
                                            .refusals = c->refusals,
                                            .partition = q->partition};
@@ -378,7 +448,12 @@ void cache_decide(struct cache *c, const struct cache_query *q, struct arena *ar
     if (c->index != NULL)
         n = index_search(c->index, q->partition, q->vector, top_k, q->floor, q->now_ms, arena,
                          candidates);
-    decision_make(q->question, candidates, n, &policy, out);
+    if (c->bounded != NULL) {
+        decision_judge(q->question, candidates, n, &policy);
+        bounded_decide(c->bounded, q->partition, candidates, n, q->least, out);
+    } else {
+        decision_make(q->question, candidates, n, &policy, out);
+    }
     if (record != NULL)
         *record = record_of(q, out, candidates, n);
 }

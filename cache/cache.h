@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "cache/bounded.h"
 #include "cache/decision.h"
 #include "cache/decision_record.h"
 #include "cache/entry.h"
@@ -32,6 +33,8 @@ struct cache_options {
     uint32_t memory_entries_max;
     struct index_options index; /* dimensions 0: no semantic index */
     uint32_t refusals_max;      /* pairs reported as wrong; the oldest go */
+    /* error_max 0: the policy is `threshold`. Its data_dir is the store's. */
+    struct bounded_options bounded;
 };
 
 /* Fails only for a bug in the options: a store that can not be opened leaves a
@@ -81,6 +84,19 @@ enum status cache_refuse(struct cache *c, const struct digest *partition, struct
 enum status cache_allow(struct cache *c, const struct digest *partition, struct span a,
                         struct span b) MUST_CHECK;
 
+/* What follows does nothing when the policy is `threshold`. */
+
+/* An exact entry of this partition answered. */
+void cache_count_exact(struct cache *c, const struct digest *partition);
+/* What came of a decision: was the candidate that it chose, or would have, the same? */
+void cache_learn(struct cache *c, const struct digest *partition,
+                 const struct decision_lesson *lesson, bool same);
+/* The answer of `key` was stored; `with`: NULL, or another that says the same. */
+void cache_note_stored(struct cache *c, const struct digest *partition,
+                       const struct digest *key, const struct digest *with);
+/* NULL: the policy is `threshold`. Borrowed. */
+struct bounded *cache_bounded(struct cache *c);
+
 /* --- any thread ---------------------------------------------------------------- */
 
 /* What is looked for; all of it borrowed. */
@@ -89,6 +105,7 @@ struct cache_query {
     const float *vector;
     struct span question;
     double threshold; /* of struct decision_policy, as is */
+    double least;     /* a threshold that the caller asks for, 0: none. For `bounded` */
     float floor;
     size_t top_k;
     uint64_t now_ms; /* wall clock */

@@ -104,6 +104,16 @@ void decision_make(struct span question, struct decision_candidate *c, size_t n,
     }
 }
 
+void decision_judge(struct span question, struct decision_candidate *c, size_t n,
+                    const struct decision_policy *policy)
+{
+    struct guard_text text;
+
+    guard_text_read(question, &text);
+    for (size_t i = 0; i < n; i++)
+        (void)judge(question, &text, &c[i], policy);
+}
+
 const char *const *decision_reasons(void)
 {
     static const char *const reasons[] = {
@@ -112,6 +122,7 @@ const char *const *decision_reasons(void)
         "below_floor",
         "below_threshold",
         "reported",
+        "explored",
 #define NAME(name, gate) #name,
         GUARD_LIST(NAME)
 #undef NAME

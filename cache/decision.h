@@ -14,6 +14,7 @@
 
 #define DECISION_CANDIDATES_MAX 8
 #define DECISION_REASON_BYTES   32
+#define DECISION_FEATURES_MAX   8
 
 /* Input above, what was made of it below. */
 struct decision_candidate {
@@ -36,6 +37,17 @@ struct decision_policy {
     const struct digest *partition;
 };
 
+/* What the policy `bounded` keeps of a decision, to learn from it when the truth is known. */
+struct decision_lesson {
+    bool judged; /* a candidate was open: the rest is set */
+    bool serve;  /* it was served, or would have been, had it not been asked anyway */
+    size_t at;   /* that candidate */
+    double features[DECISION_FEATURES_MAX];
+    size_t count; /* of candidates */
+    struct digest keys[DECISION_CANDIDATES_MAX];
+    bool open[DECISION_CANDIDATES_MAX]; /* nothing but the probability spoke against it */
+};
+
 struct decision {
     bool hit;
     struct digest key; /* of the best candidate, when there is one */
@@ -44,9 +56,11 @@ struct decision {
     double probability; /* P(same) of it, guards included */
     double threshold;   /* what it was compared with */
     /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", the
-     * name of the guard that fired (cache/guard_list.h), or "reported": it would have been
-     * a hit, but somebody said that it is wrong. Static storage. */
+     * name of the guard that fired (cache/guard_list.h), "reported": it would have been
+     * a hit, but somebody said that it is wrong, or "explored": it was one, but the policy
+     * wants to know whether it is right. Static storage. */
     const char *reason;
+    struct decision_lesson lesson; /* of the policy `bounded` only */
 };
 
 /* Candidates best first. The first that passes is taken; if none does, the facts
@@ -54,6 +68,10 @@ struct decision {
  * what all of them say costs more, and is made when somebody asks (explain.h). */
 void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out);
+
+/* Judges each, none is taken: "hit" for those that pass. */
+void decision_judge(struct span question, struct decision_candidate *c, size_t n,
+                    const struct decision_policy *policy);
 
 /* P(same) from cosine and guards, 0 when one fired; constants fitted off-line (see
  * bench/quality/fit.py). */

@@ -171,6 +171,7 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
         call_refuse(c, 503, "out of memory");
         return;
     }
+    cache_learn(cache, &r->partition, &r->decision.lesson, !f->wrong);
     if (f->wrong)
         p->account.feedback_wrong_total++;
     else

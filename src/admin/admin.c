@@ -54,6 +54,7 @@ static const struct route routes[] = {
     ROUTE("/metrics", metrics_write, "text/plain; version=0.0.4; charset=utf-8", true),
     ROUTE("/admin/v1/stats", views_stats, JSON_TYPE, false),
     ROUTE("/admin/v1/savings", views_savings, JSON_TYPE, false),
+    ROUTE("/admin/v1/policy", views_policy, JSON_TYPE, false),
     ROUTE("/admin/v1/models", views_models, JSON_TYPE, false),
     ROUTE("/admin/v1/config", views_config, "application/yaml", false),
 };

@@ -124,6 +124,27 @@ static void savings(struct page *p, const struct account *a)
          a->local_completion_tokens);
 }
 
+static void policy_lines(struct page *p, struct bounded *b)
+{
+    struct bounded_stats s;
+
+    if (b == NULL)
+        return;
+    bounded_stats(b, &s);
+    head(p, "ibid_policy_labels_total", "counter",
+         "Answers that were compared with a near question's, by what came of it.");
+    line(p, "ibid_policy_labels_total{says=\"same\"} %" PRIu64 "\n", s.all.same_total);
+    line(p, "ibid_policy_labels_total{says=\"other\"} %" PRIu64 "\n", s.all.other_total);
+    counter(p, "ibid_policy_explored_total", "Hits that were asked anyway.",
+            s.all.explored_total);
+    gauge(p, "ibid_policy_expected_error", "Wrong answers a request, as far as was learned.",
+          s.all.spent / s.all.requests);
+    gauge(p, "ibid_policy_partitions", "Partitions that have learned for themselves.",
+          (double)s.partitions);
+    gauge(p, "ibid_policy_grouped_answers", "Answers known to say what another one says.",
+          (double)s.groups);
+}
+
 static void cache_lines(struct page *p, const struct cache_stats *c, const struct account *a)
 {
     reasons(p, "ibid_cache_miss_total", "Why nothing stored answered.", a->miss);
@@ -265,6 +286,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
+    policy_lines(&p, cache_bounded(v->proxy->parts.cache));
     savings(&p, &v->proxy->account);
     part_lines(&p, v->proxy);
     explain_lines(&p, &v->proxy->journal);

@@ -19,6 +19,7 @@
 #include "admin/admin.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cli/config_load.h"
@@ -142,6 +143,16 @@ static void open_local(struct server *s)
         trouble(s, "local_model", "no thread for the model could be started");
 }
 
+static void set_bounded(const struct config *c, struct bounded_options *out)
+{
+    *out = (struct bounded_options){.error_max = c->cache.error_max,
+                                    .explore = c->cache.explore,
+                                    .partitions_max = (uint32_t)c->cache.policy_partitions_max,
+                                    .groups_max = (uint32_t)c->cache.index_entries_max};
+    if (digest_random((uint8_t *)&out->seed, sizeof(out->seed)) != ST_OK)
+        out->seed = clock_now_us();
+}
+
 static enum status open_cache(struct server *s)
 {
     const struct config *c = &s->config;
@@ -163,6 +174,8 @@ static enum status open_cache(struct server *s)
                   .queue_max = (uint32_t)c->store.queue_max},
     };
 
+    if (strcmp(c->cache.policy, "bounded") == 0)
+        set_bounded(c, &o.bounded);
     if (s->embedder != NULL) {
         encoder_info(s->encoder, &info);
         o.index.dimensions = info.dimensions;

@@ -265,8 +265,6 @@ static enum status check_cache(const struct config *c, struct config_error *err)
 {
     bool header = c->cache.scope == SCOPE_HEADER, shared = c->cache.scope == SCOPE_SHARED;
 
-    if (strcmp(c->cache.policy, "threshold") != 0)
-        return fail(err, "cache.policy: only 'threshold' is known");
     if (header && c->cache.scope_header[0] == '\0')
         return fail(err, "cache.scope_header: scope 'header' needs the name of one");
     if (!header && c->cache.scope_header[0] != '\0')

@@ -87,7 +87,7 @@ struct config {
     struct {
         bool exact;
         enum config_semantic semantic;
-        char policy[16]; /* threshold */
+        char policy[16]; /* threshold | bounded */
         double threshold, floor;
         uint64_t top_k;
         enum config_scope scope;
@@ -99,7 +99,10 @@ struct config {
         uint64_t answer_max_bytes;
         uint64_t index_entries_max, index_bytes_max;
         uint64_t refusals_max; /* pairs that were reported as wrong */
-        bool coalesce;         /* join an identical request in flight */
+        double error_max;      /* of `bounded`: wrong answers a request */
+        double explore;        /* of `bounded`: share of hits that are asked anyway */
+        uint64_t policy_partitions_max;
+        bool coalesce; /* join an identical request in flight */
     } cache;
 
     struct {

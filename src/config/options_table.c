@@ -62,7 +62,7 @@
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const show_hide[] = {"show", "hide", NULL};
 static const char *const semantic[] = {"on", "off", "shadow", NULL};
-static const char *const policies[] = {"threshold", NULL};
+static const char *const policies[] = {"threshold", "bounded", NULL};
 static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
@@ -136,7 +136,10 @@ const struct option options_table[] = {
 
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),
     WORD("cache.semantic", enum config_semantic, cache.semantic, "on", semantic, "reuse answers to the same question in other words; shadow: decide and count, but do not serve"),
-    CHOICE("cache.policy", cache.policy, "threshold", policies, "how it is decided"),
+    CHOICE("cache.policy", cache.policy, "threshold", policies, "how it is decided: a fixed probability, or a share of wrong answers that is tolerable, learned from the traffic (bounded)"),
+    REAL("cache.error_max", cache.error_max, "0.01", 0.0001, 0.5, "for policy: bounded: wrong answers a request that are tolerable"),
+    REAL("cache.explore", cache.explore, "0.01", 0, 0.5, "for policy: bounded: the share of hits that is asked anyway, to know whether they are right; of doubtful ones more; 0: none, then nothing is learned of hits"),
+    UINT("cache.policy_partitions_max", cache.policy_partitions_max, "1000", 0, 100000, "for policy: bounded: partitions that learn for themselves; beyond it the least recently used are forgotten"),
     REAL("cache.threshold", cache.threshold, "0.87", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
     REAL("cache.floor", cache.floor, "0.6", 0, 1, "cosine similarity below which a stored question is not even looked at"),
     UINT("cache.top_k", cache.top_k, "4", 1, 8, "stored questions looked at"),

@@ -78,6 +78,7 @@ static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
                                   .vector = vector,
                                   .question = job->text,
                                   .threshold = job->threshold,
+                                  .least = job->least,
                                   .floor = job->floor,
                                   .top_k = job->top_k,
                                   .now_ms = clock_wall_ms()};

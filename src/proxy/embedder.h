@@ -29,7 +29,7 @@ struct embed_job {
     struct span text;
     bool search; /* also look for neighbours and decide */
     struct digest partition;
-    double threshold; /* of struct cache_query */
+    double threshold, least; /* of struct cache_query */
     float floor;
     struct cache *cache;
     uint32_t top_k;

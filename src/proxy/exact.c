@@ -27,6 +27,7 @@ static void take(struct request *r, struct entry *e)
         entry_unref(e);
         return;
     }
+    cache_count_exact(r->proxy->parts.cache, &e->partition);
     r->entry = e;
     r->source = SOURCE_EXACT;
 }

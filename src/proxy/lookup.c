@@ -75,11 +75,12 @@ enum step_result lookup_enter(struct request *r)
     job->partition = r->partition;
     job->cache = p->parts.cache;
     job->keep_record = c->explain.bytes_max > 0;
-    job->top_k = (uint32_t)c->cache.top_k;
+    /* Neighbours speak for or against each other there: the more the better. */
+    job->top_k = cache_bounded(p->parts.cache) != NULL ? DECISION_CANDIDATES_MAX
+                                                       : (uint32_t)c->cache.top_k;
     job->floor = (float)c->cache.floor;
-    job->threshold = c->cache.threshold;
-    if (r->controls.has_threshold && r->controls.threshold > job->threshold)
-        job->threshold = r->controls.threshold;
+    job->least = r->controls.has_threshold ? r->controls.threshold : 0;
+    job->threshold = job->least > c->cache.threshold ? job->least : c->cache.threshold;
     if (embedder_submit(p->parts.embedder, job, p->parts.loop, on_looked_up) != ST_OK) {
         r->miss_reason = "encoder_busy";
         p->account.embed_overload_total++;

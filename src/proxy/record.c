@@ -7,6 +7,7 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "protocol/answer.h"
+#include "proxy/compare.h"
 #include "proxy/embedder.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
@@ -139,6 +140,7 @@ void record_answer(struct request *r, const struct answer *a)
         record_nothing(r, "no_memory");
         return;
     }
+    compare_answer(r, a);
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
     if (needs_lesson(r, e))

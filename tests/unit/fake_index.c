@@ -161,6 +161,17 @@ uint64_t fake_index_flushes(void)
     return n;
 }
 
+void decision_judge(struct span question, struct decision_candidate *c, size_t n,
+                    const struct decision_policy *policy)
+{
+    (void)question;
+    (void)policy;
+    for (size_t i = 0; i < n; i++) {
+        c[i].probability = (double)c[i].similarity;
+        c[i].reason = "hit";
+    }
+}
+
 void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out)
 {
