@@ -138,14 +138,6 @@ static enum status read_pair(struct cursor *c, struct gguf_pair *p, struct engin
     return ST_OK;
 }
 
-static int span_order(struct span a, struct span b)
-{
-    size_t n = a.len < b.len ? a.len : b.len;
-    int order = n > 0 ? memcmp(a.ptr, b.ptr, n) : 0;
-
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 static int by_key(const void *a, const void *b)
 {
     return span_order(((const struct gguf_pair *)a)->key, ((const struct gguf_pair *)b)->key);

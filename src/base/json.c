@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/scan.h"
+
 const struct json *json_get(const struct json *v, struct span key)
 {
     if (v == NULL || v->type != JSON_OBJECT)
@@ -122,27 +124,6 @@ static enum status write_escape(struct buf *out, unsigned char c)
     return buf_printf(out, "\\u%04x", c);
 }
 
-/* How many bytes from p on are ASCII that needs no escape; eight at a time by the test for
- * a byte below n (Anderson, Bit Twiddling Hacks). A false alarm only costs a closer look. */
-static size_t plain_run(const unsigned char *p, size_t n)
-{
-    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    size_t i = 0;
-
-    for (; n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        uint64_t w, quote, backslash;
-
-        memcpy(&w, p + i, sizeof(w));
-        quote = w ^ (ones * '"');
-        backslash = w ^ (ones * '\\');
-        if ((((w - ones * 0x20) | (quote - ones) | (backslash - ones) | w) & tops) != 0)
-            break;
-    }
-    while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
-}
-
 enum status json_write_string(struct buf *out, struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
@@ -152,7 +133,7 @@ enum status json_write_string(struct buf *out, struct span s)
     while (st == ST_OK && i < s.len) {
         size_t n;
 
-        i += plain_run(p + i, s.len - i);
+        i += scan_plain(s.ptr + i, s.len - i);
         if (i == s.len)
             break;
         n = p[i] < 0x80 ? 0 : utf8_length(p + i, s.len - i);
@@ -249,15 +230,6 @@ static enum status write_number_canonical(struct buf *out, struct span text)
 static enum status write_value(struct buf *out, const struct json *v, number_fn *number,
                                bool sorted);
 
-static int by_key(const void *a, const void *b)
-{
-    const struct json *x = *(const struct json *const *)a, *y = *(const struct json *const *)b;
-    size_t n = x->key.len < y->key.len ? x->key.len : y->key.len;
-    int order = n > 0 ? memcmp(x->key.ptr, y->key.ptr, n) : 0;
-
-    return order != 0 ? order : (x->key.len > y->key.len) - (x->key.len < y->key.len);
-}
-
 static enum status write_member(struct buf *out, const struct json *v, bool comma,
                                 number_fn *number, bool sorted)
 {
@@ -268,6 +240,12 @@ static enum status write_member(struct buf *out, const struct json *v, bool comm
     if (st == ST_OK)
         st = buf_append(out, SPAN(":"));
     return st == ST_OK ? write_value(out, v, number, sorted) : st;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return span_order((*(const struct json *const *)a)->key,
+                      (*(const struct json *const *)b)->key);
 }
 
 static enum status write_sorted(struct buf *out, const struct json *v, number_fn *number)
@@ -285,7 +263,7 @@ static enum status write_sorted(struct buf *out, const struct json *v, number_fn
         size_t at = n++;
 
         if (list == few) {
-            while (at > 0 && by_key(&list[at - 1], &m) > 0) {
+            while (at > 0 && span_order(list[at - 1]->key, m->key) > 0) {
                 list[at] = list[at - 1];
                 at--;
             }

@@ -2,9 +2,8 @@
  *
  * Parsing is strict RFC 8259: valid UTF-8, no trailing bytes, no duplicate keys
  * in one object, a depth limit. A number keeps its text: one beyond 64 bits is
- * legal JSON and must survive. RapidJSON reads (json.cc is the only
- * file that sees it); the tree and the checks are ours. Any thread; a tree is
- * read-only after parsing. */
+ * legal JSON and must survive. Any thread; a tree is read-only after parsing.
+ * json_parse.c reads, json.c is the rest. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 

@@ -20,11 +20,18 @@ static inline bool span_eq(struct span a, struct span b)
            (a.len == 0 || (a.ptr[0] == b.ptr[0] && memcmp(a.ptr, b.ptr, a.len) == 0));
 }
 
+/* By bytes; of two that begin alike the shorter comes first. As of memcmp(). */
+static inline int span_order(struct span a, struct span b)
+{
+    size_t n = a.len < b.len ? a.len : b.len;
+    int order = n > 0 ? memcmp(a.ptr, b.ptr, n) : 0;
+
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 static inline struct span span_of(const char *text)
 {
-    struct span s = {text, strlen(text)};
-
-    return s; /* no compound literal: C++ reads this header too */
+    return (struct span){text, strlen(text)};
 }
 
 #endif

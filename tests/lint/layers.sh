@@ -23,7 +23,6 @@ hiredis: cache/store_redis
 faiss: cache/index_faiss
 openssl: src/rt/io_tls src/base/digest
 lmdb\.h: cache/store_lmdb
-rapidjson: src/base/json
 utf8proc\.h: src/base/unicode
 xxhash\.h: src/base/hash
 yaml\.h: src/config/
@@ -34,7 +33,7 @@ for dir in src/* cache engine; do
     [ -d "$dir" ] || continue
     layer=${dir#src/}
     allowed=$(printf '%s' "$rules" | sed -n "s/^$layer://p")
-    files=$(find "$dir" -name '*.[ch]' -o -name '*.cc')
+    files=$(find "$dir" -name '*.[ch]')
     [ -n "$files" ] || continue
     for edge in $(grep -hoE '^#include "[a-z_]+/' $files | sed 's/.*"//; s#/##' | sort -u); do
         [ "$edge" = "$layer" ] && continue
