@@ -399,8 +399,8 @@ enum status json_parse(struct arena *arena, struct span text, unsigned depth_max
                        struct json **out, struct json_error *err)
 {
     struct reader r;
-    char *copy = text.len < SIZE_MAX - PADDING ? arena_alloc(arena, text.len + PADDING, 1)
-                                               : NULL;
+    char *copy =
+        text.len < SIZE_MAX - PADDING ? arena_alloc(arena, text.len + PADDING, 1) : NULL;
 
     err->offset = 0;
     err->text[0] = '\0';

@@ -1,4 +1,5 @@
 /* What is JSON and what is not; the tree must hold nothing but UTF-8. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -77,6 +78,147 @@ static void control_characters_are_refused(void **state)
     }
 }
 
+/* RFC 8259's grammar, rule by rule. The other side: what the tree says, written again. */
+static void the_grammar_is_taken_and_no_more(void **state)
+{
+    static const struct {
+        const char *text;
+        const char *written; /* NULL: refused */
+    } cases[] = {
+        {"null", "null"},
+        {" \t\r\n true \n", "true"},
+        {"[false,null,[],{},\"\"]", "[false,null,[],{},\"\"]"},
+        {"{\"a\" : 1 , \"b\":[ 2 ,3 ]}", "{\"a\":1,\"b\":[2,3]}"},
+        {"[0,-0,10,-1.5,1e5,1E+5,2.25e-3]", "[0,-0,10,-1.5,1e5,1E+5,2.25e-3]"},
+        {"123456789012345678901234567890", "123456789012345678901234567890"},
+        {"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\\"\\\\/\\b\\f\\n\\r\\t\""},
+        {"\"\\u0041\\u00e9\\u20AC\\u0000\"", "\"A\xc3\xa9\xe2\x82\xac\\u0000\""},
+        {"\"\xf0\x9f\x98\x80 \x7f\"", "\"\xf0\x9f\x98\x80 \x7f\""},
+        {"\"an escape \\n in the middle of a text \\u00e9 that is long\"",
+         "\"an escape \\n in the middle of a text \xc3\xa9 that is long\""},
+        {"", NULL},
+        {" ", NULL},
+        {"nul", NULL},
+        {"truex", NULL},
+        {"True", NULL},
+        {"NaN", NULL},
+        {"-", NULL},
+        {"+1", NULL},
+        {"01", NULL},
+        {"-01", NULL},
+        {".5", NULL},
+        {"1.", NULL},
+        {"1.e1", NULL},
+        {"1e", NULL},
+        {"1e+", NULL},
+        {"0x10", NULL},
+        {"1 2", NULL},
+        {"[", NULL},
+        {"]", NULL},
+        {"[1", NULL},
+        {"[1,", NULL},
+        {"[1,]", NULL},
+        {"[,1]", NULL},
+        {"[1 2]", NULL},
+        {"[1}", NULL},
+        {"{", NULL},
+        {"{\"a\"", NULL},
+        {"{\"a\":", NULL},
+        {"{\"a\":1", NULL},
+        {"{\"a\":1,", NULL},
+        {"{\"a\":1,}", NULL},
+        {"{,}", NULL},
+        {"{a:1}", NULL},
+        {"{1:1}", NULL},
+        {"{\"a\" 1}", NULL},
+        {"{\"a\":1]", NULL},
+        {"{\"a\":1}}", NULL},
+        {"\"", NULL},
+        {"\"a", NULL},
+        {"\"\\", NULL},
+        {"\"\\\"", NULL},
+        {"\"\\x\"", NULL},
+        {"\"\\u\"", NULL},
+        {"\"\\u12\"", NULL},
+        {"\"\\u12g4\"", NULL},
+        {"\"\xc3\"", NULL},
+        {"\"\xa9\"", NULL},
+        {"\"a text of some length \xff and its rest\"", NULL},
+        {"\xef\xbb\xbf{}", NULL}, /* a byte order mark */
+        {"{\"a\":1,\"b\":2,\"a\":3}", NULL},
+        {"{\"a\":1,\"\\u0061\":2}", NULL},
+        {"{\"\":1,\"\":2}", NULL},
+        {"[[[[[[[[1]]]]]]]]", "[[[[[[[[1]]]]]]]]"},
+        {"[[[[[[[[[1]]]]]]]]]", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct span text = span_of(cases[i].text);
+        /* On the heap, to its byte: a sanitizer sees who looks behind it. */
+        char *copy = malloc(text.len + 1);
+        struct arena arena;
+        struct json *v;
+        struct buf out;
+
+        arena_init(&arena, 4096, 65536);
+        buf_init(&out, 4096);
+        memcpy(copy, text.ptr, text.len);
+        if ((parse(&arena, (struct span){copy, text.len}, &v) == ST_OK) !=
+            (cases[i].written != NULL))
+            fail_msg("'%s'", cases[i].text);
+        if (cases[i].written != NULL) {
+            assert_int_equal(json_write(&out, v), ST_OK);
+            if (!span_eq(buf_span(&out), span_of(cases[i].written)))
+                fail_msg("'%s' became '%.*s'", cases[i].text, (int)out.len, out.ptr);
+        }
+        buf_release(&out);
+        arena_release(&arena);
+        free(copy);
+    }
+}
+
+/* Few members are compared with each other, many are sorted. */
+static void a_key_may_come_once(void **state)
+{
+    (void)state;
+    for (unsigned members = 2; members < 40; members++) {
+        for (unsigned twice = 0; twice < members; twice++) { /* 0: none */
+            struct arena arena;
+            struct json *v;
+            struct buf text;
+            enum status st;
+
+            arena_init(&arena, 4096, 65536);
+            buf_init(&text, 4096);
+            for (unsigned i = 0; i < members; i++)
+                assert_int_equal(buf_printf(&text, "%s\"key%u\":%u", i == 0 ? "{" : ",",
+                                            twice != 0 && i == twice ? 0 : i, i),
+                                 ST_OK);
+            assert_int_equal(buf_append(&text, SPAN("}")), ST_OK);
+            st = parse(&arena, buf_span(&text), &v);
+            if ((st == ST_OK) != (twice == 0))
+                fail_msg("%.*s", (int)text.len, text.ptr);
+            buf_release(&text);
+            arena_release(&arena);
+        }
+    }
+}
+
+/* A text that does not fit is said to be too large, not broken. */
+static void a_full_arena_is_a_limit(void **state)
+{
+    struct arena arena;
+    struct json *v;
+    struct json_error why;
+
+    (void)state;
+    arena_init(&arena, 256, 256);
+    assert_int_equal(json_parse(&arena, SPAN("[1,2,3,4,5,6,7,8]"), 8, &v, &why), ST_LIMIT);
+    assert_string_equal(why.text, "too large");
+    arena_release(&arena);
+}
+
 static void a_writer_sets_its_commas(void **state)
 {
     struct json_writer w;
@@ -114,6 +256,9 @@ static void a_writer_sets_its_commas(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_grammar_is_taken_and_no_more),
+        cmocka_unit_test(a_key_may_come_once),
+        cmocka_unit_test(a_full_arena_is_a_limit),
         cmocka_unit_test(control_characters_are_refused),
         cmocka_unit_test(half_of_a_surrogate_pair_is_refused),
         cmocka_unit_test(a_writer_sets_its_commas),
