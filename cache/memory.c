@@ -1,29 +1,23 @@
-/* A hash table with chains, and a list in order of use. The table doubles as it
- * fills: a stall of some milliseconds per million entries, when it happens. */
+/* Nodes by key (keyset.h: what is absent is seen without a look at any node), and a list
+ * in order of use. Of two keys that keyset takes for one, the later stays. The set doubles
+ * as it fills: a stall of some milliseconds per million entries, when it happens. */
 #include "cache/memory.h"
 
 #include <stdlib.h>
 
-#include "base/clock.h"
-#include "base/hash.h"
 #include "base/list.h"
 #include "cache/entry.h"
-
-#define BUCKETS_FIRST 256 /* a power of two */
+#include "cache/keyset.h"
 
 struct node {
     struct list_node used; /* in memory.used */
-    struct node *next;     /* of its bucket */
     struct entry *entry;   /* one reference */
-    uint64_t print;        /* hash of its key: what differs is seen without the entry */
 };
 
 struct memory {
     struct memory_options options;
     struct list_node used; /* the least recently used first */
-    struct node **bucket;  /* owned */
-    size_t buckets;        /* a power of two */
-    uint64_t seed;         /* so that nobody can choose keys that share a bucket */
+    struct keyset keys;    /* to the address of a node */
     struct memory_stats stats;
 };
 
@@ -34,58 +28,33 @@ enum status memory_open(const struct memory_options *o, struct memory **out)
     if (m == NULL)
         return ST_NOMEM;
     m->options = *o;
-    m->buckets = BUCKETS_FIRST;
-    m->bucket = calloc(m->buckets, sizeof(struct node *));
-    if (m->bucket == NULL) {
-        free(m);
-        return ST_NOMEM;
-    }
-    m->seed = clock_now_us();
+    keyset_init(&m->keys);
     list_init(&m->used);
     *out = m;
     return ST_OK;
 }
 
-static uint64_t print_of(const struct memory *m, const struct digest *key)
+static struct node *node_at(const struct memory *m, const struct digest *key)
 {
-    return hash_bytes((struct span){(const char *)key->bytes, DIGEST_BYTES}, m->seed);
+    return (struct node *)(uintptr_t)keyset_find(&m->keys, key); /* NULL for none */
 }
 
-static struct node **chain_of(const struct memory *m, uint64_t print)
+static struct node *node_of(const struct memory *m, const struct digest *key)
 {
-    return &m->bucket[print & (m->buckets - 1)];
-}
+    struct node *n = node_at(m, key);
 
-/* Where the key's node hangs, or would. */
-static struct node **slot_of(const struct memory *m, const struct digest *key, uint64_t print)
-{
-    struct node **slot = chain_of(m, print);
-
-    while (*slot != NULL && ((*slot)->print != print || !digest_eq(&(*slot)->entry->key, key)))
-        slot = &(*slot)->next;
-    return slot;
-}
-
-static struct node **slot_of_node(const struct memory *m, const struct node *n)
-{
-    struct node **slot = chain_of(m, n->print);
-
-    while (*slot != n)
-        slot = &(*slot)->next;
-    return slot;
+    return n != NULL && digest_eq(&n->entry->key, key) ? n : NULL;
 }
 
 /* What a node costs in all. */
 static uint64_t node_bytes(const struct entry *e)
 {
-    return entry_bytes(e) + sizeof(struct node) + sizeof(struct node *);
+    return entry_bytes(e) + sizeof(struct node) + 2 * sizeof(struct keyset_slot);
 }
 
-static void drop(struct memory *m, struct node **slot)
+static void drop(struct memory *m, struct node *n)
 {
-    struct node *n = *slot;
-
-    *slot = n->next;
+    keyset_remove(&m->keys, &n->entry->key, (uintptr_t)n);
     list_remove(&n->used);
     m->stats.entries--;
     m->stats.bytes -= node_bytes(n->entry);
@@ -93,11 +62,11 @@ static void drop(struct memory *m, struct node **slot)
     free(n);
 }
 
-static void evict(struct memory *m, struct node **slot)
+static void evict(struct memory *m, struct node *n)
 {
-    struct entry *e = entry_ref((*slot)->entry);
+    struct entry *e = entry_ref(n->entry);
 
-    drop(m, slot);
+    drop(m, n);
     m->stats.evictions_total++;
     if (m->options.evicted != NULL)
         m->options.evicted(m->options.owner, e);
@@ -112,19 +81,19 @@ static struct node *oldest(const struct memory *m)
 void memory_close(struct memory *m)
 {
     while (!list_empty(&m->used))
-        drop(m, slot_of_node(m, oldest(m)));
-    free(m->bucket);
+        drop(m, oldest(m));
+    keyset_release(&m->keys);
     free(m);
 }
 
 struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t now_ms)
 {
-    struct node **slot = slot_of(m, key, print_of(m, key)), *n = *slot;
+    struct node *n = node_of(m, key);
 
     if (n == NULL)
         return NULL;
     if (n->entry->expires_ms <= now_ms) {
-        evict(m, slot);
+        evict(m, n);
         return NULL;
     }
     list_remove(&n->used);
@@ -134,56 +103,31 @@ struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t n
 
 bool memory_has(const struct memory *m, const struct digest *key, uint64_t now_ms)
 {
-    const struct node *n = *slot_of(m, key, print_of(m, key));
+    const struct node *n = node_of(m, key);
 
     return n != NULL && n->entry->expires_ms > now_ms;
 }
 
-/* A table that cannot grow works on, only slower. */
-static void grow(struct memory *m)
-{
-    size_t old = m->buckets;
-    struct node **from = m->bucket;
-    struct node **to = calloc(old * 2, sizeof(struct node *));
-
-    if (to == NULL)
-        return;
-    m->bucket = to;
-    m->buckets = old * 2;
-    for (size_t i = 0; i < old; i++) {
-        struct node *n = from[i], *next;
-
-        for (; n != NULL; n = next) {
-            struct node **chain = chain_of(m, n->print);
-
-            next = n->next;
-            n->next = *chain;
-            *chain = n;
-        }
-    }
-    free(from);
-}
-
 bool memory_put(struct memory *m, struct entry *e)
 {
-    uint64_t bytes = node_bytes(e), print = print_of(m, &e->key);
-    struct node **slot = slot_of(m, &e->key, print), *n;
+    uint64_t bytes = node_bytes(e);
+    struct node *n = node_at(m, &e->key);
 
-    if (*slot != NULL)
-        drop(m, slot);
+    if (n != NULL)
+        drop(m, n);
     if (m->options.entries_max == 0 || bytes > m->options.bytes_max)
         return false;
     while (m->stats.entries >= m->options.entries_max ||
            m->stats.bytes > m->options.bytes_max - bytes)
-        evict(m, slot_of_node(m, oldest(m)));
-    if (m->stats.entries >= m->buckets)
-        grow(m);
+        evict(m, oldest(m));
     n = malloc(sizeof(*n));
     if (n == NULL)
         return false;
-    slot = chain_of(m, print);
-    *n = (struct node){.entry = entry_ref(e), .print = print, .next = *slot};
-    *slot = n;
+    if (keyset_set(&m->keys, &e->key, (uintptr_t)n) != ST_OK) {
+        free(n);
+        return false;
+    }
+    n->entry = entry_ref(e);
     list_append(&m->used, &n->used);
     m->stats.entries++;
     m->stats.bytes += bytes;
@@ -192,10 +136,10 @@ bool memory_put(struct memory *m, struct entry *e)
 
 void memory_remove(struct memory *m, const struct digest *key)
 {
-    struct node **slot = slot_of(m, key, print_of(m, key));
+    struct node *n = node_of(m, key);
 
-    if (*slot != NULL)
-        drop(m, slot);
+    if (n != NULL)
+        drop(m, n);
 }
 
 void memory_expire(struct memory *m, uint64_t now_ms, unsigned n)
@@ -207,7 +151,7 @@ void memory_expire(struct memory *m, uint64_t now_ms, unsigned n)
 
         next = at->next;
         if (node->entry->expires_ms <= now_ms)
-            evict(m, slot_of_node(m, node));
+            evict(m, node);
     }
 }
 
