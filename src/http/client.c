@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "http/compose.h"
 #include "http/server.h"
 #include "rt/connect.h"
@@ -52,7 +51,7 @@ static struct http_call *new_call(struct http_pool *p)
 
     if (list_empty(&p->spare))
         return calloc(1, sizeof(*c));
-    c = CONTAINER_OF(p->spare.next, struct http_call, node);
+    c = CONTAINER_OF(p->spare.prev, struct http_call, node); /* the caches know it best */
     list_remove(&c->node);
     p->spare_count--;
     head = c->head;
@@ -144,6 +143,7 @@ static void set_stage(struct http_call *c)
 {
     struct http_pool *p = c->pool;
 
+    c->stage_due = false;
     if (c->got_head ? c->paused : !c->upload_done && !sending(c))
         timer_stop(p->loop, &c->stage); /* it waits for us */
     else if (c->got_head || sending(c))
@@ -274,8 +274,8 @@ static void on_answer_head(struct http_call *c)
         return;
     }
     c->got_head = true;
-    c->first_byte_us = clock_now_us() - c->started_us;
-    set_stage(c);
+    c->stage_due = true;
+    c->first_byte_us = loop_now_us(c->pool->loop) - c->started_us;
     c->events->on_head(c->owner, c, h);
 }
 
@@ -297,7 +297,7 @@ static bool take_event(struct link *l)
         return false;
     }
     if (event == MESSAGE_BODY) {
-        set_stage(c);
+        c->stage_due = true;
         c->events->on_body(c->owner, c, l->message.piece);
     }
     spend(l, used); /* moves what the piece was in */
@@ -322,6 +322,9 @@ void client_take_input(struct link *l)
 
     while (take_event(l))
         ;
+    /* Of head and pieces that came at once the last one counts, and none when all did. */
+    if (l->call != NULL && l->call->stage_due)
+        set_stage(l->call);
     rest = l->fresh;
     l->fresh.len = 0;
     if (l->closing)
@@ -459,7 +462,7 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     c->upload_bytes = r->body_bytes;
     c->chunked = r->body_streams && r->body_bytes == HTTP_BODY_CHUNKED;
     c->is_head = span_eq(r->method, SPAN("HEAD"));
-    c->started_us = clock_now_us();
+    c->started_us = loop_now_us(p->loop);
     c->head.limit = REQUEST_HEAD_LIMIT;
     st = compose_request(&c->head, r);
     if (st != ST_OK) {

@@ -63,6 +63,7 @@ struct http_call {
     unsigned informational;
     uint64_t started_us, first_byte_us;
     struct timer stage, total;
+    bool stage_due; /* a sign of life since `stage` was set */
     enum status status;
     char why[192];
     struct loop_msg end;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "rt/io.h"
 
 #define ARENA_CHUNK_BYTES 16384
@@ -31,12 +30,22 @@ static void on_deadline(struct timer *t);
 
 /* --- the ends -------------------------------------------------------------------- */
 
-void conn_set_deadline(struct conn *c, uint64_t after_us)
+static void apply_deadline(struct conn *c)
 {
-    if (after_us == 0)
+    c->deadline_due = false;
+    if (c->deadline_us == 0)
         timer_stop(c->server->loop, &c->deadline);
     else
-        timer_start(c->server->loop, &c->deadline, after_us, on_deadline);
+        timer_start(c->server->loop, &c->deadline, c->deadline_us, on_deadline);
+}
+
+/* Of the many in one turn, when a request comes at once, the last one counts. */
+void conn_set_deadline(struct conn *c, uint64_t after_us)
+{
+    c->deadline_us = after_us;
+    c->deadline_due = true;
+    if (!c->busy)
+        apply_deadline(c);
 }
 
 void conn_close(struct conn *c)
@@ -217,7 +226,7 @@ static void read_head(struct conn *c)
 
     if (c->state == CONN_WAITING) {
         c->state = CONN_HEAD;
-        c->stream.started_us = clock_now_us();
+        c->stream.started_us = loop_now_us(c->server->loop);
         conn_set_deadline(c, c->server->o.head_timeout_us);
     }
     st = message_next(&c->message, conn_input(c), &used, &event);
@@ -423,6 +432,8 @@ static void advance(struct conn *c)
         conn_close(c);
     conn_want_reads(c, wants_input(c));
     c->busy = false;
+    if (c->deadline_due && c->state != CONN_CLOSING)
+        apply_deadline(c);
     /* on_drained or on_body may have written. */
     if (c->state == CONN_SERVING && c->out.next.len > 0 && !c->out.writing)
         conn_wish(c);

@@ -63,6 +63,8 @@ struct conn {
     bool wrote_since_end; /* since the last look after the client's end of input */
     struct loop_msg turn;
     struct timer deadline;
+    uint64_t deadline_us; /* what it is to be set to; 0: none */
+    bool deadline_due;    /* it will be, when advance() ends */
     size_t lingered;
     char peer[64];
 };

@@ -86,7 +86,8 @@ const struct http_head *http_stream_head(struct http_stream *s);
 /* The request's arena: lives until on_closed has returned. */
 struct arena *http_stream_arena(struct http_stream *s);
 const char *http_stream_peer(struct http_stream *s);
-uint64_t http_stream_started_us(const struct http_stream *s); /* first byte of the head */
+/* When the turn began that brought the first byte of the head. */
+uint64_t http_stream_started_us(const struct http_stream *s);
 
 /* Body events may come / come no more until the next start. Sends 100 Continue
  * at the first start when the client waits for it. Answering without having

@@ -8,7 +8,6 @@
  * through to the upstream untouched: that is what makes ibid a drop-in. */
 #include "proxy/pipeline.h"
 
-#include "base/clock.h"
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
@@ -19,6 +18,7 @@
 #include "proxy/request.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "rt/loop.h"
 
 /* clang-format off */
 static const struct step pipeline[] = {
@@ -136,7 +136,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
 {
     struct request *r = owner;
     struct account *a = &r->proxy->account;
-    uint64_t took_us = clock_now_us() - r->started_us;
+    uint64_t took_us = loop_clock_us(r->proxy->parts.loop) - r->started_us;
 
     (void)s;
     if (st == ST_OK) {

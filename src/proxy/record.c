@@ -12,6 +12,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "rt/loop.h"
 
 /* An entry whose question was not embedded on the way (its credential was not
  * proven then, or the encoder was busy) learns its vector after the answer is out,
@@ -92,7 +93,7 @@ static enum status make_entry(struct request *r, const struct answer *a, struct 
     struct entry e = {
         .key = r->key,
         .created_ms = clock_wall_ms(),
-        .took_us = clock_now_us() - r->started_us,
+        .took_us = loop_now_us(r->proxy->parts.loop) - r->started_us,
         .prompt_tokens = clamp_u32(a->prompt_tokens),
         .completion_tokens = clamp_u32(a->completion_tokens),
         .model = a->model,

@@ -226,6 +226,11 @@ uint64_t loop_now_us(const struct loop *l)
     return l->now_us;
 }
 
+uint64_t loop_clock_us(const struct loop *l)
+{
+    return l->manual ? l->now_us : clock_now_us();
+}
+
 void loop_set_now_us(struct loop *l, uint64_t now_us)
 {
     l->manual = true;

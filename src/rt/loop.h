@@ -41,6 +41,8 @@ uv_loop_t *loop_uv(struct loop *l);
 
 /* Monotonic time of this turn, microseconds: read once a turn. */
 uint64_t loop_now_us(const struct loop *l);
+/* The same clock, read now: a turn that serves many may last milliseconds. */
+uint64_t loop_clock_us(const struct loop *l);
 /* Tests: from now on time stands still until told; timers then fire by it. */
 void loop_set_now_us(struct loop *l, uint64_t now_us);
 
