@@ -90,26 +90,28 @@ bool http_head_has_token(const struct http_head *h, struct span name, struct spa
     return false;
 }
 
+/* RFC 9110 7.6.1, and what older proxies added to it. */
+#define HOP_NAMES(X)                                                                           \
+    X("connection")                                                                            \
+    X("keep-alive")                                                                            \
+    X("proxy-connection")                                                                      \
+    X("transfer-encoding")                                                                     \
+    X("te")                                                                                    \
+    X("trailer")                                                                               \
+    X("upgrade")                                                                               \
+    X("proxy-authenticate")                                                                    \
+    X("proxy-authorization")
+
 bool http_head_is_hop_by_hop(const struct http_head *h, struct span name)
 {
-    /* RFC 9110 7.6.1, and what older proxies added to it. */
-    static const struct span names[] = {
-        {"connection", 10},
-        {"keep-alive", 10},
-        {"proxy-connection", 16},
-        {"transfer-encoding", 17},
-        {"te", 2},
-        {"trailer", 7},
-        {"upgrade", 7},
-        {"proxy-authenticate", 18},
-        {"proxy-authorization", 19},
-    };
+    static const struct span names[] = {HOP_NAMES(HTTP_NAME_SPAN)};
+    static const uint64_t lengths = 0 HOP_NAMES(HTTP_NAME_LENGTH);
 
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+    for (size_t i = 0; http_length_in(lengths, name) && i < ARRAY_LEN(names); i++) {
         if (http_name_eq(name, names[i]))
             return true;
     }
-    return http_head_has_token(h, SPAN("connection"), name);
+    return h->names_hops && http_head_has_token(h, SPAN("connection"), name);
 }
 
 static bool all_in_set(const uint64_t *set, const char *p, size_t n)
@@ -120,6 +122,11 @@ static bool all_in_set(const uint64_t *set, const char *p, size_t n)
     for (size_t i = 0; i < n; i++)
         all &= http_in_set(set, p[i]);
     return all;
+}
+
+bool http_is_token(struct span s)
+{
+    return all_in_set(http_token_chars, s.ptr, s.len);
 }
 
 /* Eight bytes at a time by the test for a byte below n (Anderson, Bit Twiddling Hacks); what
@@ -143,8 +150,7 @@ bool http_is_value(struct span s)
 
 bool http_field_is_safe(const struct http_field *f)
 {
-    return f->name.len > 0 && all_in_set(http_token_chars, f->name.ptr, f->name.len) &&
-           http_is_value(f->value);
+    return f->name.len > 0 && http_is_token(f->name) && http_is_value(f->value);
 }
 
 const char *http_reason(unsigned status)

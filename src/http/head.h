@@ -47,6 +47,7 @@ struct http_head {
     uint64_t content_length; /* HTTP_LENGTH only */
     bool keep_alive;         /* what the message allows (RFC 9112 9.3) */
     bool expect_continue;
+    bool names_hops; /* it has a Connection field */
 };
 
 /* First field of that name; empty span with ptr NULL when absent. */
@@ -65,6 +66,16 @@ static inline bool http_name_eq(struct span a, struct span b)
            http_name_eq_bytes(a.ptr, b.ptr, a.len);
 }
 
+/* A list of names, X("name") each, as spans, and as the set of their lengths: nearly all
+ * fields differ from all of a list by that. Names are shorter than 64 bytes. */
+#define HTTP_NAME_SPAN(lit)   {"" lit, sizeof(lit) - 1},
+#define HTTP_NAME_LENGTH(lit) | (uint64_t)1 << (sizeof(lit) - 1)
+
+static inline bool http_length_in(uint64_t lengths, struct span name)
+{
+    return name.len < 64 && (lengths >> name.len & 1) != 0;
+}
+
 /* Sets of bytes, a bit each. */
 extern const uint64_t http_token_chars[4]; /* of a field's name or a method, RFC 9110 5.6.2 */
 extern const uint64_t http_value_chars[4]; /* of a field's value, RFC 9110 5.5: no controls */
@@ -73,6 +84,9 @@ static inline bool http_in_set(const uint64_t *set, char c)
 {
     return (set[(unsigned char)c >> 6] >> ((unsigned char)c & 63) & 1) != 0;
 }
+
+/* Nothing but http_token_chars? */
+bool http_is_token(struct span s);
 
 /* Nothing but http_value_chars? */
 bool http_is_value(struct span s);

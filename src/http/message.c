@@ -43,63 +43,80 @@ static bool has_status(struct span line)
            (line.len == sizeof("HTTP/1.1 200") - 1 || p[3] == ' ');
 }
 
-static enum status check_start_line(struct message *m, struct span line)
+/* RFC 9112 3: single spaces; lenient splitting is a way to smuggle. */
+static bool has_two_spaces(struct span line)
 {
-    const size_t n = sizeof("HTTP/1.1") - 1;
-    unsigned spaces = 0;
-    bool known;
+    const char *end = line.ptr + line.len;
+    const char *first = memchr(line.ptr, ' ', line.len);
+    const char *second =
+        first != NULL ? memchr(first + 1, ' ', (size_t)(end - first - 1)) : NULL;
 
+    return second != NULL && memchr(second + 1, ' ', (size_t)(end - second - 1)) == NULL;
+}
+
+static bool is_printable(struct span line, bool ascii)
+{
+    unsigned char bad = 0;
+
+    /* No early end: nearly always it is, and so the loop looks at many at once. */
     for (size_t i = 0; i < line.len; i++) {
         unsigned char c = (unsigned char)line.ptr[i];
 
-        spaces += c == ' ';
-        if (c < 0x20 || c == 0x7f || (c >= 0x80 && m->side == MESSAGE_REQUEST))
-            return refuse(m, 400, "the start line has a control or non-ASCII character");
+        bad |= (unsigned char)((c < 0x20) | (c == 0x7f) | (ascii & (c >= 0x80)));
     }
-    /* RFC 9112 3: single spaces; lenient splitting is a way to smuggle. */
-    if (m->side == MESSAGE_REQUEST && spaces != 2)
+    return bad == 0;
+}
+
+static enum status check_start_line(struct message *m, struct span line)
+{
+    const size_t n = sizeof("HTTP/1.1") - 1;
+    bool request = m->side == MESSAGE_REQUEST, known;
+
+    if (!is_printable(line, request))
+        return refuse(m, 400, "the start line has a control or non-ASCII character");
+    if (request && !has_two_spaces(line))
         return refuse(m, 400, "the request line must be: METHOD SP TARGET SP HTTP/1.1");
     known = line.len > n &&
-            (m->side == MESSAGE_REQUEST ? has_version((struct span){line.ptr + line.len - n, n})
-                                        : has_version((struct span){line.ptr, n}));
+            has_version((struct span){request ? line.ptr + line.len - n : line.ptr, n});
     if (!known)
         return refuse(m, 505, "the only version is HTTP/1.1");
-    if (m->side == MESSAGE_RESPONSE && !has_status(line))
+    if (!request && !has_status(line))
         return refuse(m, 400, "the status line is malformed");
     return ST_OK;
 }
 
 static enum status check_field_line(struct message *m, struct span line)
 {
-    size_t i = 0;
+    const char *colon = memchr(line.ptr, ':', line.len);
+    struct span name = {line.ptr, colon != NULL ? (size_t)(colon - line.ptr) : line.len};
 
     if (line.ptr[0] == ' ' || line.ptr[0] == '\t')
         return refuse(m, 400, "folded header lines are not allowed");
-    while (i < line.len && line.ptr[i] != ':') {
-        if (!http_is_token_char(line.ptr[i]))
-            return refuse(m, 400, "a header name has a character that is not allowed");
-        i++;
-    }
-    if (i == 0 || i == line.len)
+    if (!http_is_token(name))
+        return refuse(m, 400, "a header name has a character that is not allowed");
+    if (colon == NULL || name.len == 0)
         return refuse(m, 400, "a header line must be: NAME: VALUE");
-    if (!http_is_value((struct span){line.ptr + i, line.len - i}))
+    if (!http_is_value((struct span){colon, line.len - name.len}))
         return refuse(m, 400, "a header value has a control character");
     return ST_OK;
 }
 
-/* `head` ends with CRLF CRLF and has neither CR nor LF but at the ends of lines. */
+/* `head` ends with CRLF CRLF and has neither CR nor LF but at the ends of lines. Counts
+ * those of fields. */
 static enum status check_lines(struct message *m, struct span head)
 {
     const char *p = head.ptr, *end = head.ptr + head.len - 2;
     enum status st = ST_OK;
+    size_t n = 0;
 
-    for (bool first = true; st == ST_OK && p < end; first = false) {
+    for (; st == ST_OK && p < end; n++) {
         const char *cr = memchr(p, '\r', (size_t)(end - p));
         struct span line = {p, (size_t)(cr - p)};
 
-        st = first ? check_start_line(m, line) : check_field_line(m, line);
+        st = n == 0 ? check_start_line(m, line) : check_field_line(m, line);
         p = cr + 2;
     }
+    m->lines = n - 1;
     return st;
 }
 
@@ -126,10 +143,8 @@ static int on_field(llhttp_t *p, const char *at, size_t n)
 {
     struct message *m = of(p);
 
-    if (m->head.field_count == HTTP_FIELDS_MAX) {
-        refuse(m, 431, "too many header fields");
-        return -1;
-    }
+    if (m->head.field_count == m->lines)
+        return -1; /* never: a field has a line */
     /* An empty value may come without a call of its own. */
     m->head.fields[m->head.field_count++] =
         (struct http_field){.name = {at, n}, .value = {"", 0}};
@@ -186,6 +201,7 @@ static bool parse_length(struct span s, uint64_t *out)
 static enum status read_framing(struct message *m)
 {
     struct http_head *h = &m->head;
+    bool connection = http_head_get(h, SPAN("connection")).ptr != NULL;
     size_t codings = http_head_count(h, SPAN("transfer-encoding"));
     size_t lengths = http_head_count(h, SPAN("content-length"));
 
@@ -211,10 +227,12 @@ static enum status read_framing(struct message *m)
         h->framing = m->side == MESSAGE_REQUEST ? HTTP_NO_BODY : HTTP_UNTIL_EOF;
     if (m->side == MESSAGE_REQUEST && h->framing == HTTP_LENGTH && h->content_length == 0)
         h->framing = HTTP_NO_BODY;
+    h->names_hops = connection;
     h->keep_alive =
         h->framing != HTTP_UNTIL_EOF &&
-        (h->minor >= 1 ? !http_head_has_token(h, SPAN("connection"), SPAN("close"))
-                       : http_head_has_token(h, SPAN("connection"), SPAN("keep-alive")));
+        (h->minor >= 1
+             ? !connection || !http_head_has_token(h, SPAN("connection"), SPAN("close"))
+             : http_head_has_token(h, SPAN("connection"), SPAN("keep-alive")));
     return ST_OK;
 }
 
@@ -349,9 +367,11 @@ static enum status parse_head(struct message *m, struct span raw)
 
     if (st != ST_OK)
         return st;
+    if (m->lines > HTTP_FIELDS_MAX)
+        return refuse(m, 431, "too many header fields");
     if (arena_copy(m->arena, raw, &head) != ST_OK)
         return ST_NOMEM;
-    m->head.fields = arena_alloc(m->arena, HTTP_FIELDS_MAX * sizeof(*m->head.fields),
+    m->head.fields = arena_alloc(m->arena, (m->lines + 1) * sizeof(*m->head.fields),
                                  _Alignof(struct http_field));
     if (m->head.fields == NULL)
         return ST_NOMEM;

@@ -41,6 +41,7 @@ struct message {
     struct chunked chunked;
 
     struct http_head head;
+    size_t lines; /* of fields, counted before they are read */
     struct span piece;
 
     /* why it was refused */

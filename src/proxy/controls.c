@@ -286,55 +286,59 @@ static bool read_mode(struct span value, struct controls *c)
 #define SWITCH     "true or false"
 #define NAME       "given once, with 1 to 128 bytes, and be the only one that names a space"
 
-#define NAMED(lit)                                                                             \
-    {                                                                                          \
-        "" lit, sizeof(lit) - 1                                                                \
-    }
-
 /* In lower case. */
+#define CONTROLS(X)                                                                            \
+    X("x-ibid-cache", read_directives, DIRECTIVES)                                             \
+    X("x-ibid-threshold", read_threshold, "a number within 0..1")                              \
+    X("x-ibid-namespace", read_namespace, NAME)                                                \
+    X("x-ibid-route", read_route, "local or upstream")                                         \
+    X("cache-control", read_cache_control, "")                                                 \
+    /* Portkey */                                                                              \
+    X("x-portkey-cache-force-refresh", read_refresh, SWITCH)                                   \
+    X("x-portkey-cache-namespace", read_namespace, NAME)                                       \
+    /* Helicone */                                                                             \
+    X("helicone-cache-enabled", read_enabled, SWITCH)                                          \
+    X("helicone-cache-seed", read_namespace, NAME)                                             \
+    /* Cloudflare */                                                                           \
+    X("cf-aig-skip-cache", read_skip, SWITCH)                                                  \
+    X("cf-aig-cache-ttl", read_ttl, "seconds")                                                 \
+    X("cf-aig-cache-key", read_namespace, NAME)                                                \
+    X("cf-skip-cache", read_skip, SWITCH)                                                      \
+    X("cf-cache-ttl", read_ttl, "seconds")                                                     \
+    /* Bifrost */                                                                              \
+    X("x-bf-cache-key", read_namespace, NAME)                                                  \
+    X("x-bf-cache-ttl", read_ttl, "seconds, or a number with s, m, h or d")                    \
+    X("x-bf-cache-threshold", read_threshold, "a number within 0..1")                          \
+    X("x-bf-cache-type", read_kind, "direct or semantic")                                      \
+    X("x-bf-cache-no-store", read_no_store, SWITCH)                                            \
+    /* vLLM semantic router */                                                                 \
+    X("x-vsr-cache-control", read_directives, DIRECTIVES)                                      \
+    /* OpenRouter */                                                                           \
+    X("x-openrouter-cache", read_enabled, SWITCH)                                              \
+    X("x-openrouter-cache-ttl", read_ttl, "seconds")                                           \
+    X("x-openrouter-cache-clear", read_refresh, SWITCH)                                        \
+    /* Higress, OmniRoute, OpenPipe */                                                         \
+    X("x-higress-skip-ai-cache", read_skip, "on or off")                                       \
+    X("x-omniroute-no-cache", read_refresh, SWITCH)                                            \
+    X("op-cache", read_mode, "readWrite, readOnly or writeOnly")
+
 static const struct control {
     struct span name;
     bool (*read)(struct span value, struct controls *c);
     const char *expected;
 } table[] = {
-    {NAMED("x-ibid-cache"), read_directives, DIRECTIVES},
-    {NAMED("x-ibid-threshold"), read_threshold, "a number within 0..1"},
-    {NAMED("x-ibid-namespace"), read_namespace, NAME},
-    {NAMED("x-ibid-route"), read_route, "local or upstream"},
-    {NAMED("cache-control"), read_cache_control, ""},
-    /* Portkey */
-    {NAMED("x-portkey-cache-force-refresh"), read_refresh, SWITCH},
-    {NAMED("x-portkey-cache-namespace"), read_namespace, NAME},
-    /* Helicone */
-    {NAMED("helicone-cache-enabled"), read_enabled, SWITCH},
-    {NAMED("helicone-cache-seed"), read_namespace, NAME},
-    /* Cloudflare */
-    {NAMED("cf-aig-skip-cache"), read_skip, SWITCH},
-    {NAMED("cf-aig-cache-ttl"), read_ttl, "seconds"},
-    {NAMED("cf-aig-cache-key"), read_namespace, NAME},
-    {NAMED("cf-skip-cache"), read_skip, SWITCH},
-    {NAMED("cf-cache-ttl"), read_ttl, "seconds"},
-    /* Bifrost */
-    {NAMED("x-bf-cache-key"), read_namespace, NAME},
-    {NAMED("x-bf-cache-ttl"), read_ttl, "seconds, or a number with s, m, h or d"},
-    {NAMED("x-bf-cache-threshold"), read_threshold, "a number within 0..1"},
-    {NAMED("x-bf-cache-type"), read_kind, "direct or semantic"},
-    {NAMED("x-bf-cache-no-store"), read_no_store, SWITCH},
-    /* vLLM semantic router */
-    {NAMED("x-vsr-cache-control"), read_directives, DIRECTIVES},
-    /* OpenRouter */
-    {NAMED("x-openrouter-cache"), read_enabled, SWITCH},
-    {NAMED("x-openrouter-cache-ttl"), read_ttl, "seconds"},
-    {NAMED("x-openrouter-cache-clear"), read_refresh, SWITCH},
-    /* Higress, OmniRoute, OpenPipe */
-    {NAMED("x-higress-skip-ai-cache"), read_skip, "on or off"},
-    {NAMED("x-omniroute-no-cache"), read_refresh, SWITCH},
-    {NAMED("op-cache"), read_mode, "readWrite, readOnly or writeOnly"},
+#define ROW(lit, read, expected) {{"" lit, sizeof(lit) - 1}, read, expected},
+    CONTROLS(ROW)
+#undef ROW
 };
 
 static const struct control *find(struct span name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+#define LENGTH(lit, read, expected) HTTP_NAME_LENGTH(lit)
+    static const uint64_t lengths = 0 CONTROLS(LENGTH);
+#undef LENGTH
+
+    for (size_t i = 0; http_length_in(lengths, name) && i < ARRAY_LEN(table); i++) {
         if (http_name_eq(name, table[i].name))
             return &table[i];
     }

@@ -17,27 +17,29 @@
 /* Every header by which the APIs and gateways we relay to take a key. All of them
  * together are the credential: a request with two must not pass for a request with
  * one. One too many can only cost a hit. */
-static const struct span auth_headers[] = {
-    {"authorization", 13},
-    {"api-key", 7},
-    {"x-api-key", 9},
-    {"x-goog-api-key", 14},
-    {"cookie", 6},
-    {"x-auth-token", 12},
-    {"x-access-token", 14},
-    {"ocp-apim-subscription-key", 25},
-    {"cf-aig-authorization", 20},
-    {"helicone-auth", 13},
-    {"x-portkey-api-key", 17},
-    {"x-portkey-virtual-key", 21},
-    {"x-litellm-api-key", 17},
-    {"x-bf-vk", 7},
-};
+#define AUTH_NAMES(X)                                                                          \
+    X("authorization")                                                                         \
+    X("api-key")                                                                               \
+    X("x-api-key")                                                                             \
+    X("x-goog-api-key")                                                                        \
+    X("cookie")                                                                                \
+    X("x-auth-token")                                                                          \
+    X("x-access-token")                                                                        \
+    X("ocp-apim-subscription-key")                                                             \
+    X("cf-aig-authorization")                                                                  \
+    X("helicone-auth")                                                                         \
+    X("x-portkey-api-key")                                                                     \
+    X("x-portkey-virtual-key")                                                                 \
+    X("x-litellm-api-key")                                                                     \
+    X("x-bf-vk")
 
 static bool is_auth(struct span name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(auth_headers); i++) {
-        if (http_name_eq(name, auth_headers[i]))
+    static const struct span names[] = {AUTH_NAMES(HTTP_NAME_SPAN)};
+    static const uint64_t lengths = 0 AUTH_NAMES(HTTP_NAME_LENGTH);
+
+    for (size_t i = 0; http_length_in(lengths, name) && i < ARRAY_LEN(names); i++) {
+        if (http_name_eq(name, names[i]))
             return true;
     }
     return false;
