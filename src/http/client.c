@@ -202,13 +202,14 @@ void client_on_written(void *owner, enum status st)
 
 /* Head and, when it was given whole, body: as one write. What the kernel does not take
  * at once is copied, so that nothing of the caller is borrowed longer than needed. */
-static void send_request(struct http_call *c)
+void client_send(struct link *l)
 {
-    struct link *l = c->link;
+    struct http_call *c = l->call;
     struct span parts[2] = {buf_span(&c->head), c->body};
     size_t taken = 0, n = c->body.len > 0 ? 2 : 1;
     enum status st;
 
+    l->unsent = false;
     if (io_try_write(l->io, parts, n, &taken) != ST_OK) {
         send_failed(l);
         return;
@@ -403,6 +404,10 @@ void client_on_read(void *owner, enum status st, struct span data)
             input_ended(l, st);
         return;
     }
+    if (l->unsent) {
+        input_ended(l, ST_INVALID); /* an answer to nothing that was asked */
+        return;
+    }
     l->answered = true;
     if (l->in.len > 0) {
         if (buf_append(&l->in, data) != ST_OK) {
@@ -425,12 +430,11 @@ void client_exchange(struct http_call *c, struct link *l)
     list_append(&c->pool->busy, &l->node);
     start_message(c);
     pool_link_read(l, true);
-    send_request(c);
-    if (c->state != CALL_EXCHANGING)
-        return;
     set_stage(c);
-    if (c->told_wait)
-        pool_link_wish(l); /* the pieces that waited for the connection are on their way */
+    /* All requests of a turn are sent at its end: their upstream is woken once, by the first,
+     * and finds the others, rather than to fall asleep after each. */
+    l->unsent = true;
+    pool_link_wish(l);
 }
 
 /* --- the interface --------------------------------------------------------------- */
@@ -479,10 +483,15 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     return ST_OK;
 }
 
-/* Before there is a connection the head's buffer takes the first pieces. */
+/* Until the head is sent, its buffer takes the first pieces. */
+static bool head_waits(const struct http_call *c)
+{
+    return c->link == NULL || c->link->unsent;
+}
+
 static struct buf *upload_buffer(struct http_call *c)
 {
-    return c->link != NULL ? &c->link->out.next : &c->head;
+    return head_waits(c) ? &c->head : &c->link->out.next;
 }
 
 enum status http_call_write(struct http_call *c, struct span data, bool *wait)
@@ -510,7 +519,7 @@ enum status http_call_write(struct http_call *c, struct span data, bool *wait)
     c->uploaded += data.len;
     if (c->link != NULL)
         flush(c->link);
-    if ((c->link != NULL ? outbox_pending(&c->link->out) : c->head.len) >
+    if ((head_waits(c) ? c->head.len : outbox_pending(&c->link->out)) >
         c->pool->o.out_high_bytes)
         c->told_wait = *wait = true;
     return ST_OK;

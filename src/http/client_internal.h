@@ -31,6 +31,7 @@ struct link {
     bool reading, closing;
     bool deaf;     /* it takes no more of what we send; it may still answer */
     bool reused;   /* has served a call before */
+    bool unsent;   /* the call's request goes out at the end of the turn */
     bool answered; /* a byte of this answer came */
     bool deferred;
     struct loop_msg turn;
@@ -105,8 +106,9 @@ void pool_check_gone(struct http_pool *p);
 
 void client_on_read(void *owner, enum status st, struct span data);
 void client_on_written(void *owner, enum status st);
-/* The call has its connection: off goes the request. */
+/* The call has its connection: its request goes out at the end of the turn. */
 void client_exchange(struct http_call *c, struct link *l);
+void client_send(struct link *l);
 void client_take_input(struct link *l);
 void client_tell_drained(struct http_call *c);
 void client_on_stage(struct timer *t);

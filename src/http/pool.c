@@ -85,6 +85,8 @@ static void on_link_turn(struct loop_msg *m)
         link_free(l);
         return;
     }
+    if (!l->closing && l->unsent && !l->call->canceled)
+        client_send(l);
     if (!l->closing)
         client_take_input(l);
     if (l->call != NULL)
