@@ -4,6 +4,7 @@
  * open is a list of levels and not the stack: depth is data. */
 #include "base/json.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,6 +14,10 @@
 /* Up to here comparing each with each is cheaper than sorting. */
 #define FEW_MEMBERS 12
 #define PADDING     (2 * SCAN_AHEAD)
+/* With no more digits, and none of three digits as exponent, a number fits a double. */
+#define DOUBLE_DIGITS 300
+/* Nodes are taken from the arena so many at a time. */
+#define NODES 16
 
 /* An array or object that is open. */
 struct level {
@@ -28,6 +33,8 @@ struct reader {
     char *at;            /* what comes next */
     unsigned depth, depth_max;
     struct json *root;
+    struct json *node; /* the next of those taken */
+    unsigned nodes;    /* left of them */
     enum status st;
     struct json_error *err;
     struct level levels[JSON_DEPTH_MAX];
@@ -163,7 +170,7 @@ static char *skip_digits(char *p)
 
 static bool read_number(struct reader *r, struct span *out)
 {
-    char *p = r->at;
+    char *p = r->at, *exponent = NULL;
 
     p += *p == '-';
     if (!is_digit(*p))
@@ -179,9 +186,13 @@ static bool read_number(struct reader *r, struct span *out)
         p += *p == '+' || *p == '-';
         if (!is_digit(*p))
             return fail(r, p, "a number wants digits in its exponent");
+        exponent = p;
         p = skip_digits(p);
     }
     *out = (struct span){r->at, (size_t)(p - r->at)};
+    if ((out->len > DOUBLE_DIGITS || (exponent != NULL && p - exponent > 2)) &&
+        !isfinite(strtod(r->at, NULL)))
+        return fail(r, r->at, "a number too big for a double");
     r->at = p;
     return true;
 }
@@ -206,11 +217,23 @@ static void skip_space(struct reader *r)
     r->at = p;
 }
 
+static struct json *take_node(struct reader *r)
+{
+    if (r->nodes == 0) {
+        r->node = arena_alloc(r->arena, NODES * sizeof(struct json), _Alignof(struct json));
+        if (r->node == NULL)
+            return NULL;
+        r->nodes = NODES;
+    }
+    r->nodes--;
+    return r->node++;
+}
+
 /* A new member of what is open. */
 static struct json *add(struct reader *r, enum json_type type, struct span key,
                         struct span text)
 {
-    struct json *v = ARENA_NEW(r->arena, struct json);
+    struct json *v = take_node(r);
     struct level *l;
 
     if (v == NULL) {
@@ -418,6 +441,7 @@ enum status json_parse(struct arena *arena, struct span text, unsigned depth_max
     r.depth = 0;
     r.depth_max = depth_max;
     r.root = NULL;
+    r.nodes = 0;
     r.st = ST_OK;
     r.err = err;
     if (!read_tree(&r))

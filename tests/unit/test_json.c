@@ -96,6 +96,9 @@ static void the_grammar_is_taken_and_no_more(void **state)
         {"\"\xf0\x9f\x98\x80 \x7f\"", "\"\xf0\x9f\x98\x80 \x7f\""},
         {"\"an escape \\n in the middle of a text \\u00e9 that is long\"",
          "\"an escape \\n in the middle of a text \xc3\xa9 that is long\""},
+        {"[1e308,-1e308,1e-999,0e999]", "[1e308,-1e308,1e-999,0e999]"},
+        {"1e309", NULL}, /* beyond a double */
+        {"[-1.5E+999]", NULL},
         {"", NULL},
         {" ", NULL},
         {"nul", NULL},
