@@ -7,27 +7,50 @@ static char lower(char c)
 
 /* The same of eight at once: a carry into a byte's highest bit tells that it is beyond 'A',
  * or beyond 'Z'. */
-static uint64_t lower8(const char *p)
+static uint64_t lower8(uint64_t w)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
-    uint64_t w, rest, from_a, after_z;
+    uint64_t rest = w & ~tops, from_a = rest + ones * (0x80 - 'A'),
+             after_z = rest + ones * (0x7f - 'Z');
+
+    return w | ((from_a & ~after_z & ~w & tops) >> 2);
+}
+
+static uint64_t load8(const char *p)
+{
+    uint64_t w;
 
     memcpy(&w, p, sizeof(w));
-    rest = w & ~tops;
-    from_a = rest + ones * (0x80 - 'A');
-    after_z = rest + ones * (0x7f - 'Z');
-    return w | ((from_a & ~after_z & ~w & tops) >> 2);
+    return w;
+}
+
+/* The first four and the last four of four to eight bytes. */
+static uint64_t load_ends(const char *p, size_t n)
+{
+    uint32_t first, last;
+
+    memcpy(&first, p, sizeof(first));
+    memcpy(&last, p + n - sizeof(last), sizeof(last));
+    return (uint64_t)first << 32 | last;
+}
+
+static bool word_eq(uint64_t a, uint64_t b)
+{
+    return a == b || lower8(a) == lower8(b);
 }
 
 bool http_name_eq_bytes(const char *a, const char *b, size_t n)
 {
-    size_t i = 0;
-
-    for (; n - i >= sizeof(uint64_t); i += sizeof(uint64_t)) {
-        if (lower8(a + i) != lower8(b + i))
-            return false;
+    if (n >= 8) {
+        for (size_t i = 0; i + 8 < n; i += 8) {
+            if (!word_eq(load8(a + i), load8(b + i)))
+                return false;
+        }
+        return word_eq(load8(a + n - 8), load8(b + n - 8));
     }
-    for (; i < n; i++) {
+    if (n >= 4)
+        return word_eq(load_ends(a, n), load_ends(b, n));
+    for (size_t i = 0; i < n; i++) {
         if (lower(a[i]) != lower(b[i]))
             return false;
     }

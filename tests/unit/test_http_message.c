@@ -285,9 +285,38 @@ static void test_arena_that_is_full(void **state)
     arena_release(&a);
 }
 
+static char plain_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Looked at many bytes at a time; the neighbours of the letters are no letters. */
+static void names_ignore_the_case_of_letters_only(void **state)
+{
+    static const char chars[] = "@AMZ[`amz{-0\xc1\xe1";
+    char a[40], b[40];
+
+    (void)state;
+    for (size_t n = 1; n <= sizeof(a); n++) {
+        for (size_t at = 0; at < n; at++) {
+            for (size_t x = 0; x + 1 < sizeof(chars); x++) {
+                for (size_t y = 0; y + 1 < sizeof(chars); y++) {
+                    memset(a, 'q', n);
+                    memset(b, 'Q', n);
+                    a[at] = chars[x];
+                    b[at] = chars[y];
+                    assert_int_equal(http_name_eq((struct span){a, n}, (struct span){b, n}),
+                                     plain_lower(chars[x]) == plain_lower(chars[y]));
+                }
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_ignore_the_case_of_letters_only),
         cmocka_unit_test(test_request_head),
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_targets),
