@@ -596,6 +596,22 @@ static void flow_idle_that_talks(struct bench *b)
     check_end(&b->calls[1], ST_OK, 200, "ok");
 }
 
+/* An answer that came before its question was sent is another's, or nobody's. */
+static void flow_answer_before_the_question(struct bench *b)
+{
+    start(b, 0, &get);
+    say(b, 0, GOOD);
+    wire_send(&b->wires[0], SPAN("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad"));
+    start(b, 1, &post);
+    assert_true(b->wires[0].ended);
+    assert_false(wire_has(&b->wires[0], "POST"));
+    assert_int_equal(b->connects, 2);
+    assert_int_equal(b->calls[1].ends, 0);
+    say(b, 1, GOOD);
+    check_end(&b->calls[1], ST_OK, 200, "ok");
+    assert_int_equal(wire_count(&b->wires[1], "POST"), 1);
+}
+
 static void flow_idle_grows_old(struct bench *b)
 {
     start(b, 0, &get);
@@ -1060,6 +1076,7 @@ FLOW(upload_with_length)
 FLOW(early_answer)
 FLOW(close_is_honoured)
 FLOW(idle_that_talks)
+FLOW(answer_before_the_question)
 FLOW(idle_grows_old)
 FLOW(latest_first)
 FLOW(waiting)
@@ -1101,6 +1118,7 @@ int main(void)
         cmocka_unit_test(test_early_answer),
         cmocka_unit_test(test_close_is_honoured),
         cmocka_unit_test(test_idle_that_talks),
+        cmocka_unit_test(test_answer_before_the_question),
         cmocka_unit_test(test_idle_grows_old),
         cmocka_unit_test(test_latest_first),
         cmocka_unit_test(test_waiting),
