@@ -270,6 +270,9 @@ static void upstream_lines(struct page *p, const struct proxy *x)
             a->upstream_failures_total);
     counter(p, "ibid_upstream_timeouts_total", "Requests the upstream did not answer in time.",
             a->upstream_timeouts_total);
+    counter(p, "ibid_upstream_failovers_total",
+            "Requests that went to the fallback because the upstream could not be reached.",
+            a->upstream_failovers_total);
     counter(p, "ibid_upstream_broken_total", "Answers that broke off after their head.",
             a->broken_streams_total);
 }

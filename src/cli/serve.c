@@ -193,7 +193,7 @@ static enum status open_upstream(struct server *s)
     st = upstream_open(s->loop, s->connector, &s->config, &s->upstream, why, sizeof(why));
     /* A wrong URL or CA file is a mistake in the configuration, not an outage. */
     if (st != ST_OK)
-        fprintf(stderr, "ibid: upstream.url: %s\n", why);
+        fprintf(stderr, "ibid: %s\n", why);
     return st;
 }
 

@@ -53,12 +53,13 @@ struct config {
     } store;
 
     struct {
-        char url[CONFIG_TEXT_MAX]; /* empty: none */
+        char url[CONFIG_TEXT_MAX];          /* empty: none */
+        char fallback_url[CONFIG_TEXT_MAX]; /* empty: none */
         char name[64];
         char ca_file[CONFIG_TEXT_MAX];
         uint64_t connections_max, waiting_max;
         uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
-        uint64_t keep_ms;
+        uint64_t keep_ms, retry_ms;
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */
         char accept_file[CONFIG_TEXT_MAX]; /* credentials that always count, one a line */
     } upstream;

@@ -99,6 +99,7 @@ const struct option options_table[] = {
     TEXT("store.prefix", store.prefix, "ibid:", "what every Redis key starts with"),
 
     URL("upstream.url", upstream.url, "", "the API that answers what the cache cannot: https://host[:port][/v1]; empty: the built-in model answers everything"),
+    URL("upstream.fallback_url", upstream.fallback_url, "", "the same API at another place, with the same keys: asked when no connection to upstream.url can be made, and never when anything of the request may have been sent; empty: none"),
     TEXT("upstream.name", upstream.name, "upstream", "its name in logs, metrics and cache keys"),
     PATH("upstream.ca_file", upstream.ca_file, "", "certificate authorities for it; empty: the system's"),
     UINT("upstream.connections_max", upstream.connections_max, "256", 1, 65536, "connections to it"),
@@ -108,6 +109,7 @@ const struct option options_table[] = {
     UINT("upstream.idle_timeout_ms", upstream.idle_timeout_ms, "300000", 1, DAY_MS, "between two pieces of an answer"),
     UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
     UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
+    UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after upstream.url could not be reached, requests go to the fallback at once, and one in this time tries it again"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
     PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),
 

@@ -576,6 +576,11 @@ void http_call_cancel(struct http_call *c)
         client_fail(c, ST_CANCELED, "canceled");
 }
 
+bool http_call_unreached(const struct http_call *c)
+{
+    return c->unreached;
+}
+
 uint64_t http_call_first_byte_us(const struct http_call *c)
 {
     return c->first_byte_us;

@@ -84,6 +84,8 @@ void http_call_pause(struct http_call *c);
 void http_call_resume(struct http_call *c);
 /* Cuts the connection; on_end comes later with ST_CANCELED. */
 void http_call_cancel(struct http_call *c);
+/* In on_end: was no connection to be had, so that nothing of the request was sent? */
+bool http_call_unreached(const struct http_call *c);
 /* Microseconds from start to the first byte of the answer; 0 before. */
 uint64_t http_call_first_byte_us(const struct http_call *c);
 

@@ -59,6 +59,7 @@ struct http_call {
     uint64_t uploaded;     /* bytes of a streamed body given to us */
     uint64_t upload_bytes; /* what was announced, or HTTP_BODY_CHUNKED */
     bool retried;
+    bool unreached; /* no connection could be made, and none was had before */
 
     bool paused, canceled, got_head;
     unsigned informational;

@@ -218,6 +218,7 @@ static void on_connected(struct connect_op *op, enum status st, struct io *io, c
         p->stats.connections_now--;
         if (st == ST_OK)
             drop(io);
+        c->unreached = st != ST_OK && !c->retried;
         client_fail(c, st == ST_OK ? ST_NOMEM : st, st == ST_OK ? "out of memory" : why);
         pool_serve_waiting(p);
         return;

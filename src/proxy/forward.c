@@ -89,6 +89,7 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     uint64_t body = HTTP_BODY_CHUNKED;
 
     (void)call;
+    upstream_reached(r->upstream);
     if (r->closed)
         return;
     /* A path we do not know may answer 200 to anybody; it proves nothing. */
@@ -229,15 +230,37 @@ static void count_failure(struct request *r, enum status st, const char *why)
     log_at(LOG_WARN, NULL, kv_event("upstream_failed"), kv_status(st), kv_str("why", why));
 }
 
+static enum status start_call(struct request *r);
+
+/* Nothing of the request was sent: where else may it go? */
+static bool ask_elsewhere(struct request *r, const struct http_call *call)
+{
+    struct proxy *p = r->proxy;
+    struct upstream *other;
+
+    if (!http_call_unreached(call))
+        return false;
+    other = upstream_unreached(r->upstream, loop_now_us(p->parts.loop));
+    if (other == NULL || p->cutting || r->streams)
+        return false;
+    r->upstream = other;
+    if (start_call(r) != ST_OK)
+        return false;
+    request_hold(r);
+    p->account.upstream_failovers_total++;
+    return true;
+}
+
 static void on_end(void *owner, struct http_call *call, enum status st, const char *why)
 {
     struct request *r = owner;
 
-    (void)call;
     r->call = NULL;
     if (st != ST_OK)
         count_failure(r, st, why);
     if (!request_drop(r))
+        return;
+    if (st != ST_OK && ask_elsewhere(r, call))
         return;
     request_finish(r);
     if (st == ST_OK) {
@@ -294,7 +317,7 @@ static void start_upload(struct request *r)
 
 static enum status start_call(struct request *r)
 {
-    struct upstream *u = r->proxy->parts.upstream;
+    struct upstream *u = r->upstream;
     const struct http_head *h = r->head;
     struct http_request q = {.method = h->method, .host = span_of(u->url.authority)};
     struct http_field *fields;
@@ -312,9 +335,9 @@ static enum status start_call(struct request *r)
     if (st != ST_OK)
         return st;
     q.fields = fields;
-    if (r->body_complete && !r->oversize) {
+    if (!r->streams) {
         q.body = buf_span(&r->body);
-    } else if (h->framing != HTTP_NO_BODY) {
+    } else {
         q.body_streams = true;
         q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
     }
@@ -323,17 +346,25 @@ static enum status start_call(struct request *r)
 
 enum step_result forward_enter(struct request *r)
 {
-    struct upstream *u = r->proxy->parts.upstream;
-    enum status st;
+    struct proxy *p = r->proxy;
+    struct upstream *u = p->parts.upstream;
+    enum status st = ST_UNAVAILABLE;
 
     r->source = SOURCE_UPSTREAM;
-    st = r->proxy->cutting ? ST_CANCELED : u != NULL ? start_call(r) : ST_UNAVAILABLE;
+    r->streams = !(r->body_complete && !r->oversize) && r->head->framing != HTTP_NO_BODY;
+    if (p->cutting) {
+        st = ST_CANCELED;
+    } else if (u != NULL) {
+        r->upstream = upstream_choose(u, loop_now_us(p->parts.loop));
+        p->account.upstream_failovers_total += r->upstream != u;
+        st = start_call(r);
+    }
     if (st != ST_OK) {
         fail_before_head(r, st, status_text(st));
         return STEP_DONE;
     }
     request_hold(r);
-    if (!(r->body_complete && !r->oversize) && r->head->framing != HTTP_NO_BODY)
+    if (r->streams)
         start_upload(r);
     return STEP_WAIT;
 }

@@ -93,6 +93,7 @@ static void on_head(void *owner, struct http_call *c, const struct http_head *h)
 
     (void)c;
     r->source = SOURCE_UPSTREAM;
+    upstream_reached(r->upstream);
     if (h->status != 200 && !r->closed)
         relay_refusal(r, h);
 }
@@ -120,6 +121,8 @@ static void on_drained(void *owner, struct http_call *c)
     (void)c;
 }
 
+static bool ask_upstream(struct request *r);
+
 static void on_end(void *owner, struct http_call *c, enum status st, const char *why)
 {
     struct request *r = owner;
@@ -127,10 +130,16 @@ static void on_end(void *owner, struct http_call *c, enum status st, const char 
     struct json *list;
     char text[192];
 
-    (void)c;
     r->call = NULL;
     if (!request_drop(r))
         return;
+    if (http_call_unreached(c)) {
+        r->upstream = upstream_unreached(r->upstream, loop_now_us(r->proxy->parts.loop));
+        if (r->upstream != NULL && ask_upstream(r)) {
+            r->proxy->account.upstream_failovers_total++;
+            return;
+        }
+    }
     if (r->flow.head_sent) {
         if (st == ST_OK)
             http_end(r->stream);
@@ -155,7 +164,7 @@ static const struct http_call_events events = {on_head, on_body, on_drained, on_
 
 static bool ask_upstream(struct request *r)
 {
-    struct upstream *u = r->proxy->parts.upstream;
+    struct upstream *u = r->upstream;
     struct http_request q = {.method = SPAN("GET"), .host = span_of(u->url.authority)};
     struct http_field *fields;
     char target[512];
@@ -188,7 +197,11 @@ bool models_serve(struct request *r)
             return true;
         }
         /* Without a model of ours there is nothing to add: relayed untouched. */
-        return m != NULL && ask_upstream(r);
+        if (m == NULL)
+            return false;
+        r->upstream =
+            upstream_choose(r->proxy->parts.upstream, loop_now_us(r->proxy->parts.loop));
+        return ask_upstream(r);
     }
     name = (struct span){path.ptr + sizeof(MODELS_PATH), path.len - sizeof(MODELS_PATH)};
     if (path.ptr[sizeof(MODELS_PATH) - 1] != '/' || m == NULL || !local_model_is(m, name))

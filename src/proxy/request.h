@@ -39,6 +39,7 @@ struct http_stream;
 struct local_job;
 struct proxy;
 struct request;
+struct upstream;
 
 enum step_result {
     STEP_NEXT, /* go on with the following step, now */
@@ -118,10 +119,12 @@ struct request {
 
     /* the answer on its way */
     struct answer_flow flow;
+    struct upstream *upstream;   /* forward: who is asked; borrowed */
     struct http_call *call;      /* forward; NULL when none is under way */
     struct collector *collector; /* owned: an event stream is collected beside */
     struct buf recorded;         /* a JSON answer is collected beside */
     bool recording;
+    bool streams; /* forward: the body goes out as it comes in, and is not kept */
     bool upload_ended;
     bool timed_out;          /* local: the deadline came */
     struct local_job *local; /* local; NULL when none is under way */

@@ -26,31 +26,40 @@ static void pool_options(const struct config *c, struct upstream *u,
     };
 }
 
-enum status upstream_open(struct loop *loop, struct connector *connector,
-                          const struct config *config, struct upstream **out, char *why,
-                          size_t why_cap)
+/* One of the places where the API is. */
+struct place {
+    struct loop *loop;
+    struct connector *connector;
+    const struct config *config;
+    const char *setting, *url;
+};
+
+static enum status open_place(const struct place *at, struct upstream **out, char *why,
+                              size_t why_cap)
 {
+    const struct config *config = at->config;
     struct upstream *u = calloc(1, sizeof(*u));
     struct http_pool_options o;
     enum status st;
 
     if (u == NULL)
         return ST_NOMEM;
-    st = url_parse(span_of(config->upstream.url), &u->url, why, why_cap);
+    st = url_parse(span_of(at->url), &u->url, why, why_cap);
     if (st != ST_OK)
         goto fail_url;
     if (u->url.tls) {
         const char *ca = config->upstream.ca_file[0] != '\0' ? config->upstream.ca_file : NULL;
 
-        st = io_tls_ctx_open(loop, ca, &u->tls, why, why_cap);
+        st = io_tls_ctx_open(at->loop, ca, &u->tls, why, why_cap);
         if (st != ST_OK)
             goto fail_url;
     }
     snprintf(u->name, sizeof(u->name), "%s", config->upstream.name);
     snprintf(u->identity, sizeof(u->identity), "upstream:%s %s://%s%s", u->name,
              u->url.tls ? "https" : "http", u->url.authority, u->url.prefix);
+    u->retry_us = config->upstream.retry_ms * 1000;
     pool_options(config, u, &o);
-    st = http_pool_open(loop, connector, &o, &u->pool);
+    st = http_pool_open(at->loop, at->connector, &o, &u->pool);
     if (st != ST_OK) {
         snprintf(why, why_cap, "%s", status_text(st));
         goto fail_pool;
@@ -66,6 +75,7 @@ fail_url:
     return st;
 }
 
+/* What is closed next, and for whom. */
 struct closing {
     struct upstream *upstream;
     void (*closed)(void *owner);
@@ -75,10 +85,16 @@ struct closing {
 static void on_pool_closed(void *arg)
 {
     struct closing *c = arg;
+    struct upstream *fallback = c->upstream->fallback;
 
     if (c->upstream->tls != NULL)
         io_tls_ctx_close(c->upstream->tls);
     free(c->upstream);
+    c->upstream = fallback;
+    if (fallback != NULL) {
+        http_pool_close(fallback->pool, on_pool_closed, c);
+        return;
+    }
     c->closed(c->owner);
     free(c);
 }
@@ -93,9 +109,68 @@ void upstream_close(struct upstream *u, void (*closed)(void *owner), void *owner
     http_pool_close(u->pool, on_pool_closed, c);
 }
 
+/* `why` begins with the setting. */
+static enum status open_at(const struct place *at, struct upstream **out, char *why,
+                           size_t why_cap)
+{
+    char reason[192] = "";
+    enum status st = open_place(at, out, reason, sizeof(reason));
+
+    if (st != ST_OK)
+        snprintf(why, why_cap, "%s: %s", at->setting, reason);
+    return st;
+}
+
+static void on_given_up(void *owner)
+{
+    (void)owner;
+}
+
+enum status upstream_open(struct loop *loop, struct connector *connector,
+                          const struct config *config, struct upstream **out, char *why,
+                          size_t why_cap)
+{
+    struct place at = {loop, connector, config, "upstream.fallback_url",
+                       config->upstream.fallback_url};
+    struct upstream *fallback = NULL;
+    enum status st = at.url[0] != '\0' ? open_at(&at, &fallback, why, why_cap) : ST_OK;
+
+    if (st != ST_OK)
+        return st;
+    at.setting = "upstream.url";
+    at.url = config->upstream.url;
+    st = open_at(&at, out, why, why_cap);
+    if (st == ST_OK)
+        (*out)->fallback = fallback;
+    else if (fallback != NULL)
+        upstream_close(fallback, on_given_up, NULL);
+    return st;
+}
+
 struct span upstream_identity(const struct upstream *u)
 {
     return span_of(u->identity);
+}
+
+struct upstream *upstream_choose(struct upstream *u, uint64_t now_us)
+{
+    if (u->fallback == NULL || u->next_try_us == 0)
+        return u;
+    if (now_us < u->next_try_us)
+        return u->fallback;
+    u->next_try_us = now_us + u->retry_us; /* this one tries; the others wait for its word */
+    return u;
+}
+
+void upstream_reached(struct upstream *u)
+{
+    u->next_try_us = 0;
+}
+
+struct upstream *upstream_unreached(struct upstream *u, uint64_t now_us)
+{
+    u->next_try_us = now_us + u->retry_us;
+    return u->fallback;
 }
 
 /* Fields that the client side of our HTTP writes itself. */

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/arena.h"
 #include "base/compiler.h"
@@ -25,15 +26,26 @@ struct upstream {
     struct url url;
     char identity[1200]; /* "upstream:NAME URL": who answers, for identities */
     char name[64];
+    struct upstream *fallback; /* owned; NULL: none */
+    uint64_t retry_us;         /* how often one that can not be reached is tried */
+    uint64_t next_try_us;      /* 0: it can be reached, as far as we know */
 };
 
-/* From config->upstream; its url must not be empty. `why` says what is wrong. */
+/* From config->upstream; its url must not be empty. `why` names the setting
+ * and says what is wrong. */
 enum status upstream_open(struct loop *loop, struct connector *connector,
                           const struct config *config, struct upstream **out, char *why,
                           size_t why_cap) MUST_CHECK;
 void upstream_close(struct upstream *u, void (*closed)(void *owner), void *owner);
 
 struct span upstream_identity(const struct upstream *u);
+
+/* Who is asked now: `u`, or its fallback while `u` can not be reached. */
+struct upstream *upstream_choose(struct upstream *u, uint64_t now_us);
+/* An answer came from it. */
+void upstream_reached(struct upstream *u);
+/* No connection to it could be made. Who is asked instead; NULL: nobody. */
+struct upstream *upstream_unreached(struct upstream *u, uint64_t now_us);
 
 /* The end-to-end fields of a client's request for the upstream, our own controls
  * left out. With `plain` the upstream is asked for an uncoded answer, because the
