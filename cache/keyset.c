@@ -1,12 +1,15 @@
 /* Open addressing with linear probing; removal shifts back, so that there are no
  * tombstones to clean up. At most 3/4 full. */
+#define _DEFAULT_SOURCE /* madvise() with MADV_HUGEPAGE */
 #include "cache/keyset.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#define SLOTS_FIRST 1024
+#define SLOTS_FIRST     1024
+#define HUGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
 
 void keyset_init(struct keyset *k)
 {
@@ -48,11 +51,30 @@ uint64_t keyset_find(const struct keyset *k, const struct digest *key)
     return k->used == 0 ? 0 : k->slot[probe(k, print_of(key))].number;
 }
 
+/* Keys are looked for all over the table. Where it is large, and pages are too, a look does not
+ * cost a walk through the page tables beside the slot itself. */
+static struct keyset_slot *new_table(size_t slots)
+{
+    size_t bytes = slots * sizeof(struct keyset_slot);
+    void *p;
+
+    if (bytes < HUGE_PAGE_BYTES)
+        return calloc(slots, sizeof(struct keyset_slot));
+    p = aligned_alloc(HUGE_PAGE_BYTES, bytes); /* both are powers of two */
+    if (p == NULL)
+        return NULL;
+#ifdef MADV_HUGEPAGE
+    (void)!madvise(p, bytes, MADV_HUGEPAGE); /* only a wish */
+#endif
+    memset(p, 0, bytes);
+    return p;
+}
+
 static enum status grow(struct keyset *k)
 {
     struct keyset bigger = {.slots = k->slots == 0 ? SLOTS_FIRST : k->slots * 2};
 
-    bigger.slot = calloc(bigger.slots, sizeof(struct keyset_slot));
+    bigger.slot = new_table(bigger.slots);
     if (bigger.slot == NULL)
         return ST_NOMEM;
     for (size_t i = 0; i < k->slots; i++)

@@ -54,9 +54,39 @@ static void it_agrees_with_an_array(void **state)
     keyset_release(&k);
 }
 
+/* Beyond the size from which the table lies in large pages. */
+static void a_large_one_finds_what_it_has(void **state)
+{
+    const uint64_t keys = 200000;
+    struct keyset k;
+
+    (void)state;
+    keyset_init(&k);
+    for (uint64_t n = 0; n < keys; n++) {
+        struct digest key = key_of(n);
+
+        CHECK_STATUS(ST_OK, keyset_set(&k, &key, n + 1));
+    }
+    for (uint64_t n = 0; n < keys; n += 2) {
+        struct digest key = key_of(n);
+
+        assert_true(keyset_remove(&k, &key, n + 1));
+    }
+    for (uint64_t n = 0; n < 2 * keys; n++) {
+        struct digest key = key_of(n);
+
+        assert_int_equal(keyset_find(&k, &key), n < keys && n % 2 == 1 ? n + 1 : 0);
+    }
+    assert_int_equal(k.used, keys / 2);
+    keyset_release(&k);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(it_agrees_with_an_array)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_agrees_with_an_array),
+        cmocka_unit_test(a_large_one_finds_what_it_has),
+    };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
