@@ -10,8 +10,9 @@
 
 #include "base/size.h"
 
-#define ROW_PIECE 32 /* rows of a matrix that a thread takes at a time: two strips */
-#define ALIGNMENT 64 /* of the widest vector */
+#define ROW_PIECE    32 /* rows of a matrix that a thread takes at a time: two strips */
+#define COLUMN_PIECE 8  /* columns: what lies between products is short */
+#define ALIGNMENT    64 /* of the widest vector */
 
 /* --- memory --------------------------------------------------------------------------- */
 
@@ -181,7 +182,34 @@ struct product {
     float *y[3];
     size_t ldy[3];
     size_t count, n;
+    bool gated; /* of two, the first is the gate of the second: opened, it is the product */
 };
+
+static void open_gate(const struct decoder_state *s, float *gate, const float *up, size_t n)
+{
+    switch (s->weights->shape.arch->gate) {
+    case GATE_SILU:
+        s->k->silu_mul(gate, up, n);
+        break;
+    case GATE_GELU:
+        s->k->gelu_mul(gate, up, n);
+        break;
+    case GATE_RELU2:
+        s->k->relu2_mul(gate, up, n);
+        break;
+    }
+}
+
+static void run_gated(void *arg, size_t from, size_t to)
+{
+    const struct product *p = arg;
+
+    for (size_t i = 0; i < 2; i++)
+        p->s->k->matmul(p->w[i], &p->s->in, p->n, from, to, p->y[i], p->ldy[i]);
+    for (size_t t = 0; t < p->n; t++)
+        open_gate(p->s, p->y[0] + t * p->ldy[0] + from, p->y[1] + t * p->ldy[1] + from,
+                  to - from);
+}
 
 static void run_rows(void *arg, size_t from, size_t to)
 {
@@ -200,11 +228,26 @@ static void run_rows(void *arg, size_t from, size_t to)
     }
 }
 
+struct input {
+    struct decoder_state *s;
+    const float *x;
+    size_t cols;
+};
+
+static void quantize_columns(void *arg, size_t from, size_t to)
+{
+    const struct input *i = arg;
+
+    for (size_t t = from; t < to; t++)
+        i->s->k->quantize(i->x + t * i->cols, i->cols, &i->s->in, t);
+}
+
 static void set_input(struct decoder_state *s, const float *x, size_t n, size_t cols)
 {
+    struct input i = {s, x, cols};
+
     s->in.x = x;
-    for (size_t t = 0; t < n; t++)
-        s->k->quantize(x + t * cols, cols, &s->in, t);
+    threads_run(s->threads, n, COLUMN_PIECE, quantize_columns, &i);
 }
 
 static void multiply(struct decoder_state *s, struct product *p, const float *x)
@@ -215,7 +258,10 @@ static void multiply(struct decoder_state *s, struct product *p, const float *x)
     set_input(s, x, p->n, p->w[0]->cols);
     for (size_t i = 0; i < p->count; i++)
         rows += p->w[i]->rows;
-    threads_run(s->threads, rows, ROW_PIECE, run_rows, p);
+    if (p->gated)
+        threads_run(s->threads, p->w[0]->rows, ROW_PIECE, run_gated, p);
+    else
+        threads_run(s->threads, rows, ROW_PIECE, run_rows, p);
 }
 
 static void multiply_one(struct decoder_state *s, const struct quant_matrix *w, const float *x,
@@ -260,12 +306,29 @@ static void scale(float *x, float factor, size_t n)
         x[i] *= factor;
 }
 
+struct norm {
+    const struct decoder_state *s;
+    const float *x, *norm;
+    size_t cols;
+    float *y;
+};
+
+static void normalize_columns(void *arg, size_t from, size_t to)
+{
+    const struct norm *a = arg;
+
+    for (size_t t = from; t < to; t++)
+        a->s->k->rms_norm(a->x + t * a->cols, a->norm, a->s->weights->shape.eps, a->cols,
+                          a->y + t * a->cols);
+}
+
 /* y[n][cols] = the norm of x; in place as well. */
 static void normalize(const struct decoder_state *s, const float *x, const float *norm,
                       size_t n, size_t cols, float *y)
 {
-    for (size_t t = 0; t < n; t++)
-        s->k->rms_norm(x + t * cols, norm, s->weights->shape.eps, cols, y + t * cols);
+    struct norm a = {s, x, norm, cols, y};
+
+    threads_run(s->threads, n, COLUMN_PIECE, normalize_columns, &a);
 }
 
 /* What a half of a layer computed, into the stream. */
@@ -372,31 +435,19 @@ static void attend(struct decoder_state *s, size_t layer, const struct decoder_r
 
 /* --- feed-forward --------------------------------------------------------------------- */
 
-static void open_gate(const struct decoder_state *s, size_t n)
-{
-    switch (s->weights->shape.arch->gate) {
-    case GATE_SILU:
-        s->k->silu_mul(s->gate, s->up, n);
-        break;
-    case GATE_GELU:
-        s->k->gelu_mul(s->gate, s->up, n);
-        break;
-    case GATE_RELU2:
-        s->k->relu2_mul(s->gate, s->up, n);
-        break;
-    }
-}
-
 /* y[n][d] of x[n][d]; y may be x. sub_norm: of what goes down, or NULL. */
 static void feed(struct decoder_state *s, const struct decoder_feed *f, const float *sub_norm,
                  const float *x, size_t n, float *y)
 {
     size_t ffn = f->up.rows;
-    struct product p = {
-        .w = {&f->gate, &f->up}, .y = {s->gate, s->up}, .ldy = {ffn, ffn}, .count = 2, .n = n};
+    struct product p = {.w = {&f->gate, &f->up},
+                        .y = {s->gate, s->up},
+                        .ldy = {ffn, ffn},
+                        .count = 2,
+                        .n = n,
+                        .gated = true};
 
     multiply(s, &p, x);
-    open_gate(s, n * ffn);
     if (sub_norm != NULL)
         normalize(s, s->gate, sub_norm, n, ffn, s->gate);
     multiply_one(s, &f->down, s->gate, n, y);
