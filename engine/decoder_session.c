@@ -96,7 +96,16 @@ enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size
 
 enum status decoder_step(struct decoder_session *s, uint32_t id)
 {
-    return decoder_forward_feed(&s->state, &s->plain, &id, 1, (struct engine_stop){NULL, NULL});
+    return decoder_steps(s, &id, 1);
+}
+
+enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t n)
+{
+    const struct decoder_run run = {.sequence = &s->plain, .ids = ids, .n = n, .answers = n};
+
+    if (n > decoder_forward_answers(&s->state.weights->shape))
+        return ST_LIMIT;
+    return decoder_forward(&s->state, &run, 1, (struct engine_stop){NULL, NULL});
 }
 
 const float *decoder_logits(const struct decoder_session *s)

@@ -212,10 +212,13 @@ enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *t
                          struct engine_stop stop, struct decoder_result *out) MUST_CHECK;
 
 /* The parts of it, for benches and tests, while no answer is open: feed tokens from position 0,
- * and read the logits (vocabulary floats, owned by the session) after the last one. */
+ * and read the logits (vocabulary floats, owned by the session) after the last one. After
+ * decoder_steps() there is a row of them for each of its tokens; ST_LIMIT: more than the
+ * session writes answers at a time. */
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
                             struct engine_stop stop) MUST_CHECK;
 enum status decoder_step(struct decoder_session *s, uint32_t id) MUST_CHECK;
+enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t n) MUST_CHECK;
 const float *decoder_logits(const struct decoder_session *s);
 
 #endif

@@ -11,6 +11,7 @@
 #include "cli/models_bench.h"
 
 #define TEXT_MAX (64 * 1024 * 1024)
+#define COLUMNS  16 /* of a pass; each has logits of the vocabulary */
 
 struct score {
     const struct models_bench_options *o;
@@ -36,21 +37,28 @@ static double surprise(const float *logits, uint32_t n, uint32_t id)
     return log(sum) + (double)most - (double)logits[id];
 }
 
+static void count_token(struct score *c, const float *logits, uint32_t id)
+{
+    double v = surprise(logits, c->vocabulary, id);
+
+    c->sum += v;
+    c->squares += v * v;
+    c->tokens++;
+}
+
 /* ids[0..context), of which those from first + 1 on count. */
 static enum status score_chunk(struct score *c, const uint32_t *ids)
 {
     const struct engine_stop never = {NULL, NULL};
     size_t first = c->o->context / 2;
-    enum status st = decoder_prefill(c->s, ids, first + 1, never);
+    enum status st = decoder_prefill(c->s, ids, first, never);
+    size_t n;
 
-    for (size_t i = first + 1; st == ST_OK && i < c->o->context; i++) {
-        double v = surprise(decoder_logits(c->s), c->vocabulary, ids[i]);
-
-        c->sum += v;
-        c->squares += v * v;
-        c->tokens++;
-        if (i + 1 < c->o->context)
-            st = decoder_step(c->s, ids[i]);
+    for (size_t i = first; st == ST_OK && i + 1 < c->o->context; i += n) {
+        n = c->o->context - 1 - i < COLUMNS ? c->o->context - 1 - i : COLUMNS;
+        st = decoder_steps(c->s, ids + i, n);
+        for (size_t t = 0; st == ST_OK && t < n; t++)
+            count_token(c, decoder_logits(c->s) + t * c->vocabulary, ids[i + t + 1]);
     }
     return st;
 }
@@ -164,8 +172,10 @@ static int run(struct score *c, const struct decoder *d, struct span text)
 int models_bench_perplexity(const char *path, const struct models_bench_options *o,
                             struct progress *p)
 {
-    const struct decoder_options wanted = {
-        .context_max = (uint32_t)o->context, .kv_type = o->kv_type, .tokens_only = true};
+    const struct decoder_options wanted = {.context_max = (uint32_t)o->context,
+                                           .kv_type = o->kv_type,
+                                           .tokens_only = true,
+                                           .sequences = COLUMNS};
     struct score c = {.o = o, .progress = p};
     struct engine_error err = {.text = ""};
     struct decoder *d;

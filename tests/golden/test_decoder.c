@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -24,10 +25,9 @@ struct opened {
     struct decoder_session *session;
 };
 
-static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads,
-                           enum decoder_cache kv)
+static void open_tiny_as(struct opened *o, uint32_t type, unsigned threads,
+                         const struct decoder_options *options)
 {
-    const struct decoder_options options = {.kv_type = kv};
     struct engine_error why;
     struct buf file;
     char path[64];
@@ -36,10 +36,21 @@ static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads,
     tiny_llama_init(&o->tiny, type, 32, NULL, &file);
     gguf_writer_save(buf_span(&file), path);
     buf_release(&file);
-    if (decoder_open(path, &options, &o->model, &why) != ST_OK)
+    if (decoder_open(path, options, &o->model, &why) != ST_OK)
         fail_msg("%s", why.text);
     unlink(path);
     CHECK_STATUS(ST_OK, decoder_session_open(o->model, threads, &o->session));
+}
+
+static void open_tiny_with(struct opened *o, uint32_t type, unsigned threads,
+                           enum decoder_cache kv)
+{
+    open_tiny_as(o, type, threads, &(struct decoder_options){.kv_type = kv});
+}
+
+static void open_tiny_answers(struct opened *o, uint32_t answers)
+{
+    open_tiny_as(o, 8, 2, &(struct decoder_options){.sequences = answers});
 }
 
 static void open_tiny(struct opened *o, uint32_t type, unsigned threads)
@@ -103,6 +114,30 @@ static void has_the_logits_of_a_plain_forward_pass(void **state)
         }
         close_tiny(&o);
     }
+}
+
+/* Several tokens at once have the logits that they have one by one. */
+static void steps_are_a_step_each(void **state)
+{
+    enum { STEPS = 5, BEFORE = 40 };
+    static float want[STEPS][TINY_WORDS];
+    uint32_t ids[BEFORE + STEPS];
+    struct opened o;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        ids[i] = (uint32_t)(i * 37 + i / 7) % TINY_WORDS;
+    open_tiny_answers(&o, STEPS);
+    CHECK_STATUS(ST_OK, decoder_prefill(o.session, ids, BEFORE, never));
+    for (size_t i = 0; i < STEPS; i++) {
+        CHECK_STATUS(ST_OK, decoder_step(o.session, ids[BEFORE + i]));
+        memcpy(want[i], decoder_logits(o.session), sizeof(want[i]));
+    }
+    CHECK_STATUS(ST_OK, decoder_prefill(o.session, ids, BEFORE, never));
+    CHECK_STATUS(ST_OK, decoder_steps(o.session, ids + BEFORE, STEPS));
+    assert_memory_equal(want, decoder_logits(o.session), sizeof(want));
+    CHECK_STATUS(ST_LIMIT, decoder_steps(o.session, ids, STEPS + 1));
+    close_tiny(&o);
 }
 
 static void keys_and_values_may_be_kept_smaller(void **state)
@@ -342,6 +377,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(has_the_logits_of_a_plain_forward_pass),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(answers_are_bounded_and_repeat_for_a_seed),
+        cmocka_unit_test(steps_are_a_step_each),
         cmocka_unit_test(keys_and_values_may_be_kept_smaller),
         cmocka_unit_test(a_beginning_seen_before_changes_no_answer),
         cmocka_unit_test(smollm_has_the_reference_tokens_and_logits),
