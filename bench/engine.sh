@@ -4,7 +4,7 @@
 #
 #     bench/engine.sh [--rounds N] [--only PART]… [--json] [--quiet]
 #
-# PART: encoder, smollm, depth, gemma, contention, quality; all without it. Prints one table:
+# PART: encoder, smollm, depth, gemma, contention, together, quality; all without it. Prints one table:
 # ratios, the median of N rounds (5), and their spread. Exit status 1: perplexity or cosine is
 # beyond its bound; timings never decide. 77: something that it needs is missing.
 #

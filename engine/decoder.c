@@ -90,6 +90,7 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
         return st;
     s->kv_type = o->kv_type;
     s->sequences = o->sequences;
+    s->guessing = o->guessing;
     s->cache_tokens = o->cache_tokens;
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;

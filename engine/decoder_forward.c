@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "engine/guess.h"
 
 #define ROW_PIECE    32 /* rows of a matrix that a thread takes at a time: two strips */
 #define COLUMN_PIECE 8  /* columns: what lies between products is short */
@@ -51,7 +52,7 @@ size_t decoder_forward_pages(const struct decoder_shape *h)
 
 size_t decoder_forward_answers(const struct decoder_shape *h)
 {
-    return larger(h->sequences, 1) + h->guesses;
+    return larger(h->sequences, 1) + (h->guessing != DECODER_GUESS_NEVER ? GUESS_MAX : 0);
 }
 
 uint64_t decoder_forward_bytes(const struct decoder_shape *h)

@@ -64,9 +64,9 @@ struct decoder_shape {
     size_t experts, experts_used;  /* of each layer, and of them of each token; 0: none */
     size_t expert_ffn, shared_ffn;
     uint32_t context;
-    enum decoder_cache kv_type;    /* as asked for, as the next three: */
-    size_t sequences;              /* of a session; 0 is 1 */
-    size_t guesses;                /* tokens of a pass beyond one for each of them */
+    enum decoder_cache kv_type; /* as asked for, as the next three: */
+    size_t sequences;           /* of a session; 0 is 1 */
+    enum decoder_guessing guessing;
     size_t cache_tokens;           /* that they have room for, if more than `context` */
     uint32_t window, window_every; /* as in struct decoder_architecture; window 0: none */
     float eps;

@@ -8,11 +8,21 @@
 #include "engine/decoder_forward.h"
 #include "engine/decoder_model.h"
 #include "engine/engine.h"
+#include "engine/guess.h"
 #include "engine/outlet.h"
 #include "engine/sampler.h"
 
-/* Columns of prompts in a pass that also decodes. */
+/* Columns of prompts in a pass that also decodes, at most. */
 #define PIECE_BESIDE (QUANT_TOKENS - DECODER_SEQUENCES_MAX)
+/* Guesses must promise so much more than none. */
+#define WORTH 1.04
+/* Of the first guesses, before any was checked. */
+#define SHARES_FIRST                                                                           \
+    {                                                                                          \
+        {                                                                                      \
+            0.6f, 0.4f                                                                         \
+        }                                                                                      \
+    }
 
 struct decoder_answer {
     struct decoder_session *session; /* borrowed */
@@ -21,11 +31,12 @@ struct decoder_answer {
     size_t prompt, count; /* of them: the prompt's, all */
     size_t pages;         /* of the cache that are set aside for it */
     uint32_t most;        /* tokens of the answer */
-    bool no_end, ended;
+    bool no_end, no_guesses, ended;
     enum status status;
     struct sampler sampler;
     struct outlet outlet;
     struct engine_stop stop;
+    struct guesser guesser;
     struct decoder_result result;
     uint64_t began_us, answered_us; /* opened; its first token */
 };
@@ -35,6 +46,9 @@ struct decoder_session {
     struct decoder_state state;
     struct kv_sequence plain; /* of decoder_prefill() and decoder_step() */
     uint64_t passes, columns;
+    uint64_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
+    struct guess_shares shares;
+    struct guess_cost cost;           /* of passes without prompts */
     size_t pages;                     /* set aside for answers */
     size_t turn;                      /* the place whose prompt comes first */
     size_t places;                    /* of answers */
@@ -54,6 +68,8 @@ enum status decoder_session_open(const struct decoder *d, unsigned threads,
         return ST_NOMEM;
     s->model = d;
     s->places = places;
+    s->shares = (struct guess_shares)SHARES_FIRST;
+    guess_cost_init(&s->cost);
     st = decoder_forward_init(&s->state, &d->weights, threads);
     if (st == ST_OK)
         st = kv_cache_init(&s->plain, s->state.cache, d->weights.shape.context);
@@ -85,6 +101,8 @@ void decoder_session_counts(const struct decoder_session *s, struct decoder_coun
                                    .used = kv.used,
                                    .kept = kv.kept,
                                    .shared = kv.shared};
+    memcpy(out->guessed, s->guessed, sizeof(out->guessed));
+    memcpy(out->right, s->right, sizeof(out->right));
 }
 
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
@@ -206,6 +224,26 @@ static enum status read_prompt(struct decoder_answer *a, const struct decoder_re
     return ST_OK;
 }
 
+/* The text that the answer may be like, as tokens; more than the answer can have is no use. */
+static enum status read_like(struct decoder_answer *a, const struct decoder_request *q)
+{
+    const struct decoder *m = a->session->model;
+    size_t count = 0, cap = a->most;
+    uint32_t *ids = NULL;
+    enum status st = ST_OK;
+
+    if (q->like.len > 0 && m->weights.shape.guessing != DECODER_GUESS_NEVER) {
+        ids = malloc(cap * sizeof(*ids));
+        st = ids != NULL ? decoder_tokenize(m, q->like, false, ids, cap, &count) : ST_NOMEM;
+    }
+    guesser_init(&a->guesser, ids, st == ST_OK && count < cap ? count : cap,
+                 &a->session->shares);
+    if (st != ST_OK || ids == NULL)
+        a->guesser.count = 0;
+    /* Without it the answer is the same. */
+    return st == ST_NOMEM ? st : ST_OK;
+}
+
 /* So many pages that nothing is missing before its end, whatever the others do. */
 static enum status take_place(struct decoder_answer *a, uint64_t partition)
 {
@@ -238,11 +276,14 @@ enum status decoder_answer_open(struct decoder_session *s, const struct decoder_
         return ST_NOMEM;
     a->session = s;
     a->no_end = q->no_end;
+    a->no_guesses = q->no_guesses;
     a->stop = q->stop;
     a->began_us = clock_now_us();
     kv_cache_truncate(&s->plain, 0);
     outlet_init(&a->outlet, p->stop, p->stop_count, q->on_text, q->arg);
     st = read_prompt(a, q, h->context);
+    if (st == ST_OK)
+        st = read_like(a, q);
     if (st == ST_OK)
         st = sampler_init(&a->sampler, p->temperature, p->top_p, p->top_k, p->seed,
                           h->vocabulary);
@@ -269,6 +310,7 @@ void decoder_answer_close(struct decoder_answer *a)
     free_place(a);
     sampler_release(&a->sampler);
     outlet_release(&a->outlet);
+    guesser_release(&a->guesser);
     free(a->ids);
     free(a);
 }
@@ -279,6 +321,7 @@ struct plan {
     struct decoder_run runs[DECODER_SEQUENCES_MAX];
     struct decoder_answer *of[DECODER_SEQUENCES_MAX]; /* whose they are */
     size_t count, columns;
+    size_t writing; /* of the runs: of answers, not of prompts */
 };
 
 static bool says_stop(const struct decoder_answer *a)
@@ -325,6 +368,76 @@ static void add_piece(struct plan *p, struct decoder_answer *a, size_t most)
     add_run(p, a, left < most ? left : most);
 }
 
+/* The run whose next guess has the best chance; p->count: none has one. */
+static size_t best_guess(const struct plan *p, double *chance)
+{
+    size_t best = p->count;
+
+    *chance = 0;
+    for (size_t i = 0; i < p->count; i++) {
+        const struct guesser *g = &p->of[i]->guesser;
+        double c = g->taken < g->most ? (double)guesser_chance(g, g->taken) : 0;
+
+        if (c > *chance) {
+            *chance = c;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static void give_back(struct plan *p, const size_t *order, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        p->of[order[i]]->guesser.taken--;
+    p->columns -= to - from;
+}
+
+/* As many guesses, the likeliest first, as bring the most tokens for their time. */
+static void choose_guesses(struct decoder_session *s, struct plan *p)
+{
+    bool always = s->model->weights.shape.guessing == DECODER_GUESS_ALWAYS;
+    double tokens = (double)p->count, chance, rate, most;
+    size_t order[GUESS_MAX], n = 0, best = 0;
+
+    most = WORTH * tokens / guess_cost_pass(&s->cost, p->columns);
+    for (; n < GUESS_MAX; n++) {
+        order[n] = best_guess(p, &chance);
+        if (order[n] == p->count)
+            break;
+        p->of[order[n]]->guesser.taken++;
+        p->columns++;
+        tokens += chance;
+        rate = tokens / guess_cost_pass(&s->cost, p->columns);
+        if (always || rate > most) {
+            most = rate;
+            best = n + 1;
+        }
+    }
+    give_back(p, order, best, n);
+}
+
+/* The runs of a plan have a token of an answer each; guesses of what follows are put behind. */
+static void add_guesses(struct decoder_session *s, struct plan *p)
+{
+    for (size_t i = 0; i < p->count; i++) {
+        struct decoder_answer *a = p->of[i];
+
+        /* The last token that may come needs no guess behind it. */
+        guesser_guess(&a->guesser, a->ids, a->prompt, a->count,
+                      a->no_guesses ? 0 : a->most - a->result.completion_tokens - 1);
+    }
+    choose_guesses(s, p);
+    for (size_t i = 0; i < p->count; i++) {
+        struct decoder_answer *a = p->of[i];
+        size_t n = a->guesser.taken;
+
+        memcpy(a->ids + a->count, a->guesser.ids, n * sizeof(*a->ids));
+        p->runs[i].n += n;
+        p->runs[i].answers += n;
+    }
+}
+
 static void make_plan(struct decoder_session *s, struct plan *p)
 {
     size_t most;
@@ -336,7 +449,12 @@ static void make_plan(struct decoder_session *s, struct plan *p)
         if (s->answers[i] != NULL && is_writing(s->answers[i]))
             add_run(p, s->answers[i], 1);
     }
-    most = p->columns > 0 ? p->columns + PIECE_BESIDE : QUANT_TOKENS;
+    if (p->count > 0 && s->model->weights.shape.guessing != DECODER_GUESS_NEVER)
+        add_guesses(s, p);
+    p->writing = p->count;
+    most = p->columns > 0 && p->columns + PIECE_BESIDE < QUANT_TOKENS
+               ? p->columns + PIECE_BESIDE
+               : QUANT_TOKENS;
     s->turn++;
     for (size_t i = 0; i < s->places && p->columns < most; i++) {
         struct decoder_answer *a = s->answers[(s->turn + i) % s->places];
@@ -346,12 +464,36 @@ static void make_plan(struct decoder_session *s, struct plan *p)
     }
 }
 
+/* A token comes of the logits of each column, up to the first whose guess was another. */
+static void check_guesses(struct decoder_answer *a, size_t answers, const float *logits)
+{
+    struct decoder_session *s = a->session;
+    struct guesser *g = &a->guesser;
+    size_t tokens = 0, right = 0;
+    bool was_right = true;
+
+    for (; tokens < answers && was_right && !a->ended; tokens++) {
+        uint32_t id = sampler_next(&a->sampler, logits, s->model->weights.shape.vocabulary);
+
+        was_right = tokens < g->taken && id == g->ids[tokens];
+        right += was_right;
+        take_token(a, id);
+        logits += s->model->weights.shape.vocabulary;
+    }
+    a->result.guessed[g->source] += (uint32_t)g->taken;
+    a->result.right[g->source] += (uint32_t)right;
+    s->guessed[g->source] += g->taken;
+    s->right[g->source] += right;
+    guesser_learn(g, right, tokens, &s->shares);
+    /* What was computed for wrong ones is not of this answer. */
+    if (!a->ended)
+        kv_cache_truncate(&a->sequence, (uint32_t)a->count - 1);
+}
+
 /* What the pass has found: logits of the last columns of a run. */
 static void take_answers(struct decoder_answer *a, const struct decoder_run *r,
                          const float *logits)
 {
-    size_t n = a->session->model->weights.shape.vocabulary;
-
     a->result.work += r->n;
     if (r->answers == 0)
         return;
@@ -359,7 +501,7 @@ static void take_answers(struct decoder_answer *a, const struct decoder_run *r,
         a->answered_us = clock_now_us();
         a->result.prompt_us = a->answered_us - a->began_us;
     }
-    take_token(a, sampler_next(&a->sampler, logits, n));
+    check_guesses(a, r->answers, logits);
 }
 
 void decoder_session_pass(struct decoder_session *s)
@@ -367,13 +509,17 @@ void decoder_session_pass(struct decoder_session *s)
     const float *logits = s->state.logits;
     struct plan p;
     enum status st;
+    uint64_t t0;
 
     make_plan(s, &p);
     if (p.count == 0)
         return;
+    t0 = clock_now_us();
     st = decoder_forward(&s->state, p.runs, p.count, (struct engine_stop){all_say_stop, &p});
     s->passes++;
     s->columns += p.columns;
+    if (st == ST_OK && p.writing == p.count)
+        guess_cost_add(&s->cost, p.columns, clock_now_us() - t0);
     for (size_t i = 0; i < p.count; i++) {
         if (st != ST_OK)
             end(p.of[i], st, DECODER_CANCELED);

@@ -104,6 +104,13 @@ enum status encoder_embed(struct encoder_session *s, const struct span *texts, s
 /* How keys and values are kept: floats, halves, or bytes with a scale for 32 of them. */
 enum decoder_cache { CACHE_F32, CACHE_F16, CACHE_Q8 };
 
+/* Guesses of tokens are checked in the pass that would have given one of them; no answer
+ * changes by that. WORTH: where what was measured so far says that it is faster. */
+enum decoder_guessing { DECODER_GUESS_NEVER, DECODER_GUESS_WORTH, DECODER_GUESS_ALWAYS };
+
+/* Where guesses come from: a text that the answer may be like; the prompt and the answer. */
+enum decoder_guess { DECODER_GUESS_NEIGHBOUR, DECODER_GUESS_PROMPT, DECODER_GUESS_SOURCES };
+
 struct decoder_options {
     uint32_t context_max;      /* tokens of a conversation; 0: the model's */
     uint64_t memory_max_bytes; /* weights and one session; 0: no limit */
@@ -114,6 +121,7 @@ struct decoder_options {
                                   DECODER_SEQUENCES_MAX; 0: one */
     uint32_t cache_tokens;     /* of KV cache that a session's answers share, with what is kept
                                   of earlier ones, if that is more than a context */
+    enum decoder_guessing guessing;
 };
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
@@ -162,6 +170,7 @@ struct decoder_result {
     uint32_t reused_tokens; /* of the prompt, computed for an earlier one of the session */
     uint64_t prompt_us, decode_us;
     uint64_t work; /* columns that were computed for it */
+    uint32_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES]; /* tokens */
 };
 
 /* A piece of the answer: whole UTF-8 characters, never part of a stop string. */
@@ -174,6 +183,8 @@ struct decoder_request {
     size_t id_count;
     struct decoder_params params; /* the stop strings stay until the answer is closed */
     bool no_end;                  /* tokens that end an answer do not */
+    bool no_guesses;              /* for this answer; those that are worth it otherwise */
+    struct span like;             /* the answer may be like this text; likewise; or empty */
     uint64_t partition; /* only what was computed for requests of the same is taken again */
     decoder_text_fn *on_text;
     void *arg;
@@ -198,6 +209,7 @@ void decoder_answer_close(struct decoder_answer *a);
 struct decoder_counts {
     uint64_t passes, columns; /* since the beginning: passes over the weights, tokens in them */
     uint64_t reused;          /* tokens of prompts that were not computed again */
+    uint64_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES]; /* tokens */
     uint64_t evicted;         /* pages of the cache given up for new ones */
     size_t pages, used, kept; /* of the cache: in all; in use; found again by what begins so */
     size_t shared;            /* references to used pages beyond the first */

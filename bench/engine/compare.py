@@ -156,6 +156,19 @@ def contention(e, a):
     return rows
 
 
+def together(e, a):
+    """Eight answers in one pass over the weights beside one, and answers with guesses beside those without."""
+    rows = []
+    for threads in (1, 2):
+        row = Row("SmolLM2-135M Q4_1, 8 answers at once, 64 tokens each", threads, "ibid, one answer", True, 3)
+        for i in range(a.rounds):
+            say(a, f"{row.work}, threads: {threads}, round {i + 1} of {a.rounds}")
+            r = run_json([e.ibid, "models", "bench", a.smollm, "-b", 8, "-n", 64, "-r", 1, "-t", threads, "--json", "--quiet"])
+            row.add(r["batch_tokens_per_s"], r["one_tokens_per_s"])
+        rows.append(row)
+    return rows
+
+
 def quality(e, a):
     out = []
     for name, model in (("SmolLM2-135M Q4_1", a.smollm), ("Gemma-3-270M Q4_K_M", a.gemma)):
@@ -171,7 +184,8 @@ def quality(e, a):
 
 
 PARTS = {"encoder": (encoder, "encoder"), "smollm": (smollm, "smollm"), "depth": (depth, "smollm"),
-         "gemma": (gemma, "gemma"), "contention": (contention, "smollm")}
+         "gemma": (gemma, "gemma"), "contention": (contention, "smollm"),
+         "together": (together, "smollm")}
 
 
 def cpu_name():

@@ -189,6 +189,16 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
             c->index.dropped_total);
 }
 
+static void guess_lines(struct page *p, const char *name, const char *help,
+                        const uint64_t counts[DECODER_GUESS_SOURCES])
+{
+    static const char *const sources[] = {"neighbour", "prompt"};
+
+    head(p, name, "counter", help);
+    for (size_t i = 0; i < DECODER_GUESS_SOURCES; i++)
+        line(p, "%s{source=\"%s\"} %" PRIu64 "\n", name, sources[i], counts[i]);
+}
+
 static void local_lines(struct page *p, struct local_model *m)
 {
     struct local_counts c;
@@ -205,6 +215,11 @@ static void local_lines(struct page *p, struct local_model *m)
     counter(p, "ibid_local_reused_tokens_total",
             "Tokens of prompts that were computed for an earlier one and not again.",
             s->reused);
+    guess_lines(p, "ibid_local_guessed_tokens_total",
+                "Tokens of answers that were guessed, by what they were guessed from.",
+                s->guessed);
+    guess_lines(p, "ibid_local_guessed_right_total", "Guessed tokens that were right.",
+                s->right);
     head(p, "ibid_local_kv_pages", "gauge",
          "Pages of keys and values: in use by answers, kept for prompts that begin alike, "
          "free.");

@@ -17,5 +17,9 @@ struct decoder_options decoder_settings(const struct config *c)
         o.kv_type = CACHE_F16;
     if (strcmp(c->local.kv_type, "q8") == 0)
         o.kv_type = CACHE_Q8;
+    if (strcmp(c->local.speculate, "auto") == 0)
+        o.guessing = DECODER_GUESS_WORTH;
+    if (strcmp(c->local.speculate, "always") == 0)
+        o.guessing = DECODER_GUESS_ALWAYS;
     return o;
 }

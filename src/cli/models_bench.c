@@ -20,6 +20,7 @@
 static const char usage[] =
     "usage: ibid models bench MODEL [-p N] [-n N] [-d N] [-t N] [-r N] [--json]\n"
     "       ibid models bench MODEL -b N [-n N] [-d N] [-t N] [-r N] [--json]\n"
+    "       ibid models bench MODEL --guess FILE [-n N] [-t N] [-r N] [--json]\n"
     "       ibid models bench MODEL --perplexity FILE [-c N] [-t N] [--json]\n"
     "  Times a model: a decoder by tokens a second, an encoder by milliseconds a text.\n"
     "  MODEL                a name (ibid models list) or a path\n"
@@ -29,6 +30,9 @@ static const char usage[] =
     "  -t, --threads N      (1)\n"
     "  -r, --repeats N      the median counts (3)\n"
     "  -b, --batch N        of a decoder, instead: N answers at a time beside one alone\n"
+    "  --guess FILE         instead: answers with guesses beside those without; a line of "
+    "FILE\n"
+    "                       is a question, and behind a tab one whose answer may be like its\n"
     "  --precision P        of an encoder: int8 or f32 (int8)\n"
     "  --perplexity FILE    of the text in FILE, instead: chunks of -c tokens, of which the\n"
     "                       second half counts\n"
@@ -101,6 +105,7 @@ static int parse(struct job *j, int argc, char **argv)
             }
         }
         if (taken || args_value(&a, NULL, "--perplexity", &o->text_path) ||
+            args_value(&a, NULL, "--guess", &o->guess_path) ||
             args_value(&a, NULL, "--precision", &o->precision) ||
             args_value(&a, NULL, "--config", &file))
             continue;
@@ -135,6 +140,8 @@ static int run(struct job *j)
         rc = models_bench_perplexity(place.path, &j->options, &progress);
     else if (place.decoder && j->options.batch > 0)
         rc = models_bench_batch(place.path, &j->options, &progress);
+    else if (place.decoder && j->options.guess_path != NULL)
+        rc = models_bench_guess(place.path, &j->options, &progress);
     else if (place.decoder)
         rc = models_bench_decoder(place.path, &j->options, &progress);
     else

@@ -12,11 +12,12 @@
 struct models_bench_options {
     uint64_t prompt, generate, depth; /* tokens */
     uint64_t threads, repeats;
-    uint64_t batch;        /* answers at a time, beside one alone; 0: not this */
-    uint64_t context;      /* tokens of a chunk of a perplexity */
-    const char *text_path; /* of the text of a perplexity; NULL: time */
-    const char *precision; /* of an encoder: "int8" or "f32" */
     enum decoder_cache kv_type;
+    uint64_t batch;         /* answers at a time, beside one alone; 0: not this */
+    uint64_t context;       /* tokens of a chunk of a perplexity */
+    const char *text_path;  /* of the text of a perplexity; NULL: time */
+    const char *guess_path; /* of questions, to time guesses; NULL: not this */
+    const char *precision;  /* of an encoder: "int8" or "f32" */
     bool json;
 };
 
@@ -34,6 +35,8 @@ int models_bench_decoder(const char *path, const struct models_bench_options *o,
 int models_bench_encoder(const char *path, const struct models_bench_options *o,
                          struct progress *p) MUST_CHECK;
 int models_bench_batch(const char *path, const struct models_bench_options *o,
+                       struct progress *p) MUST_CHECK;
+int models_bench_guess(const char *path, const struct models_bench_options *o,
                        struct progress *p) MUST_CHECK;
 int models_bench_perplexity(const char *path, const struct models_bench_options *o,
                             struct progress *p) MUST_CHECK;

@@ -173,6 +173,7 @@ int models_bench_batch(const char *path, const struct models_bench_options *o,
     const struct decoder_options wanted = {
         .context_max = (uint32_t)context,
         .tokens_only = true,
+        .kv_type = o->kv_type,
         .sequences = (uint32_t)o->batch,
         .cache_tokens = (uint32_t)(o->batch * (context + 64)),
     };

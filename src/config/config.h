@@ -82,6 +82,7 @@ struct config {
         uint64_t sequences, cache_tokens; /* of a worker */
         uint64_t memory_max_bytes;        /* 0: no limit */
         uint64_t context_max, max_tokens;
+        char speculate[8]; /* auto | off | always */
         uint64_t deadline_ms;
     } local;
 

@@ -67,6 +67,7 @@ static const char *const scopes[] = {"credential", "user", "header", "shared", N
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
 static const char *const kv_types[] = {"f32", "f16", "q8", NULL};
+static const char *const guesses[] = {"auto", "off", "always", NULL};
 static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -128,12 +129,13 @@ const struct option options_table[] = {
     UINT("local.workers", local.workers, "1", 1, 64, "threads that write answers, each with a context of its own"),
     UINT("local.sequences", local.sequences, "8", 1, 32, "answers that a worker writes at the same time: the weights are read once for all of them"),
     UINT("local.cache_tokens", local.cache_tokens, "4096", 64, 16777216, "tokens that the answers of a worker share, what is kept of earlier prompts included; at least local.context_max. An answer waits until its question and local.max_tokens have room"),
-    UINT("local.memory_max_bytes", local.memory_max_bytes, "0", 0, UINT64_MAX, "a model that needs more, the memory of a worker included, is refused; 0: no limit"),
+    BYTES("local.memory_max_bytes", local.memory_max_bytes, "0", 0, TIB, "a model that needs more, the memory of a worker included, is refused; 0: no limit"),
     UINT("local.threads", local.threads, "1", 1, 256, "threads that work on the answers of a worker"),
     UINT("local.queue_max", local.queue_max, "64", 1, 100000, "requests that may wait; more are refused with 503 or go upstream"),
     UINT("local.context_max", local.context_max, "2048", 64, 1048576, "tokens of question and answer together"),
     CHOICE("local.kv_type", local.kv_type, "f32", kv_types, "how keys and values of the context are kept: f16 takes half of the memory, q8 a little more than a quarter"),
     UINT("local.max_tokens", local.max_tokens, "512", 1, 1048576, "tokens of an answer when the request names no limit, and the most it may name"),
+    CHOICE("local.speculate", local.speculate, "auto", guesses, "tokens of an answer are guessed, from the answer of a near question and from what was said, and checked together; no answer changes by that. auto: where it has proved to be faster"),
     UINT("local.deadline_ms", local.deadline_ms, "120000", 100, DAY_MS, "for a whole answer, waiting included"),
 
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),

@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cache/cache.h"
 #include "config/config.h"
 #include "http/server.h"
 #include "protocol/answer.h"
@@ -170,6 +171,25 @@ static struct decoder_turn *turns_of(struct request *r)
     return t;
 }
 
+/* The answer to the nearest question, which was not near enough to be served: ours may be like
+ * it. Of the same partition, so of the same tenant. What is not in memory is not waited for. */
+static struct span near_answer(struct request *r)
+{
+    const struct decision *d = &r->embed.decision;
+    struct span text = {NULL, 0};
+    struct entry *e;
+    struct answer a;
+
+    if (!r->embed_done || r->embed.status != ST_OK || !d->has_candidate ||
+        cache_find(r->proxy->parts.cache, &d->key, &e) != CACHE_HIT)
+        return text;
+    if (digest_eq(&e->partition, &r->partition) && answer_unpack(e->answer, &a) == ST_OK &&
+        arena_copy(&r->arena, a.text, &text) != ST_OK)
+        text = (struct span){NULL, 0};
+    entry_unref(e);
+    return text;
+}
+
 /* What the built-in model can not do is refused by name, not answered wrongly. */
 static const char *unsupported(const struct chat_request *q)
 {
@@ -222,6 +242,7 @@ enum step_result local_enter(struct request *r)
     answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     buf_clear(&r->recorded);
     ask.turns = turns_of(r);
+    ask.like = near_answer(r);
     if (ask.turns != NULL)
         st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
     if (st != ST_OK) {

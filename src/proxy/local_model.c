@@ -25,7 +25,7 @@ struct desk {
     size_t count;
     /* statistics only: relaxed */
     _Atomic uint64_t holding, running, passes, columns, reused, evicted, pages, used, kept,
-        shared;
+        shared, guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
 };
 
 struct local_model {
@@ -116,6 +116,7 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
                                       .turn_count = j->request.turn_count,
                                       .params = j->request.params,
                                       .partition = j->partition,
+                                      .like = j->request.like,
                                       .on_text = on_text,
                                       .arg = j,
                                       .stop = {should_stop, j}};
@@ -217,6 +218,10 @@ static void publish(struct desk *d)
     set(&d->used, c.used);
     set(&d->kept, c.kept);
     set(&d->shared, c.shared);
+    for (size_t i = 0; i < DECODER_GUESS_SOURCES; i++) {
+        set(&d->guessed[i], c.guessed[i]);
+        set(&d->right[i], c.right[i]);
+    }
 }
 
 static void run(struct work *first, unsigned worker)
@@ -361,6 +366,10 @@ void local_model_counts(struct local_model *m, struct local_counts *out)
         c->used += get(&d->used);
         c->kept += get(&d->kept);
         c->shared += get(&d->shared);
+        for (size_t k = 0; k < DECODER_GUESS_SOURCES; k++) {
+            c->guessed[k] += get(&d->guessed[k]);
+            c->right[k] += get(&d->right[k]);
+        }
     }
 }
 

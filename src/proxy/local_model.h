@@ -32,6 +32,8 @@ struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
     struct decoder_params params;
+    struct span
+        like; /* the answer may be like this text: its words are guessed; stays, or empty */
     /* Who may share what was computed for the prompt: its keys and values are taken again for
      * requests of the same scope only, or times would tell others what was asked. */
     const struct digest *scope; /* read by local_model_start() */

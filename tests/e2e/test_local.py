@@ -1,19 +1,25 @@
 """The built-in model: who is answered by it, what it says of itself, and when it stops."""
 import concurrent.futures
 import json
+import os
+import re
 import socket
+import subprocess
 import time
 
 import pytest
 
 from client import post, prove, reasons, said, serving, sse, until, user
-from conftest import needs_decoder
+from conftest import BIN, DECODER, needs_decoder, needs_encoder
 from upstream import Reply
 
 pytestmark = needs_decoder
 NAME = "smollm2-135m-instruct"
 SHORT = {"max_tokens": 8}
 LOCAL = [("x-ibid-route", "local")]
+MIB = 1 << 20
+KV_TOKEN = 30 * 3 * 2 * 64 * 4  # bytes: layers, key heads, keys and values, width of a head, a float
+no_sanitizer = pytest.mark.skipif(any(v in os.environ for v in ("ASAN_OPTIONS", "TSAN_OPTIONS")), reason="a sanitizer's memory is not the program's")
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +221,46 @@ def test_a_prompt_is_taken_again_by_its_own_tenant_only(make_ibid):
     assert reused() == 0
     r = ask("one", "And now?")
     assert 200 < reused() < r.json["usage"]["prompt_tokens"]
+
+
+@needs_encoder
+def test_the_answer_of_a_near_question_is_guessed_from(make_ibid):
+    """It is not served, since another number was asked for; and what is guessed changes no answer."""
+    ibid = make_ibid(local=True, encoder=True, env={"IBID_LOCAL_SPECULATE": "always"})
+    ask = lambda n: user(f"Write a sentence about the number {n}.", stop=["."], max_tokens=100)
+    guessed = lambda: ibid.metric('ibid_local_guessed_tokens_total{source="neighbour"}')
+    r = post(ibid, ask(5))
+    assert r.json["choices"][0]["finish_reason"] == "stop" and guessed() == 0
+    until(lambda: ibid.metric("ibid_index_entries") == 1, "the answer to be found by meaning")
+    r = post(ibid, ask(6))
+    assert r.source == "local" and guessed() > 0
+    assert guessed() >= ibid.metric('ibid_local_guessed_right_total{source="neighbour"}') > 0
+    off = make_ibid(local=True, env={"IBID_LOCAL_SPECULATE": "off"})
+    assert post(off, ask(6)).json["choices"][0]["message"] == r.json["choices"][0]["message"]
+    assert off.metric('ibid_local_guessed_tokens_total{source="prompt"}') == 0
+
+
+@no_sanitizer
+def test_memory_is_the_file_the_context_and_little_more():
+    model = next(DECODER.glob("*.gguf"))
+    p = subprocess.Popen([BIN, "generate", "-m", model, "-p", "Tell me a story.", "-n", "40", "-q"], stdout=subprocess.DEVNULL,
+                         env={**os.environ, "IBID_LOCAL_CONTEXT_MAX": "256", "IBID_LOCAL_MAX_TOKENS": "100"})
+    _, status, used = os.wait4(p.pid, 0)
+    assert status == 0
+    assert used.ru_maxrss * 1024 <= model.stat().st_size + 256 * KV_TOKEN + 20 * MIB
+
+
+@no_sanitizer
+def test_workers_share_the_weights(make_ibid):
+    size = next(DECODER.glob("*.gguf")).stat().st_size
+    ibid = make_ibid(local=True, env={"IBID_LOCAL_WORKERS": "2", "IBID_LOCAL_SEQUENCES": "1", "IBID_LOCAL_CONTEXT_MAX": "256",
+                                      "IBID_LOCAL_CACHE_TOKENS": "256", "IBID_LOCAL_MAX_TOKENS": "100", "IBID_ENCODER_MODEL": "off"})
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert [r.status for r in pool.map(lambda i: fresh(ibid, user(f"Tell me story {i}.", max_tokens=60)), range(2))] == [200, 200]
+    pages = sum(ibid.metric(f'ibid_local_kv_pages{{state="{s}"}}') for s in ("used", "kept", "free"))
+    assert pages == 2 * (256 / 32 + 1)  # both have worked
+    most = int(re.search(r"VmHWM:\s+(\d+)", open(f"/proc/{ibid.proc.pid}/status").read())[1]) * 1024
+    assert most <= size + 2 * 256 * KV_TOKEN + 50 * MIB < 2 * size
 
 
 def test_our_tokens_and_time_are_counted(alone):

@@ -12,3 +12,4 @@ ibid_test(NAME kv_cache LABEL unit SOURCES unit/test_kv_cache.c LIBS engine m)
 ibid_test(NAME format_pack LABEL unit SOURCES unit/test_format_pack.c LIBS engine m)
 ibid_test(NAME answers LABEL unit LIBS engine m TIMEOUT 300
           SOURCES unit/test_answers.c tiny_llama.c gguf_writer.c golden/fixture.c)
+ibid_test(NAME guess LABEL unit SOURCES unit/test_guess.c LIBS engine m)

@@ -1,5 +1,6 @@
 /* Answers that share passes: what each says does not depend on the others, none waits for
  * another's prompt, and what one has computed is another's only within a partition. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,9 +14,11 @@
 
 enum { ANSWERS = 6, TEXT_MAX = 8192 };
 
-static struct decoder *open_tiny(uint32_t type, uint32_t sequences, uint32_t cache_tokens)
+static struct decoder *open_guessing(uint32_t type, uint32_t sequences, uint32_t cache_tokens,
+                                     enum decoder_guessing guessing)
 {
-    const struct decoder_options o = {.sequences = sequences, .cache_tokens = cache_tokens};
+    const struct decoder_options o = {
+        .sequences = sequences, .cache_tokens = cache_tokens, .guessing = guessing};
     struct tiny_llama tiny;
     struct engine_error why;
     struct decoder *d;
@@ -31,6 +34,11 @@ static struct decoder *open_tiny(uint32_t type, uint32_t sequences, uint32_t cac
         fail_msg("%s", why.text);
     unlink(path);
     return d;
+}
+
+static struct decoder *open_tiny(uint32_t type, uint32_t sequences, uint32_t cache_tokens)
+{
+    return open_guessing(type, sequences, cache_tokens, DECODER_GUESS_NEVER);
 }
 
 static struct decoder_session *open_session(const struct decoder *d, unsigned threads)
@@ -405,6 +413,158 @@ static void a_prompt_is_taken_over_while_it_is_read(void **state)
     decoder_close(d);
 }
 
+/* --- guesses -------------------------------------------------------------------------- */
+
+/* The answer to ids, greedy or drawn, with what it may be like. */
+static void answer(struct decoder_session *s, const uint32_t *ids, float temperature,
+                   struct span like, struct writer *w)
+{
+    struct decoder_request q;
+
+    memset(w, 0, sizeof(*w));
+    q = request(w, ids, 30, 60);
+    q.like = like;
+    q.params.temperature = temperature;
+    q.params.seed = 5;
+    CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w->answer));
+    run_to_end(s, w, 1);
+    CHECK_STATUS(ST_OK, w->status);
+}
+
+/* Half right: every other twenty bytes of the answer are something else. */
+static void spoil(struct buf *text)
+{
+    for (size_t i = 0; i < text->len; i++) {
+        if (i / 20 % 2 == 1)
+            text->ptr[i] = 'x';
+    }
+}
+
+static void no_guess_changes_an_answer(void **state)
+{
+    static const float temperatures[] = {0, 0.3f, 1, 1.5f};
+    struct decoder *plain = open_tiny(8, 1, 0);
+    struct decoder *guessing = open_guessing(8, 1, 0, DECODER_GUESS_ALWAYS);
+    struct decoder_session *s = open_session(plain, 1), *g = open_session(guessing, 2);
+    static struct writer a, b;
+    uint32_t ids[TINY_CONTEXT], right = 0, wrong = 0;
+    struct buf like;
+
+    (void)state;
+    buf_init(&like, TEXT_MAX);
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (size_t i = 0; i < 12; i++) {
+        float t = temperatures[i % 4];
+
+        answer(s, ids + i, t, (struct span){NULL, 0}, &a);
+        buf_clear(&like);
+        CHECK_STATUS(ST_OK, buf_append(&like, buf_span(&a.text)));
+        if (i >= 4)
+            spoil(&like);
+        answer(g, ids + i, t, i >= 8 ? (struct span){NULL, 0} : buf_span(&like), &b);
+        CHECK_SPAN(buf_span(&a.text), buf_span(&b.text));
+        assert_int_equal(a.result.completion_tokens, b.result.completion_tokens);
+        for (size_t k = 0; k < DECODER_GUESS_SOURCES; k++) {
+            right += b.result.right[k];
+            wrong += b.result.guessed[k] - b.result.right[k];
+        }
+        close_writer(&a);
+        close_writer(&b);
+    }
+    /* Both were met, or this has shown nothing. */
+    assert_true(right > 0);
+    assert_true(wrong > 0);
+    buf_release(&like);
+    decoder_session_close(s);
+    decoder_session_close(g);
+    decoder_close(plain);
+    decoder_close(guessing);
+}
+
+static void guesses_save_passes(void **state)
+{
+    struct decoder *d = open_guessing(8, 1, 0, DECODER_GUESS_ALWAYS);
+    struct decoder_session *s = open_session(d, 1);
+    static struct writer a, b;
+    struct decoder_counts before, after;
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    answer(s, ids, 1.5f, (struct span){NULL, 0}, &a);
+    decoder_session_counts(s, &before);
+    answer(s, ids, 1.5f, buf_span(&a.text), &b);
+    decoder_session_counts(s, &after);
+    CHECK_SPAN(buf_span(&a.text), buf_span(&b.text));
+    assert_true(b.result.right[DECODER_GUESS_NEIGHBOUR] > 0);
+    assert_true(after.passes - before.passes < b.result.completion_tokens);
+    assert_int_equal(after.right[DECODER_GUESS_NEIGHBOUR] -
+                         before.right[DECODER_GUESS_NEIGHBOUR],
+                     b.result.right[DECODER_GUESS_NEIGHBOUR]);
+    close_writer(&a);
+    close_writer(&b);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
+static void guesses_beside_other_answers(void **state)
+{
+    uint32_t ids[TINY_CONTEXT];
+    struct decoder *d = open_guessing(8, ANSWERS, ANSWERS * TINY_CONTEXT, DECODER_GUESS_ALWAYS);
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    check_same(d, 2, ids, 50);
+    decoder_close(d);
+}
+
+/* Each first token of a great many draws, with a guess at hand and without: the same share of
+ * draws, within what chance allows. */
+static void drawn_tokens_keep_their_distribution(void **state)
+{
+    enum { DRAWS = 3000 };
+    struct decoder *d = open_guessing(8, 1, 0, DECODER_GUESS_ALWAYS);
+    struct decoder_session *s = open_session(d, 1);
+    static uint32_t seen[2][256];
+    uint32_t ids[TINY_CONTEXT];
+    double squares = 0, free_cells = 0;
+
+    (void)state;
+    memset(seen, 0, sizeof(seen));
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (unsigned i = 0; i < 2 * DRAWS; i++) {
+        static struct writer w;
+        struct decoder_request q;
+
+        memset(&w, 0, sizeof(w));
+        q = request(&w, ids, 30, 4);
+        q.params.temperature = 0.4f;
+        q.params.seed = i; /* other draws for each half */
+        q.like = i % 2 == 0 ? SPAN("abcdabcd") : (struct span){NULL, 0};
+        q.no_guesses = i % 2 == 1;
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w.answer));
+        run_to_end(s, &w, 1);
+        if (w.text.len > 2)
+            seen[i % 2][(uint8_t)w.text.ptr[w.text.len / 2]]++;
+        close_writer(&w);
+    }
+    /* Two samples of one distribution: sum (a - b)^2 / (a + b) is chi-square of as many degrees
+     * as there are cells (Pearson 1900); its mean is that, its variance twice that. */
+    for (size_t i = 0; i < 256; i++) {
+        double a = seen[0][i], b = seen[1][i];
+
+        if (a + b < 10)
+            continue;
+        squares += (a - b) * (a - b) / (a + b);
+        free_cells++;
+    }
+    assert_true(free_cells > 3);
+    if (!(squares < free_cells + 4 * sqrt(2 * free_cells)))
+        fail_msg("chi-square %.1f of %.0f cells", squares, free_cells);
+    decoder_session_close(s);
+    decoder_close(d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +576,10 @@ int main(void)
         cmocka_unit_test(no_answer_begins_that_might_lack_room),
         cmocka_unit_test(prompts_are_shared_within_a_partition_only),
         cmocka_unit_test(a_prompt_is_taken_over_while_it_is_read),
+        cmocka_unit_test(no_guess_changes_an_answer),
+        cmocka_unit_test(guesses_save_passes),
+        cmocka_unit_test(guesses_beside_other_answers),
+        cmocka_unit_test(drawn_tokens_keep_their_distribution),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
