@@ -236,8 +236,7 @@ static enum status read_like(struct decoder_answer *a, const struct decoder_requ
         ids = malloc(cap * sizeof(*ids));
         st = ids != NULL ? decoder_tokenize(m, q->like, false, ids, cap, &count) : ST_NOMEM;
     }
-    guesser_init(&a->guesser, ids, st == ST_OK && count < cap ? count : cap,
-                 &a->session->shares);
+    guess_init(&a->guesser, ids, st == ST_OK && count < cap ? count : cap, &a->session->shares);
     if (st != ST_OK || ids == NULL)
         a->guesser.count = 0;
     /* Without it the answer is the same. */
@@ -310,7 +309,7 @@ void decoder_answer_close(struct decoder_answer *a)
     free_place(a);
     sampler_release(&a->sampler);
     outlet_release(&a->outlet);
-    guesser_release(&a->guesser);
+    guess_release(&a->guesser);
     free(a->ids);
     free(a);
 }
@@ -376,7 +375,7 @@ static size_t best_guess(const struct plan *p, double *chance)
     *chance = 0;
     for (size_t i = 0; i < p->count; i++) {
         const struct guesser *g = &p->of[i]->guesser;
-        double c = g->taken < g->most ? (double)guesser_chance(g, g->taken) : 0;
+        double c = g->taken < g->most ? (double)guess_chance(g, g->taken) : 0;
 
         if (c > *chance) {
             *chance = c;
@@ -424,8 +423,8 @@ static void add_guesses(struct decoder_session *s, struct plan *p)
         struct decoder_answer *a = p->of[i];
 
         /* The last token that may come needs no guess behind it. */
-        guesser_guess(&a->guesser, a->ids, a->prompt, a->count,
-                      a->no_guesses ? 0 : a->most - a->result.completion_tokens - 1);
+        guess_next(&a->guesser, a->ids, a->prompt, a->count,
+                   a->no_guesses ? 0 : a->most - a->result.completion_tokens - 1);
     }
     choose_guesses(s, p);
     for (size_t i = 0; i < p->count; i++) {
@@ -484,7 +483,7 @@ static void check_guesses(struct decoder_answer *a, size_t answers, const float 
     a->result.right[g->source] += (uint32_t)right;
     s->guessed[g->source] += g->taken;
     s->right[g->source] += right;
-    guesser_learn(g, right, tokens, &s->shares);
+    guess_learn(g, right, tokens, &s->shares);
     /* What was computed for wrong ones is not of this answer. */
     if (!a->ended)
         kv_cache_truncate(&a->sequence, (uint32_t)a->count - 1);

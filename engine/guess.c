@@ -15,13 +15,13 @@
 #define COST_STEP    0.125
 #define RETRY_CHANCE 0.5f
 
-void guesser_init(struct guesser *g, uint32_t *text, size_t count,
-                  const struct guess_shares *start)
+void guess_init(struct guesser *g, uint32_t *text, size_t count,
+                const struct guess_shares *start)
 {
     *g = (struct guesser){.text = text, .count = count, .shares = *start};
 }
 
-void guesser_release(struct guesser *g)
+void guess_release(struct guesser *g)
 {
     free(g->text);
     g->text = NULL;
@@ -84,8 +84,8 @@ static bool is_worth(const struct guesser *g, enum decoder_guess source)
     return g->shares.right[source] > SHARE_LEAST || g->idle[source] >= RETRY;
 }
 
-void guesser_guess(struct guesser *g, const uint32_t *ids, size_t prompt, size_t count,
-                   size_t most)
+void guess_next(struct guesser *g, const uint32_t *ids, size_t prompt, size_t count,
+                size_t most)
 {
     size_t at;
 
@@ -100,7 +100,7 @@ void guesser_guess(struct guesser *g, const uint32_t *ids, size_t prompt, size_t
         take(g, DECODER_GUESS_PROMPT, ids + at, count - at, most);
 }
 
-float guesser_chance(const struct guesser *g, size_t i)
+float guess_chance(const struct guesser *g, size_t i)
 {
     float share = g->shares.right[g->source];
 
@@ -115,7 +115,7 @@ static void move(float *share, float step, float to)
     *share += step * (to - *share);
 }
 
-void guesser_learn(struct guesser *g, size_t right, size_t tokens, struct guess_shares *session)
+void guess_learn(struct guesser *g, size_t right, size_t tokens, struct guess_shares *session)
 {
     for (size_t i = 0; i < DECODER_GUESS_SOURCES; i++)
         g->idle[i] += (uint32_t)tokens;

@@ -36,19 +36,18 @@ struct guesser {
 };
 
 /* `text`: count tokens, taken over; NULL: none. */
-void guesser_init(struct guesser *g, uint32_t *text, size_t count,
-                  const struct guess_shares *start);
-void guesser_release(struct guesser *g);
+void guess_init(struct guesser *g, uint32_t *text, size_t count,
+                const struct guess_shares *start);
+void guess_release(struct guesser *g);
 
 /* What may follow ids, of which the answer begins at `prompt`: fills g->ids, up to `most`. */
-void guesser_guess(struct guesser *g, const uint32_t *ids, size_t prompt, size_t count,
-                   size_t most);
+void guess_next(struct guesser *g, const uint32_t *ids, size_t prompt, size_t count,
+                size_t most);
 /* Chance that guess i (0 the first) is right. */
-float guesser_chance(const struct guesser *g, size_t i);
+float guess_chance(const struct guesser *g, size_t i);
 /* Of g->taken guesses `right` were right, and `tokens` have come; moves g's shares, and those
  * of the session more slowly. */
-void guesser_learn(struct guesser *g, size_t right, size_t tokens,
-                   struct guess_shares *session);
+void guess_learn(struct guesser *g, size_t right, size_t tokens, struct guess_shares *session);
 
 /* What a pass takes by its columns, as measured: in passes of one column, which are taken anew
  * all the time, since contexts get longer and cores are shared. */

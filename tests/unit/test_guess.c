@@ -15,7 +15,7 @@ static struct guesser like(const uint32_t *text, size_t n)
 
     assert_true(copy != NULL);
     memcpy(copy, text, n * sizeof(*copy));
-    guesser_init(&g, copy, n, &half);
+    guess_init(&g, copy, n, &half);
     return g;
 }
 
@@ -36,24 +36,24 @@ static void a_near_answer_is_followed(void **state)
     struct guesser g = like(text, ARRAY_LEN(text));
 
     (void)state;
-    guesser_guess(&g, ids, 2, 2, 3);
+    guess_next(&g, ids, 2, 2, 3);
     check(&g, DECODER_GUESS_NEIGHBOUR, text, 3);
-    guesser_learn(&g, 0, 2, &session);
-    guesser_guess(&g, ids, 2, 4, GUESS_MAX);
+    guess_learn(&g, 0, 2, &session);
+    guess_next(&g, ids, 2, 4, GUESS_MAX);
     check(&g, DECODER_GUESS_NEIGHBOUR, text + 2, 6);
     /* 99 stands for 12: nothing to go by; behind 13 it is in step again. */
-    guesser_learn(&g, 0, 1, &session);
-    guesser_guess(&g, ids, 2, 5, GUESS_MAX);
+    guess_learn(&g, 0, 1, &session);
+    guess_next(&g, ids, 2, 5, GUESS_MAX);
     assert_int_equal(0, g.most);
-    guesser_learn(&g, 0, 1, &session);
-    guesser_guess(&g, ids, 2, 6, GUESS_MAX);
+    guess_learn(&g, 0, 1, &session);
+    guess_next(&g, ids, 2, 6, GUESS_MAX);
     check(&g, DECODER_GUESS_NEIGHBOUR, text + 4, 4);
     /* 16 and 17: found by both. */
-    guesser_learn(&g, 0, 2, &session);
-    guesser_guess(&g, ids, 2, 7, GUESS_MAX);
-    guesser_guess(&g, ids, 2, 8, GUESS_MAX);
+    guess_learn(&g, 0, 2, &session);
+    guess_next(&g, ids, 2, 7, GUESS_MAX);
+    guess_next(&g, ids, 2, 8, GUESS_MAX);
     assert_int_equal(0, g.most);
-    guesser_release(&g);
+    guess_release(&g);
 }
 
 static void what_was_said_before_is_said_again(void **state)
@@ -62,11 +62,11 @@ static void what_was_said_before_is_said_again(void **state)
     struct guesser g = like(ids, 0);
 
     (void)state;
-    guesser_guess(&g, ids, 6, ARRAY_LEN(ids), 4);
+    guess_next(&g, ids, 6, ARRAY_LEN(ids), 4);
     check(&g, DECODER_GUESS_PROMPT, ids + 3, 4);
-    guesser_guess(&g, ids, 6, 7, 4);
+    guess_next(&g, ids, 6, 7, 4);
     assert_int_equal(0, g.most);
-    guesser_release(&g);
+    guess_release(&g);
 }
 
 static void who_is_wrong_is_asked_less(void **state)
@@ -74,26 +74,26 @@ static void who_is_wrong_is_asked_less(void **state)
     static const uint32_t text[] = {1, 2, 3, 4, 5, 6};
     struct guess_shares session = half;
     struct guesser g = like(text, ARRAY_LEN(text));
-    float before = guesser_chance(&g, 0);
+    float before = guess_chance(&g, 0);
 
     (void)state;
-    assert_true(guesser_chance(&g, 2) < before);
-    guesser_guess(&g, text, 0, 0, 4);
+    assert_true(guess_chance(&g, 2) < before);
+    guess_next(&g, text, 0, 0, 4);
     g.taken = 4;
-    guesser_learn(&g, 4, 5, &session);
+    guess_learn(&g, 4, 5, &session);
     assert_true(g.shares.right[DECODER_GUESS_NEIGHBOUR] > 0.5f);
     assert_true(session.right[DECODER_GUESS_NEIGHBOUR] > 0.5f);
     for (int i = 0; i < 40; i++) {
         g.taken = 1;
-        guesser_learn(&g, 0, 1, &session);
+        guess_learn(&g, 0, 1, &session);
     }
-    assert_true(guesser_chance(&g, 0) < 0.05f);
+    assert_true(guess_chance(&g, 0) < 0.05f);
     assert_int_equal(0, (int)(10 * session.right[DECODER_GUESS_PROMPT]) - 5);
     /* Not for ever. */
-    guesser_learn(&g, 0, 1000, &session);
-    assert_true(guesser_chance(&g, 0) > 0.3f);
-    assert_true(guesser_chance(&g, 1) == 0);
-    guesser_release(&g);
+    guess_learn(&g, 0, 1000, &session);
+    assert_true(guess_chance(&g, 0) > 0.3f);
+    assert_true(guess_chance(&g, 1) == 0);
+    guess_release(&g);
 }
 
 static void costs_are_what_passes_took(void **state)
