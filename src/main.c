@@ -23,6 +23,7 @@ static const struct {
     {"explain", explain_main,
      "QUESTION QUESTION    whether one's answer would be served for the other"},
     {"generate", generate_main, "-p PROMPT            an answer of the built-in model"},
+    {"health", health_main, "                     how a running ibid is, as an exit status"},
     {"report", report_main, "[--json]             what a running ibid has saved"},
 };
 

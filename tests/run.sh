@@ -20,7 +20,7 @@ for arg in "$@"; do
 done
 
 test_packages=(
-    clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server nginx-light wrk python3-venv
+    clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server nginx-light wrk python3-venv prometheus
 )
 venv=$cache/venv
 results=$root/build/results

@@ -199,12 +199,14 @@ static void guess_lines(struct page *p, const char *name, const char *help,
         line(p, "%s{source=\"%s\"} %" PRIu64 "\n", name, sources[i], counts[i]);
 }
 
+/* m: NULL for none; what is not there counts nothing. */
 static void local_lines(struct page *p, struct local_model *m)
 {
-    struct local_counts c;
+    struct local_counts c = {0};
     const struct decoder_counts *s = &c.sessions;
 
-    local_model_counts(m, &c);
+    if (m != NULL)
+        local_model_counts(m, &c);
     gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
           (double)c.queued);
     gauge(p, "ibid_local_sequences", "Answers that the built-in model is writing.",
@@ -245,19 +247,17 @@ static void part_lines(struct page *p, const struct proxy *x)
             s.bad_heads_total);
     counter(p, "ibid_client_timeouts_total", "Clients cut for being too slow.",
             s.timeouts_total);
-    if (x->parts.embedder != NULL) {
+    if (x->parts.embedder != NULL)
         embedder_counts(x->parts.embedder, &texts, &batches);
-        gauge(p, "ibid_encoder_queue", "Texts that wait for the encoder.",
-              embedder_queued(x->parts.embedder));
-    }
+    gauge(p, "ibid_encoder_queue", "Texts that wait for the encoder.",
+          x->parts.embedder != NULL ? embedder_queued(x->parts.embedder) : 0);
     counter(p, "ibid_encoder_texts_total", "Texts embedded.", texts);
     counter(p, "ibid_encoder_batches_total", "Batches embedded.", batches);
     counter(p, "ibid_encoder_overload_total", "Look-ups skipped: encoder queue full.",
             a->embed_overload_total);
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
-    if (x->parts.local != NULL)
-        local_lines(p, x->parts.local);
+    local_lines(p, x->parts.local);
 }
 
 static void explain_lines(struct page *p, const struct journal *j)

@@ -11,6 +11,7 @@ int models_main(int argc, char **argv);
 int embed_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
+int health_main(int argc, char **argv);
 int report_main(int argc, char **argv);
 
 #endif

@@ -48,7 +48,7 @@ def fake(tmp_path):
 
 def test_help_and_version():
     assert run("--version").stdout.startswith("ibid ")
-    for command in ([], ["serve"], ["check"], ["models"], ["embed"], ["explain"], ["generate"], ["report"]):
+    for command in ([], ["serve"], ["check"], ["models"], ["embed"], ["explain"], ["generate"], ["health"], ["report"]):
         done = run(*command, "--help")
         assert done.returncode == 0 and "usage: ibid" in done.stdout, command
 
@@ -57,7 +57,7 @@ def test_help_and_version():
     [], ["nonsense"], ["check", "--nonsense"], ["check", "-c"], ["models"], ["models", "pull"],
     ["models", "pull", "no-such-model"], ["models", "show"], ["embed"], ["explain"], ["explain", "one"],
     ["explain", "one", "two", "three"], ["generate"],
-    ["generate", "-p", "x", "-n", "0"], ["report", "--timeout-ms", "soon"], ["serve", "word"],
+    ["generate", "-p", "x", "-n", "0"], ["report", "--timeout-ms", "soon"], ["health", "--timeout-ms", "0"], ["serve", "word"],
 ])
 def test_wrong_arguments(args):
     done = run(*args)
@@ -123,6 +123,26 @@ def test_interrupted_pull_leaves_no_model(tmp_path, fake):
     # The next one starts anew.
     done = run("models", "pull", "all-minilm-l6-v2", IBID_MODEL_DIR=str(models), PATH=fake, FAKE="wrong")
     assert done.returncode == 1 and not list(models.glob(".*.part"))
+
+
+def test_health_of_a_running_ibid(ibid):
+    for flags in ([], ["--live"], ["--strict"], ["--quiet"]):
+        done = run("health", *flags, **ibid.env)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == {"": "ready\n", "--live": "alive\n", "--strict": "ready\n", "--quiet": ""}["".join(flags)]
+
+
+def test_health_without_a_part(make_ibid, upstream, tmp_path):
+    ibid = make_ibid(upstream, env={"IBID_LOCAL_MODEL": str(tmp_path / "none.gguf")})
+    done = run("health", **ibid.env)
+    assert done.returncode == 0 and done.stdout.startswith("degraded\n  local_model: "), done
+    assert run("health", "--strict", **ibid.env).returncode == 1
+    assert run("health", "--live", **ibid.env).returncode == 0
+
+
+def test_health_without_a_server():
+    done = run("health", "--admin", "127.0.0.1:1")
+    assert done.returncode == 1 and "is ibid running?" in done.stderr
 
 
 def test_report_of_a_running_ibid(ibid):

@@ -208,3 +208,13 @@ def test_a_file_that_is_no_socket_is_not_removed(tmp_path):
     done = start_failing(base_env(tmp_path) | {"IBID_LISTEN": f"unix:{path}"})
     assert done.returncode == 1 and "no socket" in done.stderr
     assert path.read_text() == "data"
+def test_health_while_it_drains(make_ibid, upstream):
+    ibid = make_ibid(upstream)
+    upstream.default = lambda r: stream(WORDS, pieces=100, gap=0.02)
+    started = start_stream(ibid, "q")
+    ibid.proc.send_signal(signal.SIGTERM)
+    wait_draining(ibid)
+    health = [subprocess.run([BIN, "health", *flags], env=ibid.env, capture_output=True, text=True) for flags in ([], ["--live"])]
+    assert health[0].returncode == 1 and "503" in health[0].stderr
+    assert health[1].returncode == 0 and health[1].stdout == "alive\n"
+    assert finish(*started).whole

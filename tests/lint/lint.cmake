@@ -1,6 +1,6 @@
 # What a reader would otherwise have to watch. Once, in the plain build, is enough.
 if(NOT SANITIZE AND NOT IBID_FUZZ)
-  foreach(name layers forbidden headers format texts kubernetes)
+  foreach(name layers forbidden headers format texts kubernetes prometheus docs)
     add_test(NAME lint.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/lint/${name}.sh
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(lint.${name} PROPERTIES LABELS lint TIMEOUT 120 SKIP_RETURN_CODE 77)
