@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -461,12 +462,15 @@ static void set_log_level(const char *name)
     }
 }
 
-/* Prompts in memory stay out of core files. */
-static void forbid_core_files(void)
+/* Prompts in memory stay out of core files; the limit alone does not reach a core_pattern that
+ * is a program (core(5)). What runs from here never has more rights than it has now. */
+static void keep_to_itself(void)
 {
     struct rlimit none = {0, 0};
 
     (void)!setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 /* Two descriptors a request, and a shell's usual 1024 is soon used up. */
@@ -495,7 +499,7 @@ int serve_main(int argc, char **argv)
         return rc;
     }
     set_log_level(s->config.log_level);
-    forbid_core_files();
+    keep_to_itself();
     raise_file_limit();
     st = open_all(s);
     if (st == ST_OK) {

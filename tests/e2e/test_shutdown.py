@@ -1,9 +1,11 @@
 """Starting and stopping: what is under way is finished, or broken off so that it can be seen."""
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -218,3 +220,33 @@ def test_health_while_it_drains(make_ibid, upstream):
     assert health[0].returncode == 1 and "503" in health[0].stderr
     assert health[1].returncode == 0 and health[1].stdout == "alive\n"
     assert finish(*started).whole
+
+
+def test_the_process_keeps_to_itself(make_ibid, upstream):
+    """Not even a core_pattern that is a program gets the questions in memory, and nothing gains rights."""
+    ibid = make_ibid(upstream)
+    process = f"/proc/{ibid.proc.pid}"
+    status = dict(line.split(":", 1) for line in open(f"{process}/status"))
+    limits = {line[:25].strip(): line[25:].split()[:2] for line in open(f"{process}/limits")}
+    assert status["NoNewPrivs"].strip() == "1"
+    assert limits["Max core file size"] == ["0", "0"]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_the_process_cannot_be_dumped(upstream):
+    """proc(5): what belongs to a process that is not dumpable belongs to root."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        program = shutil.copy(BIN, folder)
+        env = {"IBID_LISTEN": f"127.0.0.1:{free_port()}", "IBID_ADMIN_LISTEN": f"127.0.0.1:{free_port()}", "IBID_DATA_DIR": f"{folder}/data",
+               "IBID_ENCODER_MODEL": "off", "IBID_LOCAL_MODEL": "off", "HOME": folder}
+        proc = subprocess.Popen([program, "serve"], env=env, user=65534, group=65534, stderr=subprocess.DEVNULL)
+        try:
+            end = time.monotonic() + 10
+            while not os.path.exists(f"{folder}/data/admin.token") and time.monotonic() < end:
+                time.sleep(0.02)
+            assert "65534" in next(line for line in open(f"/proc/{proc.pid}/status") if line.startswith("Uid:"))
+            assert os.stat(f"/proc/{proc.pid}/environ").st_uid == 0
+        finally:
+            proc.terminate()
+            assert proc.wait(10) == 0
