@@ -9,7 +9,7 @@ quiet=${quiet:-}
 # What building ibid needs on Debian 12.
 build_packages=(
     build-essential cmake ninja-build pkg-config
-    libuv1-dev libssl-dev libc-ares-dev node-llhttp
+    libuv1-dev libssl-dev libc-ares-dev node-llhttp zlib1g-dev libbrotli-dev libzstd-dev
     liblmdb-dev libhiredis-dev libyaml-dev libutf8proc-dev libxxhash-dev
     libblas-dev liblapack-dev libcmocka-dev
     python3 python3-pip ca-certificates

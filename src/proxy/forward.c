@@ -19,51 +19,9 @@
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "proxy/tap.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
-
-static struct span media_type(const struct http_head *h)
-{
-    struct span v = http_head_get(h, SPAN("content-type"));
-    const char *semicolon = v.len > 0 ? memchr(v.ptr, ';', v.len) : NULL;
-
-    if (semicolon != NULL)
-        v.len = (size_t)(semicolon - v.ptr);
-    while (v.len > 0 && (v.ptr[v.len - 1] == ' ' || v.ptr[v.len - 1] == '\t'))
-        v.len--;
-    return v;
-}
-
-static bool is_coded(const struct http_head *h)
-{
-    struct span v = http_head_get(h, SPAN("content-encoding"));
-
-    return v.ptr != NULL && !http_name_eq(v, SPAN("identity"));
-}
-
-/* Decides from the head whether and how the answer is collected beside. */
-static void start_recording(struct request *r, const struct http_head *h)
-{
-    struct span type = media_type(h);
-
-    if (r->protocol == NULL || !r->may_store)
-        return;
-    if (h->status != 200) {
-        record_nothing(r, "status");
-    } else if (is_coded(h)) {
-        record_nothing(r, "content_encoding");
-    } else if (r->protocol->fold != NULL &&
-               http_name_eq(type, protocol_stream_type(r->protocol))) {
-        if (collector_open(r->protocol, r->proxy->parts.config->cache.answer_max_bytes,
-                           &r->collector) != ST_OK)
-            record_nothing(r, "no_memory");
-    } else if (http_name_eq(type, SPAN("application/json"))) {
-        buf_clear(&r->recorded);
-        r->recording = true;
-    } else {
-        record_nothing(r, "content_type");
-    }
-}
 
 /* The upstream's word about this credential. Only an answer about the request
  * itself proves it: a 429 or a 5xx may come before any check. */
@@ -95,9 +53,9 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     /* A path we do not know may answer 200 to anybody; it proves nothing. */
     if (r->protocol != NULL || h->status == 401 || h->status == 403)
         note_credential(r, h->status);
-    r->flow.is_events = r->protocol != NULL && h->status == 200 && !is_coded(h) &&
-                        http_name_eq(media_type(h), protocol_stream_type(r->protocol));
-    start_recording(r, h);
+    r->flow.is_events = r->protocol != NULL && h->status == 200 && !tap_is_coded(h) &&
+                        http_name_eq(tap_media_type(h), protocol_stream_type(r->protocol));
+    tap_start(r, h);
     upstream_answer_fields(h, &f);
     respond_add_facts(r, &f);
     if (h->framing == HTTP_LENGTH)
@@ -109,16 +67,6 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
         http_abort(r->stream);
 }
 
-static void record_piece(struct request *r, struct span data)
-{
-    if (r->collector != NULL) {
-        collector_feed(r->collector, data);
-    } else if (r->recording && buf_append(&r->recorded, data) != ST_OK) {
-        r->recording = false;
-        record_nothing(r, answer_verdict_name(ANSWER_TOO_LARGE));
-    }
-}
-
 static void on_body(void *owner, struct http_call *call, struct span data)
 {
     struct request *r = owner;
@@ -126,7 +74,7 @@ static void on_body(void *owner, struct http_call *call, struct span data)
 
     if (r->closed)
         return;
-    record_piece(r, data);
+    tap_feed(r, data);
     if (data.len > 0)
         r->flow.line_open = data.ptr[data.len - 1] != '\n';
     if (http_write(r->stream, data, &wait) != ST_OK)
@@ -138,26 +86,6 @@ static void on_body(void *owner, struct http_call *call, struct span data)
 void forward_drained(struct request *r)
 {
     http_call_resume(r->call);
-}
-
-/* The body ended by its framing: is it an answer worth keeping? */
-static void record_end(struct request *r)
-{
-    struct answer a;
-    enum status st;
-
-    if (r->collector != NULL)
-        st = collector_finish(r->collector, true, &r->arena, &a);
-    else if (r->recording)
-        st = answer_read(r->protocol, &r->arena, buf_span(&r->recorded), &a);
-    else
-        return;
-    if (st != ST_OK) {
-        record_nothing(r, "no_memory");
-        return;
-    }
-    a.usage_withheld = r->chat.stream && !r->chat.include_usage && !a.has_usage;
-    record_answer(r, &a);
 }
 
 static const char shutting_down[] = "ibid is shutting down";
@@ -265,7 +193,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
     request_finish(r);
     if (st == ST_OK) {
         /* First kept, then finished: whoever saw the end finds the entry. */
-        record_end(r);
+        tap_end(r);
         http_end(r->stream);
     } else if (!r->flow.head_sent) {
         fail_before_head(r, st, why);
@@ -331,7 +259,7 @@ static enum status start_call(struct request *r)
     if (st != ST_OK)
         return st;
     q.target = (struct span){target, n};
-    st = upstream_request_fields(h, r->protocol != NULL, &r->arena, &fields, &q.field_count);
+    st = upstream_request_fields(h, false, &r->arena, &fields, &q.field_count);
     if (st != ST_OK)
         return st;
     q.fields = fields;

@@ -7,9 +7,9 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "http/server.h"
-#include "protocol/collector.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
+#include "proxy/tap.h"
 #include "rt/loop.h"
 
 /* What a chat of a few messages and its answer take, so that they ask malloc for nothing. */
@@ -76,8 +76,7 @@ static void maybe_free(struct request *r)
     assert(r->flight == NULL);
     if (r->entry != NULL)
         entry_unref(r->entry);
-    if (r->collector != NULL)
-        collector_close(r->collector);
+    tap_release(r);
     embedder_job_release(&r->embed);
     list_remove(&r->link);
     p->request_count--;

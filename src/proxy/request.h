@@ -32,6 +32,7 @@
 #include "rt/timer.h"
 
 struct collector;
+struct content_decoder;
 struct flight;
 struct http_call;
 struct http_head;
@@ -123,6 +124,7 @@ struct request {
     struct http_call *call;      /* forward; NULL when none is under way */
     struct collector *collector; /* owned: an event stream is collected beside */
     struct buf recorded;         /* a JSON answer is collected beside */
+    struct content_decoder *decoder; /* owned: of a coded answer, before either */
     bool recording;
     bool streams; /* forward: the body goes out as it comes in, and is not kept */
     bool upload_ended;

@@ -48,8 +48,8 @@ void upstream_reached(struct upstream *u);
 struct upstream *upstream_unreached(struct upstream *u, uint64_t now_us);
 
 /* The end-to-end fields of a client's request for the upstream, our own controls
- * left out. With `plain` the upstream is asked for an uncoded answer, because the
- * cache reads it. *out is in `arena`. */
+ * left out. With `plain` the upstream is asked for an uncoded answer, because we put
+ * something in it. *out is in `arena`. */
 enum status upstream_request_fields(const struct http_head *h, bool plain, struct arena *arena,
                                     struct http_field **out, size_t *n) MUST_CHECK;
 

@@ -23,11 +23,11 @@ def test_the_request_arrives_as_it_was_sent(ibid, upstream):
     raw = b'{ "model":"m", "messages":[{"role":"user","content":"caf\\u00e9 \xf0\x9f\x98\x80"}],\n "unknown":[1,2.50,{"a":null}] }'
     ibid.request("POST", "/v1/chat/completions?x=1", raw, {
         "content-type": "application/json", "authorization": "Bearer k", "OpenAI-Organization": "org",
-        "x-custom": "1", "x-ibid-cache": "no-cache", "connection": "x-hop, close", "x-hop": "1", "te": "trailers"})
+        "x-custom": "1", "x-ibid-cache": "no-cache", "connection": "x-hop, close", "x-hop": "1", "te": "trailers", "accept-encoding": "br;q=0.5, x-new"})
     r = upstream.requests[0]
     assert r.body == raw and r.target == "/v1/chat/completions?x=1"
     assert r.header("authorization") == ["Bearer k"] and r.header("openai-organization") == ["org"]
-    assert r.header("x-custom") == ["1"] and r.header("accept-encoding") == ["identity"]
+    assert r.header("x-custom") == ["1"] and r.header("accept-encoding") == ["br;q=0.5, x-new"]
     assert r.header("host") == [f"127.0.0.1:{upstream.port}"]
     for gone in ("x-ibid-cache", "x-hop", "te", "connection"):
         assert r.header(gone) == [], gone

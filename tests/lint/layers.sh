@@ -25,6 +25,9 @@ openssl: src/rt/io_tls src/base/digest
 lmdb\.h: cache/store_lmdb
 utf8proc\.h: src/base/unicode
 xxhash\.h: src/base/hash
+zlib\.h: src/http/content_decoder
+brotli/: src/http/content_decoder
+zstd\.h: src/http/content_decoder
 yaml\.h: src/config/
 ares\.h: src/rt/
 '
