@@ -98,6 +98,7 @@ struct config {
         uint64_t epoch;
         double temperature_max;
         bool store_false_ignore; /* store_false: ignore */
+        bool tool_calls_exact;   /* tool_calls: exact */
         uint64_t answer_max_bytes;
         uint64_t index_entries_max, index_bytes_max;
         uint64_t refusals_max; /* pairs that were reported as wrong */

@@ -65,6 +65,7 @@ static const char *const semantic[] = {"on", "off", "shadow", NULL};
 static const char *const policies[] = {"threshold", "bounded", NULL};
 static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
+static const char *const tool_calls[] = {"exact", "off", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
 static const char *const kv_types[] = {"f32", "f16", "q8", NULL};
 static const char *const guesses[] = {"auto", "off", "always", NULL};
@@ -153,6 +154,7 @@ const struct option options_table[] = {
     UINT("cache.epoch", cache.epoch, "0", 0, UINT64_MAX, "another number starts with an empty cache"),
     REAL("cache.temperature_max", cache.temperature_max, "1", 0, 2, "requests above this temperature are never answered from the cache"),
     SWITCH("cache.store_false", cache.store_false_ignore, "honour", store_false, "whether store: false in a request keeps its answer out of the cache"),
+    SWITCH("cache.tool_calls", cache.tool_calls_exact, "off", tool_calls, "exact: an answer that calls a tool, and one to a tool's result, is reused for the very same request; off: never, so that no agent acts on a stale one"),
     BYTES("cache.answer_max_bytes", cache.answer_max_bytes, "4MiB", KIB, GIB, "longer answers are relayed but not stored"),
     UINT("cache.index_entries_max", cache.index_entries_max, "200000", 1, 100000000, "questions in the semantic index, beyond which the oldest go"),
     BYTES("cache.index_bytes_max", cache.index_bytes_max, "256MiB", MIB, 4 * TIB, "memory for them"),

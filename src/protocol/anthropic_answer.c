@@ -43,15 +43,17 @@ static enum answer_verdict verdict_of(const struct answer *a, bool calls)
 {
     struct span why = a->finish_reason;
 
-    if (calls || span_eq(why, SPAN("tool_use")))
-        return ANSWER_TOOL_CALL;
     if (span_eq(why, SPAN("refusal")))
         return ANSWER_REFUSED;
     if (span_eq(why, SPAN("max_tokens")) || span_eq(why, SPAN("model_context_window_exceeded")))
         return ANSWER_TRUNCATED;
+    if (span_eq(why, SPAN("tool_use")))
+        return ANSWER_TOOL_CALL;
     /* pause_turn is half an answer, and a reason we do not know may be. */
     if (!span_eq(why, SPAN("end_turn")) && !span_eq(why, SPAN("stop_sequence")))
         return ANSWER_INCOMPLETE;
+    if (calls)
+        return ANSWER_TOOL_CALL;
     return a->text.len == 0 ? ANSWER_EMPTY : ANSWER_STORABLE;
 }
 

@@ -60,14 +60,14 @@ static enum answer_verdict verdict_of(const struct answer *a, const struct seen 
         return ANSWER_FILTERED;
     if (seen->several)
         return ANSWER_CHOICES;
-    if (seen->call)
-        return ANSWER_TOOL_CALL;
     if (span_eq(a->finish_reason, SPAN("MAX_TOKENS")))
         return ANSWER_TRUNCATED;
     if (a->finish_reason.len == 0)
         return ANSWER_INCOMPLETE;
     if (!span_eq(a->finish_reason, SPAN("STOP")))
         return ANSWER_FILTERED; /* SAFETY, RECITATION, ... */
+    if (seen->call)
+        return ANSWER_TOOL_CALL;
     return a->text.len == 0 ? ANSWER_EMPTY : ANSWER_STORABLE;
 }
 

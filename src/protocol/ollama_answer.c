@@ -26,12 +26,12 @@ static enum answer_verdict verdict_of(const struct json *root, const struct answ
         return ANSWER_ERROR;
     if (!is_done(root))
         return ANSWER_INCOMPLETE;
-    if (fields_filled(json_get(json_get(root, SPAN("message")), SPAN("tool_calls"))))
-        return ANSWER_TOOL_CALL;
     if (span_eq(a->finish_reason, SPAN("length")))
         return ANSWER_TRUNCATED;
     if (a->finish_reason.len > 0 && !span_eq(a->finish_reason, SPAN("stop")))
         return ANSWER_EMPTY; /* load, unload */
+    if (fields_filled(json_get(json_get(root, SPAN("message")), SPAN("tool_calls"))))
+        return ANSWER_TOOL_CALL;
     return a->text.len == 0 ? ANSWER_EMPTY : ANSWER_STORABLE;
 }
 

@@ -37,20 +37,23 @@ void openai_answer_usage(const struct json *usage, struct answer *a)
         a->total_tokens = a->prompt_tokens + a->completion_tokens;
 }
 
+/* A call that is cut short is no call. */
 static enum answer_verdict verdict_of(const struct json *message, const struct answer *a)
 {
-    if (fields_filled(json_get(message, SPAN("tool_calls"))) ||
-        fields_filled(json_get(message, SPAN("function_call"))) ||
-        span_eq(a->finish_reason, SPAN("tool_calls")) ||
-        span_eq(a->finish_reason, SPAN("function_call")))
-        return ANSWER_TOOL_CALL;
+    struct span why = a->finish_reason;
+    bool calls = fields_filled(json_get(message, SPAN("tool_calls"))) ||
+                 fields_filled(json_get(message, SPAN("function_call"))) ||
+                 span_eq(why, SPAN("tool_calls")) || span_eq(why, SPAN("function_call"));
+
+    if (span_eq(why, SPAN("length")))
+        return ANSWER_TRUNCATED;
+    if (span_eq(why, SPAN("content_filter")))
+        return ANSWER_FILTERED;
+    if (calls)
+        return why.len > 0 ? ANSWER_TOOL_CALL : ANSWER_INCOMPLETE;
     if (fields_filled(json_get(message, SPAN("refusal"))))
         return ANSWER_REFUSED;
-    if (span_eq(a->finish_reason, SPAN("length")))
-        return ANSWER_TRUNCATED;
-    if (span_eq(a->finish_reason, SPAN("content_filter")))
-        return ANSWER_FILTERED;
-    if (!span_eq(a->finish_reason, SPAN("stop")))
+    if (!span_eq(why, SPAN("stop")))
         return ANSWER_INCOMPLETE;
     return a->text.len == 0 ? ANSWER_EMPTY : ANSWER_STORABLE;
 }

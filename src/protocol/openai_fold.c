@@ -1,13 +1,26 @@
 /* chat.completion.chunk events become one chat.completion. */
+#include <stdlib.h>
+
 #include "base/json.h"
 #include "protocol/collector.h"
 #include "protocol/members.h"
 #include "protocol/openai_answer.h"
 
+#define CALLS_MAX 128
+
+/* A call comes in pieces too: its own members, and those of the object in it. */
+struct call {
+    struct members members, inner;
+    struct span inner_name; /* of kinds[] */
+};
+
 struct state {
     enum answer_verdict trouble;
+    size_t limit;
     struct buf model, finish, usage;
     struct members message, top, logprobs, choice;
+    struct call *calls[CALLS_MAX]; /* owned */
+    size_t call_count;
 };
 
 static void spoil(struct state *s, enum answer_verdict why)
@@ -22,12 +35,77 @@ static void note(struct state *s, enum status st)
         spoil(s, ANSWER_TOO_LARGE);
 }
 
+static struct call *call_at(struct state *s, uint64_t index)
+{
+    struct call *c;
+
+    if (index < s->call_count)
+        return s->calls[index];
+    if (index > s->call_count || index >= CALLS_MAX || (c = calloc(1, sizeof(*c))) == NULL)
+        return NULL;
+    members_init(&c->members, s->limit);
+    members_init(&c->inner, s->limit);
+    s->calls[s->call_count++] = c;
+    return c;
+}
+
+static enum status read_inner(struct call *c, const struct json *inner)
+{
+    static const struct span kinds[] = {{"function", 8}, {"custom", 6}};
+    enum status st = ST_OK;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (span_eq(inner->key, kinds[i]) &&
+            (c->inner_name.len == 0 || span_eq(c->inner_name, kinds[i])))
+            c->inner_name = kinds[i];
+    }
+    if (!span_eq(inner->key, c->inner_name))
+        return ST_INVALID;
+    for (const struct json *m = inner->child; st == ST_OK && m != NULL; m = m->next)
+        st = members_merge(&c->inner, m->key, m);
+    return st;
+}
+
+/* The id, the type and a name come once; arguments are joined. */
+static void read_call(struct state *s, const struct json *piece)
+{
+    uint64_t index = 0;
+    struct call *c;
+
+    if (!json_u64(json_get(piece, SPAN("index")), &index))
+        index = 0;
+    c = call_at(s, index);
+    if (c == NULL) {
+        spoil(s, ANSWER_TOOL_CALL); /* one that can not be kept */
+        return;
+    }
+    for (const struct json *m = piece->child; m != NULL; m = m->next) {
+        enum status st = ST_OK;
+
+        if (span_eq(m->key, SPAN("index")))
+            continue;
+        if (m->type == JSON_OBJECT)
+            st = read_inner(c, m);
+        else if (members_find(&c->members, m->key) == NULL)
+            st = members_set(&c->members, m->key, m);
+        if (st != ST_OK)
+            spoil(s, ANSWER_TOOL_CALL);
+    }
+}
+
 /* Each event may name the role; it is one. */
 static void read_delta(struct state *s, const struct json *delta)
 {
     if (delta == NULL || delta->type != JSON_OBJECT)
         return;
     for (const struct json *m = delta->child; m != NULL; m = m->next) {
+        if (span_eq(m->key, SPAN("tool_calls")) && m->type == JSON_ARRAY) {
+            for (const struct json *c = m->child; c != NULL; c = c->next)
+                read_call(s, c);
+            continue;
+        }
+        if (span_eq(m->key, SPAN("function_call")) && m->type == JSON_OBJECT)
+            spoil(s, ANSWER_TOOL_CALL); /* the old kind is not kept */
         if (!span_eq(m->key, SPAN("role")) || members_find(&s->message, m->key) == NULL)
             note(s, members_merge(&s->message, m->key, m));
     }
@@ -121,6 +199,7 @@ static void init(void *state, size_t limit)
     struct state *s = state;
 
     s->trouble = ANSWER_STORABLE;
+    s->limit = limit;
     buf_init(&s->model, limit);
     buf_init(&s->finish, limit);
     buf_init(&s->usage, limit);
@@ -141,6 +220,41 @@ static void release(void *state)
     members_release(&s->top);
     members_release(&s->logprobs);
     members_release(&s->choice);
+    for (size_t i = 0; i < s->call_count; i++) {
+        members_release(&s->calls[i]->members);
+        members_release(&s->calls[i]->inner);
+        free(s->calls[i]);
+    }
+}
+
+static enum status put_call(struct buf *out, const struct call *c)
+{
+    enum status st = buf_append(out, SPAN("{"));
+
+    if (st == ST_OK)
+        st = members_write(out, &c->members, true);
+    if (st == ST_OK && c->inner_name.len > 0)
+        st = buf_printf(out, "%s\"%.*s\":{", members_empty(&c->members) ? "" : ",",
+                        (int)c->inner_name.len, c->inner_name.ptr);
+    if (st == ST_OK && c->inner_name.len > 0)
+        st = members_write(out, &c->inner, true);
+    return st == ST_OK ? buf_append(out, c->inner_name.len > 0 ? SPAN("}}") : SPAN("}")) : st;
+}
+
+static enum status put_calls(struct buf *out, const struct state *s)
+{
+    enum status st = ST_OK;
+
+    if (s->call_count == 0)
+        return ST_OK;
+    st = buf_append(out, members_empty(&s->message) ? SPAN("\"tool_calls\":[")
+                                                    : SPAN(",\"tool_calls\":["));
+    for (size_t i = 0; st == ST_OK && i < s->call_count; i++) {
+        st = i > 0 ? buf_append(out, SPAN(",")) : ST_OK;
+        if (st == ST_OK)
+            st = put_call(out, s->calls[i]);
+    }
+    return st == ST_OK ? buf_append(out, SPAN("]")) : st;
 }
 
 static enum status put_choice(struct buf *out, const struct state *s)
@@ -149,6 +263,8 @@ static enum status put_choice(struct buf *out, const struct state *s)
 
     if (st == ST_OK)
         st = members_write(out, &s->message, true);
+    if (st == ST_OK)
+        st = put_calls(out, s);
     if (st == ST_OK)
         st = buf_append(out, SPAN("},\"logprobs\":"));
     if (st == ST_OK && members_empty(&s->logprobs)) {

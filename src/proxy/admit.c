@@ -42,7 +42,8 @@ static const char *not_reusable(const struct request *r)
     if (q->has_temperature && q->temperature > c->cache.temperature_max)
         return "temperature";
     /* The end of a tool call: an agent must never get a stale action's sequel. */
-    if (q->ends_in_tool_result || (q->has_tool_turns && q->last_text.ptr == NULL))
+    if (!c->cache.tool_calls_exact &&
+        (q->ends_in_tool_result || (q->has_tool_turns && q->last_text.ptr == NULL)))
         return "tool_result";
     if (q->has_state)
         return "server_state";

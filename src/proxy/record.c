@@ -124,6 +124,13 @@ static bool needs_lesson(const struct request *r, const struct entry *e)
            !(r->embed_done && (r->embed.status == ST_LIMIT || r->embed.status == ST_INVALID));
 }
 
+/* A call that the operator wants reused; one that could not be kept whole has no JSON. */
+static bool is_wanted_call(const struct request *r, const struct answer *a)
+{
+    return a->verdict == ANSWER_TOOL_CALL && a->json.len > 0 &&
+           r->proxy->parts.config->cache.tool_calls_exact;
+}
+
 void record_answer(struct request *r, const struct answer *a)
 {
     struct proxy *p = r->proxy;
@@ -133,7 +140,9 @@ void record_answer(struct request *r, const struct answer *a)
         flight_land(r, NULL);
         return;
     }
-    if (a->verdict != ANSWER_STORABLE) {
+    if (is_wanted_call(r, a)) {
+        r->may_store_semantic = false; /* an action is reused for the very same request only */
+    } else if (a->verdict != ANSWER_STORABLE) {
         record_nothing(r, answer_verdict_name(a->verdict));
         return;
     }

@@ -1,13 +1,15 @@
 """Dialects whose answers are reused for the same request alone, and Azure's paths."""
+import gzip
 import json
 import pathlib
+import zlib
 
 import pytest
 
 openai = pytest.importorskip("openai")
 
-from client import post, prove, reasons, serving
-from upstream import Reply, answer
+from client import post, prove, reasons, said, serving, user
+from upstream import Reply, answer, completion, events
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "unit/streams"
 COMPLETIONS = (STREAMS / "openai_completions.sse").read_bytes()
@@ -98,22 +100,22 @@ def gemini(ibid, verb, body, key="g-key", query=""):
 def test_gemini(shared):
     ibid, up = shared
     body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
-    said = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hello."}]}, "finishReason": "STOP"}], "modelVersion": "g-1", "responseId": "r", "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 3}}
-    up.script = [reply(said)]
+    whole = {"candidates": [{"content": {"role": "model", "parts": [{"text": "Hello."}]}, "finishReason": "STOP"}], "modelVersion": "g-1", "responseId": "r", "usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 3}}
+    up.script = [reply(whole)]
     got = [gemini(ibid, "generateContent", body) for _ in range(3)]
     assert [r.source for r in got] == ["upstream", "exact", "exact"]
     without = [{k: v for k, v in r.json.items() if k != "responseId"} for r in got]
     assert without[0] == without[1] and len({r.json["responseId"] for r in got}) == 3 and got[1].headers["x-ibid-saved-tokens"] == "3"
     up.script = [Reply(body=GEMINI, content_type="text/event-stream", chunked=True)]
     got = [gemini(ibid, "streamGenerateContent", body, query="?alt=sse") for _ in range(2)]
-    events = [[json.loads(line[6:]) for line in r.body.split(b"\n") if line.startswith(b"data: ")] for r in got]
-    assert [r.source for r in got] == ["upstream", "exact"] and events[0] == events[1] and len(events[0]) == 3
+    parts = [[json.loads(line[6:]) for line in r.body.split(b"\n") if line.startswith(b"data: ")] for r in got]
+    assert [r.source for r in got] == ["upstream", "exact"] and parts[0] == parts[1] and len(parts[0]) == 3
     assert got[0].body == GEMINI
-    up.script = [reply([said, said])]
+    up.script = [reply([whole, whole])]
     got = [gemini(ibid, "streamGenerateContent", body) for _ in range(2)]
     assert [r.source for r in got] == ["upstream", "exact"] and got[0].json == got[1].json
-    call = {**said, "candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {}}}]}, "finishReason": "STOP"}]}
-    for n, bad in enumerate([call, {**said, "candidates": [{**said["candidates"][0], "finishReason": "MAX_TOKENS"}]}, {"promptFeedback": {"blockReason": "SAFETY"}}]):
+    call = {**whole, "candidates": [{"content": {"parts": [{"functionCall": {"name": "f", "args": {}}}]}, "finishReason": "STOP"}]}
+    for n, bad in enumerate([call, {**whole, "candidates": [{**whole["candidates"][0], "finishReason": "MAX_TOKENS"}]}, {"promptFeedback": {"blockReason": "SAFETY"}}]):
         up.script = [reply(bad)]
         assert [gemini(ibid, "generateContent", {**body, "labels": {"n": str(n)}}).source for _ in range(2)] == ["upstream"] * 2
     r = gemini(ibid, "generateContent", {**body, "generationConfig": {"temperature": "hot"}})
@@ -125,3 +127,65 @@ def test_the_built_in_model_serves_chats_alone(make_ibid):
     for path, body in (("/v1/completions", {"prompt": "x"}), ("/v1/embeddings", {"input": "x"}), ("/v1/moderations", {"input": "x"})):
         r = post(ibid, {"model": "m", **body}, path=path)
         assert r.status in (400, 503) and r.json["error"]["code"] in ("unsupported_by_local_model", "no_answerer")
+
+
+def stream_reply(name):
+    kind = "application/x-ndjson" if name.endswith("ndjson") else "text/event-stream"
+    return Reply(body=(STREAMS / name).read_bytes(), content_type=kind, chunked=True)
+
+
+def test_calls_are_reused_where_the_operator_says_so(make_ibid, upstream):
+    """A call and what follows its result: for the very same request, in both modes."""
+    ibid = make_ibid(upstream, env={"IBID_CACHE_TOOL_CALLS": "exact"})
+    prove(ibid, "k")
+    question = {"role": "user", "content": "Weather in Oslo?"}
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{ibid.port}/v1", api_key="k", max_retries=0) as c:
+        upstream.script = [stream_reply("openai_chat_tool.sse")]
+        asked = len(upstream.posts())
+        ask = {"model": "m", "messages": [question], "tools": tools}
+        for _ in range(2):
+            with c.chat.completions.stream(**ask, stream_options={"include_usage": True}) as s:
+                m = s.get_final_completion().choices[0].message
+            assert [(t.function.name, t.function.arguments, t.id) for t in m.tool_calls] == [("weather", '{"city": "Oslo"}', "call_1"), ("now", "{}", "call_2")]
+        once = c.chat.completions.create(**ask)
+        assert once.choices[0].message.tool_calls[0].function.arguments == '{"city": "Oslo"}' and len(upstream.posts()) == asked + 1
+        upstream.script = [answer("3 C.")]
+        after = [question, {"role": "assistant", "content": None, "tool_calls": [t.model_dump() for t in once.choices[0].message.tool_calls[:1]]}, {"role": "tool", "tool_call_id": "call_1", "content": "3"}]
+        assert [c.chat.completions.with_raw_response.create(**{**ask, "messages": after}).headers["x-ibid-source"] for _ in range(2)] == ["upstream", "exact"]
+    for name, path, body in (("anthropic_tool_use.sse", "/v1/messages", {"messages": [question]}), ("openai_responses_call.sse", "/v1/responses", {"input": "x"}), ("ollama_chat_tool.ndjson", "/api/chat", {"messages": [question]})):
+        upstream.script = [stream_reply(name)]
+        got = [post(ibid, {"model": "m", "stream": True, **body}, path=path, key="k") for _ in range(2)]
+        assert [r.source for r in got] == ["upstream", "exact"] and b"Oslo" in got[1].body
+
+
+def coded(coding, data):
+    if coding == "gzip":
+        return gzip.compress(data)
+    if coding == "deflate":
+        return zlib.compress(data)
+    return pytest.importorskip({"br": "brotli", "zstd": "zstandard"}[coding]).compress(data)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
+def test_a_coded_answer_is_relayed_as_it_is_and_kept_decoded(shared, coding):
+    ibid, up = shared
+    key = "sk-" + coding
+    prove(ibid, key)
+    whole, streamed = json.dumps(completion("Hello.")).encode(), events("Hello.", usage=(12, 7))
+    for data, kw, extra in ((whole, {}, {}), (streamed, {"content_type": "text/event-stream", "chunked": True, "pieces": 7}, {"stream": True, "stream_options": {"include_usage": True}, "seed": 1})):
+        body = coded(coding, data)
+        up.script = [Reply(body=body, headers=[("Content-Encoding", coding)], **kw)]
+        ask = user("coded", **extra)
+        miss, hit = [post(ibid, ask, [("Accept-Encoding", coding)], key=key) for _ in range(2)]
+        assert up.posts()[-1].header("accept-encoding") == [coding]
+        assert miss.body == body and miss.headers["content-encoding"] == coding and miss.source == "upstream"
+        assert hit.source == "exact" and "content-encoding" not in hit.headers
+        assert (said(hit.body) if "stream" in extra else hit.text) == "Hello."
+        # Cut within, or with something behind: relayed, never kept.
+        before = reasons(ibid, "ibid_cache_unstored_total").get("content_encoding", 0)
+        for bad in (body[:-3], body + b"x"):
+            up.script = [Reply(body=bad, headers=[("Content-Encoding", coding)], **kw)]
+            got = [post(ibid, {**ask, "top_p": 0.5}, key=key) for _ in range(2)]
+            assert [r.source for r in got] == ["upstream"] * 2 and got[0].body == bad
+        assert reasons(ibid, "ibid_cache_unstored_total")["content_encoding"] == before + 4

@@ -196,6 +196,9 @@ static void test_verdicts_of_streams(void **state)
          ANSWER_TRUNCATED},
         {DELTA("\"refusal\":\"no\"") STOP DONE, ANSWER_REFUSED},
         {DELTA("\"tool_calls\":[{\"index\":0}]") STOP DONE, ANSWER_TOOL_CALL},
+        {DELTA("\"tool_calls\":[{\"index\":0}]")
+             EVENT("{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}") DONE,
+         ANSWER_TRUNCATED},
         {DELTA("\"content\":\"\"") STOP DONE, ANSWER_EMPTY},
         {"data: {\n\n" STOP DONE, ANSWER_MALFORMED},
     };

@@ -22,6 +22,7 @@ struct stream {
 
 static const struct stream streams[] = {
     {"openai.chat", "openai_chat.sse", ANSWER_STORABLE, "A small animal.\n\xe4\xb8\xad", 12, 7},
+    {"openai.chat", "openai_chat_tool.sse", ANSWER_TOOL_CALL, "I look.", 9, 5},
     {"anthropic.messages", "anthropic_messages.sse", ANSWER_STORABLE,
      "Cats \xe4\xb8\xad purr.\nAll of them.", 35, 40},
     {"anthropic.messages", "anthropic_tool_use.sse", ANSWER_TOOL_CALL, "I look.", 9, 5},
@@ -272,6 +273,9 @@ static void test_a_kept_one_reads_again(void **state)
 #define END(why)                                                                               \
     EV("message_delta", ",\"delta\":{\"stop_reason\":\"" why "\",\"stop_sequence\":null},"     \
                         "\"usage\":{\"output_tokens\":2}")
+#define CALL0                                                                                  \
+    EV("content_block_start", ",\"index\":0,\"content_block\":{\"type\":\"tool_use\",\"id\":"  \
+                              "\"t\",\"name\":\"f\",\"input\":{}}")
 #define MESSAGE_STOP EV("message_stop", "")
 
 static void test_verdicts_of_messages(void **state)
@@ -286,6 +290,8 @@ static void test_verdicts_of_messages(void **state)
         {START TEXT0 STOP0 END("refusal") MESSAGE_STOP, ANSWER_REFUSED},
         {START TEXT0 STOP0 END("pause_turn") MESSAGE_STOP, ANSWER_INCOMPLETE},
         {START TEXT0 STOP0 END("tool_use") MESSAGE_STOP, ANSWER_TOOL_CALL},
+        {START CALL0 STOP0 END("tool_use") MESSAGE_STOP, ANSWER_TOOL_CALL},
+        {START CALL0 STOP0 END("max_tokens") MESSAGE_STOP, ANSWER_TRUNCATED},
         {START TEXT0 STOP0 MESSAGE_STOP, ANSWER_INCOMPLETE},
         {START TEXT0 END("end_turn") MESSAGE_STOP, ANSWER_INCOMPLETE},
         {START END("end_turn") MESSAGE_STOP, ANSWER_EMPTY},
