@@ -66,6 +66,7 @@ struct server {
     struct admin_view view;
     struct timer drain_timer;
     char encoder_id[128];
+    char encoder_name[64];
     uint64_t started_us;
     bool stopping; /* a signal came */
     bool cutting;  /* draining took too long: answers are being broken off */
@@ -115,6 +116,7 @@ static void open_encoder(struct server *s)
     }
     encoder_info(s->encoder, &info);
     snprintf(s->encoder_id, sizeof(s->encoder_id), "%s %s", info.id, info.weights);
+    model_path_name(c->encoder.model, s->encoder_name, sizeof(s->encoder_name));
 }
 
 static void open_local(struct server *s)
@@ -232,6 +234,8 @@ static enum status open_proxy(struct server *s)
         .embedder = s->embedder,
         .local = s->local,
         .encoder_id = span_of(s->encoder_id),
+        .encoder_name = span_of(s->encoder_name),
+        .version = SPAN(IBID_VERSION),
         .secret = buf_span(&s->secret),
     };
     enum status st = proxy_open(&parts, &s->proxy);

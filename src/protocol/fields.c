@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "protocol/protocol.h"
 
-#define TEXTS_MAX 16
+#define TEXTS_MAX  16
+#define INPUTS_MAX 2048 /* of OpenAI */
 
 enum status fields_parse(struct arena *arena, const struct protocol_request *in,
                          struct json **root, struct protocol_error *err)
@@ -115,6 +116,30 @@ enum status fields_texts(struct arena *arena, const struct json *body, const cha
         }
     } else {
         return fields_refuse(err, name, "must be a string or an array of at most 16 strings");
+    }
+    *out = list;
+    *count = n;
+    return ST_OK;
+}
+
+enum status fields_inputs(struct arena *arena, const struct json *v, const struct span **out,
+                          size_t *count)
+{
+    size_t n = v == NULL ? 0 : v->type == JSON_ARRAY ? v->count : 1;
+    struct span *list;
+
+    *count = 0;
+    if (n == 0 || n > INPUTS_MAX || (v->type != JSON_STRING && v->type != JSON_ARRAY))
+        return ST_OK;
+    list = arena_alloc(arena, n * sizeof(*list), _Alignof(struct span));
+    if (list == NULL)
+        return ST_NOMEM;
+    n = 0;
+    for (const struct json *x = v->type == JSON_ARRAY ? v->child : v; x != NULL;
+         x = v->type == JSON_ARRAY ? x->next : NULL) {
+        if (x->type != JSON_STRING)
+            return ST_OK;
+        list[n++] = x->text;
     }
     *out = list;
     *count = n;

@@ -43,6 +43,11 @@ enum status fields_texts(struct arena *arena, const struct json *body, const cha
                          const struct span **out, size_t *count,
                          struct protocol_error *err) MUST_CHECK;
 
+/* A text, or a list of at most 2048 texts that is not empty; in the arena. *count is 0 for
+ * anything else, which is for somebody else to read. */
+enum status fields_inputs(struct arena *arena, const struct json *v, const struct span **out,
+                          size_t *count) MUST_CHECK;
+
 /* Is there something in it? No: null, false, and what is empty. NULL-safe. */
 bool fields_filled(const struct json *v);
 

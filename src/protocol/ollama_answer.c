@@ -10,6 +10,15 @@
 const struct answer_shape ollama_answer_shape = {.time = {"created_at", 10},
                                                  .time_form = ANSWER_TIME_RFC3339};
 
+struct span ollama_answer_model(struct span name)
+{
+    static const struct span tag = {":latest", 7};
+
+    if (name.len > tag.len && memcmp(name.ptr + name.len - tag.len, tag.ptr, tag.len) == 0)
+        name.len -= tag.len;
+    return name;
+}
+
 /* --- judging a whole answer ----------------------------------------------------------- */
 
 static bool is_done(const struct json *root)

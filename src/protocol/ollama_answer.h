@@ -4,6 +4,7 @@
 #define PROTOCOL_OLLAMA_ANSWER_H
 
 #include "base/compiler.h"
+#include "base/span.h"
 #include "base/status.h"
 
 struct answer;
@@ -15,6 +16,9 @@ struct json;
 struct protocol_failure;
 struct protocol_live;
 struct protocol_text;
+
+/* NAME and NAME:latest are one: without the tag. */
+struct span ollama_answer_model(struct span name);
 
 /* Of /api/chat and /api/generate: the text is in "message" or in "response". */
 void ollama_answer_judge(const struct json *root, struct answer *a);

@@ -35,16 +35,6 @@ static const struct form_rules chat_form = {
 static const struct form_rules generate_form = {
     .ignored = ignored, .ignored_count = ARRAY_LEN(ignored), .asked = {"prompt", 6}};
 
-/* NAME and NAME:latest are one. */
-static struct span without_latest(struct span model)
-{
-    static const struct span tag = {":latest", 7};
-
-    if (model.len > tag.len && memcmp(model.ptr + model.len - tag.len, tag.ptr, tag.len) == 0)
-        model.len -= tag.len;
-    return model;
-}
-
 static enum status read_options(struct arena *arena, const struct json *body,
                                 struct chat_request *q, struct protocol_error *err)
 {
@@ -75,7 +65,7 @@ static enum status read_common(struct arena *arena, const struct json *body,
     if ((st = fields_text(body, "model", &q->model, err)) != ST_OK ||
         (st = fields_flag(body, "stream", &q->stream, err)) != ST_OK)
         return st;
-    q->model = without_latest(q->model);
+    q->model = ollama_answer_model(q->model);
     if (!json_bool(json_get(body, SPAN("logprobs")), &q->wants_logprobs))
         q->wants_logprobs = false;
     return read_options(arena, body, q, err);

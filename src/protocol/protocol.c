@@ -6,7 +6,8 @@ static const struct protocol *const protocols[] = {
     &openai_completions_protocol,    &openai_moderations_protocol,
     &anthropic_count_protocol,       &ollama_chat_protocol,
     &ollama_chat_generate_protocol,  &gemini_content_protocol,
-    &gemini_content_stream_protocol,
+    &gemini_content_stream_protocol, &ollama_embed_protocol,
+    &ollama_embed_old_protocol,      &ollama_show_protocol,
 };
 
 const struct protocol *protocol_find(struct span method, struct span path)

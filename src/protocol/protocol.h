@@ -77,6 +77,12 @@ struct chat_request {
     uint64_t seed, max_tokens;
     const struct span *stop;
     size_t stop_count;
+
+    /* what vectors are asked of, when they are */
+    const struct span *inputs;
+    size_t input_count;
+    bool has_dimensions, base64;
+    uint64_t dimensions;
 };
 
 /* Why a request was refused, for the client. */
@@ -96,6 +102,16 @@ struct protocol_text {
     struct span model, text;
     struct span finish; /* "stop" or "length" */
     uint64_t prompt_tokens, completion_tokens;
+};
+
+/* Vectors of the built-in encoder, one of each input. */
+struct protocol_vectors {
+    struct span model;
+    const float *const *list;
+    size_t count;
+    uint32_t dimensions;
+    bool base64; /* as the bytes of little-endian floats, where a dialect has that */
+    uint64_t prompt_tokens;
 };
 
 /* A stream of a text that is being made. */
@@ -140,6 +156,10 @@ struct protocol {
     /* The built-in model's text as a whole answer. NULL: it does not serve this. */
     enum status (*render)(struct buf *out, const struct protocol_text *t);
     const struct protocol_live *live; /* and as a stream; there when render() is */
+    /* The built-in encoder's vectors. NULL: this is no request for any. */
+    enum status (*write_vectors)(struct buf *out, const struct protocol_vectors *v);
+    /* It asks about a model, not for anything of it. */
+    bool about_model;
 
     /* Our own failures in the shape this dialect's SDKs understand: as a body, or as an
      * event inside a stream that has begun, which is not its terminal event. */
@@ -164,6 +184,7 @@ struct span protocol_stream_type(const struct protocol *p);
 extern const struct protocol openai_chat_protocol, openai_responses_protocol,
     openai_completions_protocol, openai_embeddings_protocol, openai_moderations_protocol,
     anthropic_messages_protocol, anthropic_count_protocol, ollama_chat_protocol,
-    ollama_chat_generate_protocol, gemini_content_protocol, gemini_content_stream_protocol;
+    ollama_chat_generate_protocol, ollama_embed_protocol, ollama_embed_old_protocol,
+    ollama_show_protocol, gemini_content_protocol, gemini_content_stream_protocol;
 
 #endif

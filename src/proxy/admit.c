@@ -4,10 +4,12 @@
 #include "http/head.h"
 #include "protocol/canonical.h"
 #include "proxy/local_model.h"
+#include "proxy/ollama.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
+#include "proxy/vectors.h"
 #include "rt/loop.h"
 
 /* Would the built-in model answer? It is named in the request, or by its own
@@ -24,8 +26,28 @@ static bool wants_local(const struct request *r)
     case ROUTE_ANY:
         break;
     }
-    return parts->upstream == NULL ||
-           (parts->local != NULL && local_model_is(parts->local, r->chat.model));
+    if (parts->upstream == NULL || vectors_named(r))
+        return true;
+    return r->protocol->render != NULL && parts->local != NULL &&
+           local_model_is(parts->local, r->chat.model);
+}
+
+/* Is there a model of ours that does what this dialect asks for? */
+static bool serves_locally(const struct request *r)
+{
+    const struct proxy_parts *parts = &r->proxy->parts;
+
+    return r->protocol->write_vectors != NULL ? parts->embedder != NULL : parts->local != NULL;
+}
+
+static struct span answerer_of(const struct request *r)
+{
+    const struct proxy_parts *parts = &r->proxy->parts;
+
+    if (!r->to_local)
+        return upstream_identity(parts->upstream);
+    return r->protocol->write_vectors != NULL ? parts->encoder_id
+                                              : local_model_identity(parts->local);
 }
 
 /* Why no stored answer may be used or made, or NULL. The same for reading and
@@ -124,8 +146,7 @@ static enum status identity_of(struct request *r, struct identity *out)
         .method = r->head->method,
         .path = r->head->path,
         .query = r->head->query,
-        .answerer = r->to_local ? local_model_identity(p->parts.local)
-                                : upstream_identity(p->parts.upstream),
+        .answerer = answerer_of(r),
         .scope = r->scope,
         .name_space = r->controls.name_space,
         .encoder = p->parts.encoder_id,
@@ -201,10 +222,14 @@ enum step_result admit_enter(struct request *r)
         return admit_untouched(r);
     controls_read_body(r->chat.body, &r->controls);
     r->to_local = wants_local(r);
-    if (r->to_local && r->protocol->render == NULL &&
+    if (r->to_local && r->protocol->about_model && r->controls.route == ROUTE_ANY) {
+        ollama_show(r);
+        return STEP_DONE;
+    }
+    if (r->to_local && r->protocol->render == NULL && r->protocol->write_vectors == NULL &&
         (p->parts.local != NULL || r->controls.route == ROUTE_LOCAL))
         return refuse_local(r);
-    if (r->to_local && p->parts.local == NULL) {
+    if (r->to_local && !serves_locally(r)) {
         respond_error(r, 503, "server_error", "no_answerer", "",
                       p->parts.upstream == NULL
                           ? "neither an upstream nor a built-in model is available; set "

@@ -213,6 +213,19 @@ void embedder_job_release(struct embed_job *job)
     job->record = NULL;
 }
 
+void embedder_info(const struct embedder *e, struct model_info *out)
+{
+    encoder_info(e->encoder, out);
+}
+
+uint32_t embedder_tokens(const struct embedder *e, struct span text)
+{
+    size_t n = 0;
+    uint32_t none;
+
+    return encoder_tokenize(e->encoder, text, &none, 0, &n) == ST_OK ? (uint32_t)n : 0;
+}
+
 uint32_t embedder_dimensions(const struct embedder *e)
 {
     return e->dimensions;

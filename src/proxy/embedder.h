@@ -19,12 +19,14 @@
 struct embedder;
 struct encoder;
 struct loop;
+struct model_info;
 
 /* Embed in the owner. Input above, output below; owned by a worker between
  * embedder_submit() and done. */
 struct embed_job {
     struct work work;
     void (*done)(struct embed_job *job, enum status st);
+    void *owner; /* the caller's */
 
     struct span text;
     bool search; /* also look for neighbours and decide */
@@ -62,6 +64,9 @@ enum status embedder_submit(struct embedder *e, struct embed_job *job, struct lo
 void embedder_cancel(struct embed_job *job);
 void embedder_job_release(struct embed_job *job);
 
+void embedder_info(const struct embedder *e, struct model_info *out);
+/* Of a text, those that are added included; 0 when it can not be told. */
+uint32_t embedder_tokens(const struct embedder *e, struct span text);
 uint32_t embedder_dimensions(const struct embedder *e);
 unsigned embedder_queued(struct embedder *e);
 /* Texts embedded and batches run so far; any thread. */

@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "proxy/forward.h"
 #include "proxy/models.h"
+#include "proxy/ollama.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
 #include "proxy/request.h"
@@ -30,6 +31,7 @@ static const struct step pipeline[] = {
     {"recall",  recall_enter,  recall_cancel},  /* the entry that the decision chose */
     {"replay",  replay_enter,  NULL},           /* answer from an entry */
     {"route",   route_enter,   NULL},           /* nothing stored: who answers? */
+    {"vectors", vectors_enter, vectors_cancel}, /* the built-in encoder */
     {"local",   local_enter,   local_cancel},   /* the built-in model */
     {"forward", forward_enter, forward_cancel}, /* the upstream, relayed and recorded beside */
     {NULL, NULL, NULL},
@@ -67,7 +69,7 @@ static void on_request(void *owner, struct http_stream *s)
                       "too many requests in flight; see limits.requests_max");
         return;
     }
-    if (models_serve(r))
+    if (models_serve(r) || ollama_serve(r))
         return;
     r->protocol = protocol_find(h->method, h->path);
     if (r->protocol != NULL)

@@ -40,6 +40,8 @@ struct proxy_parts {
     struct embedder *embedder; /* NULL: no semantic cache */
     struct local_model *local; /* NULL: no built-in model */
     struct span encoder_id;    /* part of every partition */
+    struct span encoder_name;  /* as clients name it */
+    struct span version;       /* of the program */
     struct span secret;        /* keys the scopes; borrowed */
 };
 

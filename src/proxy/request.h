@@ -41,6 +41,7 @@ struct local_job;
 struct proxy;
 struct request;
 struct upstream;
+struct vectors;
 
 enum step_result {
     STEP_NEXT, /* go on with the following step, now */
@@ -130,6 +131,7 @@ struct request {
     bool upload_ended;
     bool timed_out;          /* local: the deadline came */
     struct local_job *local; /* local; NULL when none is under way */
+    struct vectors *vectors; /* vectors; NULL when none is under way */
 };
 
 /* From a freelist of the proxy. NULL when memory is out. */

@@ -25,6 +25,9 @@ enum step_result replay_enter(struct request *r);
 
 enum step_result route_enter(struct request *r);
 
+enum step_result vectors_enter(struct request *r);
+void vectors_cancel(struct request *r);
+
 enum step_result local_enter(struct request *r);
 void local_cancel(struct request *r);
 

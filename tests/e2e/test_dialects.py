@@ -1,7 +1,10 @@
 """Dialects whose answers are reused for the same request alone, and Azure's paths."""
+import array
 import gzip
 import json
 import pathlib
+import socket
+import time
 import zlib
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 openai = pytest.importorskip("openai")
 
 from client import post, prove, reasons, said, serving, user
+from conftest import needs_encoder
 from upstream import Reply, answer, completion, events
 
 STREAMS = pathlib.Path(__file__).resolve().parents[1] / "unit/streams"
@@ -127,6 +131,42 @@ def test_the_built_in_model_serves_chats_alone(make_ibid):
     for path, body in (("/v1/completions", {"prompt": "x"}), ("/v1/embeddings", {"input": "x"}), ("/v1/moderations", {"input": "x"})):
         r = post(ibid, {"model": "m", **body}, path=path)
         assert r.status in (400, 503) and r.json["error"]["code"] in ("unsupported_by_local_model", "no_answerer")
+
+
+@needs_encoder
+def test_vectors_of_the_built_in_encoder(make_ibid, upstream):
+    ibid = make_ibid(upstream, encoder=True)
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{ibid.port}/v1", api_key="k", max_retries=0) as c:
+        ask = c.embeddings.with_raw_response.create
+        texts = [f"text number {i} \u4e2d" for i in range(50)]
+        raw = ask(model="all-minilm-l6-v2", input=texts, encoding_format="float")
+        assert raw.headers["x-ibid-source"] == "local" and upstream.posts() == []
+        floats = raw.parse()
+        coded = ask(model="all-minilm-l6-v2", input=texts).parse()  # the SDK asks for base64
+        assert [d.index for d in floats.data] == list(range(50)) and [array.array("f", d.embedding) for d in coded.data] == [array.array("f", d.embedding) for d in floats.data]
+        assert abs(sum(x * x for x in floats.data[0].embedding) - 1) < 1e-5 and floats.usage.prompt_tokens > 200
+        assert ask(model="all-minilm-l6-v2", input=texts, encoding_format="float").headers["x-ibid-source"] == "exact"
+        assert c.embeddings.create(model="all-minilm-l6-v2", input=texts[7], dimensions=384, encoding_format="float").data[0].embedding == floats.data[7].embedding
+        for bad, param in (({"input": "word " * 2000}, "input[0]"), ({"input": ["ok", "word " * 2000]}, "input[1]"), ({"input": [[1, 2]]}, None), ({"input": "x", "dimensions": 64}, None)):
+            with pytest.raises(openai.BadRequestError) as e:
+                c.embeddings.create(model="all-minilm-l6-v2", **bad)
+            assert e.value.param == param
+        upstream.script = [reply({"object": "list", "model": "e", "data": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}})]
+        assert ask(model="another", input="x").headers["x-ibid-source"] == "upstream"
+    alone = make_ibid(encoder=True)
+    r = post(alone, {"model": "another", "input": "x"}, path="/v1/embeddings")
+    assert r.status == 400 and "all-minilm-l6-v2" in r.json["error"]["message"]
+
+
+@needs_encoder
+def test_a_client_that_leaves_while_vectors_are_made(make_ibid):
+    ibid = make_ibid(encoder=True)
+    body = json.dumps({"model": "all-minilm-l6-v2", "input": [f"text number {i} " * 20 for i in range(400)]}).encode()
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", ibid.port)) as s:
+            s.sendall(b"POST /v1/embeddings HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+            time.sleep(0.05)
+    assert post(ibid, {"model": "all-minilm-l6-v2", "input": "still here"}, path="/v1/embeddings").status == 200
 
 
 def stream_reply(name):

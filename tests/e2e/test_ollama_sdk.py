@@ -137,6 +137,26 @@ def test_a_semantic_hit_decodes_like_the_miss(make_ibid, upstream):
     assert fold(hit) == said(miss) and len(upstream.posts()) == asked + 1
 
 
+@needs_encoder
+@needs_decoder
+def test_models_and_vectors_of_our_own(make_ibid):
+    ibid = make_ibid(local=True, encoder=True)
+    c = client(ibid, "sk-local")
+    models = {m.model: m for m in c.list().models}
+    assert set(models) == {"smollm2-135m-instruct", "all-minilm-l6-v2"} and models["smollm2-135m-instruct"].details.family == "llama"
+    show = c.show("smollm2-135m-instruct:latest")
+    assert show.capabilities == ["completion"] and show.modelinfo["general.parameter_count"] > 1e8
+    assert {m.model for m in c.ps().models} == set(models) and ibid.request("GET", "/api/version").json["version"]
+    with pytest.raises(ollama.ResponseError) as e:
+        c.show("nobody")
+    assert e.value.status_code == 404
+    texts = ["a cat", "a small cat", "the stock market"]
+    r = c.embed(model="all-minilm-l6-v2", input=texts)
+    near, far = [sum(a * b for a, b in zip(r.embeddings[0], v)) for v in r.embeddings[1:]]
+    assert [len(v) for v in r.embeddings] == [384] * 3 and near > 0.8 > far and r.prompt_eval_count > 9
+    assert list(c.embeddings(model="all-minilm-l6-v2", prompt="a cat").embedding) == list(r.embeddings[0])
+
+
 @needs_decoder
 def test_local_answers(make_ibid):
     ibid = make_ibid(local=True)
