@@ -148,6 +148,9 @@ static void policy_lines(struct page *p, struct bounded *b)
 static void cache_lines(struct page *p, const struct cache_stats *c, const struct account *a)
 {
     reasons(p, "ibid_cache_miss_total", "Why nothing stored answered.", a->miss);
+    counter(p, "ibid_cache_inputs_reused_total",
+            "Inputs of requests with several that were answered from entries of their own.",
+            a->inputs_reused_total);
     reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
     counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);
     counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",

@@ -1,6 +1,7 @@
 /* OpenAI's POST /v1/embeddings. */
 #include "base/json.h"
 #include "protocol/answer.h"
+#include "protocol/embeddings_batch.h"
 #include "protocol/event_writer.h"
 #include "protocol/fields.h"
 #include "protocol/json_exact.h"
@@ -24,6 +25,10 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
         st = fields_inputs(arena, json_get(q.body, SPAN("input")), &q.inputs, &q.input_count);
     if (st != ST_OK)
         return st;
+    st = embeddings_batch_normal(arena, q.exact_form, &q.exact_form);
+    if (st != ST_OK)
+        return st;
+    q.batch_count = embeddings_batch_count(json_get(q.body, SPAN("input")));
     q.base64 = span_eq(json_str(json_get(q.body, SPAN("encoding_format"))), SPAN("base64"));
     if (q.input_count == 0)
         q.unsupported = "the built-in encoder reads texts; input must be a string or an array "
@@ -83,6 +88,7 @@ const struct protocol openai_embeddings_protocol = {
     .judge = judge,
     .shape = &as_it_is,
     .write_vectors = write_vectors,
+    .batched = true,
     .write_error = openai_error_write,
     .write_stream_error = openai_error_write_event,
 };

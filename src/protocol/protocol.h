@@ -81,6 +81,7 @@ struct chat_request {
     /* what vectors are asked of, when they are */
     const struct span *inputs;
     size_t input_count;
+    size_t batch_count; /* inputs that are kept each on its own; 0: one, or not so */
     bool has_dimensions, base64;
     uint64_t dimensions;
 };
@@ -158,6 +159,8 @@ struct protocol {
     const struct protocol_live *live; /* and as a stream; there when render() is */
     /* The built-in encoder's vectors. NULL: this is no request for any. */
     enum status (*write_vectors)(struct buf *out, const struct protocol_vectors *v);
+    /* Its requests may have several inputs: embeddings_batch.h takes them apart. */
+    bool batched;
     /* It asks about a model, not for anything of it. */
     bool about_model;
 

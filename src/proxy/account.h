@@ -59,6 +59,8 @@ struct account {
     uint64_t removed_total;     /* entries, by the admin API */
     uint64_t shadow_hits_total; /* semantic: shadow would have answered */
     uint64_t upstream_failures_total, upstream_timeouts_total;
+    /* of requests with several: answered from their own entries */
+    uint64_t inputs_reused_total;
     uint64_t upstream_failovers_total; /* asked of the fallback instead */
     uint64_t broken_streams_total;     /* upstream answers that ended too soon */
     uint64_t client_gone_total;        /* clients that left before their answer ended */

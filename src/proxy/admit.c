@@ -170,6 +170,17 @@ static enum status identify(struct request *r)
     return canonical_fingerprint(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->key);
 }
 
+enum status admit_key(struct request *r, const struct json *form, struct digest *out)
+{
+    struct proxy *p = r->proxy;
+    struct chat_request q = r->chat;
+    struct identity id;
+    enum status st = identity_of(r, &id);
+
+    q.exact_form = form;
+    return st == ST_OK ? canonical_fingerprint(&q, &id, &p->digest_ctx, &p->scratch, out) : st;
+}
+
 bool admit_partition(struct request *r)
 {
     struct proxy *p = r->proxy;

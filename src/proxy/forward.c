@@ -245,31 +245,16 @@ static void start_upload(struct request *r)
 
 static enum status start_call(struct request *r)
 {
-    struct upstream *u = r->upstream;
     const struct http_head *h = r->head;
-    struct http_request q = {.method = h->method, .host = span_of(u->url.authority)};
-    struct http_field *fields;
-    size_t n = strlen(u->url.prefix) + h->target.len + 1;
-    char *target = arena_alloc(&r->arena, n, 1);
-    enum status st;
+    struct http_request q = {.method = h->method};
 
-    if (target == NULL)
-        return ST_NOMEM;
-    st = url_target(&u->url, h->target, target, n, &n);
-    if (st != ST_OK)
-        return st;
-    q.target = (struct span){target, n};
-    st = upstream_request_fields(h, false, &r->arena, &fields, &q.field_count);
-    if (st != ST_OK)
-        return st;
-    q.fields = fields;
     if (!r->streams) {
         q.body = buf_span(&r->body);
     } else {
         q.body_streams = true;
         q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
     }
-    return http_call_start(u->pool, &q, &r->arena, &events, r, &r->call);
+    return upstream_start(r->upstream, h, false, &q, &r->arena, &events, r, &r->call);
 }
 
 enum step_result forward_enter(struct request *r)

@@ -164,19 +164,11 @@ static const struct http_call_events events = {on_head, on_body, on_drained, on_
 
 static bool ask_upstream(struct request *r)
 {
-    struct upstream *u = r->upstream;
-    struct http_request q = {.method = SPAN("GET"), .host = span_of(u->url.authority)};
-    struct http_field *fields;
-    char target[512];
-    size_t n;
+    struct http_request q = {.method = SPAN("GET")};
 
-    if (url_target(&u->url, r->head->target, target, sizeof(target), &n) != ST_OK ||
-        upstream_request_fields(r->head, true, &r->arena, &fields, &q.field_count) != ST_OK)
-        return false;
-    q.target = (struct span){target, n};
-    q.fields = fields;
     buf_clear(&r->recorded);
-    if (http_call_start(u->pool, &q, &r->arena, &events, r, &r->call) != ST_OK)
+    if (upstream_start(r->upstream, r->head, true, &q, &r->arena, &events, r, &r->call) !=
+        ST_OK)
         return false;
     request_hold(r);
     return true;

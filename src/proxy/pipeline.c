@@ -26,6 +26,7 @@ static const struct step pipeline[] = {
     {"decode",  decode_enter,  NULL},           /* bytes -> what is asked; a 400 names the field */
     {"admit",   admit_enter,   NULL},           /* who asks, who would answer, what may be reused */
     {"exact",   exact_enter,   exact_cancel},   /* the same request before: memory, then the store */
+    {"gather",  gather_enter,  gather_cancel},  /* several inputs: each may be known */
     {"join",    join_enter,    join_cancel},    /* the same request in flight: wait for its answer */
     {"lookup",  lookup_enter,  lookup_cancel},  /* embed, nearest, verify: one hop to a worker */
     {"recall",  recall_enter,  recall_cancel},  /* the entry that the decision chose */

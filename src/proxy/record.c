@@ -87,11 +87,12 @@ static uint64_t life_ms(const struct request *r)
     return ttl_s * 1000;
 }
 
-static enum status make_entry(struct request *r, const struct answer *a, struct entry **out)
+enum status record_entry(struct request *r, const struct digest *key, const struct answer *a,
+                         struct entry **out)
 {
     struct buf *packed = &r->proxy->scratch;
     struct entry e = {
-        .key = r->key,
+        .key = *key,
         .created_ms = clock_wall_ms(),
         .took_us = loop_now_us(r->proxy->parts.loop) - r->started_us,
         .prompt_tokens = clamp_u32(a->prompt_tokens),
@@ -146,7 +147,7 @@ void record_answer(struct request *r, const struct answer *a)
         record_nothing(r, answer_verdict_name(a->verdict));
         return;
     }
-    if (make_entry(r, a, &e) != ST_OK) {
+    if (record_entry(r, &r->key, a, &e) != ST_OK) {
         record_nothing(r, "no_memory");
         return;
     }

@@ -7,6 +7,7 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "http/server.h"
+#include "proxy/gather.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/tap.h"
@@ -77,6 +78,7 @@ static void maybe_free(struct request *r)
     if (r->entry != NULL)
         entry_unref(r->entry);
     tap_release(r);
+    gather_release(r);
     embedder_job_release(&r->embed);
     list_remove(&r->link);
     p->request_count--;

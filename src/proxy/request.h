@@ -34,6 +34,7 @@
 struct collector;
 struct content_decoder;
 struct flight;
+struct gather;
 struct http_call;
 struct http_head;
 struct http_stream;
@@ -111,6 +112,7 @@ struct request {
     struct cache_get get;
     struct entry *entry; /* owned reference: the entry that answers */
     enum source source;
+    struct gather *gather;        /* gather; NULL: not several inputs */
     struct flight *flight;        /* the flight this request leads or follows */
     struct list_node flight_link; /* among the followers */
     bool leads;                   /* of `flight` */
@@ -121,10 +123,10 @@ struct request {
 
     /* the answer on its way */
     struct answer_flow flow;
-    struct upstream *upstream;   /* forward: who is asked; borrowed */
-    struct http_call *call;      /* forward; NULL when none is under way */
-    struct collector *collector; /* owned: an event stream is collected beside */
-    struct buf recorded;         /* a JSON answer is collected beside */
+    struct upstream *upstream;       /* forward: who is asked; borrowed */
+    struct http_call *call;          /* forward; NULL when none is under way */
+    struct collector *collector;     /* owned: an event stream is collected beside */
+    struct buf recorded;             /* a JSON answer is collected beside */
     struct content_decoder *decoder; /* owned: of a coded answer, before either */
     bool recording;
     bool streams; /* forward: the body goes out as it comes in, and is not kept */

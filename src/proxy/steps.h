@@ -12,6 +12,9 @@ enum step_result admit_enter(struct request *r);
 enum step_result exact_enter(struct request *r);
 void exact_cancel(struct request *r);
 
+enum step_result gather_enter(struct request *r);
+void gather_cancel(struct request *r);
+
 enum step_result join_enter(struct request *r);
 void join_cancel(struct request *r);
 

@@ -8,6 +8,7 @@
 #include "protocol/answer.h"
 #include "protocol/collector.h"
 #include "protocol/protocol.h"
+#include "proxy/gather.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/request.h"
@@ -130,5 +131,6 @@ void tap_end(struct request *r)
         return;
     }
     a.usage_withheld = r->chat.stream && !r->chat.include_usage && !a.has_usage;
+    gather_record(r, &a);
     record_answer(r, &a);
 }

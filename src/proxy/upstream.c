@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "proxy/controls.h"
@@ -202,6 +203,29 @@ enum status upstream_request_fields(const struct http_head *h, bool plain, struc
     *out = list;
     *n = count;
     return ST_OK;
+}
+
+enum status upstream_start(struct upstream *u, const struct http_head *h, bool plain,
+                           struct http_request *q, struct arena *arena,
+                           const struct http_call_events *events, void *owner,
+                           struct http_call **out)
+{
+    size_t n = strlen(u->url.prefix) + h->target.len + 1;
+    char *target = arena_alloc(arena, n, 1);
+    struct http_field *fields;
+    enum status st;
+
+    if (target == NULL)
+        return ST_NOMEM;
+    st = url_target(&u->url, h->target, target, n, &n);
+    if (st == ST_OK)
+        st = upstream_request_fields(h, plain, arena, &fields, &q->field_count);
+    if (st != ST_OK)
+        return st;
+    q->target = (struct span){target, n};
+    q->host = span_of(u->url.authority);
+    q->fields = fields;
+    return http_call_start(u->pool, q, arena, events, owner, out);
 }
 
 void upstream_answer_fields(const struct http_head *h, struct respond_fields *f)

@@ -53,6 +53,13 @@ struct upstream *upstream_unreached(struct upstream *u, uint64_t now_us);
 enum status upstream_request_fields(const struct http_head *h, bool plain, struct arena *arena,
                                     struct http_field **out, size_t *n) MUST_CHECK;
 
+/* Starts a call for the request of this head: target, fields and host come from it, the rest
+ * of *q is the caller's. `plain` as above. */
+enum status upstream_start(struct upstream *u, const struct http_head *h, bool plain,
+                           struct http_request *q, struct arena *arena,
+                           const struct http_call_events *events, void *owner,
+                           struct http_call **out) MUST_CHECK;
+
 /* The end-to-end fields of an upstream's answer for the client. Another ibid's word
  * about itself (x-ibid-*) is not passed on as ours. */
 void upstream_answer_fields(const struct http_head *h, struct respond_fields *f);

@@ -133,6 +133,80 @@ def test_the_built_in_model_serves_chats_alone(make_ibid):
         assert r.status in (400, 503) and r.json["error"]["code"] in ("unsupported_by_local_model", "no_answerer")
 
 
+def vectors(request):
+    """Each input has a vector of its own: its length, and how often it was asked for."""
+    if "input" not in request.json:
+        return answer("proof")
+    given = request.json["input"]
+    given = given if isinstance(given, list) and not isinstance(given[0], int) else [given]
+    data = [{"object": "embedding", "index": i, "embedding": [len(x), len(vectors.seen.setdefault(str(x), []))]} for i, x in enumerate(given)]
+    for x in given:
+        vectors.seen[str(x)].append(1)
+    return reply({"object": "list", "model": "e-1", "data": data, "usage": {"prompt_tokens": 10 * len(given), "total_tokens": 10 * len(given)}})
+
+
+def test_each_input_is_kept_on_its_own(sdk, shared):
+    c, up = sdk
+    ibid, _ = shared
+    vectors.seen = {}
+    up.script = [vectors]
+
+    def embed(inputs, **more):
+        raw = c.embeddings.with_raw_response.create(model="e", input=inputs, encoding_format="float", **more)
+        r = raw.parse()
+        assert [d.index for d in r.data] == list(range(len(r.data))) and r.model == "e-1"
+        return raw.headers["x-ibid-source"], [d.embedding for d in r.data], r.usage.prompt_tokens
+
+    asked = len(up.posts())
+    assert embed(["a", "bb", "ccc"]) == ("upstream", [[1, 0], [2, 0], [3, 0]], 30)
+    assert embed(["ccc", "a"]) == ("exact", [[3, 0], [1, 0]], 14 + 6)  # shares of 30: 6, 10, 14
+    source, got, _ = embed("bb")
+    assert (source, got) == ("exact", [[2, 0]]) and embed(["bb"])[:2] == (source, got)
+    assert len(up.posts()) == asked + 1 and ibid.metric("ibid_cache_inputs_reused_total") >= 2
+    # Only what is not known is asked for; then it is known.
+    source, got, _ = embed(["x", "a", "yy", "bb", "x"])
+    assert (source, got) == ("upstream", [[1, 0], [1, 0], [2, 0], [2, 0], [1, 0]]) and up.posts()[-1].json == {"model": "e", "input": ["x", "yy", "x"], "encoding_format": "float"}
+    assert embed(["yy", "x", "ccc"])[0] == "exact" and len(up.posts()) == asked + 2
+    # Another form, another vector; tokens are inputs too.
+    assert embed(["a", "bb"], dimensions=2)[0] == "upstream"
+    assert [embed([[1, 2], [3]])[0], embed([[3], [4, 5]])[0], embed([1, 2])[0], embed([[1, 2]])[0]] == ["upstream", "upstream", "exact", "exact"]
+    assert up.posts()[-1].json["input"] == [[4, 5]]
+    # An upstream that refuses keeps its words, and one that gives too little is not believed.
+    up.script = [Reply(status=429, body=b'{"error":{"message":"theirs"}}', headers=[("retry-after", "7")])]
+    with pytest.raises(openai.RateLimitError) as e:
+        embed(["a", "new"])
+    assert e.value.response.headers["retry-after"] == "7" and "theirs" in e.value.message
+    up.script = [reply({"object": "list", "model": "e-1", "data": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}})]
+    with pytest.raises(openai.InternalServerError):
+        embed(["a", "new"])
+    up.script = [Reply(at=5, fault="rst")]
+    with pytest.raises(openai.InternalServerError):
+        embed(["a", "new"])
+    assert post(ibid, {"model": "e", "input": ["a", "new"], "encoding_format": "float"}, [("x-ibid-cache", "only-if-cached")], path="/v1/embeddings", key=c.api_key).status == 504
+    up.script = [vectors]
+    assert embed(["a", "new"])[1] == [[1, 0], [3, 0]]
+
+
+@pytest.mark.parametrize("store", ["lmdb:", "redis"])
+def test_inputs_are_fetched_from_the_store(make_ibid, upstream, redis, store):
+    vectors.seen = {}
+    upstream.script = [vectors]
+    env = {"IBID_STORE_URL": redis.url} if store == "redis" else {}
+    ibid = make_ibid(upstream, name="one", env=env)
+    prove(ibid, "k")
+    ask = {"model": "e", "input": [f"text {i}" for i in range(30)]}
+    first = post(ibid, ask, path="/v1/embeddings", key="k")
+    assert first.status == 200
+    time.sleep(0.5)  # writes of the store are batched
+    ibid.stop()
+    ibid.start()
+    prove(ibid, "k")
+    asked = len(upstream.posts())
+    again = post(ibid, {**ask, "input": ask["input"][::-1]}, path="/v1/embeddings", key="k")
+    assert again.source == "exact" and len(upstream.posts()) == asked
+    assert [d["embedding"] for d in again.json["data"]] == [d["embedding"] for d in first.json["data"]][::-1]
+
+
 @needs_encoder
 def test_vectors_of_the_built_in_encoder(make_ibid, upstream):
     ibid = make_ibid(upstream, encoder=True)

@@ -818,7 +818,7 @@ def test_what_must_not_go_upstream_does_not(plain):
     before = len(up.requests)
     local = [("x-ibid-route", "local")]
     assert post(ibid, user("private"), local, key="k").status == 503  # there is no model here
-    assert post(ibid, {"input": "private"}, local, path="/v1/embeddings", key="k").status == 400
+    assert post(ibid, {"input": "private"}, local, path="/v1/moderations", key="k").status == 400
     assert post(ibid, b"\x1f\x8bprivate", [*local, ("Content-Encoding", "gzip")], key="k").status == 400
     assert post(ibid, user("private" * 3_000_000), local, key="k").status == 413
     assert len(up.requests) == before
