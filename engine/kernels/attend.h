@@ -13,6 +13,11 @@
  * multiply and add two neighbours want them. A block is up to 32 dimensions of one
  * position, x = q * scale.
  *
+ * Keys that become bytes are multiplied by a Hadamard matrix first, and queries by the same
+ * over its size, which changes no score: a few dimensions of keys are far larger than the
+ * others, and spread over all of them they cost less of the bytes' precision (Ashkboos et al.
+ * 2024). Its size is the largest power of two that divides the width.
+ *
  * Bytes are multiplied as whole numbers: a query is rounded to 16 bits of its largest
  * dimension, and the weights of a page, times the scales of its values, to 16 bits of the
  * largest one. Pure; any thread. */

@@ -179,8 +179,7 @@ static void begin(struct work *w, enum decoder_cache type)
     for (size_t r = 0; r < q->rows; r++)
         w->s->most[r] = LOWEST;
     for (size_t r = 0; type == CACHE_Q8 && r < q->rows; r++)
-        w->q_scale[r] =
-            quantize(q->q + r * q->width, q->width, WORD_MOST, w->q16 + r * q->width);
+        w->q_scale[r] = quantize_query(q->q + r * q->width, q->width, w->q16 + r * q->width);
 }
 
 static void fast_pages(const struct attend_queries *q, const struct attend_keys *k, size_t from,

@@ -116,16 +116,50 @@ INLINE float quantize(const float *x, size_t n, float most, int16_t *q)
     return size / most;
 }
 
+/* y = H x for each run of attend_q8_mixed() dimensions. */
+static void mix(const float *x, size_t width, float *y)
+{
+    size_t n = attend_q8_mixed(width) / LANES;
+    vec16 v[ATTEND_WIDTH_MAX / LANES];
+
+    for (size_t i = 0; i < width / LANES; i++)
+        v[i] = vec16_hadamard(vec16_load(x + i * LANES));
+    for (size_t step = 1; step < n; step *= 2) {
+        for (size_t i = 0; i < width / LANES; i++) {
+            vec16 a = v[i];
+
+            if ((i & step) != 0)
+                continue;
+            v[i] = vec16_add(a, v[i + step]);
+            v[i + step] = vec16_sub(a, v[i + step]);
+        }
+    }
+    for (size_t i = 0; i < width / LANES; i++)
+        vec16_store(y + i * LANES, v[i]);
+}
+
+/* Queries for such keys. */
+static float quantize_query(const float *x, size_t width, int16_t *q)
+{
+    float mixed[ATTEND_WIDTH_MAX];
+
+    mix(x, width, mixed);
+    return quantize(mixed, width, WORD_MOST, q) / (float)attend_q8_mixed(width);
+}
+
 static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
                      const float *value)
 {
     struct attend_q8 p = attend_q8_at(slot, width);
+    float mixed[ATTEND_WIDTH_MAX];
     int16_t q[ATTEND_BLOCK];
+
+    mix(key, width, mixed);
 
     for (size_t b = 0; b < p.blocks; b++) {
         size_t from = b * ATTEND_BLOCK, n = attend_q8_length(width, from);
 
-        p.key_scales[b * ATTEND_PAGE + at] = quantize(key + from, n, 127, q);
+        p.key_scales[b * ATTEND_PAGE + at] = quantize(mixed + from, n, 127, q);
         for (size_t i = 0; i < n; i++)
             p.keys[attend_q8_key(at, from + i)] = (int8_t)q[i];
         p.value_scales[b * ATTEND_PAGE + at] = quantize(value + from, n, 127, q);

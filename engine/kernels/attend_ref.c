@@ -1,6 +1,7 @@
 /* What every other set of attention kernels must compute, in the plainest way: exactly, of
  * what is stored. */
 #include <math.h>
+#include <string.h>
 
 #include "engine/half.h"
 #include "engine/kernels/attend_slot.h"
@@ -24,16 +25,39 @@ static float quantize(const float *x, size_t n, int8_t *q)
     return most / 127.0f;
 }
 
+/* y = H x for each run of dimensions: Sylvester's matrix, without its factor. */
+static void mix(const float *x, size_t width, float *y)
+{
+    size_t n = attend_q8_mixed(width);
+
+    memcpy(y, x, width * sizeof(*y));
+    for (size_t step = 1; step < n; step *= 2) {
+        for (size_t i = 0; i < width; i++) {
+            float a, b;
+
+            if ((i & step) != 0)
+                continue;
+            a = y[i];
+            b = y[i + step];
+            y[i] = a + b;
+            y[i + step] = a - b;
+        }
+    }
+}
+
 static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
                      const float *value)
 {
     struct attend_q8 p = attend_q8_at(slot, width);
+    float mixed[ATTEND_WIDTH_MAX];
+
+    mix(key, width, mixed);
 
     for (size_t b = 0; b < p.blocks; b++) {
         size_t from = b * ATTEND_BLOCK, n = attend_q8_length(width, from);
         int8_t k[ATTEND_BLOCK], v[ATTEND_BLOCK];
 
-        p.key_scales[b * ATTEND_PAGE + at] = quantize(key + from, n, k);
+        p.key_scales[b * ATTEND_PAGE + at] = quantize(mixed + from, n, k);
         p.value_scales[b * ATTEND_PAGE + at] = quantize(value + from, n, v);
         for (size_t i = 0; i < n; i++) {
             p.keys[attend_q8_key(at, from + i)] = k[i];
@@ -95,12 +119,17 @@ static double score(const struct attend_queries *q, const struct attend_keys *k,
                     size_t pos)
 {
     uint8_t *slot = attend_slot(k, pos / ATTEND_PAGE);
+    const float *x = q->q + row * q->width;
+    float mixed[ATTEND_WIDTH_MAX];
     double sum = 0;
 
+    if (k->type == CACHE_Q8) {
+        mix(x, q->width, mixed);
+        x = mixed;
+    }
     for (size_t c = 0; c < q->width; c++)
-        sum += (double)q->q[row * q->width + c] *
-               key_at(k->type, slot, q->width, pos % ATTEND_PAGE, c);
-    return sum;
+        sum += (double)x[c] * key_at(k->type, slot, q->width, pos % ATTEND_PAGE, c);
+    return k->type == CACHE_Q8 ? sum / (double)attend_q8_mixed(q->width) : sum;
 }
 
 /* Positions from..to, end not included. */

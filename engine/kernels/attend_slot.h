@@ -33,6 +33,12 @@ static inline size_t attend_q8_value(size_t at, size_t c, size_t width)
     return (at / 2 * width + c) * 2 + at % 2;
 }
 
+/* Dimensions that a Hadamard matrix mixes. */
+static inline size_t attend_q8_mixed(size_t width)
+{
+    return width & (~width + 1);
+}
+
 /* Dimensions of the block that begins at `from`. */
 static inline size_t attend_q8_length(size_t width, size_t from)
 {

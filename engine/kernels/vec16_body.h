@@ -113,6 +113,24 @@ static inline void vec16_store_words(int16_t *p, vec16 a)
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(a.v)));
 }
 
+/* H a, of Sylvester's matrix of 16. */
+static inline vec16 vec16_hadamard(vec16 a)
+{
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+    __m512 v = a.v;
+
+#define STAGE(mask, turned)                                                                    \
+    v = _mm512_add_ps(                                                                         \
+        turned, _mm512_castsi512_ps(_mm512_mask_xor_epi32(_mm512_castps_si512(v), mask,        \
+                                                          _mm512_castps_si512(v), sign)))
+    STAGE(0xaaaa, _mm512_permute_ps(v, 0xb1));
+    STAGE(0xcccc, _mm512_permute_ps(v, 0x4e));
+    STAGE(0xf0f0, _mm512_shuffle_f32x4(v, v, 0xb1));
+    STAGE(0xff00, _mm512_shuffle_f32x4(v, v, 0x4e));
+#undef STAGE
+    return VEC16_1(v);
+}
+
 static inline __m256 vec16_low(vec16 a)
 {
     return _mm512_castps512_ps256(a.v);
@@ -243,6 +261,24 @@ static inline void vec16_store_words(int16_t *p, vec16 a)
 
     /* Packing works within halves: the order is put right at the end. */
     _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(words, 0xd8));
+}
+
+static inline __m256 vec16_hadamard_half(__m256 v)
+{
+    const __m256 one = _mm256_setr_ps(0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f, 0.0f, -0.0f);
+    const __m256 two = _mm256_setr_ps(0.0f, 0.0f, -0.0f, -0.0f, 0.0f, 0.0f, -0.0f, -0.0f);
+    const __m256 four = _mm256_setr_ps(0.0f, 0.0f, 0.0f, 0.0f, -0.0f, -0.0f, -0.0f, -0.0f);
+
+    v = _mm256_add_ps(_mm256_permute_ps(v, 0xb1), _mm256_xor_ps(v, one));
+    v = _mm256_add_ps(_mm256_permute_ps(v, 0x4e), _mm256_xor_ps(v, two));
+    return _mm256_add_ps(_mm256_permute2f128_ps(v, v, 1), _mm256_xor_ps(v, four));
+}
+
+static inline vec16 vec16_hadamard(vec16 a)
+{
+    __m256 x = vec16_hadamard_half(a.a), y = vec16_hadamard_half(a.b);
+
+    return (vec16){_mm256_add_ps(x, y), _mm256_sub_ps(x, y)};
 }
 
 static inline __m256 vec16_low(vec16 a)

@@ -63,14 +63,52 @@ static void make_pages(struct scene *s, const struct attend_kernels *k)
                  s->width, s->keys + j * s->width, s->values + j * s->width);
 }
 
-/* Queries that are whole multiples of their largest dimension's part: sets that round them to
- * 16 bits change nothing. */
-static void make_whole(struct scene *s, float unit)
+static bool odd_ones(size_t n)
 {
+    bool odd = false;
+
+    for (; n != 0; n &= n - 1)
+        odd = !odd;
+    return odd;
+}
+
+/* x = H x / n of each run of dimensions as long as the largest power of two in `width`, by
+ * Sylvester's definition: H[i][j] = (-1)^(ones in i & j). */
+static void unmix(float *x, size_t width)
+{
+    size_t n = 1;
+    float y[ATTEND_WIDTH_MAX];
+
+    while (width % (2 * n) == 0)
+        n *= 2;
+    for (size_t i = 0; i < width; i++) {
+        y[i] = 0;
+        for (size_t j = 0; j < n; j++) {
+            float v = x[i / n * n + j];
+
+            y[i] += odd_ones(i % n & j) ? -v : v;
+        }
+    }
+    for (size_t i = 0; i < width; i++)
+        x[i] = y[i] / (float)n;
+}
+
+/* Queries that are, mixed, whole multiples of their largest dimension's part: sets that round
+ * them to 16 bits change nothing. */
+static void make_whole(struct scene *s, float scale)
+{
+    float unit = exp2f(floorf(log2f(scale / WORD_MOST)));
+
     for (size_t r = 0; r < s->rows; r++) {
-        s->q[r * s->width + r % s->width] = WORD_MOST * unit;
-        for (size_t c = 0; c < s->width; c++)
-            s->q[r * s->width + c] = nearbyintf(s->q[r * s->width + c] / unit) * unit;
+        float *q = s->q + r * s->width;
+
+        q[r % s->width] = WORD_MOST * unit;
+        for (size_t c = 0; c < s->width; c++) {
+            float v = nearbyintf(q[c] / unit);
+
+            q[c] = fmaxf(fminf(v, WORD_MOST), -WORD_MOST) * unit;
+        }
+        unmix(q, s->width);
     }
 }
 
@@ -88,7 +126,7 @@ static void make(struct scene *s, enum decoder_cache type, size_t width, size_t 
     for (size_t i = 0; i < rows * width; i++)
         s->q[i] = noise() * scale / sqrtf((float)width);
     if (type == CACHE_Q8)
-        make_whole(s, scale / sqrtf((float)width) / WORD_MOST);
+        make_whole(s, scale);
 }
 
 /* Rows of `group` heads a column, the columns end at `end`; window 0: all before. */
