@@ -399,7 +399,13 @@ def test_a_herd_whose_leader_fails_is_let_go(make_ibid, upstream, fault):
 def test_leaders_that_leave_one_after_the_other(make_ibid, upstream):
     ibid = make_ibid(upstream)
     ask(ibid, "proof")
-    upstream.default = lambda r: answer("the answer", delay=0.3)
+    gate = threading.Event()
+
+    def held(_):
+        gate.wait(60)
+        return answer("the answer")
+
+    upstream.default = held
     conns = []
     for i in range(30):
         conns += at_once(ibid, 1, "herd")
@@ -409,6 +415,8 @@ def test_leaders_that_leave_one_after_the_other(make_ibid, upstream):
         conns.pop(0).close()
     # And one who only waited.
     conns.pop(10).close()
+    assert wait(lambda: len(upstream.posts()) == 7)
+    gate.set()
     out = collect(conns)
     assert [(r.status, r.text) for r in out] == [(200, "the answer")] * 24
     assert [r.source for r in out].count("upstream") == 1
