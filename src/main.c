@@ -22,6 +22,7 @@ static const struct {
     {"embed", embed_main, "TEXT…                the vectors the cache compares"},
     {"explain", explain_main,
      "QUESTION QUESTION    whether one's answer would be served for the other"},
+    {"tune", tune_main, "PAIRS                the threshold that keeps to an error"},
     {"generate", generate_main, "-p PROMPT            an answer of the built-in model"},
     {"health", health_main, "                     how a running ibid is, as an exit status"},
     {"report", report_main, "[--json]             what a running ibid has saved"},

@@ -9,6 +9,8 @@
 #include "config/model_path.h"
 #include "engine/engine.h"
 
+#define BATCH 64
+
 static bool all_embedded(const enum status *each, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -23,12 +25,13 @@ static bool all_embedded(const enum status *each, size_t count)
     return true;
 }
 
-static bool embed(const struct encoder *e, const struct span *texts, size_t count, float *out)
+static bool embed(const struct encoder *e, const struct span *texts, size_t count,
+                  size_t dimensions, float *out)
 {
     const struct engine_stop never = {NULL, NULL};
     enum status *each = calloc(count, sizeof(*each));
     struct encoder_session *s;
-    enum status st;
+    enum status st = ST_OK;
     bool ok;
 
     if (each == NULL || encoder_session_open(e, &s) != ST_OK) {
@@ -36,7 +39,11 @@ static bool embed(const struct encoder *e, const struct span *texts, size_t coun
         free(each);
         return false;
     }
-    st = encoder_embed(s, texts, count, out, each, never);
+    for (size_t i = 0; i < count && st == ST_OK; i += BATCH) {
+        size_t n = count - i < BATCH ? count - i : BATCH;
+
+        st = encoder_embed(s, texts + i, n, out + i * dimensions, each + i, never);
+    }
     if (st != ST_OK)
         fprintf(stderr, "ibid: the encoder failed: %s\n", status_text(st));
     ok = st == ST_OK && all_embedded(each, count);
@@ -76,7 +83,7 @@ bool embed_texts(const struct config *c, const char *model, const char *precisio
     v = malloc(count * info.dimensions * sizeof(*v));
     if (v == NULL)
         fprintf(stderr, "ibid: out of memory\n");
-    ok = v != NULL && embed(e, texts, count, v);
+    ok = v != NULL && embed(e, texts, count, info.dimensions, v);
     encoder_close(e);
     if (!ok) {
         free(v);
