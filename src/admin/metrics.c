@@ -152,6 +152,8 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
             "Inputs of requests with several that were answered from entries of their own.",
             a->inputs_reused_total);
     reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
+    reasons(p, "ibid_cache_exact_only_total",
+            "Answers stored for the very same request only, by why.", a->exact_only);
     counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);
     counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",
             a->shadow_hits_total);

@@ -137,6 +137,7 @@ static void write_cache(struct json_writer *p, const struct account *a,
     json_writer_u64(p, "stored", a->stored_total);
     reasons(p, "misses", a->miss);
     reasons(p, "unstored", a->unstored);
+    reasons(p, "exact_only", a->exact_only);
     json_writer_u64(p, "shadow_hits", a->shadow_hits_total);
     json_writer_u64(p, "memory_entries", c->memory_entries);
     json_writer_u64(p, "memory_bytes", c->memory_bytes);

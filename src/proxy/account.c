@@ -45,6 +45,11 @@ void account_miss(struct account *a, const char *reason)
     count_reason(a->miss, reason);
 }
 
+void account_exact_only(struct account *a, const char *reason)
+{
+    count_reason(a->exact_only, reason);
+}
+
 void account_unstored(struct account *a, const char *reason)
 {
     count_reason(a->unstored, reason);

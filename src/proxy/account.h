@@ -54,6 +54,7 @@ struct account {
     /* why nothing stored answered; why an answer was not stored */
     struct account_reason miss[ACCOUNT_REASONS];
     struct account_reason unstored[ACCOUNT_REASONS];
+    struct account_reason exact_only[ACCOUNT_REASONS]; /* stored, but not by meaning */
     uint64_t stored_total;
     uint64_t feedback_wrong_total, feedback_right_total;
     uint64_t removed_total;     /* entries, by the admin API */
@@ -71,5 +72,6 @@ void account_init(struct account *a, uint64_t wall_ms);
 void account_latency(struct account_histogram *h, uint64_t us);
 void account_miss(struct account *a, const char *reason);
 void account_unstored(struct account *a, const char *reason);
+void account_exact_only(struct account *a, const char *reason);
 
 #endif

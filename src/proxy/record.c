@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "cache/admission.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "config/config.h"
@@ -132,6 +133,19 @@ static bool is_wanted_call(const struct request *r, const struct answer *a)
            r->proxy->parts.config->cache.tool_calls_exact;
 }
 
+/* By the rules of cache/admission.h. */
+static void keep_for_the_same_only(struct request *r, const struct answer *a)
+{
+    const char *why = r->may_store_semantic
+                          ? admission_exact_only(r->chat.last_text, a->text, clock_wall_ms())
+                          : NULL;
+
+    if (why == NULL)
+        return;
+    r->may_store_semantic = false;
+    account_exact_only(&r->proxy->account, why);
+}
+
 void record_answer(struct request *r, const struct answer *a)
 {
     struct proxy *p = r->proxy;
@@ -147,11 +161,13 @@ void record_answer(struct request *r, const struct answer *a)
         record_nothing(r, answer_verdict_name(a->verdict));
         return;
     }
+    keep_for_the_same_only(r, a);
     if (record_entry(r, &r->key, a, &e) != ST_OK) {
         record_nothing(r, "no_memory");
         return;
     }
-    compare_answer(r, a);
+    if (r->may_store_semantic)
+        compare_answer(r, a);
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
     if (needs_lesson(r, e))

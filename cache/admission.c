@@ -1,0 +1,184 @@
+#include "cache/admission.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/compiler.h"
+#include "cache/guard_text.h"
+
+#define QUESTIONS_MAX 2    /* in one text */
+#define REPEATED_MAX  3    /* times a word may stand in it */
+#define SHORT_ANSWER  400  /* bytes: a longer one answers something after all */
+#define READ_MAX      8192 /* bytes of a text that are looked at */
+
+/* As fold() leaves them. */
+static const char *const instructions[] = {
+    " ignore the ",
+    " ignore all ",
+    " ignore any ",
+    " ignore previous ",
+    " ignore what ",
+    " ignore my ",
+    " ignore your ",
+    " disregard ",
+    " forget the ",
+    " forget all ",
+    " forget previous ",
+    " forget what i ",
+    " answer only ",
+    " answer with ",
+    " reply only ",
+    " reply with ",
+    " respond only ",
+    " respond with ",
+    " instead of answering ",
+    " do not answer ",
+    " say only ",
+    " tell the user ",
+    " new instructions ",
+    " your instructions ",
+    " system prompt ",
+    " you are now ",
+    " from now on ",
+    " repeat after me ",
+    NULL,
+};
+static const char *const no_answers[] = {
+    " i don t know ",
+    " i do not know ",
+    " i m not sure ",
+    " i am not sure ",
+    " i cannot help ",
+    " i can t help ",
+    " i cannot answer ",
+    " i can t answer ",
+    " i m unable to ",
+    " i am unable to ",
+    " i m not able to ",
+    " i am not able to ",
+    " i cannot assist ",
+    " i can t assist ",
+    " as an ai ",
+    " i don t have access ",
+    " i do not have access ",
+    " i don t have enough ",
+    " i do not have enough ",
+    NULL,
+};
+static const char *const months[] = {"January",   "February", "March",    "April",
+                                     "May",       "June",     "July",     "August",
+                                     "September", "October",  "November", "December"};
+
+/* Lower case; one blank for whatever is neither letter nor digit, and at both ends. The
+ * typographic apostrophe is no letter either. */
+static void fold(struct span s, char *out)
+{
+    size_t n = 0;
+
+    out[n++] = ' ';
+    for (size_t i = 0; i < s.len && i < READ_MAX; i++) {
+        unsigned char c = (unsigned char)s.ptr[i];
+        bool apostrophe = s.len - i >= 3 && memcmp(s.ptr + i, "\xe2\x80\x99", 3) == 0;
+
+        if (apostrophe)
+            i += 2;
+        if (c >= 'A' && c <= 'Z')
+            c = (unsigned char)(c - 'A' + 'a');
+        if (!apostrophe && ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c >= 0x80))
+            out[n++] = (char)c;
+        else if (out[n - 1] != ' ')
+            out[n++] = ' ';
+    }
+    if (out[n - 1] != ' ')
+        out[n++] = ' ';
+    out[n] = '\0';
+}
+
+static bool has_phrase(struct span s, const char *const *phrases)
+{
+    char folded[READ_MAX + 3];
+
+    fold(s, folded);
+    for (; *phrases != NULL; phrases++) {
+        if (strstr(folded, *phrases) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* "Really??" is one. */
+static bool has_many_questions(struct span s)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < s.len; i++)
+        n += s.ptr[i] == '?' && (i == 0 || (s.ptr[i - 1] != '?' && s.ptr[i - 1] != '!'));
+    return n > QUESTIONS_MAX;
+}
+
+static bool is_noisy(struct span s)
+{
+    struct guard_text t;
+
+    guard_text_read(s, &t);
+    for (size_t i = 0; i < t.count; i++) {
+        unsigned n = 1;
+
+        if (t.words[i].stop || t.words[i].number)
+            continue;
+        for (size_t k = i + 1; k < t.count; k++)
+            n += t.words[k].hash == t.words[i].hash;
+        if (n > REPEATED_MAX)
+            return true;
+    }
+    return false;
+}
+
+static bool contains(struct span s, const char *text)
+{
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i + n <= s.len && i < READ_MAX; i++) {
+        if (memcmp(s.ptr + i, text, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool names_the_day(struct span answer, uint64_t now_ms)
+{
+    time_t now = (time_t)(now_ms / 1000);
+    char text[4][32];
+    struct tm t;
+
+    if (gmtime_r(&now, &t) == NULL || t.tm_mon < 0 || t.tm_mon > 11)
+        return false;
+    snprintf(text[0], sizeof(text[0]), "%04d-%02d-%02d", t.tm_year + 1900, t.tm_mon + 1,
+             t.tm_mday);
+    snprintf(text[1], sizeof(text[1]), "%s %d, %d", months[t.tm_mon], t.tm_mday,
+             t.tm_year + 1900);
+    snprintf(text[2], sizeof(text[2]), "%d %s %d", t.tm_mday, months[t.tm_mon],
+             t.tm_year + 1900);
+    snprintf(text[3], sizeof(text[3]), "%02d.%02d.%04d", t.tm_mday, t.tm_mon + 1,
+             t.tm_year + 1900);
+    for (size_t i = 0; i < ARRAY_LEN(text); i++) {
+        if (contains(answer, text[i]))
+            return true;
+    }
+    return false;
+}
+
+const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms)
+{
+    if (has_phrase(question, instructions))
+        return "instruction";
+    if (has_many_questions(question))
+        return "many_questions";
+    if (is_noisy(question))
+        return "noise";
+    if (answer.len <= SHORT_ANSWER && has_phrase(answer, no_answers))
+        return "no_answer";
+    return names_the_day(answer, now_ms) ? "dated" : NULL;
+}

@@ -1,0 +1,20 @@
+/* What may be stored for the very same request only: questions in the shape of an attempt to
+ * put words into other people's answers, and answers that are none or that are of today. By
+ * rule, English; a rule that fires costs hits in other words, nothing else. Pure; any thread.
+ */
+#ifndef CACHE_ADMISSION_H
+#define CACHE_ADMISSION_H
+
+#include <stdint.h>
+
+#include "base/span.h"
+
+/* NULL: it may be found by meaning. Else why not (static):
+ * "instruction"     the question tells its reader what to say, or to leave something aside
+ * "many_questions"  three or more in one
+ * "noise"           a word that carries meaning stands there four times or more
+ * "no_answer"       a short answer that says that it does not know, or will not help
+ * "dated"           the answer names the day of now_ms (wall clock, UTC) */
+const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms);
+
+#endif
