@@ -44,6 +44,10 @@ void explain_write(struct json_writer *w, const struct explanation *e, bool word
     json_writer_real(w, "exchanged", e->outcome.exchanged);
     json_writer_u64(w, "respelled", e->outcome.respelled);
     json_writer_bool(w, "bare", e->outcome.bare);
+    json_writer_u64(w, "words", e->outcome.words);
+    json_writer_bool(w, "names", e->outcome.names);
+    json_writer_bool(w, "substituted", e->outcome.substituted);
+    json_writer_bool(w, "added", e->outcome.added);
     json_writer_real(w, "unguarded", e->unguarded);
     json_writer_open(w, "guards", '{');
     for (size_t i = 0; i < GUARD_COUNT; i++)

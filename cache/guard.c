@@ -96,6 +96,15 @@ static bool is_bare(const struct guard_pair *p)
     return count > 0;
 }
 
+static bool has_own_name(const struct guard_text *t)
+{
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->words[i].capital && guard_pair_own(&t->words[i]))
+            return true;
+    }
+    return false;
+}
+
 static void compare(struct guard_text *a, struct guard_text *b, struct guard_pair *p,
                     struct guard_outcome *out)
 {
@@ -105,6 +114,10 @@ static void compare(struct guard_text *a, struct guard_text *b, struct guard_pai
         .respelled = p->respelled,
         .exchanged = p->own_a < p->own_b ? p->own_a : p->own_b,
         .bare = is_bare(p),
+        .words = (unsigned)(a->count < b->count ? a->count : b->count),
+        .names = has_own_name(a) && has_own_name(b),
+        .substituted = p->words_a == 1 && p->words_b == 1,
+        .added = p->words_a + p->words_b == 1,
     };
 }
 
@@ -122,9 +135,6 @@ void guard_check(struct span a, struct span b, struct guard_outcome *out)
 {
     struct guard_text text;
 
-    *out = (struct guard_outcome){.overlap = 1};
-    if (span_eq(a, b))
-        return;
     guard_text_read(a, &text);
     guard_check_read(&text, b, out);
 }

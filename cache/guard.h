@@ -17,6 +17,10 @@ struct guard_outcome {
     double exchanged;   /* weight of the words that stand against words of the other */
     unsigned respelled; /* numbers that both have, but not as written: "3", "three" */
     bool bare;          /* the words that carry meaning are the same, in the same order */
+    unsigned words;     /* of the shorter question */
+    bool names;         /* each has a word with a capital that the other has not */
+    bool substituted;   /* of what carries meaning one word stands for one other */
+    bool added;         /* … one word is in one of them only */
 };
 
 void guard_check(struct span a, struct span b, struct guard_outcome *out);

@@ -6,9 +6,9 @@
  *                                           the same when their labels are
  *
  * Prints a line a pair: same, cosine, probability (guards left out),
- * reason, overlap, exchanged words and
- * respelled numbers (cache/guard.h), then the two texts
- * when a third argument "texts" is given. */
+ * reason, overlap, exchanged words, respelled numbers, bare, words, names,
+ * substituted, added (cache/guard.h), then
+ * the two texts when a third argument "texts" is given. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,9 +42,9 @@ static void judge(const struct row *a, const struct row *b, bool same)
     guard_check(span_of(a->text), span_of(b->text), &g);
     unguarded = g;
     unguarded.fired = NULL;
-    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d", same, (double)c.similarity,
+    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d", same, (double)c.similarity,
            decision_probability(c.similarity, &unguarded), d.reason, g.overlap, g.exchanged,
-           g.respelled, g.bare);
+           g.respelled, g.bare, g.words, g.names, g.substituted, g.added);
     if (with_texts) {
         print_text(a->text);
         print_text(b->text);

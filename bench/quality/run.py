@@ -6,7 +6,8 @@ usage: run.py [--seeds N] [--quiet] [--streams NAME,…] [--threshold P] [--buil
 
 Needs the evaluation data: IBID_EVAL, or ../shared/eval beside the repository (exit status 77
 without it), and the encoder model (IBID_MODEL_DIR). Builds what it needs in build/release, embeds
-every text once, plays the streams through the decision at every threshold, and prints
+every text once (and keeps the vectors: remove build/bench/quality when the encoder has changed),
+plays the streams through the decision at every threshold, and prints
 
 - a line a stream: hit rate and error (wrong answers a request) at the shipped threshold, exact
   repeats among the hits, what an oracle would hit; beside it plain cosine with one threshold for all
@@ -112,19 +113,20 @@ class Bench:
         return [(r["cluster"], clean(r["text"])) for r in rows]
 
     def embed(self, sets):
-        texts = sorted({text for rows in sets for _, text in rows})
-        self.row = {text: i for i, text in enumerate(texts)}
-        data = ("\n".join(texts) + "\n").encode()
+        """Vectors of all texts; those of an earlier run by the same encoder are kept."""
         known = SCRATCH / "texts.txt"
-        if (self.vectors.exists() and known.exists() and known.read_bytes() == data
-                and self.vectors.stat().st_size == len(texts) * ROW):
-            self.say("%d texts: their vectors are known" % len(texts))
-            return
-        self.say("embedding %d texts" % len(texts))
-        with open(self.vectors, "wb") as out:
-            subprocess.run([self.tool("embed"), str(self.model)], input=data, stdout=out,
-                           check=True)
-        known.write_bytes(data)
+        texts = known.read_text().split("\n")[:-1] if known.exists() else []
+        if not self.vectors.exists() or self.vectors.stat().st_size != len(texts) * ROW:
+            texts = []
+            self.vectors.write_bytes(b"")
+        self.row = {text: i for i, text in enumerate(texts)}
+        fresh = sorted({text for rows in sets for _, text in rows} - self.row.keys())
+        self.say("embedding %d texts, %d are known" % (len(fresh), len(texts)))
+        with open(self.vectors, "ab") as out:
+            subprocess.run([self.tool("embed"), str(self.model)], stdout=out, check=True,
+                           input="".join(t + "\n" for t in fresh).encode())
+        self.row.update((text, len(texts) + i) for i, text in enumerate(fresh))
+        known.write_text("".join(t + "\n" for t in self.row))
 
     def run(self, tool, rows, *options):
         """A tool over some rows; its lines, split."""

@@ -9,8 +9,8 @@
  * Prints a line a threshold: "p" (the decision) or "cosine" (nothing but the cosine),
  * threshold, share of hits, of wrong answers, of exact repeats; with "cosine" only the
  * latter kind. With "candidates": a line for each candidate that no guard refuses, when
- * only exact repeats are served: whether it is the same, cosine, weight of exchanged words,
- * number of respelled ones. */
+ * only exact repeats are served: whether it is the same, cosine, P(same), and the two
+ * requests' numbers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,9 +148,9 @@ static void print_candidates(const struct rows *r, const struct list *lists)
 
             guard_check(span_of(r->row[t].text), span_of(r->row[n->at].text), &g);
             if (g.fired == NULL)
-                printf("%d\t%.5f\t%.4f\t%u\n",
+                printf("%d\t%.5f\t%.5f\t%zu\t%zu\n",
                        strcmp(r->row[t].label, r->row[n->at].label) == 0, (double)n->cosine,
-                       g.exchanged, g.respelled);
+                       decision_probability(n->cosine, &g), t, n->at);
         }
     }
 }

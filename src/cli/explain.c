@@ -67,6 +67,8 @@ static void print_text(const struct job *j, const struct decision *d,
     printf("cosine       %.4f, floor %.4g\n", (double)d->similarity, j->config->cache.floor);
     printf("overlap      %.2f of the wording, exchanged %.2f\n", e->outcome.overlap,
            e->outcome.exchanged);
+    printf("words        %u in the shorter%s\n", e->outcome.words,
+           e->outcome.names ? ", each has a name of its own" : "");
     print_words("only in A", &e->a);
     print_words("only in B", &e->b);
     print_guards(e->guards);

@@ -145,7 +145,7 @@ const struct option options_table[] = {
     REAL("cache.error_max", cache.error_max, "0.01", 0.0001, 0.5, "for policy: bounded: wrong answers a request that are tolerable"),
     REAL("cache.explore", cache.explore, "0.01", 0, 0.5, "for policy: bounded: the share of hits that is asked anyway, to know whether they are right; of doubtful ones more; 0: none, then nothing is learned of hits"),
     UINT("cache.policy_partitions_max", cache.policy_partitions_max, "1000", 0, 100000, "for policy: bounded: partitions that learn for themselves; beyond it the least recently used are forgotten"),
-    REAL("cache.threshold", cache.threshold, "0.87", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
+    REAL("cache.threshold", cache.threshold, "0.88", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
     REAL("cache.floor", cache.floor, "0.6", 0, 1, "cosine similarity below which a stored question is not even looked at"),
     UINT("cache.top_k", cache.top_k, "4", 1, 8, "stored questions looked at"),
     WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user` and `safety_identifier`, or the value of a header); or all in a space named here (shared)"),

@@ -88,7 +88,7 @@ def test_a_report_is_a_label(make_ibid, upstream):
 
 def test_the_view_without_it(make_ibid, upstream):
     ibid = make_ibid(upstream, encoder=True)
-    assert policy(ibid) == {"policy": "threshold", "threshold": 0.87}
+    assert policy(ibid) == {"policy": "threshold", "threshold": 0.88}
     assert b"ibid_policy" not in ibid.admin("/metrics").body
 
 

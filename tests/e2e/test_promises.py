@@ -377,7 +377,7 @@ def test_a_hit_shows_its_evidence(meaning):
         assert r.headers["cache-status"].startswith("ibid; hit; ttl=86")
     h = near.headers
     assert "detail=semantic" in h["cache-status"] and 0.6 < float(h["x-ibid-similarity"]) <= 1.0001
-    assert float(h["x-ibid-threshold"]) == 0.87 <= float(h["x-ibid-confidence"]) <= 1
+    assert float(h["x-ibid-threshold"]) == 0.88 <= float(h["x-ibid-confidence"]) <= 1
     assert "x-ibid-similarity" not in same.headers
 
 
@@ -640,10 +640,10 @@ def test_a_threshold_only_counts_when_it_is_higher(meaning):
     prove(ibid, "thr")
     store(ibid, user(ALIKE[0]), key="thr")
     store(ibid, user("How do I bake sourdough bread at home?"), key="thr")
-    for value, source in (("0", "semantic"), ("0.1", "semantic"), ("0.87", "semantic"), ("1", "upstream"), ("1.0", "upstream")):
+    for value, source in (("0", "semantic"), ("0.1", "semantic"), ("0.88", "semantic"), ("1", "upstream"), ("1.0", "upstream")):
         r = post(ibid, user(ALIKE[1]), [("x-ibid-threshold", value), ("x-ibid-cache", "no-store")], key="thr")
         assert r.source == source, value
-        assert float(r.headers["x-ibid-threshold"]) == max(0.87, float(value))
+        assert float(r.headers["x-ibid-threshold"]) == max(0.88, float(value))
     # What is not similar enough does not become so.
     far = user("How do I store sourdough bread at home?")
     one = post(ibid, far, [("x-ibid-cache", "no-store")], key="thr")

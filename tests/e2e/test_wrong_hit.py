@@ -52,7 +52,7 @@ def test_from_header_to_removal(make_ibid, upstream):
     assert d["request"] == two.headers["x-ibid-request"] and d["hit"] and d["served"] and d["reason"] == "hit"
     assert d["entry"] == two.headers["x-ibid-entry"] == d["candidates"][0]["entry"]
     assert f"{d['probability']:.4f}" == two.headers["x-ibid-confidence"] and f"{d['similarity']:.4f}" == two.headers["x-ibid-similarity"]
-    assert d["threshold"] == 0.87 and d["floor"] == pytest.approx(0.6)
+    assert d["threshold"] == 0.88 and d["floor"] == pytest.approx(0.6)
     assert len(d["candidates"][0]["guards"]) == 16 and set(d["candidates"][0]["guards"].values()) <= {"passed", "gated"}
     assert b"invoice" not in why.body  # the operator did not ask for texts
 

@@ -28,6 +28,8 @@ static void explains(struct span a, struct span b, const struct guard_outcome *d
     assert_true(e.outcome.fired == decided->fired);
     assert_true(e.outcome.overlap == decided->overlap);
     assert_true(e.outcome.exchanged == decided->exchanged);
+    assert_int_equal(e.outcome.words, decided->words);
+    assert_true(e.outcome.names == decided->names);
     assert_true(e.unguarded > 0 && e.unguarded < 1);
     for (size_t i = 0; i < GUARD_COUNT && first == NULL; i++) {
         if (e.guards[i].verdict == GUARD_FIRED)
@@ -57,6 +59,8 @@ static void decide(const struct pair *pairs, size_t count)
         }
         assert_true(there.overlap >= 0 && there.overlap <= 1);
         assert_true(there.exchanged >= 0);
+        assert_int_equal(there.words, back.words);
+        assert_true(there.names == back.names);
     }
     assert_int_equal(wrong, 0);
 }
@@ -487,6 +491,48 @@ static void a_vetoed_candidate_lets_the_next_one_pass(void **state)
     assert_false(d.has_candidate);
 }
 
+static double probability(const char *a, const char *b, float cosine)
+{
+    struct guard_outcome g;
+
+    guard_check(span_of(a), span_of(b), &g);
+    assert_null(g.fired);
+    return decision_probability(cosine, &g);
+}
+
+/* At the same cosine: what makes a candidate the surer one. */
+static void probability_follows_the_evidence(void **state)
+{
+    static const struct {
+        const char *surer[2], *other[2];
+    } t[] = {
+        /* Longer questions. */
+        {{"How can I change the address that my parcels are delivered to?",
+          "What do I do to alter the address where my parcels get delivered?"},
+         {"change delivery address?", "alter where delivered?"}},
+        /* A name that only one of them has is no other name. */
+        {{"Which plumber in Leeds is good and can come today please?",
+          "Could you tell me which plumber is suitable for us here?"},
+         {"Which plumber in Leeds is good and can come today please?",
+          "Could you tell me which plumber is suitable for us in York?"}},
+        /* All words that carry meaning are the same. */
+        {{"open an account", "how do I open an account"},
+         {"open an account", "how do I get an account"}},
+        /* A number as it is written. */
+        {{"how do I split a bill for 3 friends", "how can a bill be split for 3 friends"},
+         {"how do I split a bill for 3 friends", "how can a bill be split for three friends"}},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        double surer = probability(t[i].surer[0], t[i].surer[1], 0.9F);
+
+        assert_true(surer > probability(t[i].other[0], t[i].other[1], 0.9F));
+        assert_true(surer < probability(t[i].surer[0], t[i].surer[1], 0.93F));
+        assert_true(surer == probability(t[i].surer[1], t[i].surer[0], 0.9F));
+    }
+}
+
 static void an_explanation_names_guards_and_words(void **state)
 {
     struct explanation *e = malloc(sizeof(*e));
@@ -582,6 +628,7 @@ int main(void)
         cmocka_unit_test(long_and_broken_texts_are_bounded),
         cmocka_unit_test(every_guard_is_a_reason),
         cmocka_unit_test(a_vetoed_candidate_lets_the_next_one_pass),
+        cmocka_unit_test(probability_follows_the_evidence),
         cmocka_unit_test(an_explanation_names_guards_and_words),
         cmocka_unit_test(a_record_owns_its_texts_and_is_bounded),
         cmocka_unit_test(common_words_and_slips),
