@@ -98,23 +98,28 @@ double guard_common_weight(struct span w)
     return w.len < 3 ? SHORT_WEIGHT : GUARD_COMMON_RARE;
 }
 
+/* From `at` on they differ by two neighbours that changed places, and by nothing else. */
+static bool is_exchanged(struct span a, struct span b, size_t at)
+{
+    return at + 1 < a.len && a.ptr[at] == b.ptr[at + 1] && a.ptr[at + 1] == b.ptr[at] &&
+           memcmp(a.ptr + at + 2, b.ptr + at + 2, a.len - at - 2) == 0;
+}
+
 bool guard_common_typo(struct span a, struct span b)
 {
     struct span longer = a.len >= b.len ? a : b, shorter = a.len >= b.len ? b : a;
-    size_t i = 0, tail;
+    size_t i = 0;
 
-    if (shorter.len < 5 || longer.len > shorter.len + 1)
+    if (shorter.len < 3 || longer.len > shorter.len + 1)
         return false;
     while (i < shorter.len && longer.ptr[i] == shorter.ptr[i])
         i++;
+    if (shorter.len < 5)
+        return longer.len == shorter.len && i > 0 && is_exchanged(longer, shorter, i);
     if (longer.len > shorter.len)
         return memcmp(longer.ptr + i + 1, shorter.ptr + i, shorter.len - i) == 0;
     if (i == shorter.len)
         return true;
-    tail = shorter.len - i - 1;
-    if (memcmp(longer.ptr + i + 1, shorter.ptr + i + 1, tail) == 0)
-        return true;
-    return tail > 0 && longer.ptr[i] == shorter.ptr[i + 1] &&
-           longer.ptr[i + 1] == shorter.ptr[i] &&
-           memcmp(longer.ptr + i + 2, shorter.ptr + i + 2, tail - 1) == 0;
+    return memcmp(longer.ptr + i + 1, shorter.ptr + i + 1, shorter.len - i - 1) == 0 ||
+           is_exchanged(longer, shorter, i);
 }

@@ -14,8 +14,8 @@ bool guard_common(struct span word);
 /* What a word says: 0.4 ("make") to 1.5 (GUARD_COMMON_RARE: not common). */
 double guard_common_weight(struct span word);
 
-/* One letter more, less, other, or two neighbours exchanged (Damerau 1964); words of
- * less than five letters are never taken for each other. */
+/* One letter more, less, other, or two neighbours exchanged (Damerau 1964); of words with
+ * three or four letters only the last, and not the first letter. */
 bool guard_common_typo(struct span a, struct span b);
 
 #endif

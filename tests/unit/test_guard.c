@@ -603,6 +603,11 @@ static void common_words_and_slips(void **state)
     assert_true(guard_common_weight(SPAN("passport")) < guard_common_weight(SPAN("zyx")));
     assert_true(guard_common_typo(SPAN("password"), SPAN("pasword")));
     assert_true(guard_common_typo(SPAN("recieve"), SPAN("receive")));
+    assert_true(guard_common_typo(SPAN("york"), SPAN("yokr")));
+    assert_true(guard_common_typo(SPAN("taj"), SPAN("tja")));
+    assert_false(guard_common_typo(SPAN("amy"), SPAN("may")));
+    assert_false(guard_common_typo(SPAN("yor"), SPAN("york")));
+    assert_false(guard_common_typo(SPAN("io"), SPAN("oi")));
     assert_false(guard_common_typo(SPAN("java"), SPAN("lava")));
     assert_false(guard_common_typo(SPAN("python"), SPAN("pylons")));
 }
