@@ -257,8 +257,11 @@ static void multiply(struct decoder_state *s, struct product *p, const float *x)
 
     p->s = s;
     set_input(s, x, p->n, p->w[0]->cols);
-    for (size_t i = 0; i < p->count; i++)
+    for (size_t i = 0; i < p->count; i++) {
         rows += p->w[i]->rows;
+        if (s->on_product != NULL)
+            s->on_product(s->arg, p->w[i], x, p->n);
+    }
     if (p->gated)
         threads_run(s->threads, p->w[0]->rows, ROW_PIECE, run_gated, p);
     else

@@ -23,6 +23,10 @@ struct decoder_run {
     size_t answers; /* of the last of them the logits are wanted */
 };
 
+/* Told of each product: w of x[n][w->cols]. */
+typedef void decoder_product_fn(void *arg, const struct quant_matrix *w, const float *x,
+                                size_t n);
+
 /* One thread's workspace. */
 struct decoder_state {
     const struct decoder_weights *weights; /* borrowed */
@@ -40,9 +44,11 @@ struct decoder_state {
     float *router;
     struct expert_choice *choices;
     float *part, *mixed;
-    float *parts;          /* owned: of attention */
-    float *logits;         /* owned: [decoder_forward_answers()][vocabulary] */
-    struct quant_input in; /* of the widest matrix; owned but for x */
+    float *parts;                   /* owned: of attention */
+    float *logits;                  /* owned: [decoder_forward_answers()][vocabulary] */
+    struct quant_input in;          /* of the widest matrix; owned but for x */
+    decoder_product_fn *on_product; /* NULL: nobody looks */
+    void *arg;
 };
 
 /* Logits that a pass can give. */

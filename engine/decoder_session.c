@@ -44,7 +44,9 @@ struct decoder_answer {
 struct decoder_session {
     const struct decoder *model; /* borrowed */
     struct decoder_state state;
-    struct kv_sequence plain; /* of decoder_prefill() and decoder_step() */
+    struct kv_sequence plain;   /* of decoder_prefill() and decoder_step() */
+    decoder_input_fn *on_input; /* NULL: nobody looks */
+    void *arg;
     uint64_t passes, columns;
     uint64_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
     struct guess_shares shares;
@@ -129,6 +131,34 @@ enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t
 const float *decoder_logits(const struct decoder_session *s)
 {
     return s->state.logits;
+}
+
+/* The tensor, by where its bytes are. Of fused matrices the first is the tensor's begin. */
+static void on_product(void *arg, const struct quant_matrix *w, const float *x, size_t n)
+{
+    const struct decoder_session *s = arg;
+    const struct gguf *g = &s->model->gguf;
+
+    for (size_t i = 0; i < g->tensor_count; i++) {
+        const struct gguf_tensor *t = &g->tensors[i];
+        size_t at = (size_t)((uintptr_t)w->data - (uintptr_t)t->data.ptr);
+        size_t matrices = t->dims > 2 ? (size_t)t->shape[2] : 1;
+        size_t bytes = t->data.len / matrices;
+
+        if ((uintptr_t)w->data < (uintptr_t)t->data.ptr || at >= t->data.len || at % bytes != 0)
+            continue;
+        s->on_input(s->arg,
+                    &(struct decoder_input){t->name, matrices, at / bytes, x, n, w->cols});
+        return;
+    }
+}
+
+void decoder_session_observe(struct decoder_session *s, decoder_input_fn *fn, void *arg)
+{
+    s->on_input = fn;
+    s->arg = arg;
+    s->state.on_product = fn != NULL ? on_product : NULL;
+    s->state.arg = s;
 }
 
 /* --- one answer ----------------------------------------------------------------------- */

@@ -233,4 +233,19 @@ enum status decoder_step(struct decoder_session *s, uint32_t id) MUST_CHECK;
 enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t n) MUST_CHECK;
 const float *decoder_logits(const struct decoder_session *s);
 
+/* What goes into a matrix: x[n][cols] into one of `matrices` (experts, or 1) of a tensor of the
+ * file. A tensor that holds several matrices of one input is told once. */
+struct decoder_input {
+    struct span tensor;
+    size_t matrices, matrix;
+    const float *x;
+    size_t n, cols;
+};
+
+/* On the session's thread, before the product; what it points to lives as long as the call. */
+typedef void decoder_input_fn(void *arg, const struct decoder_input *in);
+
+/* For tools that look at activations; NULL: no longer. */
+void decoder_session_observe(struct decoder_session *s, decoder_input_fn *fn, void *arg);
+
 #endif

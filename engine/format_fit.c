@@ -33,8 +33,8 @@ static float largest(const float *x, size_t n)
     return most;
 }
 
-/* For given codes the error is least at d = sum(x q) / sum(q^2), and smaller by
- * sum(x q)^2 / sum(q^2) than without any. */
+/* For given codes the error is least at d = sum(w x q) / sum(w q^2), and smaller by
+ * sum(w x q)^2 / sum(w q^2) than without any. */
 struct best {
     double gain;
     float d;
@@ -48,7 +48,7 @@ static void consider(struct best *b, double xq, double qq)
     }
 }
 
-float format_fit_scale(const float *x, size_t n, int low, int high)
+float format_fit_scale(const float *x, const float *w, size_t n, int low, int high)
 {
     struct best best = {0, 0};
     float most = largest(x, n);
@@ -64,8 +64,8 @@ float format_fit_scale(const float *x, size_t n, int low, int high)
             for (size_t i = 0; i < n; i++) {
                 int q = format_fit_code(x[i], d, 0, low, high);
 
-                xq += (double)x[i] * q;
-                qq += (double)q * q;
+                xq += (double)w[i] * (double)x[i] * q;
+                qq += (double)w[i] * q * q;
             }
             consider(&best, xq, qq);
         }
@@ -73,7 +73,8 @@ float format_fit_scale(const float *x, size_t n, int low, int high)
     return best.d;
 }
 
-float format_fit_table(const float *x, size_t n, const int8_t *table, size_t count)
+float format_fit_table(const float *x, const float *w, size_t n, const int8_t *table,
+                       size_t count)
 {
     struct best best = {0, 0};
     float most = largest(x, n);
@@ -90,8 +91,8 @@ float format_fit_table(const float *x, size_t n, const int8_t *table, size_t cou
             for (size_t i = 0; i < n; i++) {
                 int q = table[format_fit_place(x[i], d, table, count)];
 
-                xq += (double)x[i] * q;
-                qq += (double)q * q;
+                xq += (double)w[i] * (double)x[i] * q;
+                qq += (double)w[i] * q * q;
             }
             consider(&best, xq, qq);
         }
@@ -102,26 +103,28 @@ float format_fit_table(const float *x, size_t n, const int8_t *table, size_t cou
 /* --- with an offset -------------------------------------------------------------------- */
 
 struct sums {
-    double x, q, xq, qq;
+    double w, x, q, xq, qq;
 };
 
 /* Least squares of two unknowns for the codes that d and m give. */
-static struct sums sums_of(const float *x, size_t n, int high, float d, float m)
+static struct sums sums_of(const float *x, const float *w, size_t n, int high, float d, float m)
 {
-    struct sums s = {0, 0, 0, 0};
+    struct sums s = {0, 0, 0, 0, 0};
 
     for (size_t i = 0; i < n; i++) {
         int q = format_fit_code(x[i], d, m, 0, high);
+        double weight = (double)w[i];
 
-        s.x += (double)x[i];
-        s.q += q;
-        s.xq += (double)x[i] * q;
-        s.qq += (double)q * q;
+        s.w += weight;
+        s.x += weight * (double)x[i];
+        s.q += weight * q;
+        s.xq += weight * (double)x[i] * q;
+        s.qq += weight * q * q;
     }
     return s;
 }
 
-static double error_of(const float *x, size_t n, int high, float d, float m)
+static double error_of(const float *x, const float *w, size_t n, int high, float d, float m)
 {
     double sum = 0;
 
@@ -129,16 +132,16 @@ static double error_of(const float *x, size_t n, int high, float d, float m)
         double e =
             (double)x[i] - ((double)d * format_fit_code(x[i], d, m, 0, high) + (double)m);
 
-        sum += e * e;
+        sum += (double)w[i] * e * e;
     }
     return sum;
 }
 
-static void solve(const struct sums *s, size_t n, int below, float *d, float *m)
+static void solve(const struct sums *s, int below, float *d, float *m)
 {
-    double count = (double)n, det = count * s->qq - s->q * s->q;
-    double a = det > 0 ? (count * s->xq - s->q * s->x) / det : 0;
-    double b = (s->x - a * s->q) / count;
+    double det = s->w * s->qq - s->q * s->q;
+    double a = det > 0 ? (s->w * s->xq - s->q * s->x) / det : 0;
+    double b = (s->x - a * s->q) / s->w;
 
     if (below && b > 0) {
         b = 0;
@@ -148,7 +151,8 @@ static void solve(const struct sums *s, size_t n, int below, float *d, float *m)
     *m = (float)b;
 }
 
-void format_fit_offset(const float *x, size_t n, int high, int below, float *d, float *m)
+void format_fit_offset(const float *x, const float *w, size_t n, int high, int below, float *d,
+                       float *m)
 {
     float least = x[0], most = x[0];
     double best;
@@ -161,16 +165,16 @@ void format_fit_offset(const float *x, size_t n, int high, int below, float *d, 
         least = 0;
     *m = least;
     *d = most > least ? (most - least) / (float)high : 0;
-    best = error_of(x, n, high, *d, *m);
+    best = error_of(x, w, n, high, *d, *m);
     if (!(most > least))
         return;
     for (int k = -STEPS; k <= STEPS; k++) {
         float td = (most - least) / ((float)high + STEP * (float)k), tm = least;
-        struct sums s = sums_of(x, n, high, td, tm);
+        struct sums s = sums_of(x, w, n, high, td, tm);
         double e;
 
-        solve(&s, n, below, &td, &tm);
-        e = error_of(x, n, high, td, tm);
+        solve(&s, below, &td, &tm);
+        e = error_of(x, w, n, high, td, tm);
         if (e < best) {
             best = e;
             *d = td;

@@ -52,6 +52,12 @@ void format_iq_2xxs(const uint8_t *p, int8_t *codes, float *d, float *m)
     }
 }
 
+void format_iq_point_2xs(unsigned index, uint8_t levels[8])
+{
+    for (size_t i = 0; i < 8; i++)
+        levels[i] = grid_2xs[index] >> 2 * i & 3;
+}
+
 /* d; index of nine bits and seven signs [64]; scales, half a byte each [8] */
 void format_iq_2xs(const uint8_t *p, int8_t *codes, float *d, float *m)
 {

@@ -7,4 +7,7 @@
 format_unpack_fn format_iq_1s, format_iq_1m, format_iq_2xxs, format_iq_2xs, format_iq_2s,
     format_iq_3xxs, format_iq_3s;
 
+/* Of IQ2_XS's 512 points, which of the magnitudes 8, 25, 43 (0 to 2) are its coordinates. */
+void format_iq_point_2xs(unsigned index, uint8_t levels[8]);
+
 #endif

@@ -10,8 +10,10 @@
 #define FILE_TYPE_KEY     "general.file_type"
 #define QUANTIZATION_KEY  "general.quantization_version"
 
-static bool is_replaced(const struct gguf_pair *p)
+static bool is_replaced(const struct gguf_pair *p, uint32_t file_type)
 {
+    if (file_type == GGUF_SAVE_NO_TYPE)
+        return false;
     return span_eq(p->key, SPAN(FILE_TYPE_KEY)) || span_eq(p->key, SPAN(QUANTIZATION_KEY));
 }
 
@@ -105,17 +107,19 @@ enum status gguf_save_open(struct gguf_save *s, FILE *file, const struct gguf *g
         alignment = DEFAULT_ALIGNMENT;
     *s = (struct gguf_save){.file = file, .alignment = alignment};
     for (size_t i = 0; i < g->pair_count; i++)
-        kept += is_replaced(&g->pairs[i]) ? 0 : 1;
+        kept += is_replaced(&g->pairs[i], file_type) ? 0 : 1;
     put(file, "GGUF", 4);
     put_u32(file, VERSION);
     put_u64(file, g->tensor_count);
-    put_u64(file, kept + 2);
+    put_u64(file, kept + (file_type == GGUF_SAVE_NO_TYPE ? 0 : 2));
     for (size_t i = 0; i < g->pair_count; i++) {
-        if (!is_replaced(&g->pairs[i]))
+        if (!is_replaced(&g->pairs[i], file_type))
             put_pair(file, &g->pairs[i]);
     }
-    put_number(file, SPAN(FILE_TYPE_KEY), file_type);
-    put_number(file, SPAN(QUANTIZATION_KEY), QUANTIZATION);
+    if (file_type != GGUF_SAVE_NO_TYPE) {
+        put_number(file, SPAN(FILE_TYPE_KEY), file_type);
+        put_number(file, SPAN(QUANTIZATION_KEY), QUANTIZATION);
+    }
     put_infos(s, g, types);
     at = ftell(file);
     return at < 0 ? ST_UNAVAILABLE : pad(s, (uint64_t)at);

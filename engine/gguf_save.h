@@ -1,4 +1,4 @@
-/* Writes a GGUF file whose keys are another's: for tools. */
+/* Writes GGUF files: for tools. */
 #ifndef ENGINE_GGUF_SAVE_H
 #define ENGINE_GGUF_SAVE_H
 
@@ -7,6 +7,8 @@
 #include "base/compiler.h"
 #include "base/status.h"
 #include "engine/gguf.h"
+
+#define GGUF_SAVE_NO_TYPE UINT32_MAX /* as a file type: the keys are all there are */
 
 struct gguf_save {
     FILE *file; /* borrowed */

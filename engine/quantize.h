@@ -11,6 +11,8 @@
 #include "base/status.h"
 #include "engine/engine.h"
 
+struct importance;
+
 /* Tensors done, of how many; never called under a lock. */
 typedef void quantize_progress_fn(void *arg, size_t done, size_t of);
 
@@ -19,7 +21,8 @@ struct quantize_options {
     unsigned threads;
     bool requantize; /* weights that are quantized already are taken, too: what they lost stays
                       */
-    quantize_progress_fn *progress; /* may be NULL */
+    const struct importance *importance; /* of this model; NULL: all columns matter the same */
+    quantize_progress_fn *progress;      /* may be NULL */
     void *arg;
 };
 
@@ -28,10 +31,15 @@ struct quantize_result {
     /* Tensors: of the new type or its mixture; as they were; and, among the first, of another
      * type because their rows are no whole number of its blocks. */
     size_t changed, kept, replaced;
+    size_t weighted; /* of the first: with importances */
 };
 
-/* "Q8_0, Q4_0, …" */
+/* "F16, Q8_0, …" */
 const char *quantize_known(void);
+/* Is there such a type, and, with `importance` whether there are any, can it do without them?
+ * Before anything is computed. */
+enum status quantize_check(const struct quantize_options *o, bool importance,
+                           struct engine_error *err) MUST_CHECK;
 
 /* Writes `out`, which must not be there yet; what is half written never has that name. */
 enum status quantize_file(const char *in, const char *out, const struct quantize_options *o,

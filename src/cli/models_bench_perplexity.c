@@ -6,9 +6,10 @@
  *     exp(-mean(log p)),  error: exp's slope times the standard error of the mean */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "cli/models_bench.h"
+#include "engine/file.h"
+#include "engine/text_chunks.h"
 
 #define TEXT_MAX (64 * 1024 * 1024)
 #define COLUMNS  16 /* of a pass; each has logits of the vocabulary */
@@ -18,10 +19,9 @@ struct score {
     struct progress *progress;
     struct decoder_session *s;
     uint32_t vocabulary;
-    uint32_t *ids;
-    size_t count;
-    uint64_t tokens;     /* that counted */
-    double sum, squares; /* of -log p */
+    struct text_chunks chunks; /* owned */
+    uint64_t tokens;           /* that counted */
+    double sum, squares;       /* of -log p */
 };
 
 /* -log of the probability of `id`: log(sum(exp(x))) - x[id]. */
@@ -63,20 +63,13 @@ static enum status score_chunk(struct score *c, const uint32_t *ids)
     return st;
 }
 
-static enum status score_text(struct score *c, const struct decoder *d)
+static enum status score_text(struct score *c)
 {
-    size_t chunks = c->count / c->o->context;
     enum status st = ST_OK;
-    uint32_t begin;
-    bool begins = decoder_begin(d, &begin);
 
-    for (size_t i = 0; st == ST_OK && i < chunks; i++) {
-        uint32_t *ids = c->ids + i * c->o->context;
-
-        progress_say(c->progress, "chunk %zu of %zu", i + 1, chunks);
-        if (begins)
-            ids[0] = begin;
-        st = score_chunk(c, ids);
+    for (size_t i = 0; st == ST_OK && i < c->chunks.count; i++) {
+        progress_say(c->progress, "chunk %zu of %zu", i + 1, c->chunks.count);
+        st = score_chunk(c, text_chunks_get(&c->chunks, i));
     }
     progress_end(c->progress);
     return st;
@@ -92,64 +85,25 @@ static void print_figures(const struct score *c, const struct model_info *m)
             "{\"architecture\":\"%s\",\"weights\":\"%s\",\"kernels\":\"%s\",\"context\":%llu,"
             "\"chunks\":%llu,\"tokens\":%llu,\"perplexity\":%.4f,\"perplexity_error\":%.4f}\n",
             m->architecture, m->weights, cpu_kernels(), (unsigned long long)c->o->context,
-            (unsigned long long)(c->count / c->o->context), (unsigned long long)c->tokens,
-            value, error);
+            (unsigned long long)c->chunks.count, (unsigned long long)c->tokens, value, error);
     else
         printf("perplexity: %.4f +/- %.4f (%llu tokens of %llu chunks of %llu)\n", value, error,
-               (unsigned long long)c->tokens, (unsigned long long)(c->count / c->o->context),
+               (unsigned long long)c->tokens, (unsigned long long)c->chunks.count,
                (unsigned long long)c->o->context);
 }
 
 /* --- the text ------------------------------------------------------------------------- */
 
-static enum status read_text(const char *path, struct buf *out)
-{
-    FILE *f = fopen(path, "rb");
-    enum status st = f != NULL ? ST_OK : ST_NOTFOUND;
-    size_t n = 1;
-
-    while (st == ST_OK && n > 0) {
-        st = buf_reserve(out, 65536);
-        if (st != ST_OK)
-            break;
-        n = fread(out->ptr + out->len, 1, out->cap - out->len, f);
-        out->len += n;
-    }
-    if (f != NULL && ferror(f))
-        st = ST_CLOSED;
-    if (f != NULL)
-        fclose(f);
-    return st;
-}
-
-/* The beginning token, if there is one, and those of the text. */
-static enum status tokenize(struct score *c, const struct decoder *d, struct span text)
-{
-    size_t begins, n;
-    uint32_t begin;
-    enum status st = decoder_tokenize(d, text, false, NULL, 0, &n);
-
-    if (st != ST_OK)
-        return st;
-    begins = decoder_begin(d, &begin) ? 1 : 0;
-    c->ids = malloc((n + 1) * sizeof(*c->ids));
-    if (c->ids == NULL)
-        return ST_NOMEM;
-    c->ids[0] = begins ? begin : 0;
-    c->count = n + begins;
-    return decoder_tokenize(d, text, false, c->ids + begins, n, &n);
-}
-
 static int run(struct score *c, const struct decoder *d, struct span text)
 {
     struct model_info info;
-    enum status st = tokenize(c, d, text);
+    enum status st = text_chunks_open(d, text, c->o->context, &c->chunks);
 
     decoder_info(d, &info);
     c->vocabulary = info.vocabulary;
-    if (st == ST_OK && c->count < c->o->context) {
+    if (st == ST_OK && c->chunks.count == 0) {
         fprintf(stderr, "ibid: '%s' has %zu tokens, fewer than a chunk of %llu (-c)\n",
-                c->o->text_path, c->count, (unsigned long long)c->o->context);
+                c->o->text_path, c->chunks.tokens, (unsigned long long)c->o->context);
         return 1;
     }
     if (st == ST_OK && info.context_max < c->o->context) {
@@ -160,7 +114,7 @@ static int run(struct score *c, const struct decoder *d, struct span text)
     if (st == ST_OK)
         st = decoder_session_open(d, (unsigned)c->o->threads, &c->s);
     if (st == ST_OK)
-        st = score_text(c, d);
+        st = score_text(c);
     if (st != ST_OK) {
         fprintf(stderr, "ibid: '%s': %s\n", c->o->text_path, status_text(st));
         return 1;
@@ -179,24 +133,19 @@ int models_bench_perplexity(const char *path, const struct models_bench_options 
     struct score c = {.o = o, .progress = p};
     struct engine_error err = {.text = ""};
     struct decoder *d;
-    struct buf text;
-    enum status st;
+    struct file text = {{NULL, 0}};
     int rc = 1;
 
-    buf_init(&text, TEXT_MAX);
-    st = read_text(o->text_path, &text);
-    if (st != ST_OK) {
-        fprintf(stderr, "ibid: '%s': %s\n", o->text_path,
-                st == ST_LIMIT ? "larger than 64 MiB" : status_text(st));
-    } else if (decoder_open(path, &wanted, &d, &err) != ST_OK) {
+    if (file_read(o->text_path, TEXT_MAX, &text, &err) != ST_OK ||
+        decoder_open(path, &wanted, &d, &err) != ST_OK) {
         fprintf(stderr, "ibid: %s\n", err.text);
     } else {
-        rc = run(&c, d, buf_span(&text));
+        rc = run(&c, d, text.bytes);
         if (c.s != NULL)
             decoder_session_close(c.s);
-        free(c.ids);
+        text_chunks_close(&c.chunks);
         decoder_close(d);
     }
-    buf_release(&text);
+    file_release(&text);
     return rc;
 }

@@ -123,13 +123,31 @@ def test_bench_refuses(tmp_path):
 @needs_decoder
 def test_quantize_refuses(tmp_path):
     model, out = str(next(DECODER.glob("*.gguf"))), tmp_path / "out.gguf"
-    for args, says in ((["Q4_0"], "--requantize"), (["IQ2_XS"], "to: Q8_0"), (["Q4_1", "--requantize"], "to: Q8_0")):
+    for args, says in ((["Q4_0"], "--requantize"), (["IQ2_XS", "--requantize"], "say --imatrix"), (["Q4_1", "--requantize"], "to: F16, Q8_0"),
+                       (["Q4_0", "--requantize", "--imatrix", str(tmp_path / "none.txt")], "none.txt"), (["Q4_0", "--requantize", "--imatrix", model], "no importance matrix")):
         done = models("quantize", model, str(out), *args)
         assert done.returncode == 1 and done.stderr.count("\n") == 1 and says in done.stderr and not list(tmp_path.iterdir())
     out.write_text("mine")
     done = models("quantize", model, str(out), "Q4_0", "--requantize")
     assert done.returncode == 1 and "is there already" in done.stderr and out.read_text() == "mine"
     assert models("quantize", model, "Q4_0").returncode == 2
+
+
+@needs_decoder
+@pytest.mark.timeout(600)
+def test_an_importance_matrix_is_made_once(tmp_path):
+    model, text, kept = str(next(DECODER.glob("*.gguf"))), tmp_path / "text.txt", tmp_path / "text.imatrix"
+    text.write_text(TEXT.read_text()[:3000])
+    for args in (["--imatrix", str(text), "--save-imatrix", str(kept)], ["--imatrix", str(kept)]):
+        out = tmp_path / "out.gguf"
+        done = models("quantize", model, str(out), "Q8_0", "--requantize", *args, timeout=400)
+        assert done.returncode == 0 and "210 of them by the importance of their columns" in done.stderr, done.stderr
+        out.unlink()
+    data = kept.read_bytes()
+    assert data.startswith(b"GGUF") and b"text.txt" in data and b"blk.29.ffn_down.weight.in_sum2" in data and str(tmp_path).encode() not in data
+    done = models("quantize", model, str(out), "Q8_0", "--requantize", "--imatrix", str(kept), "--save-imatrix", str(tmp_path / "again"))
+    assert done.returncode == 1 and "importance matrix already" in done.stderr and not out.exists()
+    assert models("quantize", model, str(out), "Q8_0", "--save-imatrix", str(kept)).returncode == 2
 
 
 @needs_decoder
