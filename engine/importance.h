@@ -1,7 +1,6 @@
 /* How much the columns of a model's matrices matter: the mean square of what a text puts into
  * each ("importance matrix"). An error in a weight costs its square times that, so whoever
- * rounds weights looks for the least sum of them. Kept in files as llama.cpp keeps them (GGUF,
- * general.type imatrix: NAME.in_sum2 and NAME.counts). One thread. */
+ * rounds weights looks for the least sum of them. One thread. */
 #ifndef ENGINE_IMPORTANCE_H
 #define ENGINE_IMPORTANCE_H
 
@@ -50,12 +49,5 @@ typedef void importance_progress_fn(void *arg, size_t done, size_t of);
 enum status importance_collect(struct importance *m, const char *path, struct span text,
                                unsigned threads, importance_progress_fn *progress, void *arg,
                                struct engine_error *err) MUST_CHECK;
-
-/* A file of this program or of llama.cpp. */
-enum status importance_load(struct importance *m, const char *path,
-                            struct engine_error *err) MUST_CHECK;
-/* Writes `path`, which must not be there yet; `text`: where it is from. */
-enum status importance_save(const struct importance *m, const char *path, struct span text,
-                            struct engine_error *err) MUST_CHECK;
 
 #endif

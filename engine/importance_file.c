@@ -1,7 +1,7 @@
 /* llama.cpp's layout (tools/imatrix of 0c1e57098bba): for each tensor NAME the sums of squares
  * NAME.in_sum2 [matrices][cols] and how many went into them, NAME.counts [matrices][1], all
  * F32; and of the text imatrix.datasets, imatrix.chunk_count, imatrix.chunk_size. */
-#include "engine/importance.h"
+#include "engine/importance_file.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -106,7 +106,8 @@ static enum status take_all(struct importance *m, const struct gguf *g,
     return st;
 }
 
-enum status importance_load(struct importance *m, const char *path, struct engine_error *err)
+enum status importance_file_load(struct importance *m, const char *path,
+                                 struct engine_error *err)
 {
     struct file file = {{NULL, 0}};
     struct arena arena;
@@ -230,8 +231,8 @@ static enum status save_all(const struct importance *m, FILE *file, struct span 
     return st;
 }
 
-enum status importance_save(const struct importance *m, const char *path, struct span text,
-                            struct engine_error *err)
+enum status importance_file_save(const struct importance *m, const char *path, struct span text,
+                                 struct engine_error *err)
 {
     struct new_file f;
     enum status st = new_file_open(&f, path, err);

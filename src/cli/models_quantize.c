@@ -9,6 +9,7 @@
 #include "engine/error.h"
 #include "engine/file.h"
 #include "engine/importance.h"
+#include "engine/importance_file.h"
 #include "engine/quantize.h"
 
 #define MIB         1048576.0
@@ -52,8 +53,8 @@ static enum status use_text(struct job *j, struct span text, struct engine_error
 
     name = name != NULL ? name + 1 : j->imatrix;
     if (st == ST_OK && j->save_imatrix != NULL)
-        st = importance_save(&j->importance, j->save_imatrix, (struct span){name, strlen(name)},
-                             err);
+        st = importance_file_save(&j->importance, j->save_imatrix,
+                                  (struct span){name, strlen(name)}, err);
     return st;
 }
 
@@ -74,7 +75,7 @@ static enum status use_imatrix(struct job *j, struct engine_error *err)
     else if (j->save_imatrix != NULL)
         st = error_set(err, ST_INVALID, "'%s' is an importance matrix already", j->imatrix);
     else
-        st = importance_load(&j->importance, j->imatrix, err);
+        st = importance_file_load(&j->importance, j->imatrix, err);
     file_release(&file);
     return st;
 }

@@ -10,6 +10,7 @@
 #include "engine/format.h"
 #include "engine/gguf.h"
 #include "engine/importance.h"
+#include "engine/importance_file.h"
 #include "engine/quantize.h"
 #include "engine/text_chunks.h"
 #include "tiny_llama.h"
@@ -198,11 +199,11 @@ static void a_file_keeps_it(void **state)
     save_model("llama, experts", NULL, path);
     collect(path, &m);
     snprintf(out, sizeof(out), "%s.imatrix", path);
-    CHECK_STATUS(ST_OK, importance_save(&m, out, SPAN("words.txt"), &err));
-    CHECK_STATUS(ST_INVALID, importance_save(&m, out, SPAN("words.txt"), &err));
+    CHECK_STATUS(ST_OK, importance_file_save(&m, out, SPAN("words.txt"), &err));
+    CHECK_STATUS(ST_INVALID, importance_file_save(&m, out, SPAN("words.txt"), &err));
     assert_non_null(strstr(err.text, "is there already"));
     importance_init(&back);
-    CHECK_STATUS(ST_OK, importance_load(&back, out, &err));
+    CHECK_STATUS(ST_OK, importance_file_load(&back, out, &err));
     assert_int_equal(m.count, back.count);
     assert_int_equal(m.chunks, back.chunks);
     for (size_t i = 0; i < m.count; i++) {
@@ -273,7 +274,7 @@ static void broken_files_are_refused(void **state)
         save_imatrix(cases[i].type, sums, cases[i].rows, cases[i].drop, path);
         importance_init(&m);
         CHECK_STATUS(cases[i].says == NULL ? ST_OK : ST_INVALID,
-                     importance_load(&m, path, &err));
+                     importance_file_load(&m, path, &err));
         if (cases[i].says != NULL && strstr(err.text, cases[i].says) == NULL)
             fail_msg("%s: said %s", cases[i].says, err.text);
         importance_release(&m);
