@@ -49,8 +49,7 @@ static void find_ends(struct decoder *m)
     }
 }
 
-static enum status check_memory(const struct decoder *m, uint64_t most,
-                                struct engine_error *err)
+static enum status check_memory(struct decoder *m, uint64_t most, struct engine_error *err)
 {
     uint64_t needed = m->file.bytes.len + decoder_forward_bytes(&m->weights.shape);
 
@@ -58,6 +57,8 @@ static enum status check_memory(const struct decoder *m, uint64_t most,
         return error_set(err, ST_LIMIT,
                          "the model and its cache need %llu MiB, more than it may have",
                          (unsigned long long)(needed >> 20));
+    m->memory_max = most;
+    m->memory_needed = needed;
     return ST_OK;
 }
 

@@ -64,6 +64,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
                       QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
     uint64_t ropes = 0;
 
+    floats += QUANT_TOKENS * DECODER_ADAPTER_RANK_MAX;
     if (h->experts > 0)
         floats += QUANT_TOKENS * (h->experts + 2 * h->experts_used + 2 * h->d);
     for (size_t i = 0; i < rope_count(h); i++)
@@ -97,6 +98,7 @@ static bool take_buffers(struct decoder_state *s)
     s->a = floats(QUANT_TOKENS * h->q);
     s->gate = floats(QUANT_TOKENS * widest_feed(h));
     s->up = floats(QUANT_TOKENS * widest_feed(h));
+    s->low = floats(QUANT_TOKENS * (size_t)DECODER_ADAPTER_RANK_MAX);
     s->parts = floats(attention_parts_floats(h->heads, h->width));
     s->logits = floats(decoder_forward_answers(h) * h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
@@ -104,8 +106,8 @@ static bool take_buffers(struct decoder_state *s)
     s->in.s = floats(QUANT_TOKENS * most / QUANT_BLOCK);
     s->in.sums = take(QUANT_TOKENS * most / QUANT_BLOCK, 2 * sizeof(*s->in.sums));
     return s->x != NULL && s->h != NULL && s->qkv != NULL && s->a != NULL && s->gate != NULL &&
-           s->up != NULL && s->parts != NULL && s->logits != NULL && s->in.q != NULL &&
-           s->in.d != NULL && s->in.s != NULL && s->in.sums != NULL;
+           s->up != NULL && s->low != NULL && s->parts != NULL && s->logits != NULL &&
+           s->in.q != NULL && s->in.d != NULL && s->in.s != NULL && s->in.sums != NULL;
 }
 
 /* LongRoPE has factors for short contexts and for long ones: a session takes those of the
@@ -158,8 +160,8 @@ enum status decoder_forward_init(struct decoder_state *s, const struct decoder_w
 
 void decoder_forward_release(struct decoder_state *s)
 {
-    float *const list[] = {s->x,      s->h,    s->qkv,  s->a,      s->gate, s->up,   s->parts,
-                           s->logits, s->in.d, s->in.s, s->router, s->part, s->mixed};
+    float *const list[] = {s->x,      s->h,    s->qkv,  s->a,      s->gate, s->up,    s->parts,
+                           s->logits, s->in.d, s->in.s, s->router, s->part, s->mixed, s->low};
 
     if (s->threads != NULL)
         threads_close(s->threads);
@@ -251,6 +253,36 @@ static void set_input(struct decoder_state *s, const float *x, size_t n, size_t 
     threads_run(s->threads, n, COLUMN_PIECE, quantize_columns, &i);
 }
 
+static bool is_adapted(const struct decoder_state *s)
+{
+    for (size_t i = 0; i < s->run_count; i++) {
+        if (s->runs[i].adapter != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* Each run's own part of the products. */
+static void adapt(struct decoder_state *s, const struct product *p, const float *x)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < s->run_count; at += s->runs[i].n, i++) {
+        for (size_t k = 0; k < p->count && s->runs[i].adapter != NULL; k++) {
+            const struct decoder_adapter_product add = {.k = s->k,
+                                                        .threads = s->threads,
+                                                        .w = p->w[k],
+                                                        .low = s->low,
+                                                        .x = x + at * p->w[k]->cols,
+                                                        .n = s->runs[i].n,
+                                                        .y = p->y[k] + at * p->ldy[k],
+                                                        .ldy = p->ldy[k]};
+
+            decoder_adapter_add(s->runs[i].adapter, &add);
+        }
+    }
+}
+
 static void multiply(struct decoder_state *s, struct product *p, const float *x)
 {
     size_t rows = 0;
@@ -262,10 +294,17 @@ static void multiply(struct decoder_state *s, struct product *p, const float *x)
         if (s->on_product != NULL)
             s->on_product(s->arg, p->w[i], x, p->n);
     }
-    if (p->gated)
-        threads_run(s->threads, p->w[0]->rows, ROW_PIECE, run_gated, p);
-    else
+    if (!p->gated) {
         threads_run(s->threads, rows, ROW_PIECE, run_rows, p);
+        adapt(s, p, x);
+    } else if (!is_adapted(s)) {
+        threads_run(s->threads, p->w[0]->rows, ROW_PIECE, run_gated, p);
+    } else {
+        /* A gate opens when all of it is there. */
+        threads_run(s->threads, rows, ROW_PIECE, run_rows, p);
+        adapt(s, p, x);
+        open_gate(s, p->y[0], p->y[1], p->n * p->ldy[0]);
+    }
 }
 
 static void multiply_one(struct decoder_state *s, const struct quant_matrix *w, const float *x,
@@ -617,7 +656,10 @@ enum status decoder_forward(struct decoder_state *s, const struct decoder_run *r
     if (st != ST_OK)
         return st;
     n = place_columns(s, runs, count);
+    s->runs = runs;
+    s->run_count = count;
     st = run_layers(s, runs, count, n, stop);
+    s->run_count = 0; /* the head's columns are others, and it is not adapted */
     for (size_t i = 0; i < count; i++) {
         struct kv_sequence *q = runs[i].sequence;
 
@@ -631,20 +673,20 @@ enum status decoder_forward(struct decoder_state *s, const struct decoder_run *r
     return st;
 }
 
-enum status decoder_forward_feed(struct decoder_state *s, struct kv_sequence *sequence,
-                                 const uint32_t *ids, size_t n, struct engine_stop stop)
+enum status decoder_forward_feed(struct decoder_state *s, const struct decoder_run *run,
+                                 struct engine_stop stop)
 {
     enum status st = ST_OK;
 
-    if (n == 0 || n > s->weights->shape.context - sequence->length)
+    if (run->n == 0 || run->n > s->weights->shape.context - run->sequence->length)
         return ST_LIMIT;
-    for (size_t done = 0; st == ST_OK && done < n; done += QUANT_TOKENS) {
-        struct decoder_run run = {.sequence = sequence, .ids = ids + done, .n = n - done};
+    for (size_t done = 0; st == ST_OK && done < run->n; done += QUANT_TOKENS) {
+        struct decoder_run part = *run;
 
-        if (run.n > QUANT_TOKENS)
-            run.n = QUANT_TOKENS;
-        run.answers = done + run.n == n;
-        st = decoder_forward(s, &run, 1, stop);
+        part.ids = run->ids + done;
+        part.n = run->n - done < QUANT_TOKENS ? run->n - done : QUANT_TOKENS;
+        part.answers = done + part.n == run->n;
+        st = decoder_forward(s, &part, 1, stop);
     }
     return st;
 }

@@ -8,6 +8,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 #include "engine/attention.h"
+#include "engine/decoder_adapter.h"
 #include "engine/decoder_model.h"
 #include "engine/engine.h"
 #include "engine/experts.h"
@@ -20,7 +21,8 @@ struct decoder_run {
     struct kv_sequence *sequence; /* borrowed; no other run of the pass has it */
     const uint32_t *ids;          /* borrowed */
     size_t n;
-    size_t answers; /* of the last of them the logits are wanted */
+    size_t answers;                        /* of the last of them the logits are wanted */
+    const struct decoder_adapter *adapter; /* borrowed; NULL: none. One for the sequence */
 };
 
 /* Told of each product: w of x[n][w->cols]. */
@@ -47,6 +49,9 @@ struct decoder_state {
     float *parts;                   /* owned: of attention */
     float *logits;                  /* owned: [decoder_forward_answers()][vocabulary] */
     struct quant_input in;          /* of the widest matrix; owned but for x */
+    float *low;                     /* owned: of adapters */
+    const struct decoder_run *runs; /* of this pass, borrowed */
+    size_t run_count;
     decoder_product_fn *on_product; /* NULL: nobody looks */
     void *arg;
 };
@@ -72,10 +77,9 @@ void decoder_forward_release(struct decoder_state *s);
 enum status decoder_forward(struct decoder_state *s, const struct decoder_run *runs,
                             size_t count, struct engine_stop stop) MUST_CHECK;
 
-/* Any number of tokens of one sequence; s->logits are then of the last one. If it fails, those
- * of some passes may stand in the sequence. */
-enum status decoder_forward_feed(struct decoder_state *s, struct kv_sequence *sequence,
-                                 const uint32_t *ids, size_t n,
+/* A run of any number of tokens; s->logits are then of the last one. If it fails, those of some
+ * passes may stand in the sequence. */
+enum status decoder_forward_feed(struct decoder_state *s, const struct decoder_run *run,
                                  struct engine_stop stop) MUST_CHECK;
 
 #endif

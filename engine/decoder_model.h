@@ -97,6 +97,7 @@ struct decoder {
     uint32_t ends[DECODER_ENDS_MAX]; /* end of generation */
     size_t end_count;
     char id[MODEL_ID_BYTES];
+    uint64_t memory_max, memory_needed; /* max 0: no limit; needed: also by adapters */
 };
 
 #endif

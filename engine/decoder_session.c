@@ -27,10 +27,11 @@
 struct decoder_answer {
     struct decoder_session *session; /* borrowed */
     struct kv_sequence sequence;
-    uint32_t *ids;        /* owned: of the prompt, then of the answer */
-    size_t prompt, count; /* of them: the prompt's, all */
-    size_t pages;         /* of the cache that are set aside for it */
-    uint32_t most;        /* tokens of the answer */
+    uint32_t *ids;                         /* owned: of the prompt, then of the answer */
+    size_t prompt, count;                  /* of them: the prompt's, all */
+    size_t pages;                          /* of the cache that are set aside for it */
+    uint32_t most;                         /* tokens of the answer */
+    const struct decoder_adapter *adapter; /* borrowed; NULL: none */
     bool no_end, no_guesses, ended;
     enum status status;
     struct sampler sampler;
@@ -47,6 +48,7 @@ struct decoder_session {
     struct kv_sequence plain;   /* of decoder_prefill() and decoder_step() */
     decoder_input_fn *on_input; /* NULL: nobody looks */
     void *arg;
+    const struct decoder_adapter *adapter; /* of them */
     uint64_t passes, columns;
     uint64_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
     struct guess_shares shares;
@@ -56,6 +58,12 @@ struct decoder_session {
     size_t places;                    /* of answers */
     struct decoder_answer *answers[]; /* borrowed; NULL: a free place */
 };
+
+/* Whose keys and values may be taken again: those of the same scope and adapter. */
+static uint64_t partition_of(uint64_t scope, const struct decoder_adapter *a)
+{
+    return (scope ^ (a != NULL ? decoder_adapter_partition(a) : 0)) & (UINT64_MAX >> 1);
+}
 
 /* --- sessions ------------------------------------------------------------------------- */
 
@@ -110,8 +118,11 @@ void decoder_session_counts(const struct decoder_session *s, struct decoder_coun
 enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size_t n,
                             struct engine_stop stop)
 {
+    const struct decoder_run run = {
+        .sequence = &s->plain, .ids = ids, .n = n, .adapter = s->adapter};
+
     kv_cache_truncate(&s->plain, 0);
-    return decoder_forward_feed(&s->state, &s->plain, ids, n, stop);
+    return decoder_forward_feed(&s->state, &run, stop);
 }
 
 enum status decoder_step(struct decoder_session *s, uint32_t id)
@@ -121,11 +132,18 @@ enum status decoder_step(struct decoder_session *s, uint32_t id)
 
 enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t n)
 {
-    const struct decoder_run run = {.sequence = &s->plain, .ids = ids, .n = n, .answers = n};
+    const struct decoder_run run = {
+        .sequence = &s->plain, .ids = ids, .n = n, .answers = n, .adapter = s->adapter};
 
     if (n > decoder_forward_answers(&s->state.weights->shape))
         return ST_LIMIT;
     return decoder_forward(&s->state, &run, 1, (struct engine_stop){NULL, NULL});
+}
+
+void decoder_session_adapt(struct decoder_session *s, const struct decoder_adapter *a)
+{
+    s->adapter = a;
+    s->plain.partition = partition_of(0, a);
 }
 
 const float *decoder_logits(const struct decoder_session *s)
@@ -286,7 +304,7 @@ static enum status take_place(struct decoder_answer *a, uint64_t partition)
         return ST_OVERLOAD;
     if (kv_cache_init(&a->sequence, s->state.cache, positions) != ST_OK)
         return ST_NOMEM;
-    a->sequence.partition = partition & (UINT64_MAX >> 1);
+    a->sequence.partition = partition_of(partition, a->adapter);
     a->pages = pages;
     s->pages += pages;
     s->answers[i] = a;
@@ -308,6 +326,7 @@ enum status decoder_answer_open(struct decoder_session *s, const struct decoder_
     a->no_guesses = q->no_guesses;
     a->stop = q->stop;
     a->began_us = clock_now_us();
+    a->adapter = q->adapter;
     kv_cache_truncate(&s->plain, 0);
     outlet_init(&a->outlet, p->stop, p->stop_count, q->on_text, q->arg);
     st = read_prompt(a, q, h->context);
@@ -383,7 +402,8 @@ static void add_run(struct plan *p, struct decoder_answer *a, size_t n)
     p->runs[p->count++] = (struct decoder_run){.sequence = &a->sequence,
                                                .ids = a->ids + from,
                                                .n = n,
-                                               .answers = from + n == a->count};
+                                               .answers = from + n == a->count,
+                                               .adapter = a->adapter};
     p->columns += n;
 }
 
@@ -567,6 +587,7 @@ enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *t
     const struct decoder_request q = {.turns = turns,
                                       .turn_count = n,
                                       .params = *p,
+                                      .adapter = s->adapter,
                                       .on_text = on_text,
                                       .arg = arg,
                                       .stop = stop};

@@ -176,6 +176,25 @@ struct decoder_result {
 /* A piece of the answer: whole UTF-8 characters, never part of a stop string. */
 typedef void decoder_text_fn(void *arg, struct span text);
 
+/* --- adapters: a decoder that was tuned, as a small file beside it ---------------------- */
+
+struct decoder_adapter;
+
+struct decoder_adapter_info {
+    char id[72]; /* of its file, as in struct model_info */
+    uint64_t memory_bytes;
+    uint32_t rank;     /* the largest */
+    uint32_t matrices; /* that it changes */
+};
+
+/* A LoRA adapter of that decoder (GGUF). Its memory is part of the decoder's memory_max_bytes.
+ * Stays until no session uses it, and is closed before the decoder. */
+enum status decoder_adapter_open(struct decoder *d, const char *path,
+                                 struct decoder_adapter **out,
+                                 struct engine_error *err) MUST_CHECK;
+void decoder_adapter_close(struct decoder_adapter *a);
+void decoder_adapter_info(const struct decoder_adapter *a, struct decoder_adapter_info *out);
+
 struct decoder_request {
     const struct decoder_turn *turns; /* read by decoder_answer_open() only */
     size_t turn_count;
@@ -186,6 +205,7 @@ struct decoder_request {
     bool no_guesses;              /* for this answer; those that are worth it otherwise */
     struct span like;             /* the answer may be like this text; likewise; or empty */
     uint64_t partition; /* only what was computed for requests of the same is taken again */
+    const struct decoder_adapter *adapter; /* NULL: none */
     decoder_text_fn *on_text;
     void *arg;
     struct engine_stop stop;
@@ -231,6 +251,8 @@ enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size
                             struct engine_stop stop) MUST_CHECK;
 enum status decoder_step(struct decoder_session *s, uint32_t id) MUST_CHECK;
 enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t n) MUST_CHECK;
+/* An adapter for them and for decoder_chat(), from the next beginning on; NULL: none. */
+void decoder_session_adapt(struct decoder_session *s, const struct decoder_adapter *a);
 const float *decoder_logits(const struct decoder_session *s);
 
 /* What goes into a matrix: x[n][cols] into one of `matrices` (experts, or 1) of a tensor of the

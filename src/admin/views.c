@@ -210,7 +210,7 @@ enum status views_models(struct buf *out, const struct admin_view *v)
 
         local_model_info(parts->local, &info);
         json_writer_open(&p, "local", '{');
-        json_writer_text(&p, "model", span_of(local_model_name(parts->local).ptr));
+        json_writer_text(&p, "model", span_of(local_model_name(parts->local, 0).ptr));
         json_writer_text(&p, "id", span_of(info.id));
         json_writer_text(&p, "architecture", span_of(info.architecture));
         json_writer_text(&p, "weights", span_of(info.weights));

@@ -19,6 +19,7 @@ static const char usage[] = "usage: ibid generate -p PROMPT [-m MODEL] [-c FILE]
                             "  -p, --prompt TEXT      the question\n"
                             "  -s, --system TEXT      what stands before it\n"
                             "  -m, --model MODEL      a name or a path (local.model)\n"
+                            "  --adapter FILE         a LoRA adapter of it (GGUF)\n"
                             "  -n, --max-tokens N     (local.max_tokens)\n"
                             "  -t, --temperature T    0 (default): always the likeliest token\n"
                             "  --seed N               of a temperature above 0\n"
@@ -28,7 +29,7 @@ static const char usage[] = "usage: ibid generate -p PROMPT [-m MODEL] [-c FILE]
 
 struct job {
     struct config *config;
-    const char *prompt, *system, *model;
+    const char *prompt, *system, *model, *adapter;
     const char *max_text, *temperature_text, *seed_text, *threads_text;
     struct decoder_params params;
     uint64_t threads;
@@ -97,6 +98,7 @@ static int open_and_chat(const struct job *j)
     struct decoder_options o = decoder_settings(c);
     const char *model = j->model != NULL ? j->model : c->local.model;
     struct engine_error err = {.text = ""};
+    struct decoder_adapter *adapter = NULL;
     struct decoder_session *s;
     char path[CONFIG_TEXT_MAX];
     struct decoder *d;
@@ -110,12 +112,17 @@ static int open_and_chat(const struct job *j)
         fprintf(stderr, "ibid: %s\n", err.text);
         return 1;
     }
-    if (decoder_session_open(d, (unsigned)j->threads, &s) == ST_OK) {
+    if (j->adapter != NULL && decoder_adapter_open(d, j->adapter, &adapter, &err) != ST_OK) {
+        fprintf(stderr, "ibid: '%s': %s\n", j->adapter, err.text);
+    } else if (decoder_session_open(d, (unsigned)j->threads, &s) == ST_OK) {
+        decoder_session_adapt(s, adapter);
         rc = chat(j, s);
         decoder_session_close(s);
     } else {
         fprintf(stderr, "ibid: out of memory\n");
     }
+    if (adapter != NULL)
+        decoder_adapter_close(adapter);
     decoder_close(d);
     return rc;
 }
@@ -165,6 +172,7 @@ static int parse(struct job *j, int argc, char **argv)
                  !args_value(&a, "-p", "--prompt", &j->prompt) &&
                  !args_value(&a, "-s", "--system", &j->system) &&
                  !args_value(&a, "-m", "--model", &j->model) &&
+                 !args_value(&a, NULL, "--adapter", &j->adapter) &&
                  !args_value(&a, "-n", "--max-tokens", &j->max_text) &&
                  !args_value(&a, "-t", "--temperature", &j->temperature_text) &&
                  !args_value(&a, NULL, "--seed", &j->seed_text) &&

@@ -25,6 +25,7 @@
 #include "cache/cache.h"
 #include "cli/config_load.h"
 #include "cli/decoder_settings.h"
+#include "cli/serve_adapters.h"
 #include "cli/encoder_settings.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
@@ -59,6 +60,7 @@ struct server {
     struct local_model *local;
     struct upstream *upstream;
     struct proxy *proxy;
+    struct serve_adapters adapters;
     struct admin *admin;
     struct listener *listeners[CONFIG_LISTEN_MAX];
     struct listener *admin_listener;
@@ -142,6 +144,13 @@ static void open_local(struct server *s)
     }
     model_path_name(c->local.model, name, sizeof(name));
     o.name = name;
+    /* Without one of its adapters the model would answer for it, wrongly and without a word. */
+    if (serve_adapters_open(c->local.adapters, name, s->decoder, &s->adapters, &err) != ST_OK) {
+        trouble(s, "local_model", err.text);
+        return;
+    }
+    o.adapters = s->adapters.list;
+    o.adapter_count = s->adapters.count;
     if (local_model_open(s->decoder, &o, &s->local) != ST_OK)
         trouble(s, "local_model", "no thread for the model could be started");
 }
@@ -313,6 +322,7 @@ static void close_engine(struct server *s)
         embedder_close(s->embedder);
     if (s->local != NULL)
         local_model_close(s->local);
+    serve_adapters_close(&s->adapters);
     if (s->encoder != NULL)
         encoder_close(s->encoder);
     if (s->decoder != NULL)

@@ -77,7 +77,8 @@ struct config {
     struct {
         char model[CONFIG_TEXT_MAX];
         char chat_template[32];
-        char kv_type[8]; /* f32 | f16 | q8 */
+        char adapters[CONFIG_TEXT_MAX]; /* NAME=PATH … */
+        char kv_type[8];                /* f32 | f16 | q8 */
         uint64_t workers, threads, queue_max;
         uint64_t sequences, cache_tokens; /* of a worker */
         uint64_t memory_max_bytes;        /* 0: no limit */

@@ -14,9 +14,11 @@
 
 /* Would the built-in model answer? It is named in the request, or by its own
  * header, or there is nobody else. */
-static bool wants_local(const struct request *r)
+static bool wants_local(struct request *r)
 {
     const struct proxy_parts *parts = &r->proxy->parts;
+    bool named =
+        parts->local != NULL && local_model_find(parts->local, r->chat.model, &r->voice);
 
     switch (r->controls.route) {
     case ROUTE_LOCAL:
@@ -28,8 +30,7 @@ static bool wants_local(const struct request *r)
     }
     if (parts->upstream == NULL || vectors_named(r))
         return true;
-    return r->protocol->render != NULL && parts->local != NULL &&
-           local_model_is(parts->local, r->chat.model);
+    return r->protocol->render != NULL && named;
 }
 
 /* Is there a model of ours that does what this dialect asks for? */
@@ -47,7 +48,7 @@ static struct span answerer_of(const struct request *r)
     if (!r->to_local)
         return upstream_identity(parts->upstream);
     return r->protocol->write_vectors != NULL ? parts->encoder_id
-                                              : local_model_identity(parts->local);
+                                              : local_model_identity(parts->local, r->voice);
 }
 
 /* Why no stored answer may be used or made, or NULL. The same for reading and

@@ -23,7 +23,7 @@ static bool begin_stream(struct request *r)
     respond_add_stream(r, &f);
     buf_clear(out);
     r->flow.head_sent = true;
-    return r->protocol->live->begin(out, local_model_name(r->proxy->parts.local),
+    return r->protocol->live->begin(out, local_model_name(r->proxy->parts.local, r->voice),
                                     &r->flow.stamp, &r->flow.events) == ST_OK &&
            http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
@@ -47,9 +47,9 @@ static void on_text(void *owner, struct span text)
      * what waits for it is bounded by max_tokens. */
     buf_clear(out);
     if ((!r->flow.head_sent && !begin_stream(r)) ||
-        (buf_clear(out), r->protocol->live->delta(out, local_model_name(r->proxy->parts.local),
-                                                  &r->flow.stamp, text, &r->flow.events)) !=
-            ST_OK ||
+        (buf_clear(out),
+         r->protocol->live->delta(out, local_model_name(r->proxy->parts.local, r->voice),
+                                  &r->flow.stamp, text, &r->flow.events)) != ST_OK ||
         http_write(r->stream, buf_span(out), &wait) != ST_OK)
         http_abort(r->stream);
 }
@@ -106,7 +106,7 @@ static void finish(struct request *r, const struct decoder_result *result)
     struct account *acc = &r->proxy->account;
     struct buf *out = &r->proxy->scratch;
     struct protocol_text t = {
-        .model = local_model_name(r->proxy->parts.local),
+        .model = local_model_name(r->proxy->parts.local, r->voice),
         .text = buf_span(&r->recorded),
         .finish = result->finish == DECODER_STOP ? SPAN("stop") : SPAN("length"),
         .prompt_tokens = result->prompt_tokens,
@@ -219,6 +219,7 @@ enum step_result local_enter(struct request *r)
     uint32_t most;
     struct local_request ask = {
         .turn_count = q->turn_count,
+        .voice = r->voice,
         .params = {.temperature = q->has_temperature ? (float)q->temperature : 0.0f,
                    .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
                    .seed = q->has_seed ? q->seed : clock_now_us(),

@@ -18,6 +18,14 @@ struct local_job;
 struct local_model;
 struct loop;
 
+#define LOCAL_ADAPTERS_MAX 32
+
+/* The built-in model as it was tuned for something, under a name of its own. */
+struct local_adapter {
+    char name[128];
+    struct decoder_adapter *adapter; /* borrowed by the model */
+};
+
 struct local_model_options {
     const char *name;          /* as clients name it: "smollm2-135m-instruct"; copied */
     const char *chat_template; /* as configured, may be empty: shapes what it answers */
@@ -25,12 +33,15 @@ struct local_model_options {
     unsigned threads;   /* of one session */
     unsigned sequences; /* answers that a session writes at a time, as the decoder was opened */
     unsigned queue_max;
-    uint32_t max_tokens; /* of one answer */
+    uint32_t max_tokens;                  /* of one answer */
+    const struct local_adapter *adapters; /* copied, but for what they point to */
+    size_t adapter_count;                 /* up to LOCAL_ADAPTERS_MAX */
 };
 
 struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
+    size_t voice; /* of local_model_find() */
     struct decoder_params params;
     struct span
         like; /* the answer may be like this text: its words are guessed; stays, or empty */
@@ -53,10 +64,13 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
 /* Joins the workers; jobs in flight still get their on_end from the loop. */
 void local_model_close(struct local_model *m);
 
-bool local_model_is(const struct local_model *m, struct span name);
-struct span local_model_name(const struct local_model *m);
-/* Who answers, for identities: "local:", the weights' id, the chat template. */
-struct span local_model_identity(const struct local_model *m);
+/* Names it answers to: its own, number 0, and those of its adapters, NAME or MODEL:NAME.
+ * false: none of them; *voice is 0. */
+bool local_model_find(const struct local_model *m, struct span name, size_t *voice);
+size_t local_model_voices(const struct local_model *m);
+struct span local_model_name(const struct local_model *m, size_t voice);
+/* Who answers, for identities: "local:", the weights' id, the chat template, the adapter's. */
+struct span local_model_identity(const struct local_model *m, size_t voice);
 uint32_t local_model_max_tokens(const struct local_model *m);
 void local_model_info(const struct local_model *m, struct model_info *out);
 

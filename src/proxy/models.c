@@ -17,16 +17,20 @@
 #define LIST_MAX_BYTES (4 * 1024 * 1024)
 #define MODELS_PATH    "/v1/models"
 
-static enum status write_local(struct buf *out, struct local_model *m)
+/* An adapter names its model as `parent`. */
+static enum status write_local(struct buf *out, struct local_model *m, size_t voice)
 {
     enum status st = buf_append(out, SPAN("{\"id\":"));
 
     if (st == ST_OK)
-        st = json_write_string(out, local_model_name(m));
+        st = json_write_string(out, local_model_name(m, voice));
     if (st == ST_OK)
-        st =
-            buf_append(out, SPAN(",\"object\":\"model\",\"created\":0,\"owned_by\":\"ibid\"}"));
-    return st;
+        st = buf_append(out, SPAN(",\"object\":\"model\",\"created\":0,\"owned_by\":\"ibid\""));
+    if (st == ST_OK && voice > 0)
+        st = buf_append(out, SPAN(",\"parent\":"));
+    if (st == ST_OK && voice > 0)
+        st = json_write_string(out, local_model_name(m, 0));
+    return st == ST_OK ? buf_append(out, SPAN("}")) : st;
 }
 
 /* The upstream's list (NULL: none) and ours, in one. */
@@ -45,11 +49,12 @@ static enum status write_list(struct buf *out, const struct json *upstream,
             st = json_write(out, x);
         comma = true;
     }
-    if (st == ST_OK && m != NULL) {
+    for (size_t i = 0; st == ST_OK && m != NULL && i < local_model_voices(m); i++) {
         if (comma)
             st = buf_append(out, SPAN(","));
         if (st == ST_OK)
-            st = write_local(out, m);
+            st = write_local(out, m, i);
+        comma = true;
     }
     if (st == ST_OK)
         st = buf_append(out, SPAN("]}"));
@@ -178,6 +183,7 @@ bool models_serve(struct request *r)
 {
     struct local_model *m = r->proxy->parts.local;
     struct span path = r->head->path, name;
+    size_t voice;
 
     if (!span_eq(r->head->method, SPAN("GET")) || path.len < sizeof(MODELS_PATH) - 1 ||
         memcmp(path.ptr, MODELS_PATH, sizeof(MODELS_PATH) - 1) != 0)
@@ -196,11 +202,12 @@ bool models_serve(struct request *r)
         return ask_upstream(r);
     }
     name = (struct span){path.ptr + sizeof(MODELS_PATH), path.len - sizeof(MODELS_PATH)};
-    if (path.ptr[sizeof(MODELS_PATH) - 1] != '/' || m == NULL || !local_model_is(m, name))
+    if (path.ptr[sizeof(MODELS_PATH) - 1] != '/' || m == NULL ||
+        !local_model_find(m, name, &voice))
         return false;
     r->source = SOURCE_LOCAL;
     buf_clear(&r->proxy->scratch);
-    if (write_local(&r->proxy->scratch, m) != ST_OK)
+    if (write_local(&r->proxy->scratch, m, voice) != ST_OK)
         return false;
     respond_whole(r, 200, SPAN("application/json"), buf_span(&r->proxy->scratch));
     return true;

@@ -18,16 +18,16 @@ struct model {
     const char *capability;
 };
 
-#define MODELS_MAX 2
+#define MODELS_MAX (2 + LOCAL_ADAPTERS_MAX)
 
 static size_t models_of(const struct request *r, struct model out[MODELS_MAX])
 {
     const struct proxy_parts *parts = &r->proxy->parts;
     size_t n = 0;
 
-    if (parts->local != NULL) {
-        out[n] =
-            (struct model){.name = local_model_name(parts->local), .capability = "completion"};
+    for (size_t i = 0; parts->local != NULL && i < local_model_voices(parts->local); i++) {
+        out[n] = (struct model){.name = local_model_name(parts->local, i),
+                                .capability = "completion"};
         local_model_info(parts->local, &out[n++].info);
     }
     if (parts->embedder != NULL) {

@@ -101,6 +101,7 @@ struct request {
     struct digest credential; /* HMAC of what the client authenticates with */
     struct digest scope;
     bool to_local;           /* the built-in model would answer, not the upstream */
+    size_t voice;            /* of it, by the request's model: local_model_find() */
     bool may_read;           /* an exact entry may answer */
     bool may_read_semantic;  /* a near one may */
     bool may_store;          /* the answer may become an entry */

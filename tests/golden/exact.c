@@ -63,10 +63,11 @@ enum status exact_open(const char *path, uint32_t context_max, struct exact *e,
 
 enum status exact_feed(struct exact *e, const uint32_t *ids, size_t n, bool first)
 {
+    const struct decoder_run run = {.sequence = &e->sequence, .ids = ids, .n = n};
+
     if (first)
         kv_cache_truncate(&e->sequence, 0);
-    return decoder_forward_feed(&e->state, &e->sequence, ids, n,
-                                (struct engine_stop){NULL, NULL});
+    return decoder_forward_feed(&e->state, &run, (struct engine_stop){NULL, NULL});
 }
 
 void exact_close(struct exact *e)

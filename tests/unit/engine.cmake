@@ -14,3 +14,4 @@ ibid_test(NAME answers LABEL unit LIBS engine m TIMEOUT 300
           SOURCES unit/test_answers.c tiny_llama.c gguf_writer.c golden/fixture.c)
 ibid_test(NAME guess LABEL unit SOURCES unit/test_guess.c LIBS engine m)
 ibid_test(NAME importance LABEL unit SOURCES unit/test_importance.c tiny_llama.c tiny_models.c format_scales.c gguf_writer.c LIBS engine m TIMEOUT 180)
+ibid_test(NAME adapter LABEL unit SOURCES unit/test_adapter.c tiny_llama.c gguf_writer.c LIBS engine m TIMEOUT 180)
