@@ -9,10 +9,13 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
-static const char *const names[CPU_LEVELS] = {"ref", "avx2", "avxvnni", "avx512vnni"};
+static const char *const names[CPU_LEVELS] = {"ref",        "avx2", "avxvnni",
+                                              "avx512vnni", "neon", "neondot"};
 
 /* -1: not chosen yet. Written before any worker exists, or to the same value by each
  * that asks first: relaxed is enough. */
@@ -69,6 +72,9 @@ bool cpu_has(enum cpu_level level)
         return f.avxvnni;
     case CPU_AVX512VNNI:
         return f.avx512vnni;
+    case CPU_NEON:
+    case CPU_NEONDOT:
+        break;
     }
     return false;
 }
@@ -76,6 +82,33 @@ bool cpu_has(enum cpu_level level)
 bool cpu_supported(void)
 {
     return detect().avx2;
+}
+
+#elif defined(__aarch64__)
+
+/* Linux Documentation/arm64/elf_hwcaps. */
+bool cpu_has(enum cpu_level level)
+{
+    unsigned long has = getauxval(AT_HWCAP);
+
+    switch (level) {
+    case CPU_REF:
+        return true;
+    case CPU_NEON:
+        return (has & HWCAP_ASIMD) != 0;
+    case CPU_NEONDOT:
+        return (has & HWCAP_ASIMD) != 0 && (has & HWCAP_ASIMDDP) != 0;
+    case CPU_AVX2:
+    case CPU_AVXVNNI:
+    case CPU_AVX512VNNI:
+        break;
+    }
+    return false;
+}
+
+bool cpu_supported(void)
+{
+    return true;
 }
 
 #else

@@ -5,10 +5,17 @@
 
 #include <stdbool.h>
 
-/* Each level has what those before it have. */
-enum cpu_level { CPU_REF, CPU_AVX2, CPU_AVXVNNI, CPU_AVX512VNNI };
+/* Each level is faster than those before it that the machine has as well. */
+enum cpu_level {
+    CPU_REF,
+    CPU_AVX2, /* with FMA and F16C */
+    CPU_AVXVNNI,
+    CPU_AVX512VNNI,
+    CPU_NEON,    /* any aarch64 */
+    CPU_NEONDOT, /* with SDOT: FEAT_DotProd, Armv8.2 */
+};
 
-#define CPU_LEVELS 4
+#define CPU_LEVELS 6
 
 /* The level in force: the best of this machine, or the forced one. */
 enum cpu_level cpu_level(void);

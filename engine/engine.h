@@ -37,7 +37,8 @@ struct engine_stop {
 
 /* "int8 avx512vnni": what this CPU will run; stable text for logs and /metrics. */
 const char *cpu_kernels(void);
-/* Forces a kernel set by name (ref, avx2, avxvnni, avx512vnni; NULL or "" = best).
+/* Forces a kernel set by name (ref, avx2, avxvnni, avx512vnni, neon, neondot; NULL or "" =
+ * best).
  * Before any model is opened. ST_INVALID: unknown name; ST_UNAVAILABLE: not on
  * this CPU. */
 enum status cpu_force(const char *name) MUST_CHECK;

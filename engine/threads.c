@@ -13,6 +13,9 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define RELAX() _mm_pause()
+#elif defined(__aarch64__)
+/* YIELD does nothing on most; this waits for about as long as PAUSE. */
+#define RELAX() __asm__ volatile("isb" ::: "memory")
 #else
 #define RELAX() ((void)0)
 #endif

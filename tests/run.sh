@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # All tests, from a bare Debian 12: packages, FAISS, models, builds with gcc and clang and
-# under the sanitizers, end to end, a short fuzz. The last line counts.
+# under the sanitizers, end to end, a short fuzz, the engine for aarch64. The last line counts.
 #
 #   tests/run.sh            under 25 minutes on two cores
 #   tests/run.sh --all      also clang-tidy, cppcheck, long fuzz, slow end-to-end tests
@@ -21,6 +21,9 @@ done
 
 test_packages=(
     clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server nginx-light wrk python3-venv prometheus
+)
+cross_packages=(
+    gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 )
 venv=$cache/venv
 results=$root/build/results
@@ -73,6 +76,12 @@ build_and_test() {
     local preset=$1
     shift
     must "build $preset" build "$preset" && tests "$preset" "$@"
+}
+
+# The engine and its tests for aarch64, run by an emulator.
+cross_built() {
+    need_packages "${cross_packages[@]}"
+    must "libraries for aarch64" deploy/aarch64.sh && build_and_test aarch64 -L 'unit|golden'
 }
 
 venv_ready() {
@@ -140,6 +149,7 @@ if [ -z "$quick" ]; then
     build_and_test asan -LE lint
     build_and_test tsan -L 'unit|flow'
     must "build fuzz" build fuzz && tests fuzz -L fuzz
+    cross_built
 fi
 if [ -n "$all" ]; then
     must "clang-tidy" clang_tidy

@@ -95,7 +95,7 @@ static int run(const char *path, enum encoder_precision precision, double second
 
 int main(int argc, char **argv)
 {
-    static const char *const sets[] = {"avx2", "avxvnni", "avx512vnni"};
+    static const char *const sets[] = {"avx2", "avxvnni", "avx512vnni", "neon", "neondot"};
     double seconds = argc > 2 ? strtod(argv[2], NULL) : 1.0;
 
     if (argc < 2) {

@@ -7,7 +7,8 @@
  * MODEL is an encoder's folder or a decoder's file. A line is a text, as a JSON string, or
  * numbers: the length of the prompt, then all ids. Ids go out as a line of numbers, vectors
  * as one row of floats a text (zeros for a text that is refused), logits as one row for the
- * prompt and one for each id behind it. KERNELS: ref, avx2, avxvnni, avx512vnni; for logits
+ * prompt and one for each id behind it. KERNELS: ref, avx2, avxvnni, avx512vnni,
+ * neon, neondot; for logits
  * also exact (tests/golden/exact.h). Exit status 77: this machine has not these kernels. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -15,7 +15,7 @@
 #include "engine/kernels/quant_pack.h"
 
 #define LARGE_BYTES (96u << 20)
-#define COLS        1536 /* whole blocks of every type */
+#define COLS        1536u /* whole blocks of every type */
 #define RUNS        5
 
 static void *need(size_t n)
@@ -103,7 +103,7 @@ static void run(uint32_t type)
 
 int main(int argc, char **argv)
 {
-    static const char *const sets[] = {"avx2", "avxvnni", "avx512vnni"};
+    static const char *const sets[] = {"avx2", "avxvnni", "avx512vnni", "neon", "neondot"};
 
     for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
         if (cpu_force(sets[i]) != ST_OK) {

@@ -3,22 +3,21 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/cpu.h"
+const struct attend_kernels *const attend_sets[CPU_LEVELS] = {
+    [CPU_REF] = &attend_ref,
+#if defined(__x86_64__)
+    [CPU_AVX2] = &attend_avx2,
+    [CPU_AVXVNNI] = &attend_avx2,
+    [CPU_AVX512VNNI] = &attend_avx512vnni,
+#elif defined(__aarch64__)
+    [CPU_NEON] = &attend_neon,
+    [CPU_NEONDOT] = &attend_neon,
+#endif
+};
 
 const struct attend_kernels *attend_kernels(void)
 {
-#if defined(__x86_64__)
-    switch (cpu_level()) {
-    case CPU_AVX512VNNI:
-        return &attend_avx512vnni;
-    case CPU_AVXVNNI:
-    case CPU_AVX2:
-        return &attend_avx2;
-    case CPU_REF:
-        break;
-    }
-#endif
-    return &attend_ref;
+    return attend_sets[cpu_level()];
 }
 
 size_t attend_slot_bytes(enum decoder_cache type, size_t width)

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/cpu.h"
 #include "engine/engine.h"
 
 #define ATTEND_PAGE      32  /* positions */
@@ -76,6 +77,9 @@ struct attend_kernels {
 extern const struct attend_kernels attend_ref;
 extern const struct attend_kernels attend_avx2;
 extern const struct attend_kernels attend_avx512vnni;
+extern const struct attend_kernels attend_neon;
+/* By level; NULL: not compiled in. */
+extern const struct attend_kernels *const attend_sets[CPU_LEVELS];
 
 const struct attend_kernels *attend_kernels(void);
 

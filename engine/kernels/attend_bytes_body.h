@@ -15,86 +15,6 @@
 
 _Static_assert(ATTEND_PAGE == 2 * LANES, "a page is two vectors of scores");
 
-/* --- sixteen sums of whole numbers ---------------------------------------------------- */
-
-#if defined(__AVX512F__)
-
-typedef struct {
-    __m512i v;
-} int16x;
-
-#define INT16X_1(expr) ((int16x){(expr)})
-
-INLINE int16x whole_zero(void)
-{
-    return INT16X_1(_mm512_setzero_si512());
-}
-
-/* Sixteen pairs of bytes, as words. */
-INLINE int16x whole_bytes(const int8_t *p)
-{
-    return INT16X_1(_mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)p)));
-}
-
-/* The same pair of words in all lanes. */
-INLINE int16x whole_pair(const int16_t *p)
-{
-    int32_t pair;
-
-    memcpy(&pair, p, sizeof(pair));
-    return INT16X_1(_mm512_set1_epi32(pair));
-}
-
-/* acc + a[0] b[0] + a[1] b[1] in each lane */
-INLINE int16x whole_dot(int16x acc, int16x a, int16x b)
-{
-    return INT16X_1(_mm512_dpwssd_epi32(acc.v, a.v, b.v));
-}
-
-INLINE vec16 whole_floats(int16x a)
-{
-    return VEC16_1(_mm512_cvtepi32_ps(a.v));
-}
-
-#else
-
-typedef struct {
-    __m256i a, b;
-} int16x;
-
-INLINE int16x whole_zero(void)
-{
-    return (int16x){_mm256_setzero_si256(), _mm256_setzero_si256()};
-}
-
-INLINE int16x whole_bytes(const int8_t *p)
-{
-    return (int16x){
-        _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p)),
-        _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p + 16)))};
-}
-
-INLINE int16x whole_pair(const int16_t *p)
-{
-    int32_t pair;
-
-    memcpy(&pair, p, sizeof(pair));
-    return (int16x){_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)};
-}
-
-INLINE int16x whole_dot(int16x acc, int16x a, int16x b)
-{
-    return (int16x){_mm256_add_epi32(acc.a, _mm256_madd_epi16(a.a, b.a)),
-                    _mm256_add_epi32(acc.b, _mm256_madd_epi16(a.b, b.b))};
-}
-
-INLINE vec16 whole_floats(int16x a)
-{
-    return (vec16){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)};
-}
-
-#endif
-
 /* --- numbers into whole ones ---------------------------------------------------------- */
 
 /* x[n] = q * the scale that is returned; q is `most` at most. n: a multiple of LANES. */
@@ -203,25 +123,25 @@ static void set_shares(const struct attend_q8 *p, size_t depth, ptrdiff_t ahead,
 /* acc[r][.] = a[r * lda + 2 k, + 1] * b[k * ldb + ., + 1] over pairs k < n */
 INLINE void multiply_pairs(const int16_t *a, size_t lda, const int8_t *b, size_t ldb, size_t n,
                            ptrdiff_t ahead, size_t rows, size_t vecs,
-                           int16x acc[TILE_ROWS][TILE_VECS])
+                           vec16i acc[TILE_ROWS][TILE_VECS])
 {
     for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < vecs; i++)
-            acc[r][i] = whole_zero();
+            acc[r][i] = vec16i_zero();
     }
     /* Rolled up, the compiler copies all sums in each round. */
 #pragma GCC unroll 8
     for (size_t k = 0; k < n; k++, b += ldb) {
-        int16x v[TILE_VECS];
+        vec16_pairs v[TILE_VECS];
 
         fetch(b, ahead);
         for (size_t i = 0; i < vecs; i++)
-            v[i] = whole_bytes(b + i * 2 * LANES);
+            v[i] = vec16_pairs_load(b + i * 2 * LANES);
         for (size_t r = 0; r < rows; r++) {
-            int16x x = whole_pair(a + r * lda + 2 * k);
+            vec16_pair x = vec16_pair_load(a + r * lda + 2 * k);
 
             for (size_t i = 0; i < vecs; i++)
-                acc[r][i] = whole_dot(acc[r][i], v[i], x);
+                acc[r][i] = vec16i_dot(acc[r][i], v[i], x);
         }
     }
 }
@@ -232,7 +152,7 @@ INLINE void byte_scores(const struct tile *t, const struct attend_q8 *p, size_t 
         for (size_t b = 0; b < p->blocks; b++) {
             size_t from = b * ATTEND_BLOCK, n = attend_q8_length(t->width, from);
             const float *scales = p->key_scales + b * ATTEND_PAGE + j;
-            int16x acc[TILE_ROWS][TILE_VECS];
+            vec16i acc[TILE_ROWS][TILE_VECS];
 
             multiply_pairs(t->q16 + from, t->width, p->keys + attend_q8_key(j, from),
                            2 * ATTEND_PAGE, n / 2, t->ahead, rows, TILE_VECS, acc);
@@ -241,7 +161,7 @@ INLINE void byte_scores(const struct tile *t, const struct attend_q8 *p, size_t 
                     float *s = t->p[r] + j + i * LANES;
                     vec16 factor =
                         vec16_mul(vec16_load(scales + i * LANES), vec16_all(t->q_scale[r]));
-                    vec16 v = whole_floats(acc[r][i]);
+                    vec16 v = vec16_of(acc[r][i]);
 
                     vec16_store(s, b == 0 ? vec16_mul(v, factor)
                                           : vec16_fma(v, factor, vec16_load(s)));
@@ -256,13 +176,13 @@ INLINE void byte_values(const struct tile *t, const struct attend_q8 *p,
                         const int16_t (*words)[ATTEND_PAGE], float unit, size_t c, size_t rows,
                         size_t vecs)
 {
-    int16x acc[TILE_ROWS][TILE_VECS];
+    vec16i acc[TILE_ROWS][TILE_VECS];
 
     multiply_pairs(words[0], ATTEND_PAGE, p->values + 2 * c, 2 * t->width, ATTEND_PAGE / 2,
                    t->ahead, rows, vecs, acc);
     for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < vecs; i++)
-            add_to_out(t, r, c + i * LANES, whole_floats(acc[r][i]), t->weight[r] * unit);
+            add_to_out(t, r, c + i * LANES, vec16_of(acc[r][i]), t->weight[r] * unit);
     }
 }
 

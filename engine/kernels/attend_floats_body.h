@@ -18,31 +18,21 @@ static void store_f32(float *slot, size_t at, size_t width, const float *key,
 static void store_f16(uint16_t *slot, size_t at, size_t width, const float *key,
                       const float *value)
 {
-    uint16_t *values = slot + ATTEND_PAGE * width + at * width, k[8];
+    uint16_t *values = slot + ATTEND_PAGE * width + at * width, k[LANES];
 
-    for (size_t c = 0; c < width; c += 8) {
-        _mm_storeu_si128((__m128i *)(void *)k, _mm256_cvtps_ph(_mm256_loadu_ps(key + c), 0));
-        for (size_t i = 0; i < 8; i++)
+    for (size_t c = 0; c < width; c += LANES) {
+        vec16_store_halves(k, vec16_load(key + c));
+        for (size_t i = 0; i < LANES; i++)
             slot[(c + i) * ATTEND_PAGE + at] = k[i];
-        _mm_storeu_si128((__m128i *)(void *)(values + c),
-                         _mm256_cvtps_ph(_mm256_loadu_ps(value + c), 0));
+        vec16_store_halves(values + c, vec16_load(value + c));
     }
-}
-
-INLINE vec16 from_halves(const uint16_t *p)
-{
-#if defined(__AVX512F__)
-    return VEC16_1(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p)));
-#else
-    return (vec16){_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p)),
-                   _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(p + 8)))};
-#endif
 }
 
 /* Numbers i..i + LANES of a slot. */
 INLINE vec16 numbers(const void *slot, size_t i, bool half)
 {
-    return half ? from_halves((const uint16_t *)slot + i) : vec16_load((const float *)slot + i);
+    return half ? vec16_halves((const uint16_t *)slot + i)
+                : vec16_load((const float *)slot + i);
 }
 
 /* acc[r][.] = a[r * lda + k] * b[k * ldb + .] over k < depth; b: where in the slot */

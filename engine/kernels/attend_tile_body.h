@@ -30,7 +30,7 @@ struct tile {
 /* The hardware reads ahead within pages of the system's, and of a few streams. */
 INLINE void fetch(const void *p, ptrdiff_t ahead)
 {
-    _mm_prefetch((const char *)((uintptr_t)p + (uintptr_t)ahead), _MM_HINT_T0);
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)ahead));
 }
 
 /* The positions of a page that a row does not see get `v`. */

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/cpu.h"
+
 #define DENSE_ROWS 16 /* a block; rows are a multiple of it */
 #define DENSE_COLS 64 /* cols are a multiple of it */
 
@@ -82,6 +84,10 @@ extern const struct dense_kernels dense_ref;
 extern const struct dense_kernels dense_avx2;
 extern const struct dense_kernels dense_avxvnni;
 extern const struct dense_kernels dense_avx512vnni;
+extern const struct dense_kernels dense_neon;
+extern const struct dense_kernels dense_neondot;
+/* By level; NULL: not compiled in. */
+extern const struct dense_kernels *const dense_sets[CPU_LEVELS];
 
 /* Those of the level in force. */
 const struct dense_kernels *dense_kernels(void);

@@ -1,11 +1,13 @@
-/* AVX2 and FMA. Bytes times bytes: pairs are added in 16 bits by the instruction, two of
- * those by us (the weights are rounded so that they fit), then all in 32. */
-#include "engine/kernels/dense_body.h"
+/* AVX2: products of unsigned and signed bytes: pairs are added in 16 bits by the instruction,
+ * two of those by us (the weights are rounded so that they fit), then all in 32. */
+#define TOKENS 4
+#define BLOCKS 1
+#define FEWER  2
+#define LESS   0
 
 #include <string.h>
 
-#define TOKENS 4
-#define AHEAD  4096 /* bytes; the hardware's own reading ahead ends with the page */
+#include "engine/kernels/dense_i8_body.h"
 
 static inline __m256i load(const int8_t *p)
 {
@@ -20,18 +22,18 @@ static inline __m256i four_inputs(const uint8_t *p)
     return _mm256_set1_epi32(four);
 }
 
-/* `n` (1..TOKENS) tokens against one block of rows. */
-static inline void tile(const struct dense_i8 *w, size_t row, const uint8_t *x, size_t n,
-                        __m256i acc[TOKENS][2])
+static inline void tile(const struct dense_i8 *w, size_t row, size_t blocks, const uint8_t *x,
+                        size_t n, vec16i acc[TOKENS][BLOCKS])
 {
     const int8_t *p = w->weights + row * w->cols;
     const __m256i ones = _mm256_set1_epi16(1);
 
+    (void)blocks;
     for (size_t t = 0; t < n; t++)
-        acc[t][0] = acc[t][1] = _mm256_setzero_si256();
+        acc[t][0] = vec16i_zero();
     for (size_t i = 0; i < w->cols; i += 8, p += 128) {
-        _mm_prefetch((const char *)p + AHEAD, _MM_HINT_T0);
-        _mm_prefetch((const char *)p + AHEAD + 64, _MM_HINT_T0);
+        __builtin_prefetch(p + AHEAD_BYTES);
+        __builtin_prefetch(p + AHEAD_BYTES + 64);
         for (size_t t = 0; t < n; t++) {
             __m256i a = four_inputs(x + t * w->cols + i),
                     b = four_inputs(x + t * w->cols + i + 4);
@@ -40,12 +42,10 @@ static inline void tile(const struct dense_i8 *w, size_t row, const uint8_t *x, 
             __m256i high = _mm256_add_epi16(_mm256_maddubs_epi16(a, load(p + 32)),
                                             _mm256_maddubs_epi16(b, load(p + 96)));
 
-            acc[t][0] = _mm256_add_epi32(acc[t][0], _mm256_madd_epi16(low, ones));
-            acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(high, ones));
+            acc[t][0].a = _mm256_add_epi32(acc[t][0].a, _mm256_madd_epi16(low, ones));
+            acc[t][0].b = _mm256_add_epi32(acc[t][0].b, _mm256_madd_epi16(high, ones));
         }
     }
 }
-
-#include "engine/kernels/dense_half_body.h"
 
 BODY_KERNELS(dense_avx2);

@@ -1,24 +1,23 @@
 #include "engine/kernels/quant.h"
 
-#include "engine/cpu.h"
 #include "engine/format.h"
 #include "engine/kernels/quant_pack.h"
 
+const struct quant_kernels *const quant_sets[CPU_LEVELS] = {
+    [CPU_REF] = &quant_ref,
+#if defined(__x86_64__)
+    [CPU_AVX2] = &quant_avx2,
+    [CPU_AVXVNNI] = &quant_avxvnni,
+    [CPU_AVX512VNNI] = &quant_avx512vnni,
+#elif defined(__aarch64__)
+    [CPU_NEON] = &quant_neon,
+    [CPU_NEONDOT] = &quant_neondot,
+#endif
+};
+
 const struct quant_kernels *quant_kernels(void)
 {
-#if defined(__x86_64__)
-    switch (cpu_level()) {
-    case CPU_AVX512VNNI:
-        return &quant_avx512vnni;
-    case CPU_AVXVNNI:
-        return &quant_avxvnni;
-    case CPU_AVX2:
-        return &quant_avx2;
-    case CPU_REF:
-        break;
-    }
-#endif
-    return &quant_ref;
+    return quant_sets[cpu_level()];
 }
 
 void quant_row(const struct quant_matrix *w, size_t row, float *out)

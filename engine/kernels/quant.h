@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/cpu.h"
+
 #define QUANT_BLOCK    32
 #define QUANT_COLS_MAX 32768
 #define QUANT_TOKENS   64 /* columns of one call of matmul */
@@ -62,6 +64,10 @@ extern const struct quant_kernels quant_ref;
 extern const struct quant_kernels quant_avx2;
 extern const struct quant_kernels quant_avxvnni;
 extern const struct quant_kernels quant_avx512vnni;
+extern const struct quant_kernels quant_neon;
+extern const struct quant_kernels quant_neondot;
+/* By level; NULL: not compiled in. */
+extern const struct quant_kernels *const quant_sets[CPU_LEVELS];
 
 const struct quant_kernels *quant_kernels(void);
 

@@ -28,11 +28,8 @@
 INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += LINE_BYTES)
-        _mm_prefetch((const char *)p + AHEAD_BYTES + i, _MM_HINT_T0);
+        __builtin_prefetch(p + AHEAD_BYTES + i);
 }
-
-/* Columns that meet a vector of codes at a time: their sums have to stay in registers. */
-#define COLUMNS (LANES == 16 ? 8 : 4)
 
 /* Some columns of the inputs: where each has its codes and its blocks' scales. */
 struct columns {
@@ -58,18 +55,18 @@ INLINE struct columns columns_from(const struct quant_input *in, size_t cols, si
 
 /* Group j of a block with block `at` of n columns. In the order of panel_product(), or an
  * answer would depend on the number of columns beside its own. */
-INLINE void decode_group(uint32_t type, const struct strip_block *b, size_t j, size_t half,
+INLINE void decode_group(uint32_t type, const struct strip_block *b, size_t j, size_t slice,
                          const struct columns *c, size_t n, size_t at,
-                         floats acc[HALVES][COLUMNS])
+                         floats acc[SLICES][COLUMNS])
 {
     const struct sums s = sums_of(type);
     const size_t bytes = quant_pack_group(quant_pack_layout(type));
     const size_t scales = 1 + (size_t)s.halves, count = FOURS / scales;
     ints codes[FOURS], sum[COLUMNS];
 
-    strip_codes(type, b->codes + bytes * j, half, codes);
+    strip_codes(type, b->codes + bytes * j, slice, codes);
     for (size_t i = 0; i < scales; i++) {
-        floats d = strip_scale(type, b, half, scales * j + i);
+        floats d = strip_scale(type, b, slice, scales * j + i);
 
         for (size_t k = 0; k < n; k++)
             sum[k] = s.zero == 0
@@ -82,13 +79,13 @@ INLINE void decode_group(uint32_t type, const struct strip_block *b, size_t j, s
             size_t block = c->blocks[k] + at;
             floats dx = floats_all(c->in->d[block]);
 
-            acc[half][k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[half][k]);
+            acc[slice][k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[slice][k]);
             if (s.offsets)
-                acc[half][k] = floats_fma(
-                    strip_offset(type, b, half, scales * j + i),
+                acc[slice][k] = floats_fma(
+                    strip_offset(type, b, slice, scales * j + i),
                     s.halves ? floats_mul(dx, floats_all((float)c->in->sums[2 * block + i]))
                              : floats_all(c->in->s[block]),
-                    acc[half][k]);
+                    acc[slice][k]);
         }
     }
 }
@@ -99,21 +96,21 @@ INLINE void decode_strip(uint32_t type, const struct quant_matrix *w, const uint
 {
     const struct quant_pack_layout l = quant_pack_layout(type);
     const size_t bytes = ROWS * (size_t)l.bytes, blocks = w->row_bytes / l.bytes;
-    floats acc[HALVES][COLUMNS];
+    floats acc[SLICES][COLUMNS];
     struct strip_block b;
 
-    for (size_t k = 0; k < HALVES * n; k++)
-        acc[k % HALVES][k / HALVES] = floats_zero();
+    for (size_t k = 0; k < SLICES * n; k++)
+        acc[k % SLICES][k / SLICES] = floats_zero();
     for (size_t i = 0; i < blocks; i++, p += bytes) {
         strip_open(type, p, &b);
         for (size_t j = 0; j < l.groups; j++) {
             fetch_ahead(p + j * (bytes / l.groups), bytes / l.groups);
-            for (size_t h = 0; h < HALVES; h++)
+            for (size_t h = 0; h < SLICES; h++)
                 decode_group(type, &b, j, h, c, n, i * l.groups + j, acc);
         }
     }
-    for (size_t k = 0; k < HALVES * n; k++)
-        floats_store(y[k / HALVES] + LANES * (k % HALVES), acc[k % HALVES][k / HALVES]);
+    for (size_t k = 0; k < SLICES * n; k++)
+        floats_store(y[k / SLICES] + LANES * (k % SLICES), acc[k % SLICES][k / SLICES]);
 }
 
 /* Columns t..t + n of strip `row`: `width` of them are computed, which is a constant where

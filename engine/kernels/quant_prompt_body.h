@@ -9,10 +9,11 @@
 
 #define PANEL_COLS   1024 /* whole blocks of any type */
 #define PANEL_GROUPS (PANEL_COLS / 16)
+
 struct panel {
-    _Alignas(64) int8_t codes[HALVES][PANEL_COLS / 4][LANES][4];
-    _Alignas(64) float d[HALVES][PANEL_GROUPS][LANES];
-    _Alignas(64) float m[HALVES][PANEL_GROUPS][LANES];
+    _Alignas(64) int8_t codes[SLICES][PANEL_COLS / 4][LANES][4];
+    _Alignas(64) float d[SLICES][PANEL_GROUPS][LANES];
+    _Alignas(64) float m[SLICES][PANEL_GROUPS][LANES];
 };
 
 /* --- panels --------------------------------------------------------------------------- */
@@ -32,8 +33,8 @@ INLINE void fill_type(uint32_t type, const uint8_t *p, size_t from, size_t count
 
         fetch_ahead(block, bytes);
         strip_open(type, block, &b);
-        for (size_t j = 0; j < HALVES * (size_t)l.groups; j++) {
-            size_t h = j % HALVES, k = j / HALVES, at = i * l.groups + k;
+        for (size_t j = 0; j < SLICES * (size_t)l.groups; j++) {
+            size_t h = j % SLICES, k = j / SLICES, at = i * l.groups + k;
 
             strip_codes(type, b.codes + quant_pack_group(l) * k, h, codes);
             for (size_t g = 0; g < FOURS; g++)
@@ -108,8 +109,8 @@ struct meeting {
     float (*sums)[ROWS]; /* [column] */
 };
 
-/* n columns from t on with a half of the panel. */
-INLINE void tile(struct sums s, const struct meeting *m, size_t half, size_t t, size_t n)
+/* n columns from t on with a slice of the panel. */
+INLINE void tile(struct sums s, const struct meeting *m, size_t slice, size_t t, size_t n)
 {
     const struct panel *p = m->panel;
     const size_t blocks = m->cols / QUANT_BLOCK, scales = 1 + (size_t)s.halves;
@@ -119,11 +120,11 @@ INLINE void tile(struct sums s, const struct meeting *m, size_t half, size_t t, 
 
     for (size_t k = 0; k < n; k++) {
         q[k] = m->in->q + (t + k) * m->cols + m->first;
-        acc[k] = floats_load(m->sums[t + k] + LANES * half);
+        acc[k] = floats_load(m->sums[t + k] + LANES * slice);
     }
     for (size_t g = 0; g < m->count / QUANT_BLOCK * scales; g++) {
         const size_t at = m->first / QUANT_BLOCK + g / scales, i = g % scales;
-        floats d = floats_load(p->d[half][g]);
+        floats d = floats_load(p->d[slice][g]);
         ints sum[COLUMNS];
 
         for (size_t k = 0; k < n; k++)
@@ -131,7 +132,7 @@ INLINE void tile(struct sums s, const struct meeting *m, size_t half, size_t t, 
                                  : start_of(m->in->sums + 2 * ((t + k) * blocks + at),
                                             !s.halves || i == 0 ? s.zero : 0,
                                             !s.halves || i == 1 ? s.zero : 0);
-        add_products(s, (const ints *)(const void *)p->codes[half][count * g], count, q,
+        add_products(s, (const ints *)(const void *)p->codes[slice][count * g], count, q,
                      4 * count * g, n, sum);
         for (size_t k = 0; k < n; k++) {
             size_t b = (t + k) * blocks + at;
@@ -140,27 +141,27 @@ INLINE void tile(struct sums s, const struct meeting *m, size_t half, size_t t, 
             acc[k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[k]);
             if (s.offsets)
                 acc[k] = floats_fma(
-                    floats_load(p->m[half][g]),
+                    floats_load(p->m[slice][g]),
                     s.halves ? floats_mul(dx, floats_all((float)m->in->sums[2 * b + i]))
                              : floats_all(m->in->s[b]),
                     acc[k]);
         }
     }
     for (size_t k = 0; k < n; k++)
-        floats_store(m->sums[t + k] + LANES * half, acc[k]);
+        floats_store(m->sums[t + k] + LANES * slice, acc[k]);
 }
 
 INLINE void all_tiles(struct sums s, const struct meeting *m, size_t n)
 {
-    for (size_t half = 0; half < HALVES; half++) {
+    for (size_t slice = 0; slice < SLICES; slice++) {
         size_t t = 0;
 
         for (; t + COLUMNS <= n; t += COLUMNS)
-            tile(s, m, half, t, COLUMNS);
+            tile(s, m, slice, t, COLUMNS);
         for (; t + 2 <= n; t += 2)
-            tile(s, m, half, t, 2);
+            tile(s, m, slice, t, 2);
         if (t < n)
-            tile(s, m, half, t, 1);
+            tile(s, m, slice, t, 1);
     }
 }
 

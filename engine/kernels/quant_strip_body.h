@@ -1,8 +1,8 @@
 /* Strips (quant_pack.h) taken apart: codes as bytes, scales and offsets as floats, of the rows
- * that a vector has lanes for. `half` says which of them: 0, or 1 where a vector has half of a
- * strip. Codes of types whose offset is a multiple of their scale stay unsigned; sums_of() says
- * what is to be taken off. `type` is a constant at each call. Included by
- * quant_decode_body.h. */
+ * that a vector has lanes for. `slice` says which of them, from 0 on where
+ * several vectors make a strip. Codes of types whose offset is a multiple of their scale stay
+ * unsigned; sums_of() says what is to be taken off. `type` is a constant at each call. Included
+ * by quant_decode_body.h. */
 #ifndef ENGINE_KERNELS_QUANT_STRIP_BODY_H
 #define ENGINE_KERNELS_QUANT_STRIP_BODY_H
 
@@ -14,45 +14,68 @@
 #include "engine/kernels/quant_vec_body.h"
 
 #define ROWS   QUANT_PACK_ROWS
-#define HALVES (ROWS / LANES)
+#define SLICES (ROWS / LANES)
 #define FOURS  (QUANT_PACK_CODES / 4) /* vectors of codes of a group */
 
-/* From the kernel file. BYTE_ZERO: 128 where bytes are multiplied unsigned, the code 128 for
- * zero; 0 where they are signed. A sum of products of four codes and four inputs a lane goes
- * from its start through sum_more()s, as many as its kind of sum holds, to its end. */
-static inline ints sum_begin(ints start);
-static inline ints sum_more(ints sum, ints codes, ints x);
-static inline ints sum_signed(ints sum, ints codes, ints x); /* of `bytes`, one at a time */
-static inline ints sum_end(ints start, ints sum);
+/* From the kernel file. SIGNED_CODES: 1 where products take signed codes, so that the code for
+ * zero is taken off the codes; else it is taken off the sums. BYTE_ZERO: 128 where bytes are
+ * multiplied unsigned, the code 128 for zero; 0 where they are signed. COLUMNS: how many meet a
+ * vector of codes at a time; their sums have to stay in registers. A sum of products of four
+ * codes and four inputs a lane goes from its start through sum_more()s, as many as its kind of
+ * sum holds, to its end. */
+static inline partial sum_begin(ints start);
+static inline partial sum_more(partial sum, ints codes, ints x);
+/* Of `bytes`, one at a time. */
+static inline partial sum_signed(partial sum, ints codes, ints x);
+static inline ints sum_end(ints start, partial sum);
 
 /* How a type is summed up. */
 struct sums {
     bool halves;  /* a scale for each 16, or for each 32 */
     bool offsets; /* that are no multiple of the scale */
     bool bytes;   /* codes of eight bits, see BYTE_ZERO */
-    int zero;     /* the code that stands for zero */
+    int zero;     /* the code that stands for zero, where sums are to make up for it */
     size_t depth; /* sum_more()s of 16 bits: 32767 / (2 * 127 * largest code) or less */
 };
 
-INLINE struct sums sums_of(uint32_t type)
+/* The code that stands for zero, of types whose codes are fewer than eight bits. */
+INLINE int zero_of(uint32_t type)
 {
     switch (type) {
     case FORMAT_Q4_0:
-        return (struct sums){.zero = 8, .depth = 8};
+        return 8;
+    case FORMAT_Q5_0:
+        return 16;
+    case FORMAT_Q3_K:
+        return 4;
+    case FORMAT_Q6_K:
+        return 32;
+    default:
+        return 0;
+    }
+}
+
+INLINE struct sums sums_of(uint32_t type)
+{
+    const int zero = SIGNED_CODES ? 0 : zero_of(type);
+
+    switch (type) {
+    case FORMAT_Q4_0:
+        return (struct sums){.zero = zero, .depth = 8};
     case FORMAT_Q4_1:
     case FORMAT_Q4_K:
         return (struct sums){.offsets = true, .depth = 8};
     case FORMAT_Q5_0:
-        return (struct sums){.zero = 16, .depth = 4};
+        return (struct sums){.zero = zero, .depth = 4};
     case FORMAT_Q5_1:
     case FORMAT_Q5_K:
         return (struct sums){.offsets = true, .depth = 4};
     case FORMAT_Q2_K:
         return (struct sums){.halves = true, .offsets = true, .depth = 4};
     case FORMAT_Q3_K:
-        return (struct sums){.halves = true, .zero = 4, .depth = 4};
+        return (struct sums){.halves = true, .zero = zero, .depth = 4};
     case FORMAT_Q6_K:
-        return (struct sums){.halves = true, .zero = 32, .depth = 2};
+        return (struct sums){.halves = true, .zero = zero, .depth = 2};
     default: /* Q8_0, IQ4_NL, IQ4_XS, MXFP4 */
         return (struct sums){.bytes = true, .zero = BYTE_ZERO, .depth = 1};
     }
@@ -66,13 +89,20 @@ INLINE bool has_table(uint32_t type)
     return type == FORMAT_IQ4_NL || type == FORMAT_IQ4_XS || type == FORMAT_MXFP4;
 }
 
-INLINE __m128i table_of(uint32_t type)
+#define B(v) ((int8_t)((v) ^ BYTE_ZERO))
+
+INLINE table16 table_of(uint32_t type)
 {
-    if (type == FORMAT_MXFP4)
-        return _mm_setr_epi8(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
-    return _mm_setr_epi8(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89,
-                         113);
+    static const int8_t mxfp4[16] = {B(0), B(1),  B(2),  B(3),  B(4),  B(6),  B(8),  B(12),
+                                     B(0), B(-1), B(-2), B(-3), B(-4), B(-6), B(-8), B(-12)};
+    static const int8_t iq4[16] = {B(-127), B(-104), B(-83), B(-65), B(-49), B(-35),
+                                   B(-22),  B(-10),  B(1),   B(13),  B(25),  B(38),
+                                   B(53),   B(69),   B(89),  B(113)};
+
+    return table_load(type == FORMAT_MXFP4 ? mxfp4 : iq4);
 }
+
+#undef B
 
 /* Signed bytes as the kernels of this file multiply them. */
 INLINE ints from_signed(ints codes)
@@ -80,9 +110,9 @@ INLINE ints from_signed(ints codes)
     return BYTE_ZERO != 0 ? ints_xor(codes, ints_bytes(BYTE_ZERO)) : codes;
 }
 
-INLINE ints line_at(const uint8_t *group, size_t line, size_t half)
+INLINE ints line_at(const uint8_t *group, size_t line, size_t slice)
 {
-    return ints_load(group + QUANT_PACK_LINE * line + sizeof(ints) * half);
+    return ints_load(group + QUANT_PACK_LINE * line + sizeof(ints) * slice);
 }
 
 /* Bits of v that lie at `from` of each byte, `mask` of them (in their place at `to`). */
@@ -94,29 +124,28 @@ INLINE ints bits_at(ints v, unsigned from, unsigned to, int mask)
 }
 
 /* The 32 codes of each row of a group: vector g has four from 4 g on. */
-INLINE void strip_codes(uint32_t type, const uint8_t *group, size_t half, ints out[FOURS])
+INLINE void strip_codes(uint32_t type, const uint8_t *group, size_t slice, ints out[FOURS])
 {
     const struct quant_pack_layout l = quant_pack_layout(type);
     const size_t two = l.bit != QUANT_PACK_NO_BIT, low = two + 2 * (size_t)l.two;
 
     for (size_t g = 0; g < FOURS; g++) {
         if (l.low == QUANT_PACK_BYTES)
-            out[g] = from_signed(line_at(group, low + g, half));
+            out[g] = from_signed(line_at(group, low + g, slice));
         else if (l.low != QUANT_PACK_NONE)
-            out[g] = bits_at(line_at(group, low + g % 4, half), g < 4 ? 0 : 4, 0, 15);
+            out[g] = bits_at(line_at(group, low + g % 4, slice), g < 4 ? 0 : 4, 0, 15);
         else
             out[g] = ints_zero();
         if (has_table(type))
-            out[g] = ints_look_up(
-                BYTE_ZERO != 0 ? _mm_xor_si128(table_of(type), _mm_set1_epi8((char)BYTE_ZERO))
-                               : table_of(type),
-                out[g]);
+            out[g] = ints_look_up(table_of(type), out[g]);
         if (l.two)
-            out[g] = ints_or(out[g], bits_at(line_at(group, two + g / 4, half),
+            out[g] = ints_or(out[g], bits_at(line_at(group, two + g / 4, slice),
                                              (unsigned)(2 * (g % 4)), l.two_shift, 3));
         if (l.bit != QUANT_PACK_NO_BIT)
             out[g] =
-                ints_or(out[g], bits_at(line_at(group, 0, half), (unsigned)g, l.bit_shift, 1));
+                ints_or(out[g], bits_at(line_at(group, 0, slice), (unsigned)g, l.bit_shift, 1));
+        if (SIGNED_CODES && zero_of(type) != 0)
+            out[g] = ints_sub_bytes(out[g], ints_bytes(zero_of(type)));
     }
 }
 
@@ -125,7 +154,7 @@ INLINE void strip_codes(uint32_t type, const uint8_t *group, size_t half, ints o
 /* A block of a strip, its scales ready to be had one group after the other. */
 struct strip_block {
     const uint8_t *codes;
-    floats d[HALVES], m[HALVES];     /* of the block, for types of 256 */
+    floats d[SLICES], m[SLICES];     /* of the block, for types of 256 */
     const uint8_t *scales, *offsets; /* [group][16], for types of 256 */
     _Alignas(64) uint8_t room[2][FORMAT_GROUPS_MAX * ROWS];
 };
@@ -176,20 +205,32 @@ INLINE void open_scales_q3(const uint8_t *p, struct strip_block *b)
     b->scales = b->room[0];
 }
 
+/* Sixteen bytes as compilers know them by themselves. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+INLINE bytes16 bytes16_load(const uint8_t *p)
+{
+    bytes16 v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
 /* IQ4_XS: low bits in four bytes, high ones in a 16-bit word, around 32. */
 INLINE void open_scales_xs(const uint8_t *words, const uint8_t *p, struct strip_block *b)
 {
-    const __m128i w0 = vec_16_bytes(words), w1 = vec_16_bytes(words + 16);
+    const bytes16 w0 = bytes16_load(words), w1 = bytes16_load(words + 16);
+    const bytes16 high[2] = {__builtin_shufflevector(w0, w1, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18,
+                                                     20, 22, 24, 26, 28, 30),
+                             __builtin_shufflevector(w0, w1, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19,
+                                                     21, 23, 25, 27, 29, 31)};
 
-    for (int g = 0; g < 8; g++) {
-        __m128i low = _mm_and_si128(_mm_srli_epi16(vec_16_bytes(p + g / 2 * ROWS), g % 2 * 4),
-                                    _mm_set1_epi8(15));
-        __m128i a = _mm_and_si128(_mm_srli_epi16(w0, 2 * g), _mm_set1_epi16(3));
-        __m128i c = _mm_and_si128(_mm_srli_epi16(w1, 2 * g), _mm_set1_epi16(3));
-        __m128i high = _mm_slli_epi16(_mm_packus_epi16(a, c), 4);
+    for (size_t g = 0; g < 8; g++) {
+        bytes16 low = bytes16_load(p + g / 2 * ROWS) >> (uint8_t)(g % 2 * 4) & 15;
+        bytes16 six = low | (high[g / 4] >> (uint8_t)(g % 4 * 2) & 3) << 4;
 
-        _mm_store_si128((__m128i *)(void *)(b->room[0] + g * ROWS),
-                        _mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32)));
+        six -= 32;
+        memcpy(b->room[0] + g * ROWS, &six, sizeof(six));
     }
     b->scales = b->room[0];
 }
@@ -201,7 +242,7 @@ INLINE void strip_open(uint32_t type, const uint8_t *p, struct strip_block *b)
 
     b->codes = p + quant_pack_head(l);
     b->scales = b->offsets = scales;
-    for (size_t h = 0; h < HALVES; h++) {
+    for (size_t h = 0; h < SLICES; h++) {
         const uint8_t *at = p + 2 * LANES * h;
 
         if (type == FORMAT_MXFP4)
@@ -224,21 +265,21 @@ INLINE void strip_open(uint32_t type, const uint8_t *p, struct strip_block *b)
 }
 
 /* d of group i: of 32 weights, or of 16. */
-INLINE floats strip_scale(uint32_t type, const struct strip_block *b, size_t half, size_t i)
+INLINE floats strip_scale(uint32_t type, const struct strip_block *b, size_t slice, size_t i)
 {
     if (quant_pack_layout(type).groups == 1)
-        return b->d[half];
-    return floats_mul(b->d[half],
-                      floats_of(ints_of_signed(b->scales + ROWS * i + LANES * half)));
+        return b->d[slice];
+    return floats_mul(b->d[slice],
+                      floats_of(ints_of_signed(b->scales + ROWS * i + LANES * slice)));
 }
 
 /* m of group i. */
-INLINE floats strip_offset(uint32_t type, const struct strip_block *b, size_t half, size_t i)
+INLINE floats strip_offset(uint32_t type, const struct strip_block *b, size_t slice, size_t i)
 {
     if (quant_pack_layout(type).groups == 1)
-        return b->m[half];
-    return floats_mul(b->m[half],
-                      floats_of(ints_of_signed(b->offsets + ROWS * i + LANES * half)));
+        return b->m[slice];
+    return floats_mul(b->m[slice],
+                      floats_of(ints_of_signed(b->offsets + ROWS * i + LANES * slice)));
 }
 
 /* --- sums ----------------------------------------------------------------------------- */
@@ -256,7 +297,7 @@ INLINE void add_products(struct sums s, const ints *codes, size_t count, const i
                          size_t at, size_t n, ints *sum)
 {
     for (size_t from = 0; from < count; from += s.depth) {
-        ints part[8];
+        partial part[COLUMNS];
 
         for (size_t k = 0; k < n; k++)
             part[k] = sum_begin(sum[k]);

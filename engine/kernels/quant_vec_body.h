@@ -1,18 +1,33 @@
 /* Vectors of the widest kind that the file is compiled for, as the decoder's kernels use them:
  * each lane is a row of a strip. One width after the other: 512 bits are all sixteen rows of a
- * strip, 256 bits a half of them. Included by quant_strip_body.h. */
+ * strip, 256 bits a half of them, 128 bits a quarter. Included by quant_strip_body.h. */
 #ifndef ENGINE_KERNELS_QUANT_VEC_BODY_H
 #define ENGINE_KERNELS_QUANT_VEC_BODY_H
 
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
+#if defined(__aarch64__)
+
+#include "engine/kernels/quant_vec_neon_body.h"
+
+#else
+
+#include <immintrin.h>
+
+/* What sixteen codes stand for. */
+typedef __m128i table16;
+
 INLINE __m128i vec_16_bytes(const void *p)
 {
     return _mm_loadu_si128((const __m128i *)p);
+}
+
+INLINE table16 table_load(const int8_t *p)
+{
+    return vec_16_bytes(p);
 }
 
 INLINE __m128i vec_8_bytes(const void *p)
@@ -91,18 +106,13 @@ INLINE ints ints_sub_bytes(ints a, ints b)
     return _mm512_sub_epi8(a, b);
 }
 
-INLINE ints ints_add(ints a, ints b)
-{
-    return _mm512_add_epi32(a, b);
-}
-
 /* Sums of products of two 16-bit numbers a lane. */
 INLINE ints ints_madd(ints a, ints b)
 {
     return _mm512_madd_epi16(a, b);
 }
 
-INLINE ints ints_look_up(__m128i table, ints at)
+INLINE ints ints_look_up(table16 table, ints at)
 {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), at);
 }
@@ -241,17 +251,12 @@ INLINE ints ints_sub_bytes(ints a, ints b)
     return _mm256_sub_epi8(a, b);
 }
 
-INLINE ints ints_add(ints a, ints b)
-{
-    return _mm256_add_epi32(a, b);
-}
-
 INLINE ints ints_madd(ints a, ints b)
 {
     return _mm256_madd_epi16(a, b);
 }
 
-INLINE ints ints_look_up(__m128i table, ints at)
+INLINE ints ints_look_up(table16 table, ints at)
 {
     return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), at);
 }
@@ -325,6 +330,7 @@ INLINE floats floats_fma(floats a, floats b, floats c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+#endif
 #endif
 
 /* Four inputs, or what else four bytes hold, in all lanes. */

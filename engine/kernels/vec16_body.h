@@ -1,13 +1,21 @@
-/* Sixteen floats at a time: one register with AVX-512, two without. Every operation is
- * done lane by lane in the same way in both, and sums over lanes go in one order, so that
- * a function written with these gives the same bits in either. Included by each kernel
- * file for its own instruction set. */
+/* Sixteen floats at a time: one register with AVX-512, two with AVX2, four with NEON. Every
+ * operation is done lane by lane in the same way in all, and sums over lanes go in one order,
+ * so that a function written with these gives the same bits everywhere. Included by each
+ * kernel file for its own instruction set. */
 #ifndef ENGINE_KERNELS_VEC16_BODY_H
 #define ENGINE_KERNELS_VEC16_BODY_H
 
-#include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#if defined(__aarch64__)
+
+#include "engine/kernels/vec16_neon_body.h"
+
+#else
+
+#include <immintrin.h>
 
 #if defined(__AVX512F__)
 
@@ -131,6 +139,79 @@ static inline vec16 vec16_hadamard(vec16 a)
     return VEC16_1(v);
 }
 
+/* Whole numbers -128..127 as bytes. */
+static inline void vec16_store_signed(int8_t *p, vec16 a)
+{
+    vec16_store_bytes((uint8_t *)p, a);
+}
+
+/* Of a file or a cache: 16-bit floats of either kind, not aligned. */
+static inline vec16 vec16_halves(const void *p)
+{
+    return VEC16_1(_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)));
+}
+
+static inline vec16 vec16_bf16(const void *p)
+{
+    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p));
+
+    return VEC16_1(_mm512_castsi512_ps(_mm512_slli_epi32(wide, 16)));
+}
+
+static inline void vec16_store_halves(uint16_t *p, vec16 a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a.v, 0));
+}
+
+/* Sixteen whole numbers of 32 bits. */
+typedef struct {
+    __m512i v;
+} vec16i;
+
+/* Sixteen pairs of words; one pair for all of them. */
+typedef vec16i vec16_pairs;
+typedef vec16i vec16_pair;
+
+/* Pairs of bytes, as words. */
+static inline vec16_pairs vec16_pairs_load(const int8_t *p)
+{
+    __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)p);
+
+    return (vec16_pairs){_mm512_cvtepi8_epi16(bytes)};
+}
+
+static inline vec16_pair vec16_pair_load(const int16_t *p)
+{
+    int32_t pair;
+
+    memcpy(&pair, p, sizeof(pair));
+    return (vec16_pair){_mm512_set1_epi32(pair)};
+}
+
+/* acc + a[0] b[0] + a[1] b[1] in each lane */
+static inline vec16i vec16i_dot(vec16i acc, vec16_pairs a, vec16_pair b)
+{
+    return (vec16i){_mm512_dpwssd_epi32(acc.v, a.v, b.v)};
+}
+
+static inline vec16i vec16i_zero(void)
+{
+    return (vec16i){_mm512_setzero_si512()};
+}
+
+/* a - p[.] * x */
+static inline vec16i vec16i_less_times(vec16i a, const int32_t *p, int32_t x)
+{
+    __m512i product = _mm512_mullo_epi32(_mm512_set1_epi32(x), _mm512_loadu_si512(p));
+
+    return (vec16i){_mm512_sub_epi32(a.v, product)};
+}
+
+static inline vec16 vec16_of(vec16i a)
+{
+    return VEC16_1(_mm512_cvtepi32_ps(a.v));
+}
+
 static inline __m256 vec16_low(vec16 a)
 {
     return _mm512_castps512_ps256(a.v);
@@ -244,12 +325,18 @@ static inline vec16 vec16_with_sign(vec16 a, vec16 s)
                    _mm256_or_ps(a.b, _mm256_and_ps(s.b, sign))};
 }
 
-static inline void vec16_store_bytes(uint8_t *p, vec16 a)
+/* Packing works within halves: the order is put right at the end. */
+static inline __m256i vec16_words(vec16 a)
 {
-    /* Packing works within halves: the order is put right at the end. */
     __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.a), _mm256_cvtps_epi32(a.b));
 
-    words = _mm256_permute4x64_epi64(words, 0xd8);
+    return _mm256_permute4x64_epi64(words, 0xd8);
+}
+
+static inline void vec16_store_bytes(uint8_t *p, vec16 a)
+{
+    __m256i words = vec16_words(a);
+
     _mm_storeu_si128(
         (__m128i *)(void *)p,
         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
@@ -257,10 +344,93 @@ static inline void vec16_store_bytes(uint8_t *p, vec16 a)
 
 static inline void vec16_store_words(int16_t *p, vec16 a)
 {
-    __m256i words = _mm256_packs_epi32(_mm256_cvtps_epi32(a.a), _mm256_cvtps_epi32(a.b));
+    _mm256_storeu_si256((__m256i *)(void *)p, vec16_words(a));
+}
 
-    /* Packing works within halves: the order is put right at the end. */
-    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_permute4x64_epi64(words, 0xd8));
+static inline void vec16_store_signed(int8_t *p, vec16 a)
+{
+    __m256i words = vec16_words(a);
+
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_packs_epi16(_mm256_castsi256_si128(words),
+                                                           _mm256_extracti128_si256(words, 1)));
+}
+
+static inline vec16 vec16_halves(const void *p)
+{
+    const __m128i *from = p;
+
+    return (vec16){_mm256_cvtph_ps(_mm_loadu_si128(from)),
+                   _mm256_cvtph_ps(_mm_loadu_si128(from + 1))};
+}
+
+static inline __m256 vec16_bf16_half(__m128i v)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(v), 16));
+}
+
+static inline vec16 vec16_bf16(const void *p)
+{
+    const __m128i *from = p;
+
+    return (vec16){vec16_bf16_half(_mm_loadu_si128(from)),
+                   vec16_bf16_half(_mm_loadu_si128(from + 1))};
+}
+
+static inline void vec16_store_halves(uint16_t *p, vec16 a)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a.a, 0));
+    _mm_storeu_si128((__m128i *)(void *)(p + 8), _mm256_cvtps_ph(a.b, 0));
+}
+
+typedef struct {
+    __m256i a, b;
+} vec16i;
+
+typedef vec16i vec16_pairs;
+
+typedef struct {
+    __m256i v;
+} vec16_pair;
+
+static inline vec16_pairs vec16_pairs_load(const int8_t *p)
+{
+    const __m128i *from = (const __m128i *)(const void *)p;
+
+    return (vec16_pairs){_mm256_cvtepi8_epi16(_mm_loadu_si128(from)),
+                         _mm256_cvtepi8_epi16(_mm_loadu_si128(from + 1))};
+}
+
+static inline vec16_pair vec16_pair_load(const int16_t *p)
+{
+    int32_t pair;
+
+    memcpy(&pair, p, sizeof(pair));
+    return (vec16_pair){_mm256_set1_epi32(pair)};
+}
+
+static inline vec16i vec16i_dot(vec16i acc, vec16_pairs a, vec16_pair b)
+{
+    return (vec16i){_mm256_add_epi32(acc.a, _mm256_madd_epi16(a.a, b.v)),
+                    _mm256_add_epi32(acc.b, _mm256_madd_epi16(a.b, b.v))};
+}
+
+static inline vec16i vec16i_zero(void)
+{
+    return (vec16i){_mm256_setzero_si256(), _mm256_setzero_si256()};
+}
+
+static inline vec16i vec16i_less_times(vec16i a, const int32_t *p, int32_t x)
+{
+    const __m256i *from = (const __m256i *)(const void *)p, all = _mm256_set1_epi32(x);
+
+    return (vec16i){
+        _mm256_sub_epi32(a.a, _mm256_mullo_epi32(all, _mm256_loadu_si256(from))),
+        _mm256_sub_epi32(a.b, _mm256_mullo_epi32(all, _mm256_loadu_si256(from + 1)))};
+}
+
+static inline vec16 vec16_of(vec16i a)
+{
+    return (vec16){_mm256_cvtepi32_ps(a.a), _mm256_cvtepi32_ps(a.b)};
 }
 
 static inline __m256 vec16_hadamard_half(__m256 v)
@@ -310,6 +480,14 @@ static inline float vec16_largest(vec16 a)
     q = _mm_max_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
 }
+
+/* x as a 16-bit float can hold it. */
+static inline float vec16_half_rounded(float x)
+{
+    return _cvtsh_ss((unsigned short)_cvtss_sh(x, 0));
+}
+
+#endif
 
 /* e^x: 2^n with n = round(x / ln 2) and a polynomial for the rest (Cephes' expf). */
 static inline vec16 vec16_exp(vec16 x)

@@ -1,5 +1,5 @@
 # What a reader would otherwise have to watch. Once, in the plain build, is enough.
-if(NOT SANITIZE AND NOT IBID_FUZZ)
+if(NOT SANITIZE AND NOT IBID_FUZZ AND NOT CMAKE_CROSSCOMPILING)
   foreach(name layers forbidden headers format texts kubernetes prometheus docs)
     add_test(NAME lint.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/lint/${name}.sh
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})

@@ -1,3 +1,4 @@
+ibid_test(NAME cpu LABEL unit SOURCES unit/test_cpu.c LIBS engine)
 ibid_test(NAME kernels_quant LABEL unit SOURCES unit/test_kernels_quant.c format_scales.c LIBS engine m TIMEOUT 300)
 ibid_test(NAME kernels_dense LABEL unit SOURCES unit/test_kernels_dense.c LIBS engine m)
 ibid_test(NAME gguf LABEL unit SOURCES unit/test_gguf.c tiny_llama.c tiny_models.c format_scales.c gguf_writer.c LIBS engine m)
@@ -15,3 +16,17 @@ ibid_test(NAME answers LABEL unit LIBS engine m TIMEOUT 300
 ibid_test(NAME guess LABEL unit SOURCES unit/test_guess.c LIBS engine m)
 ibid_test(NAME importance LABEL unit SOURCES unit/test_importance.c tiny_llama.c tiny_models.c format_scales.c gguf_writer.c LIBS engine m TIMEOUT 180)
 ibid_test(NAME adapter LABEL unit SOURCES unit/test_adapter.c tiny_llama.c gguf_writer.c LIBS engine m TIMEOUT 180)
+
+# Processors that are known: what is found out about them, and kernels that need no more than
+# the lesser one has.
+if(IBID_EMULATOR)
+  add_test(NAME unit.cpu_neondot COMMAND test_cpu neondot)
+  add_test(NAME unit.cpu_neon COMMAND ${IBID_EMULATOR} -cpu cortex-a72 $<TARGET_FILE:test_cpu> neon)
+  set_tests_properties(unit.cpu_neondot unit.cpu_neon PROPERTIES LABELS unit)
+  foreach(kind attend dense quant)
+    add_test(NAME unit.kernels_${kind}_neon
+             COMMAND ${IBID_EMULATOR} -cpu cortex-a72 $<TARGET_FILE:test_kernels_${kind}>)
+    set_tests_properties(unit.kernels_${kind}_neon PROPERTIES LABELS unit)
+    ibid_emulated(unit.kernels_${kind}_neon)
+  endforeach()
+endif()

@@ -1,5 +1,7 @@
 ibid_test(NAME http_message LABEL unit SOURCES unit/test_http_message.c LIBS http)
 ibid_test(NAME sse LABEL unit SOURCES unit/test_sse.c LIBS http)
 ibid_test(NAME url LABEL unit SOURCES unit/test_url.c LIBS http)
-pkg_check_modules(BROTLI_ENCODER REQUIRED IMPORTED_TARGET libbrotlienc zlib libzstd)
+if(TARGET http)
+  pkg_check_modules(BROTLI_ENCODER REQUIRED IMPORTED_TARGET libbrotlienc zlib libzstd)
+endif()
 ibid_test(NAME content_decoder LABEL unit SOURCES unit/test_content_decoder.c LIBS http PkgConfig::BROTLI_ENCODER)

@@ -16,11 +16,13 @@ ibid_test(NAME store LABEL unit SOURCES ${store_sources} LIBS cache rt base)
 ibid_test(NAME store_redis LABEL e2e SOURCES ${store_sources} LIBS cache rt base ARGS redis)
 ibid_test(NAME store_kill LABEL unit SOURCES unit/test_store_kill.c unit/store_fixture.c LIBS cache rt base
           TIMEOUT 300)
-pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+if(TARGET cache)
+  pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+  pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
+endif()
 ibid_test(NAME store_lmdb LABEL unit SOURCES unit/test_store_lmdb.c unit/store_fixture.c
           LIBS cache rt base PkgConfig::LMDB)
 
-pkg_check_modules(HIREDIS REQUIRED IMPORTED_TARGET hiredis)
 ibid_test(NAME store_redis_faults LABEL unit LIBS cache rt base PkgConfig::HIREDIS
           SOURCES unit/test_store_redis_faults.c unit/redis_script.c unit/store_fixture.c)
 ibid_test(NAME cache LABEL unit LIBS cache rt base

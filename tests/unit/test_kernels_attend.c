@@ -12,16 +12,14 @@
 
 #define WORD_MOST 32767
 
-enum { PAGES = 6, POSITIONS = PAGES * ATTEND_PAGE };
-
-static const struct attend_kernels *const sets[CPU_LEVELS] = {
-    &attend_ref,
-#if defined(__x86_64__)
-    &attend_avx2,
-    &attend_avx2,
-    &attend_avx512vnni,
+/* An emulator takes tenfold. */
+#if defined(IBID_EMULATED)
+#define ROW_STEP 4
+#else
+#define ROW_STEP 1
 #endif
-};
+
+enum { PAGES = 6, POSITIONS = PAGES * ATTEND_PAGE };
 
 static uint64_t seed;
 
@@ -232,9 +230,9 @@ static void sets_are_a_softmax(void **state)
         make(&s, CACHE_F32, 48, 6, 2);
         s.type = type;
         look(&s, 2, 150, 0);
-        make_pages(&s, sets[i / 3]);
+        make_pages(&s, attend_sets[i / 3]);
         plain(&s, &want);
-        attend(&s, sets[i / 3], 0, PAGES, &got);
+        attend(&s, attend_sets[i / 3], 0, PAGES, &got);
         compare(&s, &want, &got, most[type]);
         free_scene(&s);
     }
@@ -274,12 +272,13 @@ static void sets_are_the_reference_s(void **state)
     for (int level = 0; level < CPU_LEVELS; level++) {
         seed = 7;
         for (size_t w = 0; cpu_has((enum cpu_level)level) && w < ARRAY_LEN(widths); w++) {
-            for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+            for (size_t r = 0; r < ARRAY_LEN(rows); r += ROW_STEP) {
                 for (size_t e = 0; e < ARRAY_LEN(ends); e++) {
                     enum decoder_cache type = (enum decoder_cache)((r + e) % 3);
 
-                    check(sets[level], type, widths[w], rows[r], ends[e], 0);
-                    check(sets[level], type, widths[w], rows[r], ends[e], r % 2 ? 1 : 40);
+                    check(attend_sets[level], type, widths[w], rows[r], ends[e], 0);
+                    check(attend_sets[level], type, widths[w], rows[r], ends[e],
+                          r % 2 ? 1 : 40);
                 }
             }
         }
@@ -307,7 +306,7 @@ static void sets_store_the_same_bytes(void **state)
             memset(want, 0, bytes);
             memset(got, 0, bytes);
             attend_ref.store(type, want, a % ATTEND_PAGE, 64, key, value);
-            sets[level]->store(type, got, a % ATTEND_PAGE, 64, key, value);
+            attend_sets[level]->store(type, got, a % ATTEND_PAGE, 64, key, value);
             assert_memory_equal(want, got, bytes);
         }
     }

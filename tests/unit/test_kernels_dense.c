@@ -10,15 +10,6 @@
 #include "engine/kernels/dense.h"
 #include "engine/kernels/dense_pack.h"
 
-static const struct dense_kernels *const sets[CPU_LEVELS] = {
-    &dense_ref,
-#if defined(__x86_64__)
-    &dense_avx2,
-    &dense_avxvnni,
-    &dense_avx512vnni,
-#endif
-};
-
 static uint64_t seed = 1;
 
 static float noise(void)
@@ -116,7 +107,7 @@ static void check_i8(enum cpu_level level, size_t rows, size_t cols, size_t n, e
         free(row);
     }
     a = bytes_of(&dense_ref, x, n, cols, w.factor);
-    b = bytes_of(sets[level], x, n, cols, w.factor);
+    b = bytes_of(dense_sets[level], x, n, cols, w.factor);
     snprintf(what, sizeof(what), "%s: int8 %zux%zu, %zu tokens, fill %d", cpu_level_name(level),
              rows, cols, n, (int)fill);
     assert_memory_equal(a.bytes, b.bytes, n * cols);
@@ -124,8 +115,8 @@ static void check_i8(enum cpu_level level, size_t rows, size_t cols, size_t n, e
     compare(what, a.scale, b.scale, n, 0);
     dense_ref.matmul_i8(&w, &a, n, 0, rows, want);
     split = rows / 2 / DENSE_ROWS * DENSE_ROWS;
-    sets[level]->matmul_i8(&w, &b, n, 0, split, got);
-    sets[level]->matmul_i8(&w, &b, n, split, rows, got);
+    dense_sets[level]->matmul_i8(&w, &b, n, 0, split, got);
+    dense_sets[level]->matmul_i8(&w, &b, n, split, rows, got);
     compare(what, want, got, n * rows, 1e-6f);
     free(w.weights);
     free(w.scales);
@@ -209,8 +200,8 @@ static void products_of_floats_are_the_reference_s(void **state)
                 free(row);
             }
             dense_ref.matmul_f32(&w, x, n, 0, ROWS, want);
-            sets[level]->matmul_f32(&w, x, n, 0, DENSE_ROWS, got);
-            sets[level]->matmul_f32(&w, x, n, DENSE_ROWS, ROWS, got);
+            dense_sets[level]->matmul_f32(&w, x, n, 0, DENSE_ROWS, got);
+            dense_sets[level]->matmul_f32(&w, x, n, DENSE_ROWS, ROWS, got);
             compare(cpu_level_name((enum cpu_level)level), want, got, n * ROWS, 2e-6f);
             free(w.weights);
             free(w.bias);
@@ -232,18 +223,18 @@ static void check_between(enum cpu_level level, size_t n, size_t d, float scale)
         memcpy(want, x, n * d * 4);
         memcpy(got, x, n * d * 4);
         dense_ref.layer_norm(want, with ? r : NULL, w, b, 1e-12f, n, d);
-        sets[level]->layer_norm(got, with ? r : NULL, w, b, 1e-12f, n, d);
+        dense_sets[level]->layer_norm(got, with ? r : NULL, w, b, 1e-12f, n, d);
         compare("layer_norm", want, got, n * d, 1e-5f);
     }
     memcpy(want, x, n * d * 4);
     memcpy(got, x, n * d * 4);
     dense_ref.gelu(want, n * d);
-    sets[level]->gelu(got, n * d);
+    dense_sets[level]->gelu(got, n * d);
     compare("gelu", want, got, n * d, 1e-6f);
     if (n > 1) { /* in its own place */
         memcpy(got, x, n * d * 4);
         dense_ref.swiglu(x, d, want);
-        sets[level]->swiglu(got, d, got);
+        dense_sets[level]->swiglu(got, d, got);
         compare("swiglu", want, got, d, 1e-6f);
     }
     free(x);
@@ -265,7 +256,7 @@ static void check_attention(enum cpu_level level, size_t n, size_t heads, size_t
         qkv[i] *= scale;
     for (size_t head = 0; head < heads; head++) {
         dense_ref.attention(qkv, n, d, heads, head, scratch, want);
-        sets[level]->attention(qkv, n, d, heads, head, scratch, got);
+        dense_sets[level]->attention(qkv, n, d, heads, head, scratch, got);
     }
     /* Scores of this size are rounded by so much before e^x makes a factor of it. */
     compare("attention", want, got, n * d, 2e-5f + 1e-6f * scale * scale);
@@ -308,7 +299,7 @@ static void odd_numbers_are_rounded_as_the_reference_does(void **state)
                 for (size_t i = 0; i < COLS; i++)
                     x[i] = i % 3 == 0 ? odd[a] : odd[b];
                 p = bytes_of(&dense_ref, x, 1, COLS, NULL);
-                q = bytes_of(sets[level], x, 1, COLS, NULL);
+                q = bytes_of(dense_sets[level], x, 1, COLS, NULL);
                 if (isfinite(odd[a]) && isfinite(odd[b]))
                     assert_memory_equal(p.bytes, q.bytes, COLS);
                 free_bytes(&p);

@@ -13,21 +13,13 @@
 #include "engine/kernels/quant_pack.h"
 #include "format_scales.h"
 
-/* There are no threads here to be watched, and watching costs a hundredfold. */
-#if defined(__SANITIZE_THREAD__)
+/* There are no threads here to be watched, and watching costs a hundredfold; an emulator
+ * tenfold. */
+#if defined(__SANITIZE_THREAD__) || defined(IBID_EMULATED)
 #define COLUMN_STEP 4
 #else
 #define COLUMN_STEP 1
 #endif
-
-static const struct quant_kernels *const sets[CPU_LEVELS] = {
-    &quant_ref,
-#if defined(__x86_64__)
-    &quant_avx2,
-    &quant_avxvnni,
-    &quant_avx512vnni,
-#endif
-};
 
 /* Each set of kernels meets the same numbers, whichever others the machine has. */
 static uint64_t seed;
@@ -169,7 +161,7 @@ static void compare_products(const char *what, const struct quant_matrix *w, con
 static void check_product(enum cpu_level level, uint32_t type, size_t rows, size_t cols,
                           size_t n, enum fill fill, bool packed)
 {
-    const struct quant_kernels *k = sets[level];
+    const struct quant_kernels *k = quant_sets[level];
     struct quant_matrix w = make(type, rows, cols, fill);
     float *x = make_inputs(n, cols, fill), *want = need(n * rows * 4),
           *got = need(n * rows * 4);
@@ -265,8 +257,8 @@ static void columns_do_not_depend_on_each_other(void **state)
             continue;
         seed = 1;
         for (size_t t = 0; t < ARRAY_LEN(types); t++) {
-            check_columns(sets[level], types[t], false);
-            check_columns(sets[level], types[t], true);
+            check_columns(quant_sets[level], types[t], false);
+            check_columns(quant_sets[level], types[t], true);
         }
     }
 }
@@ -364,7 +356,7 @@ static void odd_numbers_are_rounded_as_the_reference_does(void **state)
                 for (size_t i = 0; i < QUANT_BLOCK; i++)
                     x[i] = i % 3 == 0 ? odd[a] : odd[b];
                 quant_ref.quantize(x, QUANT_BLOCK, &in1, 0);
-                sets[level]->quantize(x, QUANT_BLOCK, &in2, 0);
+                quant_sets[level]->quantize(x, QUANT_BLOCK, &in2, 0);
                 assert_memory_equal(q1, q2, QUANT_BLOCK);
                 assert_memory_equal(&d1, &d2, sizeof(d1));
                 assert_memory_equal(sums1, sums2, sizeof(sums1));
@@ -376,7 +368,7 @@ static void odd_numbers_are_rounded_as_the_reference_does(void **state)
 
 static void check_between(enum cpu_level level, size_t n, float scale)
 {
-    const struct quant_kernels *k = sets[level];
+    const struct quant_kernels *k = quant_sets[level];
     float *x = need(n * 4), *w = need(n * 4), *want = need(n * 4), *got = need(n * 4);
 
     for (size_t i = 0; i < n; i++) {
@@ -432,10 +424,10 @@ static void survive_scales(enum cpu_level level, uint32_t type)
     memset(data, 0xff, ROWS * w.row_bytes);
     for (size_t i = 0; i < 2 * COLS; i++)
         x[i] = NAN;
-    in = input_of(sets[level], x, 2, COLS);
+    in = input_of(quant_sets[level], x, 2, COLS);
     CHECK_STATUS(ST_OK, quant_pack(&w, data));
-    sets[level]->matmul(&w, &in, 1, 0, ROWS, y, ROWS);
-    sets[level]->matmul(&w, &in, 2, 0, ROWS, y, ROWS);
+    quant_sets[level]->matmul(&w, &in, 1, 0, ROWS, y, ROWS);
+    quant_sets[level]->matmul(&w, &in, 2, 0, ROWS, y, ROWS);
     free_input(&in);
     free(data);
 }
@@ -453,9 +445,9 @@ static void scales_that_are_no_numbers_are_survived(void **state)
             continue;
         for (size_t i = 0; i < 64; i++)
             x[i] = NAN;
-        sets[level]->silu_mul(x, x, 64);
-        sets[level]->gelu_mul(x, x, 64);
-        sets[level]->relu2_mul(x, x, 64);
+        quant_sets[level]->silu_mul(x, x, 64);
+        quant_sets[level]->gelu_mul(x, x, 64);
+        quant_sets[level]->relu2_mul(x, x, 64);
     }
 }
 

@@ -1,0 +1,27 @@
+# Debian's cross compiler, the libraries that deploy/aarch64.sh fetched, and an emulator to run
+# what was built: for the preset `aarch64`.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+set(IBID_EMULATOR qemu-aarch64 -L /usr/aarch64-linux-gnu)
+set(CMAKE_CROSSCOMPILING_EMULATOR ${IBID_EMULATOR} -cpu max)
+
+if(DEFINED ENV{XDG_CACHE_HOME})
+  set(libraries $ENV{XDG_CACHE_HOME}/ibid/aarch64)
+else()
+  set(libraries $ENV{HOME}/.cache/ibid/aarch64)
+endif()
+if(NOT EXISTS ${libraries}/.stamp)
+  message(FATAL_ERROR "there is no ${libraries}: deploy/aarch64.sh fetches it")
+endif()
+# Headers that differ by machine.
+foreach(language C CXX)
+  set(CMAKE_${language}_FLAGS_INIT "-isystem ${libraries}/usr/include/aarch64-linux-gnu")
+endforeach()
+list(APPEND CMAKE_FIND_ROOT_PATH ${libraries})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(ENV{PKG_CONFIG_LIBDIR} ${libraries}/usr/lib/aarch64-linux-gnu/pkgconfig:${libraries}/usr/share/pkgconfig)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${libraries})
