@@ -183,3 +183,23 @@ enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_tu
 {
     return chat_template_encode(&d->chat, d->tokens, turns, n, ids, cap, count);
 }
+
+bool decoder_same_vocabulary(const struct decoder *a, const struct decoder *b)
+{
+    size_t n = a->weights.shape.vocabulary;
+    struct buf x, y;
+    bool same = n == b->weights.shape.vocabulary;
+
+    buf_init(&x, 1 << 16);
+    buf_init(&y, 1 << 16);
+    for (size_t i = 0; same && i < n; i++) {
+        buf_clear(&x);
+        buf_clear(&y);
+        same = tokenizer_decode(a->tokens, (uint32_t)i, &x) == ST_OK &&
+               tokenizer_decode(b->tokens, (uint32_t)i, &y) == ST_OK &&
+               span_eq(buf_span(&x), buf_span(&y));
+    }
+    buf_release(&x);
+    buf_release(&y);
+    return same;
+}

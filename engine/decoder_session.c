@@ -9,6 +9,7 @@
 #include "engine/decoder_model.h"
 #include "engine/engine.h"
 #include "engine/guess.h"
+#include "engine/guess_model.h"
 #include "engine/outlet.h"
 #include "engine/sampler.h"
 
@@ -17,12 +18,7 @@
 /* Guesses must promise so much more than none. */
 #define WORTH 1.04
 /* Of the first guesses, before any was checked. */
-#define SHARES_FIRST                                                                           \
-    {                                                                                          \
-        {                                                                                      \
-            0.6f, 0.4f                                                                         \
-        }                                                                                      \
-    }
+static const struct guess_shares shares_first = {{0.6f, 0.4f, 0.6f}};
 
 struct decoder_answer {
     struct decoder_session *session; /* borrowed */
@@ -38,6 +34,7 @@ struct decoder_answer {
     struct outlet outlet;
     struct engine_stop stop;
     struct guesser guesser;
+    struct kv_sequence helped; /* in the cache of the model that guesses */
     struct decoder_result result;
     uint64_t began_us, answered_us; /* opened; its first token */
 };
@@ -52,6 +49,7 @@ struct decoder_session {
     uint64_t passes, columns;
     uint64_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
     struct guess_shares shares;
+    struct guess_model *helper;       /* owned; NULL: none */
     struct guess_cost cost;           /* of passes without prompts */
     size_t pages;                     /* set aside for answers */
     size_t turn;                      /* the place whose prompt comes first */
@@ -78,7 +76,7 @@ enum status decoder_session_open(const struct decoder *d, unsigned threads,
         return ST_NOMEM;
     s->model = d;
     s->places = places;
-    s->shares = (struct guess_shares)SHARES_FIRST;
+    s->shares = shares_first;
     guess_cost_init(&s->cost);
     st = decoder_forward_init(&s->state, &d->weights, threads);
     if (st == ST_OK)
@@ -94,8 +92,21 @@ enum status decoder_session_open(const struct decoder *d, unsigned threads,
 void decoder_session_close(struct decoder_session *s)
 {
     kv_cache_release(&s->plain);
+    if (s->helper != NULL)
+        guess_model_close(s->helper);
     decoder_forward_release(&s->state);
     free(s);
+}
+
+enum status decoder_session_guess_with(struct decoder_session *s, const struct decoder *small,
+                                       unsigned threads)
+{
+    const struct decoder_shape *a = &s->model->weights.shape, *b = &small->weights.shape;
+
+    if (b->context < a->context || b->sequences < a->sequences ||
+        b->cache_tokens < a->cache_tokens || !decoder_same_vocabulary(s->model, small))
+        return ST_INVALID;
+    return guess_model_open(small, threads, &s->helper);
 }
 
 void decoder_session_counts(const struct decoder_session *s, struct decoder_counts *out)
@@ -201,6 +212,7 @@ static void free_place(struct decoder_answer *a)
     s->pages -= a->pages;
     a->pages = 0;
     kv_cache_release(&a->sequence);
+    kv_cache_release(&a->helped);
 }
 
 /* Its place and its pages are another's from now on. */
@@ -304,7 +316,10 @@ static enum status take_place(struct decoder_answer *a, uint64_t partition)
         return ST_OVERLOAD;
     if (kv_cache_init(&a->sequence, s->state.cache, positions) != ST_OK)
         return ST_NOMEM;
-    a->sequence.partition = partition_of(partition, a->adapter);
+    if (s->helper != NULL &&
+        kv_cache_init(&a->helped, s->helper->state.cache, positions) != ST_OK)
+        return ST_NOMEM;
+    a->sequence.partition = a->helped.partition = partition_of(partition, a->adapter);
     a->pages = pages;
     s->pages += pages;
     s->answers[i] = a;
@@ -466,6 +481,55 @@ static void choose_guesses(struct decoder_session *s, struct plan *p)
     give_back(p, order, best, n);
 }
 
+/* Tokens that the smaller model should write ahead of n answers of which nothing else is known:
+ * as many as bring the most for the time of both models. */
+static size_t guesses_worth(const struct decoder_session *s, const struct plan *p, size_t n,
+                            double share)
+{
+    double alone = guess_cost_pass(&s->cost, p->columns), tokens = (double)p->count, chance = 1;
+    double most = WORTH * tokens / alone,
+           pass = s->cost.us > 0 ? s->helper->us / s->cost.us : 0;
+    size_t best = 0;
+
+    if (s->model->weights.shape.guessing == DECODER_GUESS_ALWAYS)
+        return GUESS_MAX / n > 0 ? GUESS_MAX / n : 1;
+    for (size_t k = 1; k * n <= GUESS_MAX; k++) {
+        double us = guess_cost_pass(&s->cost, p->columns + k * n) + pass * (double)k;
+
+        chance *= share;
+        tokens += chance * (double)n;
+        if (tokens / us > most) {
+            most = tokens / us;
+            best = k;
+        }
+    }
+    return best;
+}
+
+/* The smaller model guesses where nothing else has. */
+static void ask_helper(struct decoder_session *s, struct plan *p)
+{
+    struct guess_model_task tasks[DECODER_SEQUENCES_MAX];
+    size_t n = 0, most = GUESS_MAX, k;
+    double share = 0;
+
+    for (size_t i = 0; i < p->count; i++) {
+        struct decoder_answer *a = p->of[i];
+        size_t left = a->most - a->result.completion_tokens - 1;
+
+        if (a->guesser.most > 0 || a->no_guesses || left == 0 ||
+            !guess_is_worth(&a->guesser, DECODER_GUESS_MODEL))
+            continue;
+        tasks[n++] = (struct guess_model_task){&a->helped, a->ids, a->count, &a->guesser};
+        most = left < most ? left : most;
+        a->guesser.source = DECODER_GUESS_MODEL;
+        share += (double)guess_chance(&a->guesser, 0);
+    }
+    k = n > 0 ? guesses_worth(s, p, n, share / (double)n) : 0;
+    if (k > 0)
+        guess_model_run(s->helper, tasks, n, k < most ? k : most);
+}
+
 /* The runs of a plan have a token of an answer each; guesses of what follows are put behind. */
 static void add_guesses(struct decoder_session *s, struct plan *p)
 {
@@ -476,6 +540,8 @@ static void add_guesses(struct decoder_session *s, struct plan *p)
         guess_next(&a->guesser, a->ids, a->prompt, a->count,
                    a->no_guesses ? 0 : a->most - a->result.completion_tokens - 1);
     }
+    if (s->helper != NULL)
+        ask_helper(s, p);
     choose_guesses(s, p);
     for (size_t i = 0; i < p->count; i++) {
         struct decoder_answer *a = p->of[i];
@@ -537,6 +603,8 @@ static void check_guesses(struct decoder_answer *a, size_t answers, const float 
     /* What was computed for wrong ones is not of this answer. */
     if (!a->ended)
         kv_cache_truncate(&a->sequence, (uint32_t)a->count - 1);
+    if (!a->ended && a->helped.length > a->count - 1)
+        kv_cache_truncate(&a->helped, (uint32_t)a->count - 1);
 }
 
 /* What the pass has found: logits of the last columns of a run. */

@@ -109,8 +109,14 @@ enum decoder_cache { CACHE_F32, CACHE_F16, CACHE_Q8 };
  * changes by that. WORTH: where what was measured so far says that it is faster. */
 enum decoder_guessing { DECODER_GUESS_NEVER, DECODER_GUESS_WORTH, DECODER_GUESS_ALWAYS };
 
-/* Where guesses come from: a text that the answer may be like; the prompt and the answer. */
-enum decoder_guess { DECODER_GUESS_NEIGHBOUR, DECODER_GUESS_PROMPT, DECODER_GUESS_SOURCES };
+/* Where guesses come from: a text that the answer may be like; the prompt and the answer; a
+ * smaller model. */
+enum decoder_guess {
+    DECODER_GUESS_NEIGHBOUR,
+    DECODER_GUESS_PROMPT,
+    DECODER_GUESS_MODEL,
+    DECODER_GUESS_SOURCES,
+};
 
 struct decoder_options {
     uint32_t context_max;      /* tokens of a conversation; 0: the model's */
@@ -134,6 +140,13 @@ void decoder_info(const struct decoder *d, struct model_info *out);
 enum status decoder_session_open(const struct decoder *d, unsigned threads,
                                  struct decoder_session **out) MUST_CHECK;
 void decoder_session_close(struct decoder_session *s);
+/* `small` guesses as well, where the others have nothing to say: opened with the same context,
+ * sequences and cache_tokens. Before the first answer. ST_INVALID: its vocabulary is another,
+ * or its context smaller. */
+enum status decoder_session_guess_with(struct decoder_session *s, const struct decoder *small,
+                                       unsigned threads) MUST_CHECK;
+/* Do the same ids stand for the same bytes? */
+bool decoder_same_vocabulary(const struct decoder *a, const struct decoder *b);
 
 struct decoder_turn {
     struct span role, text;

@@ -79,7 +79,7 @@ static size_t find_before(const uint32_t *ids, size_t count)
     return 0;
 }
 
-static bool is_worth(const struct guesser *g, enum decoder_guess source)
+bool guess_is_worth(const struct guesser *g, enum decoder_guess source)
 {
     return g->shares.right[source] > SHARE_LEAST || g->idle[source] >= RETRY;
 }
@@ -91,12 +91,12 @@ void guess_next(struct guesser *g, const uint32_t *ids, size_t prompt, size_t co
 
     g->most = g->taken = 0;
     most = most < GUESS_MAX ? most : GUESS_MAX;
-    if (find_in_text(g, ids, prompt, count) && is_worth(g, DECODER_GUESS_NEIGHBOUR)) {
+    if (find_in_text(g, ids, prompt, count) && guess_is_worth(g, DECODER_GUESS_NEIGHBOUR)) {
         take(g, DECODER_GUESS_NEIGHBOUR, g->text + g->at, g->count - g->at, most);
         return;
     }
     at = find_before(ids, count);
-    if (at > 0 && is_worth(g, DECODER_GUESS_PROMPT))
+    if (at > 0 && guess_is_worth(g, DECODER_GUESS_PROMPT))
         take(g, DECODER_GUESS_PROMPT, ids + at, count - at, most);
 }
 

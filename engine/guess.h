@@ -43,6 +43,8 @@ void guess_release(struct guesser *g);
 /* What may follow ids, of which the answer begins at `prompt`: fills g->ids, up to `most`. */
 void guess_next(struct guesser *g, const uint32_t *ids, size_t prompt, size_t count,
                 size_t most);
+/* Is the source still asked? Now and then one that was wrong is, too. */
+bool guess_is_worth(const struct guesser *g, enum decoder_guess source);
 /* Chance that guess i (0 the first) is right. */
 float guess_chance(const struct guesser *g, size_t i);
 /* Of g->taken guesses `right` were right, and `tokens` have come; moves g's shares, and those

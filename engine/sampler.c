@@ -24,7 +24,7 @@ void sampler_release(struct sampler *s)
 }
 
 /* The largest first, in lanes, then the first that is it. */
-static uint32_t greedy(const float *logits, size_t n)
+uint32_t sampler_likeliest(const float *logits, size_t n)
 {
     float lanes[16], most = -INFINITY;
     size_t i = 0;
@@ -90,15 +90,15 @@ uint32_t sampler_next(struct sampler *s, const float *logits, size_t n)
     double sum, at;
 
     if (s->temperature <= 0)
-        return greedy(logits, n);
-    best = logits[greedy(logits, n)];
+        return sampler_likeliest(logits, n);
+    best = logits[sampler_likeliest(logits, n)];
     /* What is 40 temperatures below the best has e^-40 of its chance: not worth sorting. */
     for (size_t i = 0; i < n && kept < s->cap; i++) {
         if (logits[i] >= best - 40 * s->temperature)
             s->items[kept++] = (struct sampler_item){logits[i], (uint32_t)i};
     }
     if (kept == 0)
-        return greedy(logits, n);
+        return sampler_likeliest(logits, n);
     qsort(s->items, kept, sizeof(*s->items), best_first);
     if (s->top_k > 0 && kept > s->top_k)
         kept = s->top_k;

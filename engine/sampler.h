@@ -25,6 +25,7 @@ struct sampler {
 enum status sampler_init(struct sampler *s, float temperature, float top_p, uint32_t top_k,
                          uint64_t seed, size_t vocabulary) MUST_CHECK;
 void sampler_release(struct sampler *s);
+uint32_t sampler_likeliest(const float *logits, size_t n);
 /* NaN never wins; ties go to the lower id. */
 uint32_t sampler_next(struct sampler *s, const float *logits, size_t n);
 

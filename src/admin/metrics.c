@@ -197,7 +197,7 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
 static void guess_lines(struct page *p, const char *name, const char *help,
                         const uint64_t counts[DECODER_GUESS_SOURCES])
 {
-    static const char *const sources[] = {"neighbour", "prompt"};
+    static const char *const sources[] = {"neighbour", "prompt", "model"};
 
     head(p, name, "counter", help);
     for (size_t i = 0; i < DECODER_GUESS_SOURCES; i++)

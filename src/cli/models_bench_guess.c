@@ -9,7 +9,8 @@
 #include "cli/models_bench.h"
 
 #define TEXT_MAX (1024 * 1024)
-#define SHOWN    32 /* characters of a question */
+#define SHOWN    32  /* characters of a question */
+#define NEAR     80u /* percent of an answer that stands in another: a near one */
 
 struct said {
     struct buf text;
@@ -21,8 +22,8 @@ struct bench {
     struct decoder_session *s;
     struct model_info info;
     double *plain, *guessed; /* tokens a second of a line, [repeats] */
-    double *ratios;          /* [lines], [count] filled */
-    size_t lines, count;
+    double *ratios, *near;   /* [lines]: of all, and of those with a near answer */
+    size_t lines, count, near_count;
     bool differs;
 };
 
@@ -69,19 +70,46 @@ static unsigned percent(uint32_t part, uint32_t all)
     return all > 0 ? 100 * part / all : 0;
 }
 
-static void print_line(struct bench *b, struct span question, const struct decoder_result *r)
+/* Percent of a that stands in b in the same order: the longest common subsequence of bytes. */
+static unsigned alike(struct span a, struct span b)
+{
+    size_t *row = calloc(b.len + 1, sizeof(*row)), most = 0;
+
+    for (size_t i = 0; row != NULL && i < a.len; i++) {
+        size_t above = 0; /* of the row before, one to the left */
+
+        for (size_t j = 0; j < b.len; j++) {
+            size_t before = row[j + 1], both = above + 1;
+
+            if (a.ptr[i] != b.ptr[j])
+                both = before > row[j] ? before : row[j];
+            above = before;
+            row[j + 1] = both;
+        }
+    }
+    if (row != NULL)
+        most = row[b.len];
+    free(row);
+    return a.len > 0 ? (unsigned)(100 * most / a.len) : 0;
+}
+
+/* What is said of all lines is said of those with a near answer apart. */
+static void print_line(struct bench *b, struct span question, unsigned share,
+                       const struct decoder_result *r)
 {
     struct models_bench_spread plain = models_bench_spread_of(b->plain, b->o->repeats);
     struct models_bench_spread guessed = models_bench_spread_of(b->guessed, b->o->repeats);
     uint32_t near = r->guessed[DECODER_GUESS_NEIGHBOUR], own = r->guessed[DECODER_GUESS_PROMPT];
 
     b->ratios[b->count++] = guessed.median / plain.median;
+    if (share >= NEAR)
+        b->near[b->near_count++] = guessed.median / plain.median;
     if (b->o->json)
         return;
-    printf("%-*.*s %6u %6u %3u%% %6u %3u%% %8.1f %8.1f %6.2f\n", SHOWN,
+    printf("%-*.*s %6u %4u%% %6u %3u%% %6u %3u%% %8.1f %8.1f %6.2f\n", SHOWN,
            (int)(question.len < SHOWN ? question.len : SHOWN), question.ptr,
-           r->completion_tokens, near, percent(r->right[DECODER_GUESS_NEIGHBOUR], near), own,
-           percent(r->right[DECODER_GUESS_PROMPT], own), plain.median, guessed.median,
+           r->completion_tokens, share, near, percent(r->right[DECODER_GUESS_NEIGHBOUR], near),
+           own, percent(r->right[DECODER_GUESS_PROMPT], own), plain.median, guessed.median,
            guessed.median / plain.median);
 }
 
@@ -109,7 +137,8 @@ static enum status run_line(struct bench *b, struct span question, struct span n
         }
     }
     if (st == ST_OK)
-        print_line(b, question, &guessed->result);
+        print_line(b, question, alike(buf_span(&plain->text), buf_span(&near->text)),
+                   &guessed->result);
     return st;
 }
 
@@ -122,8 +151,8 @@ static enum status run_lines(struct bench *b, FILE *file)
     for (size_t i = 0; i < 3; i++)
         buf_init(&said[i].text, TEXT_MAX);
     if (!b->o->json)
-        printf("%-*s %6s %6s %4s %6s %4s %8s %8s %6s\n", SHOWN, "question", "tokens", "near",
-               "ok", "own", "ok", "plain/s", "guess/s", "ratio");
+        printf("%-*s %6s %5s %6s %4s %6s %4s %8s %8s %6s\n", SHOWN, "question", "tokens",
+               "alike", "near", "ok", "own", "ok", "plain/s", "guess/s", "ratio");
     while (st == ST_OK && b->count < b->lines && fgets(line, sizeof(line), file) != NULL) {
         char *end = line + strcspn(line, "\n"), *tab = line + strcspn(line, "\t\n");
 
@@ -140,18 +169,23 @@ static enum status run_lines(struct bench *b, FILE *file)
 
 static void print_summary(const struct bench *b)
 {
-    struct models_bench_spread s = models_bench_spread_of(b->ratios, b->count);
+    struct models_bench_spread s = models_bench_spread_of(b->ratios, b->count), n = {0, 0, 0};
 
+    if (b->near_count > 0)
+        n = models_bench_spread_of(b->near, b->near_count);
     if (b->o->json)
         printf("{\"architecture\":\"%s\",\"weights\":\"%s\",\"kernels\":\"%s\","
                "\"threads\":%llu,\"lines\":%zu,\"ratio\":%.3f,\"ratio_least\":%.3f,"
-               "\"ratio_most\":%.3f,\"same\":%s}\n",
+               "\"ratio_most\":%.3f,\"near_lines\":%zu,\"near_ratio\":%.3f,"
+               "\"near_ratio_least\":%.3f,\"same\":%s}\n",
                b->info.architecture, b->info.weights, cpu_kernels(),
                (unsigned long long)b->o->threads, b->count, s.median, s.least, s.most,
-               b->differs ? "false" : "true");
+               b->near_count, n.median, n.least, b->differs ? "false" : "true");
     else
-        printf("%.2f times the tokens a second (%.2f to %.2f); answers: %s\n", s.median,
-               s.least, s.most, b->differs ? "NOT THE SAME" : "the same");
+        printf("%.2f times the tokens a second (%.2f to %.2f); %zu with %u%% of a near answer: "
+               "%.2f (%.2f to %.2f); answers: %s\n",
+               s.median, s.least, s.most, b->near_count, NEAR, n.median, n.least, n.most,
+               b->differs ? "NOT THE SAME" : "the same");
 }
 
 static enum status run(struct bench *b, const struct decoder *d, FILE *file)
@@ -163,7 +197,8 @@ static enum status run(struct bench *b, const struct decoder *d, FILE *file)
     b->plain = calloc(b->o->repeats, sizeof(*b->plain));
     b->guessed = calloc(b->o->repeats, sizeof(*b->guessed));
     b->ratios = calloc(b->lines, sizeof(*b->ratios));
-    if (b->plain == NULL || b->guessed == NULL || b->ratios == NULL)
+    b->near = calloc(b->lines, sizeof(*b->near));
+    if (b->plain == NULL || b->guessed == NULL || b->ratios == NULL || b->near == NULL)
         return ST_NOMEM;
     st = decoder_session_open(d, (unsigned)b->o->threads, &b->s);
     if (st == ST_OK)
@@ -204,6 +239,7 @@ int models_bench_guess(const char *path, const struct models_bench_options *o,
     free(b.plain);
     free(b.guessed);
     free(b.ratios);
+    free(b.near);
     decoder_close(d);
     fclose(file);
     return st == ST_OK && !b.differs ? 0 : 1;

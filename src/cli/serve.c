@@ -56,7 +56,7 @@ struct server {
     struct cache *cache;
     struct encoder *encoder;
     struct embedder *embedder;
-    struct decoder *decoder;
+    struct decoder *decoder, *guesser;
     struct local_model *local;
     struct upstream *upstream;
     struct proxy *proxy;
@@ -121,6 +121,34 @@ static void open_encoder(struct server *s)
     model_path_name(c->encoder.model, s->encoder_name, sizeof(s->encoder_name));
 }
 
+/* A model that can not guess for the other is left out, with a word. */
+static void open_guesser(struct server *s, const struct decoder_options *o)
+{
+    const struct config *c = &s->config;
+    struct engine_error err = {{0}};
+    struct model_info large, small;
+    char path[CONFIG_TEXT_MAX];
+
+    if (is_off(c->local.guess_model) || o->guessing == DECODER_GUESS_NEVER)
+        return;
+    if (model_path_decoder(c->model_dir, c->local.guess_model, path, sizeof(path), err.text,
+                           sizeof(err.text)) != ST_OK ||
+        decoder_open(path, o, &s->guesser, &err) != ST_OK) {
+        trouble(s, "guess_model", err.text);
+        return;
+    }
+    decoder_info(s->decoder, &large);
+    decoder_info(s->guesser, &small);
+    if (small.context_max >= large.context_max &&
+        decoder_same_vocabulary(s->decoder, s->guesser))
+        return;
+    trouble(s, "guess_model",
+            "local.guess_model has not the vocabulary of local.model, or a shorter context; it "
+            "guesses nothing");
+    decoder_close(s->guesser);
+    s->guesser = NULL;
+}
+
 static void open_local(struct server *s)
 {
     const struct config *c = &s->config;
@@ -142,6 +170,7 @@ static void open_local(struct server *s)
         trouble(s, "local_model", err.text);
         return;
     }
+    open_guesser(s, &od);
     model_path_name(c->local.model, name, sizeof(name));
     o.name = name;
     /* Without one of its adapters the model would answer for it, wrongly and without a word. */
@@ -151,6 +180,7 @@ static void open_local(struct server *s)
     }
     o.adapters = s->adapters.list;
     o.adapter_count = s->adapters.count;
+    o.guesser = s->guesser;
     if (local_model_open(s->decoder, &o, &s->local) != ST_OK)
         trouble(s, "local_model", "no thread for the model could be started");
 }
@@ -327,6 +357,8 @@ static void close_engine(struct server *s)
         encoder_close(s->encoder);
     if (s->decoder != NULL)
         decoder_close(s->decoder);
+    if (s->guesser != NULL)
+        decoder_close(s->guesser);
     if (s->cache != NULL)
         cache_close(s->cache, on_cache_closed, s);
     else

@@ -84,6 +84,7 @@ struct config {
         uint64_t memory_max_bytes;        /* 0: no limit */
         uint64_t context_max, max_tokens;
         char speculate[8]; /* auto | off | always */
+        char guess_model[CONFIG_TEXT_MAX];
         uint64_t deadline_ms;
     } local;
 

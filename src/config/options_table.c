@@ -138,6 +138,7 @@ const struct option options_table[] = {
     CHOICE("local.kv_type", local.kv_type, "q8", kv_types, "how keys and values of the context are kept: f16 takes half of the memory of f32, q8 a little more than a quarter, and long contexts are the faster for it"),
     UINT("local.max_tokens", local.max_tokens, "512", 1, 1048576, "tokens of an answer when the request names no limit, and the most it may name"),
     CHOICE("local.speculate", local.speculate, "auto", guesses, "tokens of an answer are guessed, from the answer of a near question and from what was said, and checked together; no answer changes by that. auto: where it has proved to be faster"),
+    TEXT("local.guess_model", local.guess_model, "", "a smaller model of the very vocabulary of local.model, a name or a path, that guesses tokens where nothing else does; empty: none"),
     UINT("local.deadline_ms", local.deadline_ms, "120000", 100, DAY_MS, "for a whole answer, waiting included"),
 
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),

@@ -37,7 +37,8 @@ struct voice {
 };
 
 struct local_model {
-    struct decoder *decoder; /* borrowed */
+    struct decoder *decoder;       /* borrowed */
+    const struct decoder *guesser; /* borrowed; NULL: none */
     struct work_pool *pool;
     struct voice *voices; /* owned, [voice_count]; the first: the model itself */
     size_t voice_count;
@@ -234,6 +235,23 @@ static void publish(struct desk *d)
     }
 }
 
+static enum status open_session(const struct local_model *m, struct desk *d)
+{
+    enum status st = decoder_session_open(m->decoder, m->threads, &d->session);
+
+    if (st != ST_OK) {
+        d->session = NULL;
+        return st;
+    }
+    if (m->guesser != NULL)
+        st = decoder_session_guess_with(d->session, m->guesser, m->threads);
+    if (st == ST_OK)
+        return st;
+    decoder_session_close(d->session);
+    d->session = NULL;
+    return st;
+}
+
 static void run(struct work *first, unsigned worker)
 {
     struct local_model *m = work_pool_owner(first->pool);
@@ -241,9 +259,8 @@ static void run(struct work *first, unsigned worker)
     enum status st = ST_OK;
 
     if (d->session == NULL)
-        st = decoder_session_open(m->decoder, m->threads, &d->session);
+        st = open_session(m, d);
     if (st != ST_OK) {
-        d->session = NULL;
         finish(job_of(first), st);
         return;
     }
@@ -319,6 +336,7 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
         return ST_NOMEM;
     decoder_info(decoder, &info);
     m->decoder = decoder;
+    m->guesser = o->guesser;
     m->workers = o->workers;
     m->threads = o->threads;
     m->sequences = o->sequences;

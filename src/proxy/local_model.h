@@ -36,6 +36,8 @@ struct local_model_options {
     uint32_t max_tokens;                  /* of one answer */
     const struct local_adapter *adapters; /* copied, but for what they point to */
     size_t adapter_count;                 /* up to LOCAL_ADAPTERS_MAX */
+    const struct decoder *guesser; /* a smaller model of the same vocabulary, opened alike;
+                                      borrowed. NULL: none */
 };
 
 struct local_request {

@@ -240,6 +240,20 @@ def test_the_answer_of_a_near_question_is_guessed_from(make_ibid):
     assert off.metric('ibid_local_guessed_tokens_total{source="prompt"}') == 0
 
 
+def test_a_smaller_model_guesses(make_ibid):
+    """Here the model itself: what it guesses is right, up to the end. One that is not there is left out with a word."""
+    path = str(next(DECODER.glob("*.gguf")))
+    ask = user("Name three rivers of Europe.", max_tokens=30)
+    ibid = make_ibid(local=True, env={"IBID_LOCAL_SPECULATE": "always", "IBID_LOCAL_GUESS_MODEL": path})
+    plain = make_ibid(local=True, env={"IBID_LOCAL_SPECULATE": "off"})
+    assert post(ibid, ask).json["choices"] == post(plain, ask).json["choices"]
+    guessed, right = (ibid.metric(f'ibid_local_guessed_{what}_total{{source="model"}}') for what in ("tokens", "right"))
+    assert 0 < guessed / 2 < right <= guessed
+    assert ibid.metric("ibid_local_passes_total") < plain.metric("ibid_local_passes_total")
+    nothing = make_ibid(local=True, env={"IBID_LOCAL_GUESS_MODEL": "/nowhere/model.gguf"})
+    assert post(nothing, ask).json["choices"][0]["message"] and "guess_model" in nothing.admin("/readyz").body.decode()
+
+
 @no_sanitizer
 def test_memory_is_the_file_the_context_and_little_more():
     model = next(DECODER.glob("*.gguf"))

@@ -518,6 +518,75 @@ static void guesses_beside_other_answers(void **state)
     decoder_close(d);
 }
 
+/* As large as the other and of the same weights: right, but for what coarser weights find. */
+static void a_smaller_model_guesses(void **state)
+{
+    static const uint32_t types[] = {8, 2};
+    uint32_t ids[TINY_CONTEXT];
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    for (size_t t = 0; t < ARRAY_LEN(types); t++) {
+        struct decoder *d = open_guessing(8, 2, 2 * TINY_CONTEXT, DECODER_GUESS_ALWAYS);
+        struct decoder *small = open_tiny(types[t], 2, 2 * TINY_CONTEXT);
+        struct decoder_session *plain = open_session(d, 1), *s = open_session(d, 2);
+        uint32_t guessed = 0, right = 0;
+        static struct writer a, b;
+
+        CHECK_STATUS(ST_OK, decoder_session_guess_with(s, small, 1));
+        for (size_t i = 0; i < 6; i++) {
+            float temperature = i % 2 == 0 ? 0 : 0.2f;
+
+            answer(plain, ids + i, temperature, (struct span){NULL, 0}, &a);
+            answer(s, ids + i, temperature, (struct span){NULL, 0}, &b);
+            CHECK_SPAN(buf_span(&a.text), buf_span(&b.text));
+            guessed += b.result.guessed[DECODER_GUESS_MODEL];
+            right += b.result.right[DECODER_GUESS_MODEL];
+            close_writer(&a);
+            close_writer(&b);
+        }
+        assert_true(right > 0);
+        assert_true(right <= guessed);
+        decoder_session_close(plain);
+        decoder_session_close(s);
+        decoder_close(small);
+        decoder_close(d);
+    }
+}
+
+static void a_smaller_model_guesses_for_several(void **state)
+{
+    uint32_t ids[TINY_CONTEXT];
+    static struct writer alone[2], together[2];
+    struct decoder *d = open_guessing(8, 2, 2 * TINY_CONTEXT, DECODER_GUESS_ALWAYS);
+    struct decoder *other = open_tiny(8, 1, 0);
+    struct decoder_session *s = open_session(d, 1);
+
+    (void)state;
+    fill_ids(ids, TINY_CONTEXT, TINY_WORDS);
+    /* Of fewer sequences. */
+    CHECK_STATUS(ST_INVALID, decoder_session_guess_with(s, other, 1));
+    for (size_t i = 0; i < 2; i++)
+        answer(s, ids + 40 * i, 0, (struct span){NULL, 0}, &alone[i]);
+    CHECK_STATUS(ST_OK, decoder_session_guess_with(s, d, 1));
+    memset(together, 0, sizeof(together));
+    for (size_t i = 0; i < 2; i++) {
+        struct decoder_request q = request(&together[i], ids + 40 * i, 30, 60);
+
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &together[i].answer));
+    }
+    run_to_end(s, together, 2);
+    for (size_t i = 0; i < 2; i++) {
+        CHECK_SPAN(buf_span(&alone[i].text), buf_span(&together[i].text));
+        assert_true(together[i].result.right[DECODER_GUESS_MODEL] > 0);
+        close_writer(&alone[i]);
+        close_writer(&together[i]);
+    }
+    decoder_session_close(s);
+    decoder_close(other);
+    decoder_close(d);
+}
+
 /* Each first token of a great many draws, with a guess at hand and without: the same share of
  * draws, within what chance allows. */
 static void drawn_tokens_keep_their_distribution(void **state)
@@ -579,6 +648,8 @@ int main(void)
         cmocka_unit_test(no_guess_changes_an_answer),
         cmocka_unit_test(guesses_save_passes),
         cmocka_unit_test(guesses_beside_other_answers),
+        cmocka_unit_test(a_smaller_model_guesses),
+        cmocka_unit_test(a_smaller_model_guesses_for_several),
         cmocka_unit_test(drawn_tokens_keep_their_distribution),
     };
 

@@ -6,7 +6,7 @@
 
 #include "check.h"
 
-static const struct guess_shares half = {{0.5f, 0.5f}};
+static const struct guess_shares half = {{0.5f, 0.5f, 0.5f}};
 
 static struct guesser like(const uint32_t *text, size_t n)
 {
