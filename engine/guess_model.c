@@ -34,16 +34,16 @@ void guess_model_close(struct guess_model *m)
 /* Brings a sequence up to all but the last token; a piece a pass at most. */
 static bool catch_up(struct guess_model *m, const struct guess_model_task *t)
 {
+    struct decoder_run run = {.sequence = t->sequence};
     size_t behind;
 
     (void)kv_cache_reuse(t->sequence, t->ids, t->count);
     behind = t->count - 1 - t->sequence->length;
     if (behind == 0)
         return true;
-    return decoder_forward_feed(&m->state, t->sequence, t->ids + t->sequence->length,
-                                behind < QUANT_TOKENS ? behind : QUANT_TOKENS,
-                                never) == ST_OK &&
-           behind <= QUANT_TOKENS;
+    run.ids = t->ids + t->sequence->length;
+    run.n = behind < QUANT_TOKENS ? behind : QUANT_TOKENS;
+    return decoder_forward(&m->state, &run, 1, never) == ST_OK && behind <= QUANT_TOKENS;
 }
 
 /* One more token for each of them. */
@@ -59,7 +59,8 @@ static enum status guess_one(struct guess_model *m, const struct guess_model_tas
         const uint32_t *id =
             g->most == 0 ? &tasks[i]->ids[tasks[i]->count - 1] : &g->ids[g->most - 1];
 
-        runs[i] = (struct decoder_run){tasks[i]->sequence, id, 1, 1};
+        runs[i] = (struct decoder_run){
+            .sequence = tasks[i]->sequence, .ids = id, .n = 1, .answers = 1};
     }
     st = decoder_forward(&m->state, runs, count, never);
     for (size_t i = 0; st == ST_OK && i < count; i++) {
