@@ -217,7 +217,7 @@ static void local_lines(struct page *p, struct local_model *m)
     gauge(p, "ibid_local_sequences", "Answers that the built-in model is writing.",
           (double)c.running);
     gauge(p, "ibid_local_adapters", "LoRA adapters that the built-in model has.",
-          (double)(local_model_voices(m) - 1));
+          m != NULL ? (double)(local_model_voices(m) - 1) : 0);
     counter(p, "ibid_local_passes_total", "Passes over its weights.", s->passes);
     counter(p, "ibid_local_pass_tokens_total",
             "Tokens computed in them, of prompts and of answers.", s->columns);
