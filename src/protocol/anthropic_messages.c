@@ -78,16 +78,15 @@ static enum status read_message(struct arena *arena, const struct json *m,
                                 struct chat_request *q, struct turns_place *p,
                                 struct chat_turn *out, struct protocol_error *err)
 {
-    const struct json *role = json_get(m, SPAN("role"));
     const struct json *content = fields_get(m, SPAN("content"));
+    struct span role;
+    enum status st = turns_role(m, p, &role, err);
 
-    if (m->type != JSON_OBJECT)
-        return fields_refuse(err, turns_at(p, ""), "must be an object");
-    if (role == NULL || role->type != JSON_STRING || role->text.len == 0)
-        return fields_refuse(err, turns_at(p, ".role"), "must be a string that is not empty");
+    if (st != ST_OK)
+        return st;
     if (content == NULL)
         return fields_refuse(err, turns_at(p, ".content"), "is missing");
-    *out = (struct chat_turn){role->text, {NULL, 0}};
+    *out = (struct chat_turn){role, {NULL, 0}};
     q->ends_in_tool_result = false;
     return turns_content(arena, content, part_kind, p, q, &out->text, err);
 }
@@ -123,13 +122,6 @@ static enum status read_messages(struct arena *arena, const struct json *body,
     return ST_OK;
 }
 
-static enum status hollow(struct arena *arena, struct chat_request *q)
-{
-    if (q->last_text.ptr == NULL)
-        return ST_INVALID;
-    return form_hollow(arena, q->exact_form, &form, &q->partition_form);
-}
-
 static enum status decode(struct arena *arena, const struct protocol_request *in,
                           struct chat_request *out, struct protocol_error *err)
 {
@@ -162,7 +154,7 @@ const struct protocol anthropic_messages_protocol = {
     .method = "POST",
     .serves = serves,
     .decode = decode,
-    .hollow = hollow,
+    .comparable = &form,
     .judge = anthropic_answer_judge,
     .shape = &anthropic_answer_shape,
     .fold = &anthropic_fold,

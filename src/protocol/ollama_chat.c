@@ -77,15 +77,14 @@ static enum status read_message(struct arena *arena, const struct json *m,
                                 struct chat_request *q, struct turns_place *p,
                                 struct chat_turn *out, struct protocol_error *err)
 {
-    const struct json *role = json_get(m, SPAN("role"));
     const struct json *content = fields_get(m, SPAN("content"));
+    struct span role;
+    enum status st = turns_role(m, p, &role, err);
 
-    if (m->type != JSON_OBJECT)
-        return fields_refuse(err, turns_at(p, ""), "must be an object");
-    if (role == NULL || role->type != JSON_STRING || role->text.len == 0)
-        return fields_refuse(err, turns_at(p, ".role"), "must be a string that is not empty");
-    *out = (struct chat_turn){role->text, {NULL, 0}};
-    q->ends_in_tool_result = span_eq(role->text, SPAN("tool"));
+    if (st != ST_OK)
+        return st;
+    *out = (struct chat_turn){role, {NULL, 0}};
+    q->ends_in_tool_result = span_eq(role, SPAN("tool"));
     q->has_tool_turns |=
         q->ends_in_tool_result || fields_filled(json_get(m, SPAN("tool_calls")));
     q->has_attachments |= fields_filled(json_get(m, SPAN("images")));
@@ -142,13 +141,6 @@ static enum status decode_chat(struct arena *arena, const struct protocol_reques
         return st;
     *out = q;
     return ST_OK;
-}
-
-static enum status hollow_chat(struct arena *arena, struct chat_request *q)
-{
-    if (q->last_text.ptr == NULL)
-        return ST_INVALID;
-    return form_hollow(arena, q->exact_form, &chat_form, &q->partition_form);
 }
 
 /* --- generate ----------------------------------------------------------------------------- */
@@ -216,13 +208,6 @@ static enum status decode_generate(struct arena *arena, const struct protocol_re
     return ST_OK;
 }
 
-static enum status hollow_generate(struct arena *arena, struct chat_request *q)
-{
-    if (q->last_text.ptr == NULL)
-        return ST_INVALID;
-    return form_hollow(arena, q->exact_form, &generate_form, &q->partition_form);
-}
-
 static bool serves_chat(struct span path)
 {
     return span_eq(path, SPAN("/api/chat"));
@@ -239,7 +224,7 @@ const struct protocol ollama_chat_protocol = {
     .serves = serves_chat,
     .framing = FRAMING_LINES,
     .decode = decode_chat,
-    .hollow = hollow_chat,
+    .comparable = &chat_form,
     .judge = ollama_answer_judge,
     .shape = &ollama_answer_shape,
     .fold = &ollama_fold,
@@ -256,7 +241,7 @@ const struct protocol ollama_chat_generate_protocol = {
     .serves = serves_generate,
     .framing = FRAMING_LINES,
     .decode = decode_generate,
-    .hollow = hollow_generate,
+    .comparable = &generate_form,
     .judge = ollama_answer_judge,
     .shape = &ollama_answer_shape,
     .fold = &ollama_fold,

@@ -81,23 +81,21 @@ static enum status read_message(struct arena *arena, const struct json *m,
                                 struct chat_request *q, struct turns_place *p,
                                 struct chat_turn *out, struct protocol_error *err)
 {
-    const struct json *role = json_get(m, SPAN("role"));
     const struct json *content = fields_get(m, SPAN("content"));
+    struct span role;
+    enum status st = turns_role(m, p, &role, err);
 
-    if (m->type != JSON_OBJECT)
-        return fields_refuse(err, turns_at(p, ""), "must be an object");
-    if (role == NULL || role->type != JSON_STRING || role->text.len == 0)
-        return fields_refuse(err, turns_at(p, ".role"), "must be a string that is not empty");
-    *out = (struct chat_turn){role->text, {NULL, 0}};
-    q->ends_in_tool_result =
-        span_eq(role->text, SPAN("tool")) || span_eq(role->text, SPAN("function"));
+    if (st != ST_OK)
+        return st;
+    *out = (struct chat_turn){role, {NULL, 0}};
+    q->ends_in_tool_result = span_eq(role, SPAN("tool")) || span_eq(role, SPAN("function"));
     if (q->ends_in_tool_result || fields_get(m, SPAN("tool_calls")) != NULL ||
         fields_get(m, SPAN("function_call")) != NULL)
         q->has_tool_turns = true;
     if (content != NULL)
         return turns_content(arena, content, part_kind, p, q, &out->text, err);
     /* Only an assistant's message may be something else than text. */
-    if (!span_eq(role->text, SPAN("assistant")))
+    if (!span_eq(role, SPAN("assistant")))
         return fields_refuse(err, turns_at(p, ".content"), "is missing");
     return ST_OK;
 }
@@ -124,13 +122,6 @@ static enum status read_messages(struct arena *arena, const struct json *body,
     if (span_eq(turns[list->count - 1].role, SPAN("user")))
         q->last_text = turns[list->count - 1].text;
     return ST_OK;
-}
-
-static enum status hollow(struct arena *arena, struct chat_request *q)
-{
-    if (q->last_text.ptr == NULL)
-        return ST_INVALID;
-    return form_hollow(arena, q->exact_form, &form, &q->partition_form);
 }
 
 static enum status decode(struct arena *arena, const struct protocol_request *in,
@@ -164,7 +155,7 @@ const struct protocol openai_chat_protocol = {
     .method = "POST",
     .serves = serves,
     .decode = decode,
-    .hollow = hollow,
+    .comparable = &form,
     .judge = openai_answer_judge,
     .shape = &openai_answer_shape,
     .fold = &openai_fold,

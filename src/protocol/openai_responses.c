@@ -101,8 +101,8 @@ static enum status read_item(struct arena *arena, const struct json *m, struct c
                              struct protocol_error *err)
 {
     struct span type = json_str(json_get(m, SPAN("type")));
-    const struct json *role = json_get(m, SPAN("role"));
     const struct json *content = fields_get(m, SPAN("content"));
+    enum status st;
 
     if (m->type != JSON_OBJECT)
         return fields_refuse(err, turns_at(p, ""), "must be an object");
@@ -110,12 +110,12 @@ static enum status read_item(struct arena *arena, const struct json *m, struct c
         note_item(q, type);
         return ST_OK;
     }
-    if (role == NULL || role->type != JSON_STRING || role->text.len == 0)
-        return fields_refuse(err, turns_at(p, ".role"), "must be a string that is not empty");
+    st = turns_role(m, p, &turns[*n].role, err);
+    if (st != ST_OK)
+        return st;
     if (content == NULL)
         return fields_refuse(err, turns_at(p, ".content"), "is missing");
     q->ends_in_tool_result = false;
-    turns[*n].role = role->text;
     return turns_content(arena, content, part_kind, p, q, &turns[(*n)++].text, err);
 }
 
@@ -173,13 +173,6 @@ static enum status read_input(struct arena *arena, const struct json *body,
     return st;
 }
 
-static enum status hollow(struct arena *arena, struct chat_request *q)
-{
-    if (q->last_text.ptr == NULL)
-        return ST_INVALID;
-    return form_hollow(arena, q->exact_form, &form, &q->partition_form);
-}
-
 static enum status decode(struct arena *arena, const struct protocol_request *in,
                           struct chat_request *out, struct protocol_error *err)
 {
@@ -212,7 +205,7 @@ const struct protocol openai_responses_protocol = {
     .method = "POST",
     .serves = serves,
     .decode = decode,
-    .hollow = hollow,
+    .comparable = &form,
     .judge = responses_answer_judge,
     .shape = &responses_answer_shape,
     .fold = &responses_stream_fold,

@@ -1,5 +1,7 @@
 #include "protocol/protocol.h"
 
+#include "protocol/form.h"
+
 static const struct protocol *const protocols[] = {
     &openai_chat_protocol,           &openai_responses_protocol,
     &anthropic_messages_protocol,    &openai_embeddings_protocol,
@@ -54,6 +56,14 @@ bool protocol_openai_path(struct span path, struct span tail)
         return span_eq(path, tail);
     }
     return (take(&path, SPAN("/openai/v1")) || take(&path, SPAN("/v1"))) && span_eq(path, tail);
+}
+
+enum status protocol_hollow(const struct protocol *p, struct arena *arena,
+                            struct chat_request *q)
+{
+    if (p->comparable == NULL || q->last_text.ptr == NULL)
+        return ST_INVALID;
+    return form_hollow(arena, q->exact_form, p->comparable, &q->partition_form);
 }
 
 struct span protocol_stream_type(const struct protocol *p)

@@ -22,6 +22,7 @@ struct answer_shape; /* protocol/answer.h */
 struct answer_stamp; /* protocol/answer.h */
 struct event_run;    /* protocol/event_run.h */
 struct fold;         /* protocol/collector.h */
+struct form_rules;   /* protocol/form.h */
 struct json;
 
 /* A request as it came, for decode(). */
@@ -54,7 +55,7 @@ struct chat_request {
     /* The request's identity (canonical.h): the body without the fields that only
      * matter to the transport, and the same with the last user text taken out. */
     const struct json *exact_form;
-    const struct json *partition_form; /* NULL until hollow() made it */
+    const struct json *partition_form; /* NULL until protocol_hollow() */
 
     /* what makes semantic or any reuse unsafe */
     uint64_t choices;         /* n; 1 when absent */
@@ -142,9 +143,8 @@ struct protocol {
     /* Client bytes -> request. ST_INVALID with *err: a 400 that names the field. */
     enum status (*decode)(struct arena *arena, const struct protocol_request *in,
                           struct chat_request *out, struct protocol_error *err);
-    /* Makes partition_form, which only a look-up by meaning needs. ST_INVALID without
-     * last_text. NULL: requests of this dialect are never compared by meaning. */
-    enum status (*hollow)(struct arena *arena, struct chat_request *q);
+    /* How its requests are compared by meaning. NULL: never. */
+    const struct form_rules *comparable;
 
     /* What a whole answer says: sets all of *a but json and its marks. */
     void (*judge)(const struct json *root, struct answer *a);
@@ -180,6 +180,11 @@ const struct protocol *protocol_at(size_t i);
 /* Does `path` end in `tail` ("/chat/completions") behind one of the beginnings that OpenAI's
  * own API has, or Azure's: /v1, /openai/v1, /openai/deployments/NAME? */
 bool protocol_openai_path(struct span path, struct span tail);
+
+/* Makes partition_form, which only a look-up by meaning needs. ST_INVALID without last_text,
+ * and for a dialect that is never compared so. */
+enum status protocol_hollow(const struct protocol *p, struct arena *arena,
+                            struct chat_request *q) MUST_CHECK;
 
 /* "text/event-stream" or "application/x-ndjson". */
 struct span protocol_stream_type(const struct protocol *p);

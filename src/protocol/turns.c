@@ -103,6 +103,19 @@ enum status turns_content(struct arena *arena, const struct json *content, turns
     return st != ST_OK || bytes == 0 ? st : join_parts(arena, content, kind, bytes, out);
 }
 
+enum status turns_role(const struct json *m, struct turns_place *p, struct span *out,
+                       struct protocol_error *err)
+{
+    const struct json *role = json_get(m, SPAN("role"));
+
+    if (m->type != JSON_OBJECT)
+        return fields_refuse(err, turns_at(p, ""), "must be an object");
+    if (role == NULL || role->type != JSON_STRING || role->text.len == 0)
+        return fields_refuse(err, turns_at(p, ".role"), "must be a string that is not empty");
+    *out = role->text;
+    return ST_OK;
+}
+
 enum status turns_list(const struct json *body, const char *name, const struct json **out,
                        struct protocol_error *err)
 {

@@ -36,6 +36,10 @@ struct turns_place {
 /* "messages[2]" and `what`; valid until the next call. */
 const char *turns_at(struct turns_place *p, const char *what);
 
+/* A message's role, which must be there. */
+enum status turns_role(const struct json *m, struct turns_place *p, struct span *out,
+                       struct protocol_error *err) MUST_CHECK;
+
 /* The text of a "content": all its text parts joined by a newline, ptr NULL without any.
  * Notes in *q what the parts are. */
 enum status turns_content(struct arena *arena, const struct json *content, turns_part_fn *kind,

@@ -87,7 +87,7 @@ static const char *not_comparable(const struct request *r)
         return "no_encoder";
     if (r->controls.exact_only)
         return "exact_only";
-    if (r->protocol->hollow == NULL)
+    if (r->protocol->comparable == NULL)
         return "dialect";
     if (q->last_text.ptr == NULL || q->last_text.len == 0)
         return "no_user_text";
@@ -187,7 +187,8 @@ bool admit_partition(struct request *r)
     struct proxy *p = r->proxy;
     struct identity id;
 
-    return identity_of(r, &id) == ST_OK && r->protocol->hollow(&r->arena, &r->chat) == ST_OK &&
+    return identity_of(r, &id) == ST_OK &&
+           protocol_hollow(r->protocol, &r->arena, &r->chat) == ST_OK &&
            canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
                ST_OK;
 }

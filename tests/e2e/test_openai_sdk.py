@@ -6,7 +6,8 @@ import pytest
 
 openai = pytest.importorskip("openai")
 
-from client import prove, serving
+from client import prove, serving, until
+from conftest import needs_decoder, needs_encoder
 from upstream import Reply, answer, chunk, completion, events, stream
 
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is a cat?"}]
@@ -203,6 +204,49 @@ def test_a_stream_that_breaks_off_raises(sdk, fault, between):
     # Half an event cannot be taken back: the SDK stumbles over it, which is an error as well.
     assert isinstance(e.value, openai.APIError if between else ValueError), repr(e.value)
     assert not between or "broke off" in str(e.value)
+
+
+def test_a_stream_cut_anywhere_raises_and_is_not_stored(sdk, shared):
+    c, up = sdk
+    body = events("a b", usage=(1, 2))
+    stored = shared[0].metric("ibid_cache_stored_total")
+    for at in range(1, len(body)):
+        up.script = [stream("a b", usage=(1, 2), at=at, fault="fin")]
+        # With [DONE] all was said; the SDK stops reading there, and what breaks off behind it is no harm.
+        if b"data: [DONE]" in body[:at]:
+            break
+        try:
+            list(ask(c, stream=True))
+        except Exception:
+            continue
+        pytest.fail(f"no error at {at} of {len(body)}: {body[at - 40:at]}")
+    assert at > len(body) - 10 and shared[0].metric("ibid_cache_stored_total") == stored
+
+
+@needs_encoder
+def test_a_semantic_hit_decodes_like_the_miss(make_ibid, upstream):
+    ibid = make_ibid(upstream, encoder=True)
+    prove(ibid, "sk-sem")
+    upstream.script = [Reply(body=json.dumps(RICH).encode())]
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{ibid.port}/v1", api_key="sk-sem", max_retries=0) as c:
+        def question(text):
+            return {"messages": [{"role": "user", "content": text}]}
+        before = ibid.metric("ibid_index_entries")
+        miss = ask(c, **question("What is the capital city of France?"))
+        until(lambda: ibid.metric("ibid_index_entries") > before, "the index")
+        near = question("what is the capital city of france")
+        assert source(c, **near) == "semantic" and fields(ask(c, **near)) == fields(miss)
+        assert fold(ask(c, stream=True, **near))["text"] == miss.choices[0].message.content
+
+
+@needs_decoder
+def test_a_local_answer(make_ibid):
+    ibid = make_ibid(local=True)
+    with openai.OpenAI(base_url=f"http://127.0.0.1:{ibid.port}/v1", api_key="sk-local", max_retries=0) as c:
+        once = ask(c, model="smollm2-135m-instruct", max_tokens=12)
+        live = fold(ask(c, model="smollm2-135m-instruct", max_tokens=12, stream=True, stream_options={"include_usage": True}, extra_headers={"x-ibid-cache": "no-cache"}))
+        assert live["text"] == once.choices[0].message.content and live["finish"] == [once.choices[0].finish_reason]
+        assert live["usage"]["total_tokens"] == once.usage.total_tokens > 0 and once.id.startswith("chatcmpl-")
 
 
 def test_retries_of_the_sdk_meet_the_upstream(shared):

@@ -29,6 +29,15 @@ def events(data, **kw):
     return Reply(body=data, content_type="text/event-stream; charset=utf-8", chunked=True, **kw)
 
 
+def short(text):
+    """A stream with little in it, for cutting it at every byte."""
+    item = {"id": "m", "type": "message", "role": "assistant", "status": "completed", "content": [{"type": "output_text", "text": text, "annotations": []}]}
+    response = {"id": "r", "object": "response", "created_at": 1, "status": "completed", "model": "m", "output": [item]}
+    out = [{"type": "response.created", "response": {**response, "status": "in_progress", "output": []}},
+           {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0, "delta": text}, {"type": "response.completed", "response": response}]
+    return "".join(f"event: {e['type']}\ndata: {json.dumps({**e, 'sequence_number': n})}\n\n" for n, e in enumerate(out)).encode()
+
+
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     with serving(tmp_path_factory.mktemp("responses")) as both:
@@ -130,12 +139,14 @@ def test_errors_and_cuts(sdk, shared):
         ask(c, input=[{"role": "user"}])
     assert e.value.param == "input[0].content"
     stored = shared[0].metric("ibid_cache_stored_total")
-    small = CALL.replace(b'"type":"function_call"', b'"type":"web_search_call"')
-    for at in range(1, len(small)):
+    for at in range(1, len(small := short("a b"))):
         up.script = [events(small, at=at, fault="fin")]
         with pytest.raises(Exception):
             list(ask(c, stream=True))
     assert shared[0].metric("ibid_cache_stored_total") == stored
+    up.script = [events(small)]  # whole, it is kept
+    assert [list(ask(c, stream=True))[-1].response.output_text for _ in range(2)] == ["a b"] * 2
+    assert shared[0].metric("ibid_cache_stored_total") == stored + 1
 
 
 @needs_encoder

@@ -98,9 +98,9 @@ static void check_request(const struct protocol *p, struct arena *arena, struct 
     must(digest_eq(&a, &b) && q.turn_count == again.turn_count);
     must((q.last_text.ptr == NULL) == (again.last_text.ptr == NULL) &&
          span_eq(q.last_text, again.last_text));
-    if (q.last_text.ptr != NULL && p->hollow != NULL) {
-        must_ok(p->hollow(arena, &q));
-        must_ok(p->hollow(arena, &again));
+    if (q.last_text.ptr != NULL && p->comparable != NULL) {
+        must_ok(protocol_hollow(p, arena, &q));
+        must_ok(protocol_hollow(p, arena, &again));
         fingerprint(&q, true, &a);
         fingerprint(&again, true, &b);
         must(digest_eq(&a, &b));
