@@ -20,7 +20,8 @@ static struct placeholder id_placeholder(const struct answer_shape *s, struct an
 {
     struct placeholder p = {.quoted = true, .kept_at = &a->id_at};
 
-    memcpy(p.text, s->id_prefix.ptr, s->id_prefix.len);
+    if (s->id_prefix.len > 0)
+        memcpy(p.text, s->id_prefix.ptr, s->id_prefix.len);
     memset(p.text + s->id_prefix.len, '0', s->id_letters);
     p.len = s->id_prefix.len + s->id_letters;
     p.mark = s->id_prefix.len;
