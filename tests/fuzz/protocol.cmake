@@ -1,1 +1,1 @@
-ibid_fuzz(NAME json SOURCES fuzz/fuzz_json.c LIBS protocol)
+ibid_fuzz(NAME json SOURCES fuzz/fuzz_json.c LIBS protocol MUTATE 20000)
