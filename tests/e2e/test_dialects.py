@@ -11,7 +11,7 @@ import pytest
 
 openai = pytest.importorskip("openai")
 
-from client import post, prove, reasons, said, serving, user
+from client import post, prove, reasons, said, serving, until, user
 from conftest import needs_encoder
 from upstream import Reply, answer, completion, events
 
@@ -191,13 +191,13 @@ def test_each_input_is_kept_on_its_own(sdk, shared):
 def test_inputs_are_fetched_from_the_store(make_ibid, upstream, redis, store):
     vectors.seen = {}
     upstream.script = [vectors]
-    env = {"IBID_STORE_URL": redis.url} if store == "redis" else {}
+    env = {"IBID_STORE_DEADLINE_MS": "10000", **({"IBID_STORE_URL": redis.url} if store == "redis" else {})}
     ibid = make_ibid(upstream, name="one", env=env)
     prove(ibid, "k")
     ask = {"model": "e", "input": [f"text {i}" for i in range(30)]}
     first = post(ibid, ask, path="/v1/embeddings", key="k")
     assert first.status == 200
-    time.sleep(0.5)  # writes of the store are batched
+    until(lambda: ibid.metric("ibid_store_puts_total") >= 31, "the store")  # the inputs, and all at once
     ibid.stop()
     ibid.start()
     prove(ibid, "k")
