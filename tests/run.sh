@@ -155,6 +155,7 @@ if [ -n "$all" ]; then
     must "clang-tidy" clang_tidy
     must "cppcheck" cpp_check
     must "long fuzz" long_fuzz
+    must "package, the same twice" deploy/package.sh --check
 fi
 
 printf '%-34s%5d s\n' "all" $((SECONDS - start))

@@ -1,0 +1,38 @@
+# What is installed where (FHS), and the Debian package; deploy/package.sh makes it.
+include(GNUInstallDirs)
+
+set(manual_dir ${CMAKE_BINARY_DIR}/manual)
+add_custom_command(
+  OUTPUT ${manual_dir}/ibid.1 ${manual_dir}/ibid.bash
+  COMMAND ${CMAKE_COMMAND} -E make_directory ${manual_dir}
+  COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/manual.py $<TARGET_FILE:ibid> ${manual_dir}
+  DEPENDS ibid ${CMAKE_SOURCE_DIR}/tools/manual.py VERBATIM)
+add_custom_target(manual ALL DEPENDS ${manual_dir}/ibid.1 ${manual_dir}/ibid.bash)
+
+set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc/ibid)
+install(TARGETS ibid RUNTIME)
+install(FILES ${manual_dir}/ibid.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES ${manual_dir}/ibid.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ibid)
+install(FILES README.md SECURITY.md DESTINATION ${doc_dir})
+install(FILES LICENSE DESTINATION ${doc_dir} RENAME copyright)
+install(DIRECTORY docs DESTINATION ${doc_dir})
+install(DIRECTORY deploy/prometheus deploy/grafana deploy/kubernetes DESTINATION ${doc_dir}/examples
+        PATTERN "*.sh" EXCLUDE)
+install(FILES deploy/systemd/ibid.service DESTINATION lib/systemd/system)
+install(FILES deploy/systemd/ibid.yaml DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/ibid)
+install(DIRECTORY DESTINATION ${CMAKE_INSTALL_DATADIR}/ibid/models)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGE_CONTACT "the ibid project <ibid@example.invalid>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "caching proxy for LLM APIs that never pays twice for the same answer")
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_STRIP_FILES ON)
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION net)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "ca-certificates")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3-pip")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "redis-server, prometheus")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA ${CMAKE_SOURCE_DIR}/deploy/systemd/conffiles)
+include(CPack)
