@@ -95,7 +95,7 @@ static double share(size_t k, size_t n)
 
 static void print_point(const struct job *j, const struct tune_point *p, const char *mark)
 {
-    struct tune_interval e = tune_interval_of(p->wrong, j->pairs.count);
+    struct tune_interval e = tune_curve_interval(p->wrong, j->pairs.count);
     size_t hits = p->right + p->wrong;
 
     printf("  %9.2f  %5.3f  %6.3f  %9.3f  %6.4f (%.4f to %.4f)%s\n", p->threshold,
@@ -152,7 +152,7 @@ static void write_points(struct json_writer *w, const struct job *j)
     json_writer_open(w, "thresholds", '[');
     for (int t = 0; t < TUNE_STEPS; t++) {
         const struct tune_point *p = &j->curve.points[t];
-        struct tune_interval e = tune_interval_of(p->wrong, j->pairs.count);
+        struct tune_interval e = tune_curve_interval(p->wrong, j->pairs.count);
 
         json_writer_open(w, NULL, '{');
         json_writer_real(w, "threshold", p->threshold);
@@ -204,7 +204,7 @@ static int tune(struct job *j)
     if (!tune_pairs_read(j->path, &j->pairs) || !measure_all(j))
         return 1;
     tune_curve_make(&j->pairs, (float)j->config->cache.floor, j->error_max, &j->curve);
-    j->guard_count = tune_guards(&j->pairs, j->guards, GUARDS_SHOWN);
+    j->guard_count = tune_curve_guards(&j->pairs, j->guards, GUARDS_SHOWN);
     if (j->svg != NULL && !tune_plot_write(j->svg, &j->curve, j->pairs.count))
         return 1;
     if (!j->json)

@@ -5,7 +5,7 @@
 
 #define Z95 1.959964 /* of the normal distribution */
 
-struct tune_interval tune_interval_of(size_t k, size_t n)
+struct tune_interval tune_curve_interval(size_t k, size_t n)
 {
     double count = (double)n, p, d, middle, half;
 
@@ -40,13 +40,13 @@ void tune_curve_make(const struct tune_pairs *p, float floor, double error_max,
         }
     }
     for (int t = TUNE_STEPS - 1; t >= 0; t--) {
-        if (tune_interval_of(out->points[t].wrong, p->count).high > error_max)
+        if (tune_curve_interval(out->points[t].wrong, p->count).high > error_max)
             break;
         out->best = t;
     }
 }
 
-size_t tune_guards(const struct tune_pairs *p, struct tune_guard *out, size_t max)
+size_t tune_curve_guards(const struct tune_pairs *p, struct tune_guard *out, size_t max)
 {
     size_t n = 0, g;
 

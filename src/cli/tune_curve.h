@@ -14,7 +14,7 @@ struct tune_interval {
     double low, high;
 };
 
-struct tune_interval tune_interval_of(size_t k, size_t n);
+struct tune_interval tune_curve_interval(size_t k, size_t n);
 
 struct tune_point {
     double threshold;
@@ -40,6 +40,6 @@ struct tune_guard {
 };
 
 /* Guards that fired, in the order of the first; how many. */
-size_t tune_guards(const struct tune_pairs *p, struct tune_guard *out, size_t max);
+size_t tune_curve_guards(const struct tune_pairs *p, struct tune_guard *out, size_t max);
 
 #endif

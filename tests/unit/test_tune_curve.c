@@ -16,8 +16,8 @@ static struct tune_pairs list(size_t n)
 /* Known values: 0 of 10, 5 of 10 and 1 of 100 (as any table of Wilson's interval has them). */
 static void intervals(void **arg)
 {
-    struct tune_interval none = tune_interval_of(0, 10), half = tune_interval_of(5, 10),
-                         one = tune_interval_of(1, 100), empty = tune_interval_of(0, 0);
+    struct tune_interval none = tune_curve_interval(0, 10), half = tune_curve_interval(5, 10),
+                         one = tune_curve_interval(1, 100), empty = tune_curve_interval(0, 0);
 
     (void)arg;
     assert_true(none.low == 0 && fabs(none.high - 0.2775) < 1e-4);
@@ -68,7 +68,7 @@ static void guards_are_counted(void **arg)
         pairs[i] = (struct tune_pair){.same = i == 0, .similarity = 0.9f, .probability = 0.99};
     pairs[0].guard = pairs[1].guard = pairs[2].guard = "number";
     pairs[3].guard = "name";
-    assert_int_equal(tune_guards(&p, g, 2), 2);
+    assert_int_equal(tune_curve_guards(&p, g, 2), 2);
     assert_string_equal(g[0].name, "number");
     assert_int_equal(g[0].same, 1);
     assert_int_equal(g[0].other, 2);
