@@ -56,8 +56,18 @@ static enum answer_verdict verdict_of(struct span finish)
 }
 
 /* Several prompts have a choice each; one that is not whole spoils all. */
+/* A choice of several says which it is, and stands in its place. */
+static bool in_place(const struct json *c, size_t at, size_t count)
+{
+    const struct json *index = json_get(c, SPAN("index"));
+    uint64_t n;
+
+    return index == NULL ? count == 1 : json_u64(index, &n) && n == at;
+}
+
 static void judge(const struct json *root, struct answer *a)
 {
+    size_t at = 0;
     const struct json *choices = json_get(root, SPAN("choices"));
 
     if (openai_answer_has_error(root)) {
@@ -72,6 +82,10 @@ static void judge(const struct json *root, struct answer *a)
     openai_answer_usage(json_get(root, SPAN("usage")), a);
     a->verdict = ANSWER_STORABLE;
     for (const struct json *c = choices->child; c != NULL; c = c->next) {
+        if (!in_place(c, at++, choices->count)) {
+            a->verdict = ANSWER_MALFORMED;
+            return;
+        }
         a->finish_reason = json_str(json_get(c, SPAN("finish_reason")));
         if (a->text.len == 0)
             a->text = json_str(json_get(c, SPAN("text")));
