@@ -11,7 +11,7 @@ ibid_test(NAME engine_threads LABEL unit SOURCES unit/test_threads.c LIBS engine
 ibid_test(NAME kernels_attend LABEL unit SOURCES unit/test_kernels_attend.c LIBS engine m)
 ibid_test(NAME kv_cache LABEL unit SOURCES unit/test_kv_cache.c LIBS engine m)
 ibid_test(NAME format_pack LABEL unit SOURCES unit/test_format_pack.c LIBS engine m)
-ibid_test(NAME answers LABEL unit LIBS engine m TIMEOUT 300
+ibid_test(NAME answers LABEL unit LIBS engine m TIMEOUT 600
           SOURCES unit/test_answers.c tiny_llama.c gguf_writer.c golden/fixture.c)
 ibid_test(NAME guess LABEL unit SOURCES unit/test_guess.c LIBS engine m)
 ibid_test(NAME importance LABEL unit SOURCES unit/test_importance.c tiny_llama.c tiny_models.c format_scales.c gguf_writer.c LIBS engine m TIMEOUT 180)
