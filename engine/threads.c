@@ -146,7 +146,9 @@ static void wait_helpers(struct threads *t)
         RELAX();
     }
     pthread_mutex_lock(&t->mutex);
-    atomic_store(&t->waiting, true);
+    /* An exchange, which no load passes: qemu lets one pass a store-release on x86, and the
+     * helper's last signal was lost. */
+    atomic_exchange(&t->waiting, true);
     while (atomic_load(&t->busy) != 0)
         pthread_cond_wait(&t->left, &t->mutex);
     atomic_store(&t->waiting, false);
