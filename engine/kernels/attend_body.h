@@ -30,8 +30,7 @@ struct page {
     enum decoder_cache type;
     uint8_t *slot;
     struct attend_q8 bytes; /* CACHE_Q8 */
-    struct shares shares;
-    size_t start, depth; /* position; positions to be read */
+    size_t start;           /* position */
     ptrdiff_t ahead;
 };
 
@@ -61,7 +60,7 @@ INLINE void values_of_page(const struct tile *t, const struct page *p, size_t ro
         float_sums(t, p->slot, true, rows);
         break;
     case CACHE_Q8:
-        byte_sums(t, &p->bytes, &p->shares, rows);
+        byte_sums(t, &p->bytes, rows);
         break;
     }
 }
@@ -112,6 +111,7 @@ struct work {
     const struct attend_queries *q;
     const struct attend_state *s;
     struct page page;
+    struct shares whole, part[TILE_ROWS]; /* of the page; of those positions that a row sees */
     float p[ATTEND_ROWS_MAX][ATTEND_PAGE];
     float sums[ATTEND_ROWS_MAX * LANES];
     float factor[ATTEND_ROWS_MAX + LANES], weight[ATTEND_ROWS_MAX + LANES];
@@ -119,9 +119,30 @@ struct work {
     int16_t q16[ATTEND_ROWS_MAX * ATTEND_WIDTH_MAX];
 };
 
+/* Rows r..r + n: those that see the page to its end share one. */
+static void set_row_shares(struct work *w, size_t r, size_t n, const struct shares **to)
+{
+    const struct page *p = &w->page;
+    const uint32_t *last = w->q->last + r;
+
+    for (size_t i = 0; i < n; i++) {
+        if (last[i] >= p->start + ATTEND_PAGE - 1) {
+            to[i] = &w->whole;
+        } else if (i > 0 && last[i] == last[i - 1]) {
+            to[i] = to[i - 1];
+        } else {
+            size_t depth = last[i] >= p->start ? last[i] + (size_t)1 - p->start : 0;
+
+            set_shares(&p->bytes, depth, p->ahead, &w->part[i]);
+            to[i] = &w->part[i];
+        }
+    }
+}
+
 static void all_rows(struct work *w, enum step step)
 {
     const struct attend_queries *q = w->q;
+    const struct shares *shares[TILE_ROWS];
     size_t start = w->page.start;
 
     for (size_t r = 0; r < q->rows; r += TILE_ROWS) {
@@ -129,6 +150,7 @@ static void all_rows(struct work *w, enum step step)
         struct tile t = {.q = q->q + r * q->width,
                          .q16 = w->q16 + r * q->width,
                          .q_scale = w->q_scale + r,
+                         .shares = shares,
                          .first = q->first + r,
                          .last = q->last + r,
                          .most = w->s->most + r,
@@ -148,6 +170,8 @@ static void all_rows(struct work *w, enum step step)
         /* What no row sees is not read: it may never have been written. */
         if (t.last[rows - 1] < start + ATTEND_PAGE)
             t.depth = t.last[rows - 1] + (size_t)1 - start;
+        if (step == VALUES && w->page.type == CACHE_Q8)
+            set_row_shares(w, r, rows, shares);
         tile_of_page(&t, step, &w->page, rows);
     }
 }
@@ -156,17 +180,17 @@ static void all_rows(struct work *w, enum step step)
 static void open_page(struct work *w, const struct attend_keys *k, size_t i, size_t end)
 {
     const struct attend_queries *q = w->q;
-    size_t start = i * ATTEND_PAGE, left = q->last[q->rows - 1] + (size_t)1 - start;
+    size_t start = i * ATTEND_PAGE;
     struct page *p = &w->page;
 
     p->type = k->type;
     p->slot = attend_slot(k, i);
     p->start = start;
-    p->depth = left < ATTEND_PAGE ? left : ATTEND_PAGE;
     p->ahead = i + 1 < end ? attend_slot(k, i + 1) - p->slot : 0;
     if (p->type == CACHE_Q8) {
         p->bytes = attend_q8_at(p->slot, q->width);
-        set_shares(&p->bytes, p->depth, p->ahead, &p->shares);
+        if (q->last[q->rows - 1] >= start + ATTEND_PAGE - 1)
+            set_shares(&p->bytes, ATTEND_PAGE, p->ahead, &w->whole);
     }
 }
 

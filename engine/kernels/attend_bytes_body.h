@@ -89,7 +89,8 @@ static void store_q8(uint8_t *slot, size_t at, size_t width, const float *key,
 }
 
 /* The scales of a page's values for weights of 16 bits: weight * share[b][j] is its whole
- * number, in units of unit[b]. */
+ * number, in units of unit[b]. Of the positions that a row may see and no others, or what a
+ * prompt becomes would depend on where it is cut. */
 struct shares {
     float share[BLOCKS][ATTEND_PAGE];
     float unit[BLOCKS];
@@ -173,7 +174,7 @@ INLINE void byte_scores(const struct tile *t, const struct attend_q8 *p, size_t 
 
 /* Bytes of positions behind t->depth count as well: their weights are 0. */
 INLINE void byte_values(const struct tile *t, const struct attend_q8 *p,
-                        const int16_t (*words)[ATTEND_PAGE], float unit, size_t c, size_t rows,
+                        const int16_t (*words)[ATTEND_PAGE], size_t b, size_t c, size_t rows,
                         size_t vecs)
 {
     vec16i acc[TILE_ROWS][TILE_VECS];
@@ -182,12 +183,12 @@ INLINE void byte_values(const struct tile *t, const struct attend_q8 *p,
                    t->ahead, rows, vecs, acc);
     for (size_t r = 0; r < rows; r++) {
         for (size_t i = 0; i < vecs; i++)
-            add_to_out(t, r, c + i * LANES, vec16_of(acc[r][i]), t->weight[r] * unit);
+            add_to_out(t, r, c + i * LANES, vec16_of(acc[r][i]),
+                       t->weight[r] * t->shares[r]->unit[b]);
     }
 }
 
-INLINE void byte_sums(const struct tile *t, const struct attend_q8 *p, const struct shares *s,
-                      size_t rows)
+INLINE void byte_sums(const struct tile *t, const struct attend_q8 *p, size_t rows)
 {
     int16_t words[TILE_ROWS][ATTEND_PAGE];
 
@@ -196,14 +197,14 @@ INLINE void byte_sums(const struct tile *t, const struct attend_q8 *p, const str
 
         for (size_t r = 0; r < rows; r++) {
             for (size_t j = 0; j < ATTEND_PAGE; j += LANES)
-                vec16_store_words(words[r] + j, vec16_mul(vec16_load(t->p[r] + j),
-                                                          vec16_load(s->share[b] + j)));
+                vec16_store_words(
+                    words[r] + j,
+                    vec16_mul(vec16_load(t->p[r] + j), vec16_load(t->shares[r]->share[b] + j)));
         }
         for (; c + TILE_VECS * LANES <= end; c += TILE_VECS * LANES)
-            byte_values(t, p, (const int16_t(*)[ATTEND_PAGE])words, s->unit[b], c, rows,
-                        TILE_VECS);
+            byte_values(t, p, (const int16_t(*)[ATTEND_PAGE])words, b, c, rows, TILE_VECS);
         for (; c < end; c += LANES)
-            byte_values(t, p, (const int16_t(*)[ATTEND_PAGE])words, s->unit[b], c, rows, 1);
+            byte_values(t, p, (const int16_t(*)[ATTEND_PAGE])words, b, c, rows, 1);
     }
 }
 

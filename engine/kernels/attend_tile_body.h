@@ -14,10 +14,13 @@
 #define LOWEST (-1e30f) /* below every score; minus itself it is 0, not NaN */
 #define INLINE static inline __attribute__((always_inline))
 
+struct shares; /* attend_bytes_body.h */
+
 struct tile {
     const float *q;
-    const int16_t *q16;   /* CACHE_Q8: the same times 1 / q_scale */
-    const float *q_scale; /* [rows] */
+    const int16_t *q16;                 /* CACHE_Q8: the same times 1 / q_scale */
+    const float *q_scale;               /* [rows] */
+    const struct shares *const *shares; /* CACHE_Q8: [rows] */
     const uint32_t *first, *last;
     float *most, *sums, *out; /* [rows], [rows][LANES], [rows][width] */
     float (*p)[ATTEND_PAGE];  /* scores, then exp(score - the largest of the page) */

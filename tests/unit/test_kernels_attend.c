@@ -285,6 +285,46 @@ static void sets_are_the_reference_s(void **state)
     }
 }
 
+/* A row alone is what it was among others, to the last bit, so that an answer does not depend
+ * on where its prompt is cut, nor on who is answered beside it. */
+static void check_alone(struct scene *s, const struct attend_kernels *k)
+{
+    static struct result all, alone;
+    struct scene one = *s;
+
+    attend(s, k, 0, PAGES, &all);
+    one.rows = 1;
+    for (size_t r = 0; r < s->rows; r++) {
+        one.q = s->q + r * s->width;
+        one.first[0] = s->first[r];
+        one.last[0] = s->last[r];
+        attend(&one, k, 0, PAGES, &alone);
+        assert_memory_equal(&alone.most[0], &all.most[r], sizeof(float));
+        assert_memory_equal(&alone.sum[0], &all.sum[r], sizeof(float));
+        assert_memory_equal(alone.out, all.out + r * s->width, s->width * sizeof(float));
+    }
+}
+
+static void rows_do_not_change_one_another(void **state)
+{
+    static const size_t rows[] = {2, 5, 9, 33, 64}, ends[] = {70, 95, POSITIONS - 1};
+
+    (void)state;
+    for (int i = 0; i < 3 * CPU_LEVELS; i++) {
+        for (size_t r = 0; cpu_has((enum cpu_level)(i / 3)) && r < ARRAY_LEN(rows); r++) {
+            for (size_t e = 0; e < ARRAY_LEN(ends); e++) {
+                struct scene s;
+
+                make(&s, (enum decoder_cache)(i % 3), 64, rows[r], 1);
+                look(&s, r % 2 + 1, ends[e], e % 2 == 0 ? 0 : 40);
+                make_pages(&s, attend_sets[i / 3]);
+                check_alone(&s, attend_sets[i / 3]);
+                free_scene(&s);
+            }
+        }
+    }
+}
+
 /* Numbers of any size are stored alike, also such as are none. */
 static void sets_store_the_same_bytes(void **state)
 {
@@ -317,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sets_are_a_softmax),
         cmocka_unit_test(sets_are_the_reference_s),
+        cmocka_unit_test(rows_do_not_change_one_another),
         cmocka_unit_test(sets_store_the_same_bytes),
     };
 
