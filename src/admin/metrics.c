@@ -15,6 +15,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
+#include "proxy/upstreams.h"
 
 /* Prometheus text. The first failure sticks in *st, so that a table of lines stays
  * a table of lines. */
@@ -273,27 +274,83 @@ static void explain_lines(struct page *p, const struct journal *j)
     gauge(p, "ibid_explain_bytes", "Memory for them.", (double)j->bytes);
 }
 
+/* A line of each place of each upstream. */
+enum place_value {
+    PLACE_UP,
+    PLACE_CONNECTIONS,
+    PLACE_WAITING,
+    PLACE_CONNECTS,
+    PLACE_REUSES,
+    PLACE_RETRIES
+};
+
+static uint64_t place_value(const struct upstream_place *at, enum place_value which)
+{
+    struct http_pool_stats s;
+
+    http_pool_stats(at->pool, &s);
+    switch (which) {
+    case PLACE_UP:
+        return at->next_try_us == 0;
+    case PLACE_CONNECTIONS:
+        return s.connections_now;
+    case PLACE_WAITING:
+        return s.waiting_now;
+    case PLACE_CONNECTS:
+        return s.connects_total;
+    case PLACE_REUSES:
+        return s.reuses_total;
+    case PLACE_RETRIES:
+        return s.retries_total;
+    }
+    return 0;
+}
+
+/* A name is the operator's text, and stands in quotes. */
+static void label_text(struct page *p, const char *text)
+{
+    for (; *text != '\0'; text++)
+        line(p, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text);
+}
+
+static void place_lines(struct page *p, const struct upstreams *all, enum place_value which,
+                        const char *name, const char *type, const char *help)
+{
+    head(p, name, type, help);
+    for (size_t i = 0; all != NULL && i < all->count; i++) {
+        const struct upstream *u = all->list[i];
+
+        for (size_t k = 0; k < u->place_count; k++) {
+            line(p, "%s{upstream=\"", name);
+            label_text(p, u->own->name);
+            line(p, "\",place=\"%zu\"} %" PRIu64 "\n", k, place_value(&u->places[k], which));
+        }
+    }
+}
+
 static void upstream_lines(struct page *p, const struct proxy *x)
 {
+    const struct upstreams *all = x->parts.upstreams;
     const struct account *a = &x->account;
-    struct http_pool_stats s = {0};
 
-    if (x->parts.upstream != NULL)
-        http_pool_stats(x->parts.upstream->pool, &s);
-    gauge(p, "ibid_upstream_connections", "Upstream connections now.", s.connections_now);
-    gauge(p, "ibid_upstream_waiting", "Requests that wait for an upstream connection.",
-          s.waiting_now);
-    counter(p, "ibid_upstream_connects_total", "Upstream connections opened.",
-            s.connects_total);
-    counter(p, "ibid_upstream_reuses_total", "Requests on a kept connection.", s.reuses_total);
-    counter(p, "ibid_upstream_retries_total", "Requests sent again on a fresh connection.",
-            s.retries_total);
+    place_lines(p, all, PLACE_UP, "ibid_upstream_up", "gauge",
+                "1 unless the last connection to it could not be made.");
+    place_lines(p, all, PLACE_CONNECTIONS, "ibid_upstream_connections", "gauge",
+                "Upstream connections now.");
+    place_lines(p, all, PLACE_WAITING, "ibid_upstream_waiting", "gauge",
+                "Requests that wait for an upstream connection.");
+    place_lines(p, all, PLACE_CONNECTS, "ibid_upstream_connects_total", "counter",
+                "Upstream connections opened.");
+    place_lines(p, all, PLACE_REUSES, "ibid_upstream_reuses_total", "counter",
+                "Requests on a kept connection.");
+    place_lines(p, all, PLACE_RETRIES, "ibid_upstream_retries_total", "counter",
+                "Requests sent again on a fresh connection.");
     counter(p, "ibid_upstream_failures_total", "Requests the upstream did not answer whole.",
             a->upstream_failures_total);
     counter(p, "ibid_upstream_timeouts_total", "Requests the upstream did not answer in time.",
             a->upstream_timeouts_total);
     counter(p, "ibid_upstream_failovers_total",
-            "Requests that went to the fallback because the upstream could not be reached.",
+            "Requests that went to another place because the first could not be reached.",
             a->upstream_failovers_total);
     counter(p, "ibid_upstream_broken_total", "Answers that broke off after their head.",
             a->broken_streams_total);

@@ -1,5 +1,7 @@
 #include "admin/views.h"
 
+#include <stdio.h>
+
 #include "admin/admin.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
@@ -10,6 +12,7 @@
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
+#include "proxy/upstreams.h"
 
 static void reasons(struct json_writer *p, const char *name, const struct account_reason *list)
 {
@@ -22,6 +25,30 @@ static void reasons(struct json_writer *p, const char *name, const struct accoun
 }
 
 /* --- /readyz --------------------------------------------------------------------- */
+
+/* Known from the requests that were sent there: nobody is asked for this. */
+static bool write_upstreams(struct json_writer *p, const struct upstreams *all)
+{
+    bool whole = true;
+
+    for (size_t i = 0; all != NULL && i < all->count; i++) {
+        const struct upstream *u = all->list[i];
+        char name[96];
+        size_t down = 0;
+
+        for (size_t k = 0; k < u->place_count; k++)
+            down += u->places[k].next_try_us != 0;
+        if (down == 0)
+            continue;
+        whole = false;
+        snprintf(name, sizeof(name), "upstream %s", u->own->name);
+        json_writer_text(p, name,
+                         down == u->place_count
+                             ? SPAN("can not be reached")
+                             : SPAN("can not be reached at one of its places"));
+    }
+    return whole;
+}
 
 static bool write_parts(struct json_writer *p, const struct admin_view *v)
 {
@@ -43,6 +70,7 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
         json_writer_text(p, "index", span_of("could not be opened; see the log"));
         whole = false;
     }
+    whole = write_upstreams(p, v->proxy->parts.upstreams) && whole;
     if (c.index_present && !c.index_ready)
         json_writer_text(p, "index", span_of("being rebuilt from the store"));
     json_writer_close(p, '}');
@@ -193,6 +221,21 @@ enum status views_stats(struct buf *out, const struct admin_view *v)
 
 /* --- /admin/v1/models and /admin/v1/config ---------------------------------------- */
 
+static void write_upstream(struct json_writer *p, const struct upstream *u)
+{
+    json_writer_open(p, NULL, '{');
+    json_writer_text(p, "name", span_of(u->own->name));
+    json_writer_open(p, "places", '[');
+    for (size_t i = 0; i < u->place_count; i++) {
+        json_writer_open(p, NULL, '{');
+        json_writer_text(p, "host", span_of(u->places[i].url.authority));
+        json_writer_text(p, "state", span_of(u->places[i].next_try_us == 0 ? "up" : "down"));
+        json_writer_close(p, '}');
+    }
+    json_writer_close(p, ']');
+    json_writer_close(p, '}');
+}
+
 enum status views_models(struct buf *out, const struct admin_view *v)
 {
     const struct proxy_parts *parts = &v->proxy->parts;
@@ -218,11 +261,10 @@ enum status views_models(struct buf *out, const struct admin_view *v)
         json_writer_u64(&p, "memory_bytes", info.memory_bytes);
         json_writer_close(&p, '}');
     }
-    if (parts->upstream != NULL) {
-        json_writer_open(&p, "upstream", '{');
-        json_writer_text(&p, "name", span_of(parts->upstream->name));
-        json_writer_close(&p, '}');
-    }
+    json_writer_open(&p, "upstreams", '[');
+    for (size_t i = 0; parts->upstreams != NULL && i < parts->upstreams->count; i++)
+        write_upstream(&p, parts->upstreams->list[i]);
+    json_writer_close(&p, ']');
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));
     return p.st;

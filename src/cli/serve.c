@@ -35,7 +35,7 @@
 #include "proxy/embedder.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
-#include "proxy/upstream.h"
+#include "proxy/upstreams.h"
 #include "rt/connect.h"
 #include "rt/listener.h"
 #include "rt/loop.h"
@@ -58,7 +58,7 @@ struct server {
     struct embedder *embedder;
     struct decoder *decoder, *guesser;
     struct local_model *local;
-    struct upstream *upstream;
+    struct upstreams *upstreams;
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -225,14 +225,12 @@ static enum status open_cache(struct server *s)
     return cache_open(s->loop, s->connector, &o, &s->cache);
 }
 
-static enum status open_upstream(struct server *s)
+static enum status open_upstreams(struct server *s)
 {
     char why[256] = "";
-    enum status st;
+    enum status st =
+        upstreams_open(s->loop, s->connector, &s->config, &s->upstreams, why, sizeof(why));
 
-    if (s->config.upstream.url[0] == '\0')
-        return ST_OK;
-    st = upstream_open(s->loop, s->connector, &s->config, &s->upstream, why, sizeof(why));
     /* A wrong URL or CA file is a mistake in the configuration, not an outage. */
     if (st != ST_OK)
         fprintf(stderr, "ibid: %s\n", why);
@@ -269,7 +267,7 @@ static enum status open_proxy(struct server *s)
         .config = &s->config,
         .loop = s->loop,
         .cache = s->cache,
-        .upstream = s->upstream,
+        .upstreams = s->upstreams,
         .embedder = s->embedder,
         .local = s->local,
         .encoder_id = span_of(s->encoder_id),
@@ -369,14 +367,14 @@ static void on_upstream_closed(void *owner)
 {
     struct server *s = owner;
 
-    s->upstream = NULL;
+    s->upstreams = NULL;
     close_engine(s);
 }
 
 static void close_upstream(struct server *s)
 {
-    if (s->upstream != NULL)
-        upstream_close(s->upstream, on_upstream_closed, s);
+    if (s->upstreams != NULL)
+        upstreams_close(s->upstreams, on_upstream_closed, s);
     else
         close_engine(s);
 }
@@ -475,14 +473,14 @@ static enum status open_all(struct server *s)
         return st;
     open_encoder(s);
     open_local(s);
-    st = open_upstream(s);
+    st = open_upstreams(s);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)
         st = open_proxy(s);
     if (st == ST_OK)
         st = open_listeners(s);
-    if (st == ST_OK && s->upstream == NULL && s->local == NULL)
+    if (st == ST_OK && s->upstreams == NULL && s->local == NULL)
         trouble(s, "answerer",
                 "neither upstream.url nor a built-in model: only stored answers "
                 "can be given");

@@ -31,7 +31,7 @@ void config_defaults(struct config *c)
     for (size_t i = 0; i < options_table_count; i++) {
         const struct option *o = &options_table[i];
 
-        if (o->type == OPTION_PRICES)
+        if (o->type == OPTION_RECORDS)
             continue;
         if (options_set(c, o, span_of(o->preset), why, sizeof(why)) != ST_OK) {
             /* A bad table is a bug, not an input. */
@@ -99,7 +99,7 @@ static const struct option *find_env(struct span name)
 
     for (size_t i = 0; i < options_table_count; i++) {
         options_env_name(&options_table[i], env);
-        if (options_table[i].type != OPTION_PRICES && span_eq(span_of(env), name))
+        if (options_table[i].type != OPTION_RECORDS && span_eq(span_of(env), name))
             return &options_table[i];
     }
     return NULL;
@@ -219,20 +219,125 @@ static bool has_scheme(const char *url, const char *const *schemes)
     return false;
 }
 
-static enum status check_urls(const struct config *c, struct config_error *err)
+static enum status check_upstream_url(const char *what, struct span url,
+                                      struct config_error *err)
 {
     static const char *const http[] = {"http://", "https://", NULL};
+    char text[CONFIG_TEXT_MAX];
+
+    snprintf(text, sizeof(text), "%.*s", (int)url.len, url.ptr);
+    if (!has_scheme(text, http) || strchr("/?#", strchr(text, ':')[3]) != NULL)
+        return fail(err,
+                    "%s: expected http://HOST[:PORT] or https://HOST[:PORT], with /v1 or "
+                    "without",
+                    what);
+    if (strpbrk(text, "?#@ ") != NULL)
+        return fail(err,
+                    "%s: no query, fragment, user or blank; callers bring their own "
+                    "credentials",
+                    what);
+    return ST_OK;
+}
+
+/* `what` is how the user calls it: "upstream." or "upstreams: NAME: ". */
+static enum status check_places(const char *what, const struct config_upstream *u,
+                                struct config_error *err)
+{
+    struct span list = span_of(u->fallback_urls), url;
+    char name[128];
+    size_t n = 1;
+    enum status st;
+
+    snprintf(name, sizeof(name), "%surl", what);
+    st = check_upstream_url(name, span_of(u->url), err);
+    if (st == ST_OK && u->ca_file[0] != '\0' && strncmp(u->url, "https:", 6) != 0)
+        return fail(err, "%sca_file: only an https:// upstream has certificates", what);
+    snprintf(name, sizeof(name), "%sfallback_urls", what);
+    while (st == ST_OK && (url = config_word(&list)).len > 0) {
+        if (++n > CONFIG_PLACES_MAX)
+            return fail(err, "%s: more than %d", name, CONFIG_PLACES_MAX - 1);
+        st = check_upstream_url(name, url, err);
+    }
+    return st;
+}
+
+static bool is_header_name(const char *name, size_t len)
+{
+    return len > 0 && strcspn(name, " :\t\"(),/;<=>?@[\\]{}") >= len;
+}
+
+static enum status check_aliases(const char *what, const struct config_upstream *u,
+                                 struct config_error *err)
+{
+    struct span list = span_of(u->aliases), pair;
+
+    while ((pair = config_word(&list)).len > 0) {
+        const char *equals = memchr(pair.ptr, '=', pair.len);
+
+        if (equals == NULL || equals == pair.ptr || equals == pair.ptr + pair.len - 1)
+            return fail(err, "%saliases: '%.*s' is not NAME=MODEL", what, (int)pair.len,
+                        pair.ptr);
+    }
+    return ST_OK;
+}
+
+static enum status check_upstream(const struct config *c, const struct config_upstream *u,
+                                  struct config_error *err)
+{
+    const char *colon = strchr(u->header, ':');
+    char what[96];
+    enum status st;
+
+    snprintf(what, sizeof(what), "upstreams: %s: ", u->name);
+    if (c->upstream.url[0] != '\0' && strcmp(u->name, c->upstream.name) == 0)
+        return fail(err, "%sis the name of upstream.url too; set upstream.name", what);
+    if (u->path[0] != '\0' && (u->path[0] != '/' || u->path[strlen(u->path) - 1] == '/'))
+        return fail(err, "%spath: begins with '/' and does not end with one", what);
+    if (u->strip_path && u->path[0] == '\0')
+        return fail(err, "%sstrip_path: there is no path", what);
+    if (u->header[0] != '\0' &&
+        (colon == NULL || !is_header_name(u->header, (size_t)(colon - u->header))))
+        return fail(err, "%sheader: expected 'NAME: VALUE'", what);
+    if (u->credential[0] != '\0' && strncmp(u->credential, "env:", 4) != 0 &&
+        strncmp(u->credential, "file:", 5) != 0)
+        return fail(err,
+                    "%scredential: expected env:VARIABLE or file:PATH, never the key itself",
+                    what);
+    if (!is_header_name(u->credential_header, strlen(u->credential_header)))
+        return fail(err, "%scredential_header: is no header name", what);
+    st = check_aliases(what, u, err);
+    return st == ST_OK ? check_places(what, u, err) : st;
+}
+
+static enum status check_upstreams(const struct config *c, struct config_error *err)
+{
+    struct config_upstream one = {.name = ""};
+    enum status st = ST_OK;
+
+    for (size_t i = 0; st == ST_OK && i < c->upstream_count; i++)
+        st = check_upstream(c, &c->upstreams[i], err);
+    if (st != ST_OK)
+        return st;
+    if (c->upstream.url[0] == '\0') {
+        if (c->upstream.fallback_urls[0] != '\0')
+            return fail(err, "upstream.fallback_urls: there is no upstream.url");
+        if (c->upstream.ca_file[0] != '\0')
+            return fail(err, "upstream.ca_file: only an https:// upstream has certificates");
+        return ST_OK;
+    }
+    snprintf(one.url, sizeof(one.url), "%s", c->upstream.url);
+    snprintf(one.fallback_urls, sizeof(one.fallback_urls), "%s", c->upstream.fallback_urls);
+    snprintf(one.ca_file, sizeof(one.ca_file), "%s", c->upstream.ca_file);
+    return check_places("upstream.", &one, err);
+}
+
+static enum status check_store(const struct config *c, struct config_error *err)
+{
     static const char *const remote[] = {"redis://", "rediss://", NULL};
     static const char *const stores[] = {"redis://", "rediss://", "redis+unix://",
                                          "lmdb:", NULL};
-    const char *up = c->upstream.url, *store = c->store.url;
+    const char *store = c->store.url;
 
-    if (up[0] != '\0' && (!has_scheme(up, http) || strchr("/?#", strchr(up, ':')[3]) != NULL))
-        return fail(err, "upstream.url: expected http://HOST[:PORT] or https://HOST[:PORT], "
-                         "with /v1 or without");
-    if (strpbrk(up, "?#@ ") != NULL)
-        return fail(err, "upstream.url: no query, fragment, user or blank; callers bring "
-                         "their own credentials");
     if (!has_scheme(store, stores) && strcmp(store, "memory:") != 0)
         return fail(err, "store.url: expected lmdb:, lmdb:/path, redis://HOST[:PORT][/DB], "
                          "rediss://…, redis+unix:///path or memory:");
@@ -240,8 +345,6 @@ static enum status check_urls(const struct config *c, struct config_error *err)
         return fail(err, "store.url: names no host");
     if (c->store.ca_file[0] != '\0' && strncmp(store, "rediss:", 7) != 0)
         return fail(err, "store.ca_file: only rediss:// has certificates");
-    if (c->upstream.ca_file[0] != '\0' && strncmp(up, "https:", 6) != 0)
-        return fail(err, "upstream.ca_file: only an https:// upstream has certificates");
     return ST_OK;
 }
 
@@ -304,12 +407,30 @@ enum status config_validate(const struct config *c, struct config_error *err)
     enum status st = check_listeners(c, err);
 
     if (st == ST_OK)
-        st = check_urls(c, err);
+        st = check_upstreams(c, err);
+    if (st == ST_OK)
+        st = check_store(c, err);
     if (st == ST_OK)
         st = check_cache(c, err);
     if (st == ST_OK)
         st = check_limits(c, err);
     return st;
+}
+
+struct span config_word(struct span *list)
+{
+    struct span word;
+
+    while (list->len > 0 && list->ptr[0] == ' ') {
+        list->ptr++;
+        list->len--;
+    }
+    word = (struct span){list->ptr, 0};
+    while (word.len < list->len && word.ptr[word.len] != ' ')
+        word.len++;
+    list->ptr += word.len;
+    list->len -= word.len;
+    return word;
 }
 
 /* --- prices ------------------------------------------------------------------------ */

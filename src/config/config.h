@@ -14,9 +14,12 @@
 #include "base/span.h"
 #include "base/status.h"
 
-#define CONFIG_TEXT_MAX   1024
-#define CONFIG_LISTEN_MAX 8
-#define CONFIG_PRICES_MAX 256
+#define CONFIG_TEXT_MAX      1024
+#define CONFIG_LISTEN_MAX    8
+#define CONFIG_PRICES_MAX    256
+#define CONFIG_UPSTREAMS_MAX 16
+/* Places of one upstream, the first included. */
+#define CONFIG_PLACES_MAX 8
 
 enum config_semantic { SEMANTIC_ON, SEMANTIC_OFF, SEMANTIC_SHADOW };
 enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
@@ -26,6 +29,21 @@ struct config_price {
     double input_usd_per_mtok, output_usd_per_mtok;
     char source[256]; /* where the price was read */
     char date[16];    /* YYYY-MM-DD */
+};
+
+/* Lists are parted by blanks, as config_word() takes them apart. */
+struct config_upstream {
+    char name[64];
+    char url[CONFIG_TEXT_MAX];
+    char fallback_urls[CONFIG_TEXT_MAX];
+    char ca_file[CONFIG_TEXT_MAX];
+    char path[128];
+    bool strip_path;
+    char models[CONFIG_TEXT_MAX];  /* patterns */
+    char header[256];              /* "NAME: VALUE" */
+    char aliases[CONFIG_TEXT_MAX]; /* NAME=MODEL … */
+    char credential[CONFIG_TEXT_MAX];
+    char credential_header[64];
 };
 
 struct config {
@@ -53,8 +71,8 @@ struct config {
     } store;
 
     struct {
-        char url[CONFIG_TEXT_MAX];          /* empty: none */
-        char fallback_url[CONFIG_TEXT_MAX]; /* empty: none */
+        char url[CONFIG_TEXT_MAX]; /* empty: none */
+        char fallback_urls[CONFIG_TEXT_MAX];
         char name[64];
         char ca_file[CONFIG_TEXT_MAX];
         uint64_t connections_max, waiting_max;
@@ -124,6 +142,9 @@ struct config {
         uint64_t buffer_bytes; /* high-water mark of one direction of one relay */
     } limits;
 
+    struct config_upstream upstreams[CONFIG_UPSTREAMS_MAX]; /* before upstream.url */
+    size_t upstream_count;
+
     struct config_price prices[CONFIG_PRICES_MAX];
     size_t price_count;
 
@@ -155,6 +176,9 @@ enum status config_validate(const struct config *c, struct config_error *err) MU
 enum status config_write(const struct config *c, bool mask, struct buf *out) MUST_CHECK;
 /* docs/configuration.md: every key, type, bounds, default, environment name, help. */
 enum status config_write_reference(struct buf *out) MUST_CHECK;
+
+/* Takes the next word off the front of *list; empty: there is none. */
+struct span config_word(struct span *list);
 
 /* Price of a model; exact name first, then the longest prefix. NULL: unknown. */
 const struct config_price *config_price_find(const struct config *c, struct span model);

@@ -1,6 +1,7 @@
 /* The effective configuration as a file, and the reference of all settings. */
 #include "config/config.h"
 #include "config/options.h"
+#include "config/records.h"
 #include "config/value.h"
 
 /* --- as a file --------------------------------------------------------------------- */
@@ -20,40 +21,31 @@ static enum status write_listen(const struct config *c, struct buf *out)
     return st == ST_OK ? buf_append(out, SPAN("\n")) : st;
 }
 
-static enum status write_price(const struct config_price *p, struct buf *out)
+static enum status write_record(const struct config *c, const struct records *list, size_t i,
+                                bool mask, struct buf *out)
 {
-    const struct {
-        const char *name;
-        const char *text;
-        double usd;
-    } fields[] = {{"  - model: ", p->model, 0},
-                  {"    input: ", NULL, p->input_usd_per_mtok},
-                  {"    output: ", NULL, p->output_usd_per_mtok},
-                  {"    source: ", p->source, 0},
-                  {"    date: ", p->date, 0}};
     enum status st = ST_OK;
 
-    for (size_t i = 0; st == ST_OK && i < ARRAY_LEN(fields); i++) {
-        st = buf_append(out, span_of(fields[i].name));
-        if (st != ST_OK)
-            break;
-        if (fields[i].text != NULL)
-            st = value_write_text(out, span_of(fields[i].text));
-        else
-            st = value_write_real(out, fields[i].usd);
+    for (size_t f = 0; st == ST_OK && f < list->field_count; f++) {
+        struct option o = records_at(list, &list->fields[f], i);
+
+        st = buf_printf(out, "%s%s: ", f == 0 ? "  - " : "    ", o.name);
+        if (st == ST_OK)
+            st = options_write(c, &o, mask, out);
         if (st == ST_OK)
             st = buf_append(out, SPAN("\n"));
     }
     return st;
 }
 
-static enum status write_prices(const struct config *c, struct buf *out)
+static enum status write_records(const struct config *c, const struct records *list, bool mask,
+                                 struct buf *out)
 {
-    enum status st =
-        buf_append(out, c->price_count > 0 ? SPAN("prices:\n") : SPAN("prices: []\n"));
+    size_t n = *(const size_t *)(const void *)((const char *)c + list->count_offset);
+    enum status st = buf_printf(out, "%s:%s\n", list->name, n > 0 ? "" : " []");
 
-    for (size_t i = 0; st == ST_OK && i < c->price_count; i++)
-        st = write_price(&c->prices[i], out);
+    for (size_t i = 0; st == ST_OK && i < n; i++)
+        st = write_record(c, list, i, mask, out);
     return st;
 }
 
@@ -86,8 +78,8 @@ enum status config_write(const struct config *c, bool mask, struct buf *out)
             break;
         if (o->type == OPTION_LISTEN)
             st = write_listen(c, out);
-        else if (o->type == OPTION_PRICES)
-            st = write_prices(c, out);
+        else if (o->type == OPTION_RECORDS)
+            st = write_records(c, records_find(span_of(o->name)), mask, out);
         else
             st = write_value(c, o, mask, out);
     }
@@ -119,48 +111,49 @@ static const char introduction[] =
     "those of tests and benches (`IBID_EVAL`, `IBID_KERNELS`, `IBID_BIN`, `IBID_TEST_…`,\n"
     "`IBID_BENCH_…`) are no settings and are passed over.\n";
 
-static const char prices_note[] =
-    "\n"
-    "ibid ships no prices: they change, and a figure without a source is worth nothing.\n"
-    "Enter those you pay:\n"
-    "\n"
-    "```yaml\n"
-    "prices:\n"
-    "  - model: my-model-*        # exact, or a prefix ending in *; the longest wins\n"
-    "    input: 0.50              # US dollars per million prompt tokens\n"
-    "    output: 1.50             # and per million completion tokens\n"
-    "    source: https://example.com/pricing\n"
-    "    date: 2026-01-31         # when it was read there\n"
-    "```\n";
-
 static enum status write_preset(const struct option *o, struct buf *out)
 {
+    if (o->preset == NULL)
+        return buf_append(out, SPAN("required"));
     if (o->preset[0] == '\0')
-        return buf_append(out, o->type == OPTION_PRICES ? SPAN("none") : SPAN("empty"));
+        return buf_append(out, o->type == OPTION_RECORDS ? SPAN("none") : SPAN("empty"));
     return buf_printf(out, "`%s`", o->preset);
 }
 
-static enum status write_row(const struct option *o, struct buf *out)
+static bool has_bounds(const struct option *o)
 {
-    char env[OPTIONS_ENV_MAX];
+    return o->type != OPTION_TEXT && o->type != OPTION_PATH && o->type != OPTION_URL &&
+           o->type != OPTION_LISTEN && o->type != OPTION_RECORDS && o->type != OPTION_WORDS &&
+           o->type != OPTION_PAIRS && o->type != OPTION_DATE;
+}
+
+/* `env`: NULL, or its variable. */
+static enum status write_row(const struct option *o, const char *env, struct buf *out)
+{
     enum status st = buf_printf(out, "| `%s` | ", o->name);
 
-    options_env_name(o, env);
     if (st == ST_OK)
         st = write_preset(o, out);
     if (st == ST_OK)
         st = buf_printf(out, " | %s", options_type_name(o));
-    if (st == ST_OK && o->type != OPTION_TEXT && o->type != OPTION_PATH &&
-        o->type != OPTION_URL && o->type != OPTION_LISTEN && o->type != OPTION_PRICES) {
+    if (st == ST_OK && has_bounds(o)) {
         st = buf_append(out, SPAN(": "));
         if (st == ST_OK)
             st = options_write_bounds(o, out);
     }
     if (st == ST_OK)
         st = buf_printf(out, " | %s.", o->help);
-    if (st == ST_OK && o->type != OPTION_PRICES)
+    if (st == ST_OK && env != NULL)
         st = buf_printf(out, " `%s`", env);
     return st == ST_OK ? buf_append(out, SPAN(" |\n")) : st;
+}
+
+static enum status write_setting(const struct option *o, struct buf *out)
+{
+    char env[OPTIONS_ENV_MAX];
+
+    options_env_name(o, env);
+    return write_row(o, env, out);
 }
 
 static enum status write_heading(struct span section, struct buf *out)
@@ -175,19 +168,38 @@ static enum status write_heading(struct span section, struct buf *out)
     return st;
 }
 
+/* A list of records has a chapter of its own. */
+static enum status write_list(const struct option *o, struct buf *out)
+{
+    const struct records *list = records_find(span_of(o->name));
+    enum status st = buf_printf(out,
+                                "\n## %s\n\nA list, not in the environment: %s.\n\n"
+                                "| key | default | type | what it is |\n|---|---|---|---|\n",
+                                list->name, o->help);
+
+    for (size_t i = 0; st == ST_OK && i < list->field_count; i++)
+        st = write_row(&list->fields[i], NULL, out);
+    return st == ST_OK ? buf_append(out, span_of(list->note)) : st;
+}
+
 enum status config_write_reference(struct buf *out)
 {
     enum status st = buf_append(out, span_of(introduction));
     struct span section = {NULL, 0};
 
     for (size_t i = 0; st == ST_OK && i < options_table_count; i++) {
-        struct span own = options_section(&options_table[i]);
+        const struct option *o = &options_table[i];
+        struct span own = options_section(o);
 
+        if (o->type == OPTION_RECORDS) {
+            st = write_list(o, out);
+            continue;
+        }
         if (i == 0 || !span_eq(own, section))
             st = write_heading(own, out);
         section = own;
         if (st == ST_OK)
-            st = write_row(&options_table[i], out);
+            st = write_setting(o, out);
     }
-    return st == ST_OK ? buf_append(out, span_of(prices_note)) : st;
+    return st;
 }

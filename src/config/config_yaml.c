@@ -12,12 +12,11 @@
 #include "config/config.h"
 #include "config/listen.h"
 #include "config/options.h"
-#include "config/value.h"
+#include "config/records.h"
 
 #define FILE_MAX_BYTES (1024 * 1024)
 #define OPTIONS_MAX    128
 #define KEY_MAX        64
-#define PRICE_USD_MAX  1e6 /* a million tokens */
 
 struct reader {
     yaml_parser_t parser;
@@ -168,122 +167,165 @@ static enum status read_listen(struct reader *r, const struct option *o)
     return st;
 }
 
-/* --- prices ------------------------------------------------------------------------ */
+/* --- lists and mappings ------------------------------------------------------------ */
 
-enum price_field { PRICE_MODEL, PRICE_INPUT, PRICE_OUTPUT, PRICE_SOURCE, PRICE_DATE };
-
-static const char *const price_fields[] = {"model", "input", "output", "source", "date"};
-
-static enum status price_text(struct reader *r, enum price_field f, char *out, size_t cap)
+/* Words are kept parted by blanks, so none may hold one. */
+static enum status put_word(struct reader *r, const char *what, struct buf *out)
 {
-    struct span text = scalar(r);
+    struct span word = scalar(r);
 
-    if (text.len == 0 || text.len >= cap)
-        return fail(r, here(r), "prices: %s is %s", price_fields[f],
-                    text.len == 0 ? "empty" : "too long");
-    if (f == PRICE_DATE && !value_is_date(text))
-        return fail(r, here(r), "prices: date '%.20s' is not YYYY-MM-DD", text.ptr);
-    memcpy(out, text.ptr, text.len);
-    out[text.len] = '\0';
-    return ST_OK;
+    if (r->event.type != YAML_SCALAR_EVENT || word.len == 0 ||
+        memchr(word.ptr, ' ', word.len) != NULL)
+        return fail(r, here(r), "%s: expected a word without blanks", what);
+    return buf_append(out, word);
 }
 
-static enum status price_usd(struct reader *r, enum price_field f, double *out)
+/* After the start of a list or a mapping: "a b", "a=1 b=2". */
+static enum status join_words(struct reader *r, const char *what, bool pairs, struct buf *out)
 {
-    double v;
-
-    if (value_real(scalar(r), &v) != ST_OK || v < 0 || v > PRICE_USD_MAX)
-        return fail(r, here(r), "prices: %s '%.20s' is no price in US dollars", price_fields[f],
-                    scalar(r).ptr);
-    *out = v;
-    return ST_OK;
-}
-
-static enum status price_set(struct reader *r, struct config_price *p, enum price_field f)
-{
-    if (r->event.type != YAML_SCALAR_EVENT)
-        return fail(r, here(r), "prices: %s must be a single value", price_fields[f]);
-    switch (f) {
-    case PRICE_MODEL:
-        return price_text(r, f, p->model, sizeof(p->model));
-    case PRICE_SOURCE:
-        return price_text(r, f, p->source, sizeof(p->source));
-    case PRICE_DATE:
-        return price_text(r, f, p->date, sizeof(p->date));
-    case PRICE_INPUT:
-        return price_usd(r, f, &p->input_usd_per_mtok);
-    case PRICE_OUTPUT:
-        return price_usd(r, f, &p->output_usd_per_mtok);
-    }
-    return ST_INTERNAL;
-}
-
-/* After the start of one price's mapping. */
-static enum status read_price(struct reader *r, struct config_price *p)
-{
-    unsigned start = here(r), have = 0;
-    struct key k;
     enum status st;
 
-    while ((st = next(r)) == ST_OK && r->event.type != YAML_MAPPING_END_EVENT) {
-        unsigned f = 0;
-
-        st = take_key(r, &k);
-        if (st != ST_OK)
-            return st;
-        while (f < ARRAY_LEN(price_fields) && strcmp(price_fields[f], k.text) != 0)
-            f++;
-        if (f == ARRAY_LEN(price_fields))
-            return fail(r, k.line, "prices: unknown key '%s'", k.text);
-        if ((have & 1u << f) != 0)
-            return fail(r, k.line, "prices: %s is set twice", k.text);
-        have |= 1u << f;
-        st = next(r);
+    while ((st = next(r)) == ST_OK && r->event.type != YAML_SEQUENCE_END_EVENT &&
+           r->event.type != YAML_MAPPING_END_EVENT) {
+        st = out->len > 0 ? buf_append(out, SPAN(" ")) : ST_OK;
         if (st == ST_OK)
-            st = price_set(r, p, (enum price_field)f);
+            st = put_word(r, what, out);
+        if (st == ST_OK && pairs)
+            st = buf_append(out, SPAN("="));
+        if (st == ST_OK && pairs)
+            st = next(r);
+        if (st == ST_OK && pairs)
+            st = put_word(r, what, out);
         if (st != ST_OK)
             return st;
-    }
-    for (unsigned f = 0; st == ST_OK && f < ARRAY_LEN(price_fields); f++) {
-        if ((have & 1u << f) == 0)
-            return fail(r, start, "prices: %s is missing", price_fields[f]);
     }
     return st;
 }
 
-static enum status add_price(struct reader *r)
+/* The event at hand is the value of `o`, which goes by the name of `what`. */
+static enum status read_value(struct reader *r, const struct option *o, const char *what)
 {
-    struct config *c = r->config;
-    struct config_price p = {.model = ""};
+    bool list = o->type == OPTION_WORDS && r->event.type == YAML_SEQUENCE_START_EVENT;
+    bool pairs = o->type == OPTION_PAIRS && r->event.type == YAML_MAPPING_START_EVENT;
+    char why[200];
+    struct buf text;
+    enum status st = ST_OK;
+
+    if (r->event.type != YAML_SCALAR_EVENT && !list && !pairs)
+        return fail(r, here(r), "%s: expected a single value", what);
+    buf_init(&text, CONFIG_TEXT_MAX);
+    if (list || pairs)
+        st = join_words(r, what, pairs, &text);
+    if (st == ST_LIMIT)
+        st = fail(r, here(r), "%s: is too long", what);
+    if (st == ST_OK) {
+        st = options_set(r->config, o, list || pairs ? buf_span(&text) : scalar(r), why,
+                         sizeof(why));
+        if (st != ST_OK)
+            (void)fail(r, here(r), "%s: %s", what, why);
+    }
+    buf_release(&text);
+    return st;
+}
+
+/* --- records ----------------------------------------------------------------------- */
+
+static const char *record_name(const struct reader *r, const struct records *list, size_t i)
+{
+    return (const char *)r->config + records_at(list, list->fields, i).offset;
+}
+
+static enum status read_field(struct reader *r, const struct records *list, size_t i,
+                              const struct option *field)
+{
+    struct option o = records_at(list, field, i);
+    char what[2 * KEY_MAX];
+
+    snprintf(what, sizeof(what), "%s: %s", list->name, field->name);
+    if (field->preset == NULL && r->event.type == YAML_SCALAR_EVENT && scalar(r).len == 0)
+        return fail(r, here(r), "%s is empty", what);
+    return read_value(r, &o, what);
+}
+
+static enum status preset_fields(struct reader *r, const struct records *list, size_t i)
+{
+    char why[200];
+    enum status st = ST_OK;
+
+    for (size_t f = 0; st == ST_OK && f < list->field_count; f++) {
+        struct option o = records_at(list, &list->fields[f], i);
+
+        if (o.preset != NULL)
+            st = options_set(r->config, &o, span_of(o.preset), why, sizeof(why));
+    }
+    return st;
+}
+
+/* After the start of the record's mapping. */
+static enum status read_record(struct reader *r, const struct records *list, size_t i)
+{
+    unsigned start = here(r), have = 0;
+    struct key k;
+    enum status st = preset_fields(r, list, i);
+
+    while (st == ST_OK && (st = next(r)) == ST_OK && r->event.type != YAML_MAPPING_END_EVENT) {
+        const struct option *field;
+        unsigned bit;
+
+        st = take_key(r, &k);
+        if (st != ST_OK)
+            return st;
+        field = records_field(list, span_of(k.text));
+        if (field == NULL)
+            return fail(r, k.line, "%s: unknown key '%s'", list->name, k.text);
+        bit = 1u << (field - list->fields);
+        if ((have & bit) != 0)
+            return fail(r, k.line, "%s: %s is set twice", list->name, k.text);
+        have |= bit;
+        st = next(r);
+        if (st == ST_OK)
+            st = read_field(r, list, i, field);
+    }
+    for (unsigned f = 0; st == ST_OK && f < list->field_count; f++) {
+        if (list->fields[f].preset == NULL && (have & 1u << f) == 0)
+            return fail(r, start, "%s: %s is missing", list->name, list->fields[f].name);
+    }
+    return st;
+}
+
+static enum status add_record(struct reader *r, const struct records *list)
+{
+    size_t *count = records_count(list, r->config);
     unsigned line = here(r);
     enum status st;
 
     if (r->event.type != YAML_MAPPING_START_EVENT)
-        return fail(r, line, "prices: expected {model, input, output, source, date}");
-    if (c->price_count == CONFIG_PRICES_MAX)
-        return fail(r, line, "prices: more than %d", CONFIG_PRICES_MAX);
-    st = read_price(r, &p);
+        return fail(r, line, "%s: expected a list of 'key: value' blocks", list->name);
+    if (*count == list->max)
+        return fail(r, line, "%s: more than %zu", list->name, list->max);
+    st = read_record(r, list, *count);
     if (st != ST_OK)
         return st;
-    for (size_t i = 0; i < c->price_count; i++) {
-        if (strcmp(c->prices[i].model, p.model) == 0)
-            return fail(r, line, "prices: model '%.60s' is there twice", p.model);
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(record_name(r, list, i), record_name(r, list, *count)) == 0)
+            return fail(r, line, "%s: %s '%.60s' is there twice", list->name,
+                        list->fields[0].name, record_name(r, list, i));
     }
-    c->prices[c->price_count++] = p;
+    ++*count;
     return ST_OK;
 }
 
-static enum status read_prices(struct reader *r)
+static enum status read_records(struct reader *r, const struct records *list)
 {
     enum status st;
 
-    r->config->price_count = 0;
+    *records_count(list, r->config) = 0;
     if (r->event.type == YAML_SCALAR_EVENT && scalar(r).len == 0)
         return ST_OK;
     if (r->event.type != YAML_SEQUENCE_START_EVENT)
-        return fail(r, here(r), "prices: expected a list");
+        return fail(r, here(r), "%s: expected a list", list->name);
     while ((st = next(r)) == ST_OK && r->event.type != YAML_SEQUENCE_END_EVENT) {
-        st = add_price(r);
+        st = add_record(r, list);
         if (st != ST_OK)
             return st;
     }
@@ -301,11 +343,9 @@ static enum status read_option(struct reader *r, const struct option *o, const s
         return st;
     if (o->type == OPTION_LISTEN)
         return read_listen(r, o);
-    if (o->type == OPTION_PRICES)
-        return read_prices(r);
-    if (r->event.type != YAML_SCALAR_EVENT)
-        return fail(r, here(r), "%s: expected a single value", o->name);
-    return set(r, o, scalar(r));
+    if (o->type == OPTION_RECORDS)
+        return read_records(r, records_find(span_of(o->name)));
+    return read_value(r, o, o->name);
 }
 
 static enum status read_section(struct reader *r, const struct key *section)

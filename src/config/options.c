@@ -261,7 +261,13 @@ enum status options_set(struct config *c, const struct option *o, struct span te
     case OPTION_TEXT:
     case OPTION_PATH:
     case OPTION_URL:
+    case OPTION_WORDS:
+    case OPTION_PAIRS:
         return set_text(field, o, text, why, why_cap);
+    case OPTION_DATE:
+        if (value_is_date(text))
+            return set_text(field, o, text, why, why_cap);
+        break;
     case OPTION_LISTEN:
         return listen_add(c, text, why, why_cap);
     case OPTION_CHOICE:
@@ -274,7 +280,7 @@ enum status options_set(struct config *c, const struct option *o, struct span te
     case OPTION_REAL:
         st = set_number(field, o, text);
         break;
-    case OPTION_PRICES:
+    case OPTION_RECORDS:
         break;
     }
     return st == ST_OK ? ST_OK : refuse(o, st, text, why, why_cap);
@@ -315,6 +321,9 @@ enum status options_write(const struct config *c, const struct option *o, bool m
     case OPTION_TEXT:
     case OPTION_PATH:
     case OPTION_CHOICE:
+    case OPTION_DATE:
+    case OPTION_WORDS:
+    case OPTION_PAIRS:
         return value_write_text(out, span_of(field));
     case OPTION_URL:
         return write_url(span_of(field), mask, out);
@@ -328,7 +337,7 @@ enum status options_write(const struct config *c, const struct option *o, bool m
     case OPTION_REAL:
         return value_write_real(out, *(const double *)field);
     case OPTION_LISTEN:
-    case OPTION_PRICES:
+    case OPTION_RECORDS:
         break;
     }
     return ST_INTERNAL;
@@ -385,8 +394,13 @@ const char *options_type_name(const struct option *o)
         return "size";
     case OPTION_REAL:
         return "number";
+    case OPTION_DATE:
+        return "date YYYY-MM-DD";
+    case OPTION_PAIRS:
+        return "mapping";
+    case OPTION_WORDS:
     case OPTION_LISTEN:
-    case OPTION_PRICES:
+    case OPTION_RECORDS:
         return "list";
     }
     return "value";

@@ -1,6 +1,6 @@
 /* The one table of settings: name, type, bounds, default, help. Everything that
  * knows a setting by name (file, environment, `ibid check`, docs/configuration.md)
- * reads this table; `listen` and `prices`, which are lists, are two further rows
+ * reads this table; `listen` and the lists of records (records.h) are further rows
  * without a field. Read-only; any thread. */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
@@ -17,17 +17,20 @@
 struct config;
 
 enum option_type {
-    OPTION_TEXT,   /* char[size] */
-    OPTION_PATH,   /* char[size], "~/" expanded */
-    OPTION_URL,    /* char[size], may hold a password */
-    OPTION_CHOICE, /* char[size], one of `words` */
-    OPTION_WORD,   /* an enum: the position in `words` */
-    OPTION_SWITCH, /* bool: words[0] or words[1] is true; on and off when NULL */
-    OPTION_UINT,   /* uint64_t */
-    OPTION_BYTES,  /* uint64_t, with units */
-    OPTION_REAL,   /* double */
-    OPTION_LISTEN, /* the list of listening addresses */
-    OPTION_PRICES, /* the list of prices: not in the environment */
+    OPTION_TEXT,    /* char[size] */
+    OPTION_PATH,    /* char[size], "~/" expanded */
+    OPTION_URL,     /* char[size], may hold a password */
+    OPTION_CHOICE,  /* char[size], one of `words` */
+    OPTION_WORD,    /* an enum: the position in `words` */
+    OPTION_SWITCH,  /* bool: words[0] or words[1] is true; on and off when NULL */
+    OPTION_UINT,    /* uint64_t */
+    OPTION_BYTES,   /* uint64_t, with units */
+    OPTION_REAL,    /* double */
+    OPTION_DATE,    /* char[size], YYYY-MM-DD */
+    OPTION_WORDS,   /* char[size], a list, parted by blanks */
+    OPTION_PAIRS,   /* char[size], a mapping: NAME=VALUE, parted by blanks */
+    OPTION_LISTEN,  /* the list of listening addresses */
+    OPTION_RECORDS, /* a list of records.h: not in the environment */
 };
 
 struct option {
@@ -62,11 +65,11 @@ const char *options_nearest(struct span section, struct span key);
 void options_env_name(const struct option *o, char out[OPTIONS_ENV_MAX]);
 
 /* Reads `text` into the field. ST_INVALID or ST_LIMIT with `why`: "'1.5' is not
- * within 0..1". Not for OPTION_PRICES. OPTION_LISTEN adds one address. */
+ * within 0..1". Not for OPTION_RECORDS. OPTION_LISTEN adds one address. */
 enum status options_set(struct config *c, const struct option *o, struct span text, char *why,
                         size_t why_cap) MUST_CHECK;
 
-/* The value in the syntax of the file. Not for the two lists. */
+/* The value in the syntax of the file. Not for the last two. */
 enum status options_write(const struct config *c, const struct option *o, bool mask,
                           struct buf *out) MUST_CHECK;
 /* "0..1", "1..64", "on | off | shadow"; nothing for free text. */

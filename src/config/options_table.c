@@ -54,6 +54,10 @@
     {                                                                                          \
         .name = n, .type = OPTION_PATH, CHARS(f), .preset = d, .help = t                       \
     }
+#define WORDS(n, f, d, t)                                                                      \
+    {                                                                                          \
+        .name = n, .type = OPTION_WORDS, CHARS(f), .preset = d, .help = t                      \
+    }
 #define URL(n, f, d, t)                                                                        \
     {                                                                                          \
         .name = n, .type = OPTION_URL, CHARS(f), .preset = d, .help = t                        \
@@ -101,17 +105,17 @@ const struct option options_table[] = {
     TEXT("store.prefix", store.prefix, "ibid:", "what every Redis key starts with"),
 
     URL("upstream.url", upstream.url, "", "the API that answers what the cache cannot: https://host[:port][/v1]; empty: the built-in model answers everything"),
-    URL("upstream.fallback_url", upstream.fallback_url, "", "the same API at another place, with the same keys: asked when no connection to upstream.url can be made, and never when anything of the request may have been sent; empty: none"),
+    WORDS("upstream.fallback_urls", upstream.fallback_urls, "", "the same API at other places, with the same keys, a list or parted by blanks: asked in this order when no connection to those before can be made, and never when anything of the request may have been sent"),
     TEXT("upstream.name", upstream.name, "upstream", "its name in logs, metrics and cache keys"),
     PATH("upstream.ca_file", upstream.ca_file, "", "certificate authorities for it; empty: the system's"),
-    UINT("upstream.connections_max", upstream.connections_max, "256", 1, 65536, "connections to it"),
+    UINT("upstream.connections_max", upstream.connections_max, "256", 1, 65536, "connections to it (to each place of each upstream)"),
     UINT("upstream.waiting_max", upstream.waiting_max, "1024", 0, 1000000, "requests that may wait for one of them"),
     UINT("upstream.connect_timeout_ms", upstream.connect_timeout_ms, "5000", 1, HOUR_MS, "to a connection, TLS included"),
     UINT("upstream.first_byte_timeout_ms", upstream.first_byte_timeout_ms, "600000", 1, DAY_MS, "from the request to the first byte of the answer; models may think for minutes"),
     UINT("upstream.idle_timeout_ms", upstream.idle_timeout_ms, "300000", 1, DAY_MS, "between two pieces of an answer"),
     UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
     UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
-    UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after upstream.url could not be reached, requests go to the fallback at once, and one in this time tries it again"),
+    UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after a place could not be reached, requests go to the next at once, and one in this time tries it again"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
     PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),
 
@@ -178,8 +182,10 @@ const struct option options_table[] = {
     UINT("limits.drain_timeout_ms", limits.drain_timeout_ms, "25000", 0, HOUR_MS, "for requests in flight after SIGTERM; Kubernetes kills after 30 s"),
     BYTES("limits.buffer_bytes", limits.buffer_bytes, "256KiB", 4 * KIB, 64 * MIB, "waiting bytes of one direction of one relay, beyond which the sender is made to wait"),
 
-    {.name = "prices", .type = OPTION_PRICES, .preset = "",
-     .help = "a list of {model, input, output, source, date}: US dollars per million tokens, where and when the price was read. A model may end in `*`. Without a price only tokens are counted"},
+    {.name = "upstreams", .type = OPTION_RECORDS, .preset = "",
+     .help = "upstreams that requests are shared out to, up to 16"},
+    {.name = "prices", .type = OPTION_RECORDS, .preset = "",
+     .help = "what a model costs, and where and when that was read. Without a price only tokens are counted"},
 };
 /* clang-format on */
 

@@ -12,7 +12,7 @@
 #include "proxy/source.h"
 
 #define ACCOUNT_BUCKETS 14
-#define ACCOUNT_STEPS   12
+#define ACCOUNT_STEPS   13
 #define ACCOUNT_REASONS 64
 
 /* Upper bounds of the latency buckets, seconds; the last one is +Inf. */
@@ -62,7 +62,7 @@ struct account {
     uint64_t upstream_failures_total, upstream_timeouts_total;
     /* of requests with several: answered from their own entries */
     uint64_t inputs_reused_total;
-    uint64_t upstream_failovers_total; /* asked of the fallback instead */
+    uint64_t upstream_failovers_total; /* asked of another place instead */
     uint64_t broken_streams_total;     /* upstream answers that ended too soon */
     uint64_t client_gone_total;        /* clients that left before their answer ended */
     uint64_t embed_overload_total, embed_timeout_total;

@@ -1,5 +1,7 @@
 #include "proxy/admit.h"
 
+#include <stdio.h>
+
 #include "config/config.h"
 #include "http/head.h"
 #include "protocol/canonical.h"
@@ -28,7 +30,7 @@ static bool wants_local(struct request *r)
     case ROUTE_ANY:
         break;
     }
-    if (parts->upstream == NULL || vectors_named(r))
+    if (parts->upstreams == NULL || vectors_named(r))
         return true;
     return r->protocol->render != NULL && named;
 }
@@ -46,7 +48,7 @@ static struct span answerer_of(const struct request *r)
     const struct proxy_parts *parts = &r->proxy->parts;
 
     if (!r->to_local)
-        return upstream_identity(parts->upstream);
+        return upstream_identity(r->upstream);
     return r->protocol->write_vectors != NULL ? parts->encoder_id
                                               : local_model_identity(parts->local, r->voice);
 }
@@ -100,8 +102,9 @@ static void decide_reuse(struct request *r)
 {
     struct proxy *p = r->proxy;
     const char *reason = not_reusable(r), *semantic = not_comparable(r);
-    bool accepted = r->to_local || credential_accepted(&p->credentials, &r->credential,
-                                                       loop_now_us(p->parts.loop));
+    bool accepted =
+        r->to_local || credential_accepted(&p->credentials, &r->credential, &r->upstream->id,
+                                           loop_now_us(p->parts.loop));
     bool reusable = reason == NULL;
 
     r->may_store = reusable && !r->controls.no_store;
@@ -202,6 +205,22 @@ static enum step_result refuse_local(struct request *r)
     return STEP_DONE;
 }
 
+static enum step_result refuse_upstream(struct request *r)
+{
+    char text[192];
+
+    if (r->proxy->parts.upstreams == NULL) {
+        respond_error(r, 503, "server_error", "no_upstream", "",
+                      "no upstream is configured; set upstream.url");
+        return STEP_DONE;
+    }
+    snprintf(text, sizeof(text), "none of the upstreams takes the model '%.*s'; see upstreams",
+             (int)(r->chat.model.len < 96 ? r->chat.model.len : 96),
+             r->chat.model.len > 0 ? r->chat.model.ptr : "");
+    respond_error(r, 404, "invalid_request_error", "model_not_found", "model", text);
+    return STEP_DONE;
+}
+
 /* What is relayed untouched can not be kept from the upstream and answered all the
  * same; whoever asks for that must not be passed on. */
 static enum step_result admit_untouched(struct request *r)
@@ -244,17 +263,14 @@ enum step_result admit_enter(struct request *r)
         return refuse_local(r);
     if (r->to_local && !serves_locally(r)) {
         respond_error(r, 503, "server_error", "no_answerer", "",
-                      p->parts.upstream == NULL
+                      p->parts.upstreams == NULL
                           ? "neither an upstream nor a built-in model is available; set "
                             "upstream.url, or run 'ibid models pull' and see /readyz"
                           : "the built-in model is not available; see /readyz");
         return STEP_DONE;
     }
-    if (!r->to_local && p->parts.upstream == NULL) {
-        respond_error(r, 503, "server_error", "no_upstream", "",
-                      "no upstream is configured; set upstream.url");
-        return STEP_DONE;
-    }
+    if (!r->to_local && r->upstream == NULL)
+        return refuse_upstream(r);
     decide_reuse(r);
     if (identify(r) != ST_OK) {
         r->may_read = r->may_read_semantic = r->may_store = r->may_store_semantic = false;

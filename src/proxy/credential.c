@@ -33,7 +33,7 @@
     X("x-litellm-api-key")                                                                     \
     X("x-bf-vk")
 
-static bool is_auth(struct span name)
+bool credential_is_one(struct span name)
 {
     static const struct span names[] = {AUTH_NAMES(HTTP_NAME_SPAN)};
     static const uint64_t lengths = 0 AUTH_NAMES(HTTP_NAME_LENGTH);
@@ -113,7 +113,8 @@ enum status credential_of(struct credentials *c, const struct http_head *h, stru
     for (size_t i = 0; i < h->field_count; i++) {
         /* What the client keeps from the upstream (Connection: authorization) is not
          * what the upstream judges. */
-        if (!is_auth(h->fields[i].name) || http_head_is_hop_by_hop(h, h->fields[i].name))
+        if (!credential_is_one(h->fields[i].name) ||
+            http_head_is_hop_by_hop(h, h->fields[i].name))
             continue;
         put_lower(&p, h->fields[i].name);
         put_part(&p, h->fields[i].value);
@@ -184,30 +185,42 @@ enum status credential_scope(struct credentials *c, const struct config *config,
     return parts_finish(&p, c, out);
 }
 
-static size_t home_slot(const struct digest *id)
+/* Two digests that nobody can choose the difference of: one for the pair. */
+static struct digest pair_of(const struct digest *id, const struct digest *by)
+{
+    struct digest pair;
+
+    for (size_t i = 0; i < DIGEST_BYTES; i++)
+        pair.bytes[i] = id->bytes[i] ^ by->bytes[i];
+    return pair;
+}
+
+static size_t home_slot(const struct digest *pair)
 {
     uint32_t n;
 
-    memcpy(&n, id->bytes, sizeof(n)); /* an HMAC: any of its bytes are spread evenly */
+    memcpy(&n, pair->bytes, sizeof(n)); /* an HMAC: any of its bytes are spread evenly */
     return n % CREDENTIALS_MAX;
 }
 
-static struct credential_slot *find_slot(const struct credentials *c, const struct digest *id)
+static struct credential_slot *find_slot(const struct credentials *c, const struct digest *pair)
 {
-    size_t at = home_slot(id);
+    size_t at = home_slot(pair);
 
     for (size_t i = 0; i < PROBES_MAX; i++) {
         struct credential_slot *s = &c->slots[(at + i) % CREDENTIALS_MAX];
 
-        if (s->accepted_us != 0 && digest_eq(&s->id, id))
+        if (s->accepted_us != 0 && digest_eq(&s->pair, pair))
             return s;
     }
     return NULL;
 }
 
-bool credential_accepted(const struct credentials *c, const struct digest *id, uint64_t now_us)
+bool credential_accepted(const struct credentials *c, const struct digest *id,
+                         const struct digest *by, uint64_t now_us)
 {
-    const struct credential_slot *s = find_slot(c, id);
+    struct digest pair = pair_of(id, by);
+    const struct credential_slot *s = find_slot(c, &pair);
 
     if (s != NULL && now_us - s->accepted_us <= c->ttl_us)
         return true;
@@ -218,10 +231,12 @@ bool credential_accepted(const struct credentials *c, const struct digest *id, u
     return false;
 }
 
-void credential_accept(struct credentials *c, const struct digest *id, uint64_t now_us)
+void credential_accept(struct credentials *c, const struct digest *id, const struct digest *by,
+                       uint64_t now_us)
 {
-    struct credential_slot *s = find_slot(c, id);
-    size_t at = home_slot(id);
+    struct digest pair = pair_of(id, by);
+    struct credential_slot *s = find_slot(c, &pair);
+    size_t at = home_slot(&pair);
 
     if (s == NULL) {
         s = &c->slots[at];
@@ -232,13 +247,14 @@ void credential_accept(struct credentials *c, const struct digest *id, uint64_t 
                 s = other;
         }
     }
-    s->id = *id;
+    s->pair = pair;
     s->accepted_us = now_us > 0 ? now_us : 1;
 }
 
-void credential_revoke(struct credentials *c, const struct digest *id)
+void credential_revoke(struct credentials *c, const struct digest *id, const struct digest *by)
 {
-    struct credential_slot *s = find_slot(c, id);
+    struct digest pair = pair_of(id, by);
+    struct credential_slot *s = find_slot(c, &pair);
 
     if (s != NULL)
         s->accepted_us = 0;

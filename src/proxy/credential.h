@@ -25,7 +25,7 @@ struct json;
 #define CREDENTIALS_MAX 4096
 
 struct credential_slot {
-    struct digest id;
+    struct digest pair;   /* of credential and upstream */
     uint64_t accepted_us; /* 0: empty */
 };
 
@@ -68,8 +68,15 @@ enum status credential_scope(struct credentials *c, const struct config *config,
                              const struct http_head *h, const struct digest *credential,
                              const struct json *body, struct digest *out) MUST_CHECK;
 
-bool credential_accepted(const struct credentials *c, const struct digest *id, uint64_t now_us);
-void credential_accept(struct credentials *c, const struct digest *id, uint64_t now_us);
-void credential_revoke(struct credentials *c, const struct digest *id);
+/* Was it accepted by the upstream `by` (its id) within the time? What one upstream takes
+ * says nothing of another. The operator's list holds for all. */
+bool credential_accepted(const struct credentials *c, const struct digest *id,
+                         const struct digest *by, uint64_t now_us);
+void credential_accept(struct credentials *c, const struct digest *id, const struct digest *by,
+                       uint64_t now_us);
+void credential_revoke(struct credentials *c, const struct digest *id, const struct digest *by);
+
+/* Is this a header by which clients authenticate? */
+bool credential_is_one(struct span name);
 
 #endif

@@ -30,9 +30,10 @@ static void note_credential(struct request *r, unsigned status)
     struct credentials *c = &r->proxy->credentials;
 
     if (status >= 200 && status < 300)
-        credential_accept(c, &r->credential, loop_now_us(r->proxy->parts.loop));
+        credential_accept(c, &r->credential, &r->upstream->id,
+                          loop_now_us(r->proxy->parts.loop));
     else if (status == 401 || status == 403)
-        credential_revoke(c, &r->credential);
+        credential_revoke(c, &r->credential, &r->upstream->id);
 }
 
 static bool is_head_request(const struct request *r)
@@ -47,7 +48,7 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     uint64_t body = HTTP_BODY_CHUNKED;
 
     (void)call;
-    upstream_reached(r->upstream);
+    upstream_reached(r->place);
     if (r->closed)
         return;
     /* A path we do not know may answer 200 to anybody; it proves nothing. */
@@ -164,14 +165,14 @@ static enum status start_call(struct request *r);
 static bool ask_elsewhere(struct request *r, const struct http_call *call)
 {
     struct proxy *p = r->proxy;
-    struct upstream *other;
+    struct upstream_place *other;
 
     if (!http_call_unreached(call))
         return false;
-    other = upstream_unreached(r->upstream, loop_now_us(p->parts.loop));
+    other = upstream_unreached(r->place, loop_now_us(p->parts.loop));
     if (other == NULL || p->cutting || r->streams)
         return false;
-    r->upstream = other;
+    r->place = other;
     if (start_call(r) != ST_OK)
         return false;
     request_hold(r);
@@ -254,13 +255,13 @@ static enum status start_call(struct request *r)
         q.body_streams = true;
         q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
     }
-    return upstream_start(r->upstream, h, false, &q, &r->arena, &events, r, &r->call);
+    return upstream_start(r->place, h, false, &q, &r->arena, &events, r, &r->call);
 }
 
 enum step_result forward_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
-    struct upstream *u = p->parts.upstream;
+    struct upstream *u = r->upstream;
     enum status st = ST_UNAVAILABLE;
 
     r->source = SOURCE_UPSTREAM;
@@ -268,8 +269,8 @@ enum step_result forward_enter(struct request *r)
     if (p->cutting) {
         st = ST_CANCELED;
     } else if (u != NULL) {
-        r->upstream = upstream_choose(u, loop_now_us(p->parts.loop));
-        p->account.upstream_failovers_total += r->upstream != u;
+        r->place = upstream_choose(u, loop_now_us(p->parts.loop));
+        p->account.upstream_failovers_total += r->place != u->places;
         st = start_call(r);
     }
     if (st != ST_OK) {

@@ -239,12 +239,12 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     struct respond_fields f = {.count = 0};
 
     (void)call;
-    upstream_reached(r->upstream);
+    upstream_reached(r->place);
     if (r->closed)
         return;
     account_miss(&r->proxy->account, r->miss_reason);
     if (h->status == 401 || h->status == 403)
-        credential_revoke(&r->proxy->credentials, &r->credential);
+        credential_revoke(&r->proxy->credentials, &r->credential, &r->upstream->id);
     if (h->status == 200 && !tap_is_coded(h) &&
         http_name_eq(tap_media_type(h), SPAN("application/json")))
         return;
@@ -332,7 +332,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
         return;
     if (st != ST_OK && http_call_unreached(call)) {
         /* The usual way from here on: it knows who else may be asked. */
-        (void)upstream_unreached(r->upstream, loop_now_us(r->proxy->parts.loop));
+        (void)upstream_unreached(r->place, loop_now_us(r->proxy->parts.loop));
         request_resume(r);
         return;
     }
@@ -363,8 +363,8 @@ static enum status ask_for_rest(struct request *r)
         return st;
     buf_clear(&r->recorded);
     q.body = buf_span(&g->body);
-    r->upstream = upstream_choose(r->proxy->parts.upstream, loop_now_us(r->proxy->parts.loop));
-    return upstream_start(r->upstream, r->head, true, &q, &r->arena, &events, r, &r->call);
+    r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
+    return upstream_start(r->place, r->head, true, &q, &r->arena, &events, r, &r->call);
 }
 
 /* What comes of what is known. */

@@ -12,6 +12,7 @@
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
+#include "proxy/upstreams.h"
 #include "rt/loop.h"
 
 #define LIST_MAX_BYTES (4 * 1024 * 1024)
@@ -81,7 +82,7 @@ static void relay_refusal(struct request *r, const struct http_head *h)
 
     if ((h->status == 401 || h->status == 403) &&
         credential_of(&r->proxy->credentials, r->head, &id) == ST_OK)
-        credential_revoke(&r->proxy->credentials, &id);
+        credential_revoke(&r->proxy->credentials, &id, &r->upstream->id);
     upstream_answer_fields(h, &f);
     respond_add_facts(r, &f);
     r->flow.head_sent = true;
@@ -98,7 +99,7 @@ static void on_head(void *owner, struct http_call *c, const struct http_head *h)
 
     (void)c;
     r->source = SOURCE_UPSTREAM;
-    upstream_reached(r->upstream);
+    upstream_reached(r->place);
     if (h->status != 200 && !r->closed)
         relay_refusal(r, h);
 }
@@ -139,8 +140,8 @@ static void on_end(void *owner, struct http_call *c, enum status st, const char 
     if (!request_drop(r))
         return;
     if (http_call_unreached(c)) {
-        r->upstream = upstream_unreached(r->upstream, loop_now_us(r->proxy->parts.loop));
-        if (r->upstream != NULL && ask_upstream(r)) {
+        r->place = upstream_unreached(r->place, loop_now_us(r->proxy->parts.loop));
+        if (r->place != NULL && ask_upstream(r)) {
             r->proxy->account.upstream_failovers_total++;
             return;
         }
@@ -172,8 +173,7 @@ static bool ask_upstream(struct request *r)
     struct http_request q = {.method = SPAN("GET")};
 
     buf_clear(&r->recorded);
-    if (upstream_start(r->upstream, r->head, true, &q, &r->arena, &events, r, &r->call) !=
-        ST_OK)
+    if (upstream_start(r->place, r->head, true, &q, &r->arena, &events, r, &r->call) != ST_OK)
         return false;
     request_hold(r);
     return true;
@@ -182,6 +182,7 @@ static bool ask_upstream(struct request *r)
 bool models_serve(struct request *r)
 {
     struct local_model *m = r->proxy->parts.local;
+    struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .any_model = true};
     struct span path = r->head->path, name;
     size_t voice;
 
@@ -189,16 +190,16 @@ bool models_serve(struct request *r)
         memcmp(path.ptr, MODELS_PATH, sizeof(MODELS_PATH) - 1) != 0)
         return false;
     if (path.len == sizeof(MODELS_PATH) - 1) {
-        if (r->proxy->parts.upstream == NULL) {
+        if (r->proxy->parts.upstreams == NULL) {
             r->source = SOURCE_LOCAL;
             respond_list(r, NULL);
             return true;
         }
         /* Without a model of ours there is nothing to add: relayed untouched. */
-        if (m == NULL)
+        r->upstream = m != NULL ? upstreams_pick(r->proxy->parts.upstreams, &w) : NULL;
+        if (r->upstream == NULL)
             return false;
-        r->upstream =
-            upstream_choose(r->proxy->parts.upstream, loop_now_us(r->proxy->parts.loop));
+        r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
         return ask_upstream(r);
     }
     name = (struct span){path.ptr + sizeof(MODELS_PATH), path.len - sizeof(MODELS_PATH)};

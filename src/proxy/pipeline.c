@@ -19,11 +19,13 @@
 #include "proxy/request.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "proxy/upstreams.h"
 #include "rt/loop.h"
 
 /* clang-format off */
 static const struct step pipeline[] = {
     {"decode",  decode_enter,  NULL},           /* bytes -> what is asked; a 400 names the field */
+    {"choose",  choose_enter,  NULL},           /* which upstream, and its name of the model */
     {"admit",   admit_enter,   NULL},           /* who asks, who would answer, what may be reused */
     {"exact",   exact_enter,   exact_cancel},   /* the same request before: memory, then the store */
     {"gather",  gather_enter,  gather_cancel},  /* several inputs: each may be known */
@@ -52,11 +54,30 @@ void pipeline_step_took(struct request *r, uint64_t us)
         account_latency(&r->proxy->account.step[i], us);
 }
 
+/* What of the path names an upstream is no part of what is asked. false: no memory. */
+static bool strip_path(struct request *r)
+{
+    struct span start = upstreams_strip(r->proxy->parts.upstreams, r->head->path);
+    struct http_head *h;
+
+    if (start.len == 0)
+        return true;
+    h = arena_alloc(&r->arena, sizeof(*h), _Alignof(struct http_head));
+    if (h == NULL)
+        return false;
+    *h = *r->head;
+    h->path = (struct span){h->path.ptr + start.len, h->path.len - start.len};
+    h->target = (struct span){h->target.ptr + start.len, h->target.len - start.len};
+    r->head = h;
+    r->stripped = start;
+    return true;
+}
+
 static void on_request(void *owner, struct http_stream *s)
 {
     struct proxy *p = owner;
-    const struct http_head *h = http_stream_head(s);
     struct request *r = request_open(p, s);
+    const struct http_head *h;
 
     if (r == NULL) {
         http_abort(s);
@@ -70,8 +91,13 @@ static void on_request(void *owner, struct http_stream *s)
                       "too many requests in flight; see limits.requests_max");
         return;
     }
+    if (!strip_path(r)) {
+        http_abort(s);
+        return;
+    }
     if (models_serve(r) || ollama_serve(r))
         return;
+    h = r->head;
     r->protocol = protocol_find(h->method, h->path);
     if (r->protocol != NULL)
         r->dialect = r->protocol;

@@ -29,20 +29,20 @@ struct io;
 struct local_model;
 struct loop;
 struct request;
-struct upstream;
+struct upstreams;
 
 /* The parts, opened by the program. Those that may be missing are NULL. */
 struct proxy_parts {
     const struct config *config;
     struct loop *loop;
     struct cache *cache;
-    struct upstream *upstream; /* NULL: no upstream */
-    struct embedder *embedder; /* NULL: no semantic cache */
-    struct local_model *local; /* NULL: no built-in model */
-    struct span encoder_id;    /* part of every partition */
-    struct span encoder_name;  /* as clients name it */
-    struct span version;       /* of the program */
-    struct span secret;        /* keys the scopes; borrowed */
+    struct upstreams *upstreams; /* NULL: no upstream */
+    struct embedder *embedder;   /* NULL: no semantic cache */
+    struct local_model *local;   /* NULL: no built-in model */
+    struct span encoder_id;      /* part of every partition */
+    struct span encoder_name;    /* as clients name it */
+    struct span version;         /* of the program */
+    struct span secret;          /* keys the scopes; borrowed */
 };
 
 struct proxy {

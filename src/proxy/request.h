@@ -42,6 +42,7 @@ struct local_job;
 struct proxy;
 struct request;
 struct upstream;
+struct upstream_place;
 struct vectors;
 
 enum step_result {
@@ -96,6 +97,10 @@ struct request {
     /* decode */
     struct chat_request chat;
 
+    /* choose */
+    struct span stripped;      /* off the path: it named the upstream; of the configuration */
+    struct upstream *upstream; /* who would answer; borrowed; NULL: none takes it */
+
     /* admit */
     struct controls controls;
     struct digest credential; /* HMAC of what the client authenticates with */
@@ -124,7 +129,7 @@ struct request {
 
     /* the answer on its way */
     struct answer_flow flow;
-    struct upstream *upstream;       /* forward: who is asked; borrowed */
+    struct upstream_place *place;    /* forward: where it is asked; borrowed */
     struct http_call *call;          /* forward; NULL when none is under way */
     struct collector *collector;     /* owned: an event stream is collected beside */
     struct buf recorded;             /* a JSON answer is collected beside */

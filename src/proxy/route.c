@@ -13,11 +13,15 @@ enum step_result route_enter(struct request *r)
                       "no stored answer, and x-ibid-cache says only-if-cached");
         return STEP_DONE;
     }
-    if (r->protocol == NULL && r->proxy->parts.upstream == NULL) {
+    if (r->protocol == NULL && r->upstream == NULL) {
         if (r->oversize)
             respond_error(r, 413, "invalid_request_error", "request_too_large", "",
                           "the body is larger than limits.body_max_bytes and there is no "
                           "upstream to relay it to");
+        else if (r->proxy->parts.upstreams != NULL)
+            respond_error(r, 404, "invalid_request_error", "unknown_path", "",
+                          "none of the upstreams takes this path, or not without knowing the "
+                          "model; see upstreams");
         else
             respond_error(r, 404, "invalid_request_error", "unknown_path", "",
                           "this path is relayed to the upstream, and none is configured; set "

@@ -7,6 +7,7 @@
 
 enum step_result decode_enter(struct request *r);
 
+enum step_result choose_enter(struct request *r);
 enum step_result admit_enter(struct request *r);
 
 enum step_result exact_enter(struct request *r);

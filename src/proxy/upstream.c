@@ -1,19 +1,24 @@
 #include "proxy/upstream.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config/config.h"
 #include "proxy/controls.h"
+#include "proxy/credential.h"
 #include "rt/connect.h"
 #include "rt/io_tls.h"
 
-static void pool_options(const struct config *c, struct upstream *u,
-                         struct http_pool_options *o)
+#define CREDENTIAL_MAX_BYTES 8192
+
+static void pool_options(const struct config *c, const struct upstream *u,
+                         const struct url *url, struct http_pool_options *o)
 {
     *o = (struct http_pool_options){
-        .to = {.host = u->url.host, .port = u->url.port, .tls = u->tls},
+        .to = {.host = url->host, .port = url->port, .tls = url->tls ? u->tls : NULL},
         .connections_max = (uint32_t)c->upstream.connections_max,
         .waiting_max = (uint32_t)c->upstream.waiting_max,
         .head_max_bytes = (uint32_t)c->limits.head_max_bytes,
@@ -27,99 +32,166 @@ static void pool_options(const struct config *c, struct upstream *u,
     };
 }
 
-/* One of the places where the API is. */
-struct place {
-    struct loop *loop;
-    struct connector *connector;
-    const struct config *config;
-    const char *setting, *url;
-};
+/* --- what it is sent instead of the client's credential --------------------------------- */
 
-static enum status open_place(const struct place *at, struct upstream **out, char *why,
-                              size_t why_cap)
+static enum status read_file(const char *path, struct buf *out)
 {
-    const struct config *config = at->config;
-    struct upstream *u = calloc(1, sizeof(*u));
-    struct http_pool_options o;
+    enum status st = ST_OK;
+    ssize_t n = 1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return ST_NOTFOUND;
+    while (st == ST_OK && n > 0) {
+        st = buf_reserve(out, 1024);
+        if (st == ST_OK)
+            n = read(fd, out->ptr + out->len, 1024);
+        if (st == ST_OK && n > 0)
+            out->len += (size_t)n;
+    }
+    close(fd);
+    return st == ST_OK && n < 0 ? ST_UNAVAILABLE : st;
+}
+
+/* "env:NAME" or "file:PATH", without the white space at its end. */
+static enum status read_secret(const char *source, struct buf *out)
+{
+    const char *value = NULL;
     enum status st;
 
-    if (u == NULL)
-        return ST_NOMEM;
-    st = url_parse(span_of(at->url), &u->url, why, why_cap);
-    if (st != ST_OK)
-        goto fail_url;
-    if (u->url.tls) {
-        const char *ca = config->upstream.ca_file[0] != '\0' ? config->upstream.ca_file : NULL;
-
-        st = io_tls_ctx_open(at->loop, ca, &u->tls, why, why_cap);
-        if (st != ST_OK)
-            goto fail_url;
+    if (strncmp(source, "file:", 5) == 0) {
+        st = read_file(source + 5, out);
+    } else {
+        value = getenv(source + 4);
+        st = value != NULL ? buf_append(out, span_of(value)) : ST_NOTFOUND;
     }
-    snprintf(u->name, sizeof(u->name), "%s", config->upstream.name);
-    snprintf(u->identity, sizeof(u->identity), "upstream:%s %s://%s%s", u->name,
-             u->url.tls ? "https" : "http", u->url.authority, u->url.prefix);
-    u->retry_us = config->upstream.retry_ms * 1000;
-    pool_options(config, u, &o);
-    st = http_pool_open(at->loop, at->connector, &o, &u->pool);
-    if (st != ST_OK) {
-        snprintf(why, why_cap, "%s", status_text(st));
-        goto fail_pool;
-    }
-    *out = u;
-    return ST_OK;
-
-fail_pool:
-    if (u->tls != NULL)
-        io_tls_ctx_close(u->tls);
-fail_url:
-    free(u);
+    while (st == ST_OK && out->len > 0 && strchr(" \t\r\n", out->ptr[out->len - 1]) != NULL)
+        out->len--;
     return st;
 }
 
-/* What is closed next, and for whom. */
-struct closing {
-    struct upstream *upstream;
-    void (*closed)(void *owner);
-    void *owner;
-};
-
-static void on_pool_closed(void *arg)
+static enum status open_credential(struct upstream *u, char *why, size_t why_cap)
 {
-    struct closing *c = arg;
-    struct upstream *fallback = c->upstream->fallback;
+    const struct config_upstream *own = u->own;
+    struct span name = span_of(own->credential_header);
+    enum status st = ST_OK;
+    size_t before;
 
-    if (c->upstream->tls != NULL)
-        io_tls_ctx_close(c->upstream->tls);
-    free(c->upstream);
-    c->upstream = fallback;
-    if (fallback != NULL) {
-        http_pool_close(fallback->pool, on_pool_closed, c);
+    buf_init(&u->secret, CREDENTIAL_MAX_BYTES);
+    if (own->credential[0] == '\0')
+        return ST_OK;
+    if (http_name_eq(name, SPAN("authorization")))
+        st = buf_append(&u->secret, SPAN("Bearer "));
+    before = u->secret.len;
+    if (st == ST_OK)
+        st = read_secret(own->credential, &u->secret);
+    u->credential = (struct http_field){name, buf_span(&u->secret)};
+    if (st == ST_OK && (u->secret.len <= before || !http_is_value(u->credential.value)))
+        st = ST_INVALID;
+    if (st != ST_OK)
+        snprintf(why, why_cap, "credential: '%.96s' has none: %s", own->credential,
+                 st == ST_INVALID ? "it is empty or holds a control character"
+                                  : status_text(st));
+    return st;
+}
+
+/* --- opening and closing ------------------------------------------------------------------ */
+
+static bool wants_tls(const struct config_upstream *own)
+{
+    return strstr(own->url, "https://") != NULL ||
+           strstr(own->fallback_urls, "https://") != NULL;
+}
+
+static enum status open_place(struct upstream *u, struct loop *loop,
+                              struct connector *connector, const struct config *config,
+                              struct span url, char *why, size_t why_cap)
+{
+    struct upstream_place *at = &u->places[u->place_count];
+    struct http_pool_options o;
+    enum status st = url_parse(url, &at->url, why, why_cap);
+
+    if (st != ST_OK)
+        return st;
+    at->upstream = u;
+    pool_options(config, u, &at->url, &o);
+    st = http_pool_open(loop, connector, &o, &at->pool);
+    if (st != ST_OK)
+        snprintf(why, why_cap, "%s", status_text(st));
+    else
+        u->place_count++;
+    return st;
+}
+
+static enum status open_places(struct upstream *u, struct loop *loop,
+                               struct connector *connector, const struct config *config,
+                               char *why, size_t why_cap)
+{
+    struct span list = span_of(u->own->fallback_urls), url = span_of(u->own->url);
+    const char *setting = "url";
+    char reason[192] = "";
+    enum status st = ST_OK;
+
+    while (st == ST_OK && url.len > 0) {
+        st = u->place_count < CONFIG_PLACES_MAX
+                 ? open_place(u, loop, connector, config, url, reason, sizeof(reason))
+                 : ST_LIMIT;
+        if (st != ST_OK)
+            snprintf(why, why_cap, "%s: %s", setting, reason);
+        setting = "fallback_urls";
+        url = config_word(&list);
+    }
+    return st;
+}
+
+/* Only now is its first place known. */
+static enum status identify(struct upstream *u)
+{
+    const struct url *url = &u->places[0].url;
+    struct digest_ctx ctx;
+    enum status st = digest_init(&ctx);
+
+    if (st != ST_OK)
+        return st;
+    snprintf(u->identity, sizeof(u->identity), "upstream:%s %s://%s%s", u->own->name,
+             url->tls ? "https" : "http", url->authority, url->prefix);
+    digest_start(&ctx);
+    digest_update(&ctx, span_of(u->identity));
+    digest_final(&ctx, &u->id);
+    digest_release(&ctx);
+    return ST_OK;
+}
+
+static void destroy(struct upstream *u)
+{
+    if (u->tls != NULL)
+        io_tls_ctx_close(u->tls);
+    if (u->secret.ptr != NULL)
+        digest_wipe(u->secret.ptr, u->secret.cap);
+    buf_release(&u->secret);
+    free(u);
+}
+
+/* The last place first, one after the other. */
+static void close_next(void *owner)
+{
+    struct upstream *u = owner;
+    void (*closed)(void *) = u->closed;
+    void *whose = u->owner;
+
+    if (u->place_count > 0) {
+        http_pool_close(u->places[--u->place_count].pool, close_next, u);
         return;
     }
-    c->closed(c->owner);
-    free(c);
+    destroy(u);
+    closed(whose);
 }
 
 void upstream_close(struct upstream *u, void (*closed)(void *owner), void *owner)
 {
-    struct closing *c = malloc(sizeof(*c));
-
-    if (c == NULL)
-        abort(); /* at the very end, without 24 bytes left */
-    *c = (struct closing){u, closed, owner};
-    http_pool_close(u->pool, on_pool_closed, c);
-}
-
-/* `why` begins with the setting. */
-static enum status open_at(const struct place *at, struct upstream **out, char *why,
-                           size_t why_cap)
-{
-    char reason[192] = "";
-    enum status st = open_place(at, out, reason, sizeof(reason));
-
-    if (st != ST_OK)
-        snprintf(why, why_cap, "%s: %s", at->setting, reason);
-    return st;
+    u->closed = closed;
+    u->owner = owner;
+    close_next(u);
 }
 
 static void on_given_up(void *owner)
@@ -128,23 +200,32 @@ static void on_given_up(void *owner)
 }
 
 enum status upstream_open(struct loop *loop, struct connector *connector,
-                          const struct config *config, struct upstream **out, char *why,
-                          size_t why_cap)
+                          const struct config *config, const struct config_upstream *own,
+                          struct upstream **out, char *why, size_t why_cap)
 {
-    struct place at = {loop, connector, config, "upstream.fallback_url",
-                       config->upstream.fallback_url};
-    struct upstream *fallback = NULL;
-    enum status st = at.url[0] != '\0' ? open_at(&at, &fallback, why, why_cap) : ST_OK;
+    struct upstream *u = calloc(1, sizeof(*u));
+    char reason[192] = "";
+    enum status st;
 
-    if (st != ST_OK)
-        return st;
-    at.setting = "upstream.url";
-    at.url = config->upstream.url;
-    st = open_at(&at, out, why, why_cap);
+    if (u == NULL)
+        return ST_NOMEM;
+    u->own = own;
+    u->retry_us = config->upstream.retry_ms * 1000;
+    st = open_credential(u, why, why_cap);
+    if (st == ST_OK && wants_tls(own)) {
+        st = io_tls_ctx_open(loop, own->ca_file[0] != '\0' ? own->ca_file : NULL, &u->tls,
+                             reason, sizeof(reason));
+        if (st != ST_OK)
+            snprintf(why, why_cap, "url: %s", reason);
+    }
     if (st == ST_OK)
-        (*out)->fallback = fallback;
-    else if (fallback != NULL)
-        upstream_close(fallback, on_given_up, NULL);
+        st = open_places(u, loop, connector, config, why, why_cap);
+    if (st == ST_OK)
+        st = identify(u);
+    if (st == ST_OK)
+        *out = u;
+    else
+        upstream_close(u, on_given_up, NULL);
     return st;
 }
 
@@ -153,26 +234,50 @@ struct span upstream_identity(const struct upstream *u)
     return span_of(u->identity);
 }
 
-struct upstream *upstream_choose(struct upstream *u, uint64_t now_us)
+/* --- which place -------------------------------------------------------------------------- */
+
+/* One that could not be reached is tried by one request in a while; the others wait for its
+ * word. */
+static bool may_ask(struct upstream_place *at, uint64_t now_us)
 {
-    if (u->fallback == NULL || u->next_try_us == 0)
-        return u;
-    if (now_us < u->next_try_us)
-        return u->fallback;
-    u->next_try_us = now_us + u->retry_us; /* this one tries; the others wait for its word */
-    return u;
+    if (at->next_try_us == 0)
+        return true;
+    if (now_us < at->next_try_us)
+        return false;
+    at->next_try_us = now_us + at->upstream->retry_us;
+    return true;
 }
 
-void upstream_reached(struct upstream *u)
+static struct upstream_place *first_from(struct upstream *u, size_t i, uint64_t now_us)
 {
-    u->next_try_us = 0;
+    for (; i < u->place_count; i++) {
+        if (may_ask(&u->places[i], now_us))
+            return &u->places[i];
+    }
+    return NULL;
 }
 
-struct upstream *upstream_unreached(struct upstream *u, uint64_t now_us)
+struct upstream_place *upstream_choose(struct upstream *u, uint64_t now_us)
 {
-    u->next_try_us = now_us + u->retry_us;
-    return u->fallback;
+    struct upstream_place *at = first_from(u, 0, now_us);
+
+    return at != NULL ? at : &u->places[0];
 }
+
+void upstream_reached(struct upstream_place *at)
+{
+    at->next_try_us = 0;
+}
+
+struct upstream_place *upstream_unreached(struct upstream_place *at, uint64_t now_us)
+{
+    struct upstream *u = at->upstream;
+
+    at->next_try_us = now_us + u->retry_us;
+    return first_from(u, (size_t)(at - u->places) + 1, now_us);
+}
+
+/* --- what is sent ------------------------------------------------------------------------- */
 
 /* Fields that the client side of our HTTP writes itself. */
 static bool is_framing(struct span name)
@@ -181,11 +286,13 @@ static bool is_framing(struct span name)
            http_name_eq(name, SPAN("expect"));
 }
 
-enum status upstream_request_fields(const struct http_head *h, bool plain, struct arena *arena,
-                                    struct http_field **out, size_t *n)
+enum status upstream_request_fields(const struct upstream *u, const struct http_head *h,
+                                    bool plain, struct arena *arena, struct http_field **out,
+                                    size_t *n)
 {
     struct http_field *list =
-        arena_alloc(arena, (h->field_count + 1) * sizeof(*list), _Alignof(struct http_field));
+        arena_alloc(arena, (h->field_count + 2) * sizeof(*list), _Alignof(struct http_field));
+    bool ours = u->credential.name.ptr != NULL;
     size_t count = 0;
 
     if (list == NULL)
@@ -194,38 +301,41 @@ enum status upstream_request_fields(const struct http_head *h, bool plain, struc
         struct span name = h->fields[i].name;
 
         if (is_framing(name) || controls_is_ours(name) || http_head_is_hop_by_hop(h, name) ||
-            (plain && http_name_eq(name, SPAN("accept-encoding"))))
+            (plain && http_name_eq(name, SPAN("accept-encoding"))) ||
+            (ours && (credential_is_one(name) || http_name_eq(name, u->credential.name))))
             continue;
         list[count++] = h->fields[i];
     }
     if (plain)
         list[count++] = (struct http_field){SPAN("Accept-Encoding"), SPAN("identity")};
+    if (ours)
+        list[count++] = u->credential;
     *out = list;
     *n = count;
     return ST_OK;
 }
 
-enum status upstream_start(struct upstream *u, const struct http_head *h, bool plain,
+enum status upstream_start(struct upstream_place *at, const struct http_head *h, bool plain,
                            struct http_request *q, struct arena *arena,
                            const struct http_call_events *events, void *owner,
                            struct http_call **out)
 {
-    size_t n = strlen(u->url.prefix) + h->target.len + 1;
+    size_t n = strlen(at->url.prefix) + h->target.len + 1;
     char *target = arena_alloc(arena, n, 1);
     struct http_field *fields;
     enum status st;
 
     if (target == NULL)
         return ST_NOMEM;
-    st = url_target(&u->url, h->target, target, n, &n);
+    st = url_target(&at->url, h->target, target, n, &n);
     if (st == ST_OK)
-        st = upstream_request_fields(h, plain, arena, &fields, &q->field_count);
+        st = upstream_request_fields(at->upstream, h, plain, arena, &fields, &q->field_count);
     if (st != ST_OK)
         return st;
     q->target = (struct span){target, n};
-    q->host = span_of(u->url.authority);
+    q->host = span_of(at->url.authority);
     q->fields = fields;
-    return http_call_start(u->pool, q, arena, events, owner, out);
+    return http_call_start(at->pool, q, arena, events, owner, out);
 }
 
 void upstream_answer_fields(const struct http_head *h, struct respond_fields *f)

@@ -44,7 +44,7 @@ def dead_port():
 @pytest.fixture
 def ibid(make_ibid, second, dead_port):
     return make_ibid(f"http://127.0.0.1:{dead_port}/v1",
-                     env={"IBID_UPSTREAM_FALLBACK_URL": second.url, "IBID_UPSTREAM_RETRY_MS": str(RETRY_MS)})
+                     env={"IBID_UPSTREAM_FALLBACK_URLS": second.url, "IBID_UPSTREAM_RETRY_MS": str(RETRY_MS)})
 
 
 def test_it_answers_while_the_first_is_down(ibid, second):
@@ -100,7 +100,7 @@ def test_the_first_is_asked_again_when_it_is_back(ibid, second, dead_port):
 
 def test_what_may_have_been_done_is_not_done_twice(make_ibid, second):
     first = Closing()
-    ibid = make_ibid(first.url, env={"IBID_UPSTREAM_FALLBACK_URL": second.url})
+    ibid = make_ibid(first.url, env={"IBID_UPSTREAM_FALLBACK_URLS": second.url})
     for i in range(3):
         r = ibid.chat(f"transfer the money {i}")
         assert r.status == 502 and r.json["error"]["code"] == "upstream_failed", r.body
@@ -110,12 +110,12 @@ def test_what_may_have_been_done_is_not_done_twice(make_ibid, second):
 
 def test_with_both_down_it_says_so(make_ibid, dead_port):
     ibid = make_ibid(f"http://127.0.0.1:{dead_port}/v1",
-                     env={"IBID_UPSTREAM_FALLBACK_URL": f"http://127.0.0.1:{free_port()}/v1"})
+                     env={"IBID_UPSTREAM_FALLBACK_URLS": f"http://127.0.0.1:{free_port()}/v1"})
     for i in range(3):
         r = ibid.chat(f"nobody {i}")
         assert r.status == 502 and r.json["error"]["code"] == "upstream_failed", r.body
 
 
 def test_a_wrong_address_is_named(make_ibid, second):
-    with pytest.raises(AssertionError, match="upstream.fallback_url: "):
-        make_ibid(second, env={"IBID_UPSTREAM_FALLBACK_URL": "ftp://example.org"})
+    with pytest.raises(AssertionError, match="upstream.fallback_urls: "):
+        make_ibid(second, env={"IBID_UPSTREAM_FALLBACK_URLS": "ftp://example.org"})

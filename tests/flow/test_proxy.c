@@ -10,7 +10,7 @@
 #include "config/config.h"
 #include "flow/wire.h"
 #include "proxy/proxy.h"
-#include "proxy/upstream.h"
+#include "proxy/upstreams.h"
 #include "rt/connect.h"
 #include "rt/io.h"
 #include "rt/io_loopback.h"
@@ -24,7 +24,7 @@ struct bench {
     struct loop *loop;
     struct config config;
     struct cache *cache;
-    struct upstream *upstream;
+    struct upstreams *upstreams;
     struct proxy *proxy;
     size_t chunk;
     struct wire clients[WIRES_MAX], ups[WIRES_MAX];
@@ -134,11 +134,11 @@ static struct bench *open_bench(size_t chunk)
                                      .prefix = ""};
     CHECK_STATUS(ST_OK, cache_open(b->loop, NULL, &o, &b->cache));
     CHECK_STATUS(ST_OK,
-                 upstream_open(b->loop, NULL, &b->config, &b->upstream, why, sizeof(why)));
+                 upstreams_open(b->loop, NULL, &b->config, &b->upstreams, why, sizeof(why)));
     parts.config = &b->config;
     parts.loop = b->loop;
     parts.cache = b->cache;
-    parts.upstream = b->upstream;
+    parts.upstreams = b->upstreams;
     CHECK_STATUS(ST_OK, proxy_open(&parts, &b->proxy));
     return b;
 }
@@ -148,7 +148,7 @@ static void close_bench(struct bench *b)
     proxy_close(b->proxy, on_closed, b);
     run();
     assert_int_equal(b->closed, 1);
-    upstream_close(b->upstream, on_closed, b);
+    upstreams_close(b->upstreams, on_closed, b);
     run();
     assert_int_equal(b->closed, 2);
     cache_close(b->cache, on_closed, b);

@@ -119,9 +119,9 @@ static const struct {
     {"prices:\n  - {model: a, input: 1, output: 1, date: 2026-01-01}\n", 2,
      "source is missing"},
     {"prices:\n  - {model: a, input: 1, output: 1, source: x, date: 2025-02-29}\n", 2,
-     "is not YYYY-MM-DD"},
+     "YYYY-MM-DD"},
     {"prices:\n  - {model: a, input: -1, output: 1, source: x, date: 2026-01-01}\n", 2,
-     "no price"},
+     "not within"},
     {"prices:\n  - {model: a, model: b}\n", 2, "set twice"},
     {"prices:\n  - {model: a, cost: b}\n", 2, "unknown key 'cost'"},
 };
@@ -304,7 +304,12 @@ static void written_is_readable(void **state)
         "store: {url: 'redis://u:secret@h', ttl_s: 7, bytes_max: 1048577}\n"
         "cache: {threshold: 0.123456789012, semantic: shadow, scope: user}\n"
         "prices:\n  - {model: \"a b\", input: 1e-3, output: 0, source: \"é: x\", date: "
-        "2026-01-01}\n";
+        "2026-01-01}\n"
+        "upstreams:\n"
+        "  - {name: one, url: 'http://x', models: [a-*, b], aliases: {f: a-1, g: b}, path: "
+        "/p,\n"
+        "     strip_path: yes, fallback_urls: ['http://y', 'http://z'], header: 'x-t: a b'}\n"
+        "  - {name: two, url: 'https://w/v1'}\n";
     struct config *a = fresh(), *b = fresh();
     struct config_error err = {.text = ""};
     struct buf out;
@@ -323,6 +328,15 @@ static void written_is_readable(void **state)
     assert_int_equal(2, b->listen_count);
     assert_string_equal("é: x", b->prices[0].source);
     assert_true(b->prices[0].input_usd_per_mtok == 1e-3);
+    assert_int_equal(2, b->upstream_count);
+    assert_string_equal("a-* b", b->upstreams[0].models);
+    assert_string_equal("f=a-1 g=b", b->upstreams[0].aliases);
+    assert_string_equal("http://y http://z", b->upstreams[0].fallback_urls);
+    assert_string_equal("x-t: a b", b->upstreams[0].header);
+    assert_string_equal("/p", b->upstreams[0].path);
+    assert_true(b->upstreams[0].strip_path && !b->upstreams[1].strip_path);
+    assert_string_equal("https://w/v1", b->upstreams[1].url);
+    assert_string_equal("authorization", b->upstreams[1].credential_header);
     buf_release(&out);
     free(a);
     free(b);

@@ -1,0 +1,133 @@
+#include "config/records.h"
+
+#include "config/config.h"
+
+#define PRICE_USD_MAX 1e6 /* a million tokens */
+
+#define CHARS(rec, f) .offset = offsetof(struct rec, f), .size = sizeof(((struct rec *)0)->f)
+#define FIELD(n, kind, rec, f, d, t)                                                           \
+    {                                                                                          \
+        .name = n, .type = kind, CHARS(rec, f), .preset = d, .help = t                         \
+    }
+#define USD(n, f, t)                                                                           \
+    {                                                                                          \
+        .name = n, .type = OPTION_REAL, .offset = offsetof(struct config_price, f), .min = 0,  \
+        .max = PRICE_USD_MAX, .help = t                                                        \
+    }
+
+static const char *const on_off[] = {"on", "off", NULL};
+
+/* clang-format off */
+static const struct option price_fields[] = {
+    FIELD("model", OPTION_TEXT, config_price, model, NULL, "exact, or a prefix that ends in `*`; the longest wins"),
+    USD("input", input_usd_per_mtok, "US dollars per million prompt tokens"),
+    USD("output", output_usd_per_mtok, "and per million completion tokens"),
+    FIELD("source", OPTION_TEXT, config_price, source, NULL, "where it was read"),
+    FIELD("date", OPTION_DATE, config_price, date, NULL, "and when"),
+};
+
+static const struct option upstream_fields[] = {
+    FIELD("name", OPTION_TEXT, config_upstream, name, NULL, "its name in logs, metrics and cache keys"),
+    FIELD("url", OPTION_URL, config_upstream, url, NULL, "as `upstream.url`"),
+    FIELD("fallback_urls", OPTION_WORDS, config_upstream, fallback_urls, "", "as `upstream.fallback_urls`, or a list"),
+    FIELD("ca_file", OPTION_PATH, config_upstream, ca_file, "", "as `upstream.ca_file`"),
+    FIELD("path", OPTION_TEXT, config_upstream, path, "", "what the request's path begins with, whole segments: `/anthropic`"),
+    {.name = "strip_path", .type = OPTION_SWITCH, .offset = offsetof(struct config_upstream, strip_path), .preset = "off", .words = on_off,
+     .help = "whether that is taken off the path before anything else is made of the request"},
+    FIELD("models", OPTION_WORDS, config_upstream, models, "", "names of models, a list or parted by blanks; `*` stands for anything"),
+    FIELD("header", OPTION_TEXT, config_upstream, header, "", "a header that the request has, and its value: `x-team: blue`"),
+    FIELD("aliases", OPTION_PAIRS, config_upstream, aliases, "", "`{NAME: MODEL}`: a request for NAME is one for MODEL"),
+    FIELD("credential", OPTION_TEXT, config_upstream, credential, "", "`env:VARIABLE` or `file:PATH`: sent instead of what the client authenticates with, read at start"),
+    FIELD("credential_header", OPTION_TEXT, config_upstream, credential_header, "authorization", "where it is sent; in `authorization` after `Bearer `"),
+};
+/* clang-format on */
+
+static const char price_note[] =
+    "\n"
+    "ibid ships no prices: they change, and a figure without a source is worth nothing.\n"
+    "Enter those you pay:\n"
+    "\n"
+    "```yaml\n"
+    "prices:\n"
+    "  - model: my-model-*        # exact, or a prefix ending in *; the longest wins\n"
+    "    input: 0.50              # US dollars per million prompt tokens\n"
+    "    output: 1.50             # and per million completion tokens\n"
+    "    source: https://example.com/pricing\n"
+    "    date: 2026-01-31         # when it was read there\n"
+    "```\n";
+
+static const char upstream_note[] =
+    "\n"
+    "A request goes to the first upstream all of whose conditions (`path`, `models`, "
+    "`header`)\n"
+    "it meets; `upstream.url` is one without conditions at the end of the list, and what "
+    "stands\n"
+    "under `upstream.` besides url, name and ca_file holds for each. A model that none takes "
+    "is\n"
+    "an error 404. A path that ibid does not know is relayed, and names no model that ibid "
+    "reads:\n"
+    "the conditions on models are passed over for it. No two upstreams share an answer.\n"
+    "\n"
+    "An upstream with a `credential` answers whoever reaches ibid: who may is then the\n"
+    "listener's and the network's matter. Answers are still kept apart by what clients\n"
+    "authenticate with.\n"
+    "\n"
+    "```yaml\n"
+    "upstreams:\n"
+    "  - name: anthropic\n"
+    "    url: https://api.anthropic.com\n"
+    "    models: [claude-*]\n"
+    "    aliases: {smart: claude-opus-4-1}\n"
+    "    credential: env:ANTHROPIC_API_KEY\n"
+    "    credential_header: x-api-key\n"
+    "  - name: ours               # http://ibid/ours/v1/chat/completions\n"
+    "    url: http://10.0.0.5:8000\n"
+    "    fallback_urls: [http://10.0.0.6:8000]\n"
+    "    path: /ours\n"
+    "    strip_path: on\n"
+    "```\n";
+
+#define ROWS(x) .fields = x, .field_count = ARRAY_LEN(x)
+#define PLACE(list, count)                                                                     \
+    .offset = offsetof(struct config, list), .count_offset = offsetof(struct config, count),   \
+    .size = sizeof(((struct config *)0)->list[0]),                                             \
+    .max = ARRAY_LEN(((struct config *)0)->list)
+
+static const struct records all[] = {
+    {.name = "upstreams",
+     ROWS(upstream_fields),
+     PLACE(upstreams, upstream_count),
+     .note = upstream_note},
+    {.name = "prices", ROWS(price_fields), PLACE(prices, price_count), .note = price_note},
+};
+
+const struct records *records_find(struct span name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (span_eq(span_of(all[i].name), name))
+            return &all[i];
+    }
+    return NULL;
+}
+
+const struct option *records_field(const struct records *list, struct span name)
+{
+    for (size_t i = 0; i < list->field_count; i++) {
+        if (span_eq(span_of(list->fields[i].name), name))
+            return &list->fields[i];
+    }
+    return NULL;
+}
+
+size_t *records_count(const struct records *list, struct config *c)
+{
+    return (size_t *)(void *)((char *)c + list->count_offset);
+}
+
+struct option records_at(const struct records *list, const struct option *field, size_t i)
+{
+    struct option o = *field;
+
+    o.offset += list->offset + i * list->size;
+    return o;
+}

@@ -1,0 +1,59 @@
+/* Which upstream would answer, and what it calls the model. An alias becomes the true name
+ * before anything else is made of the request, so that it is one and the same request by
+ * either name, and what the upstream says about its model is true. */
+#include "base/json.h"
+#include "proxy/proxy.h"
+#include "proxy/respond.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+#include "proxy/upstreams.h"
+
+/* The body with another "model", all else in its order. */
+static enum status rename_model(struct request *r, struct span model)
+{
+    struct buf *b = &r->body;
+    enum status st = ST_OK;
+
+    buf_clear(b); /* its text is in the arena */
+    for (const struct json *v = r->chat.body->child; st == ST_OK && v != NULL; v = v->next) {
+        st = buf_append(b, v == r->chat.body->child ? SPAN("{") : SPAN(","));
+        if (st == ST_OK)
+            st = json_write_string(b, v->key);
+        if (st == ST_OK)
+            st = buf_append(b, SPAN(":"));
+        if (st == ST_OK)
+            st =
+                span_eq(v->key, SPAN("model")) ? json_write_string(b, model) : json_write(b, v);
+    }
+    return st == ST_OK ? buf_append(b, SPAN("}")) : st;
+}
+
+/* A model that is named in the path has no alias. */
+static enum step_result resolve_alias(struct request *r)
+{
+    struct span name = json_str(json_get(r->chat.body, SPAN("model")));
+    struct span model = upstreams_alias(r->upstream, name);
+
+    if (span_eq(model, name))
+        return STEP_NEXT;
+    if (rename_model(r, model) != ST_OK) {
+        respond_error(r, 413, "invalid_request_error", "request_too_large", "",
+                      "the body with the alias resolved is larger than "
+                      "limits.body_max_bytes");
+        return STEP_DONE;
+    }
+    return decode_enter(r);
+}
+
+enum step_result choose_enter(struct request *r)
+{
+    struct upstreams_wish w = {.head = r->head, .stripped = r->stripped};
+
+    if (r->protocol != NULL)
+        w.model = r->chat.model;
+    else
+        /* A body that we did not read may well name one. */
+        w.any_model = protocol_find(r->head->method, r->head->path) == NULL;
+    r->upstream = upstreams_pick(r->proxy->parts.upstreams, &w);
+    return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r) : STEP_NEXT;
+}

@@ -1,0 +1,197 @@
+#include "proxy/upstreams.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "http/head.h"
+#include "proxy/upstream.h"
+
+/* --- opening and closing ------------------------------------------------------------------ */
+
+static void close_next(void *owner)
+{
+    struct upstreams *u = owner;
+    void (*closed)(void *) = u->closed;
+    void *whose = u->owner;
+
+    if (u->count > 0) {
+        upstream_close(u->list[--u->count], close_next, u);
+        return;
+    }
+    free(u);
+    closed(whose);
+}
+
+void upstreams_close(struct upstreams *u, void (*closed)(void *owner), void *owner)
+{
+    u->closed = closed;
+    u->owner = owner;
+    close_next(u);
+}
+
+static void on_given_up(void *owner)
+{
+    (void)owner;
+}
+
+/* The short way is a record without conditions. */
+static void write_plain(const struct config *c, struct config_upstream *out)
+{
+    snprintf(out->name, sizeof(out->name), "%s", c->upstream.name);
+    snprintf(out->url, sizeof(out->url), "%s", c->upstream.url);
+    snprintf(out->fallback_urls, sizeof(out->fallback_urls), "%s", c->upstream.fallback_urls);
+    snprintf(out->ca_file, sizeof(out->ca_file), "%s", c->upstream.ca_file);
+}
+
+enum status upstreams_open(struct loop *loop, struct connector *connector,
+                           const struct config *config, struct upstreams **out, char *why,
+                           size_t why_cap)
+{
+    size_t n = config->upstream_count + (config->upstream.url[0] != '\0');
+    struct upstreams *u = calloc(1, sizeof(*u));
+    enum status st = u != NULL ? ST_OK : ST_NOMEM;
+    char reason[224] = "";
+
+    for (size_t i = 0; st == ST_OK && i < n; i++) {
+        bool plain = i == config->upstream_count;
+        const struct config_upstream *own = plain ? &u->plain : &config->upstreams[i];
+
+        if (plain)
+            write_plain(config, &u->plain);
+        st = upstream_open(loop, connector, config, own, &u->list[i], reason, sizeof(reason));
+        if (st == ST_OK)
+            u->count++;
+        else if (plain)
+            snprintf(why, why_cap, "upstream.%s", reason);
+        else
+            snprintf(why, why_cap, "upstreams: %s: %s", own->name, reason);
+    }
+    if (st == ST_OK && n > 0) {
+        *out = u;
+        return ST_OK;
+    }
+    if (u != NULL)
+        upstreams_close(u, on_given_up, NULL);
+    return st;
+}
+
+/* --- conditions ----------------------------------------------------------------------------
+ */
+
+/* Whole segments: "/v1" begins "/v1/models", and not "/v1beta". */
+static bool begins_with(struct span path, struct span start)
+{
+    return path.len >= start.len && memcmp(path.ptr, start.ptr, start.len) == 0 &&
+           (path.len == start.len || path.ptr[start.len] == '/');
+}
+
+static bool has_path(const struct config_upstream *own, const struct upstreams_wish *w)
+{
+    struct span path = span_of(own->path);
+
+    if (own->strip_path)
+        return span_eq(w->stripped, path);
+    /* What named another upstream names this one no more. */
+    return w->stripped.len == 0 && (path.len == 0 || begins_with(w->head->path, path));
+}
+
+static bool has_header(const struct config_upstream *own, const struct http_head *h)
+{
+    const char *colon = strchr(own->header, ':');
+    struct span name, value;
+
+    if (colon == NULL)
+        return true;
+    name = (struct span){own->header, (size_t)(colon - own->header)};
+    value = span_of(colon + 1 + strspn(colon + 1, " "));
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (http_name_eq(h->fields[i].name, name) && span_eq(h->fields[i].value, value))
+            return true;
+    }
+    return false;
+}
+
+/* '*' stands for any bytes, none included. A failed match goes back to the last star only,
+ * so the work is bounded by the product of both lengths. */
+static bool matches(struct span pattern, struct span s)
+{
+    size_t p = 0, i = 0, star = SIZE_MAX, back = 0;
+
+    while (i < s.len) {
+        if (p < pattern.len && pattern.ptr[p] == '*') {
+            star = p++;
+            back = i;
+        } else if (p < pattern.len && pattern.ptr[p] == s.ptr[i]) {
+            p++;
+            i++;
+        } else if (star != SIZE_MAX) {
+            p = star + 1;
+            i = ++back;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.ptr[p] == '*')
+        p++;
+    return p == pattern.len;
+}
+
+/* What `model` stands for in the list; empty: it is none of its names. */
+static struct span find_alias(const struct config_upstream *own, struct span model)
+{
+    struct span list = span_of(own->aliases), pair;
+
+    while ((pair = config_word(&list)).len > 0) {
+        if (pair.len > model.len && pair.ptr[model.len] == '=' &&
+            memcmp(pair.ptr, model.ptr, model.len) == 0)
+            return (struct span){pair.ptr + model.len + 1, pair.len - model.len - 1};
+    }
+    return (struct span){"", 0};
+}
+
+static bool takes_model(const struct config_upstream *own, const struct upstreams_wish *w)
+{
+    struct span list = span_of(own->models), pattern;
+
+    if (own->models[0] == '\0' || w->any_model)
+        return true;
+    if (w->model.len == 0)
+        return false;
+    while ((pattern = config_word(&list)).len > 0) {
+        if (matches(pattern, w->model))
+            return true;
+    }
+    return find_alias(own, w->model).len > 0;
+}
+
+struct upstream *upstreams_pick(const struct upstreams *u, const struct upstreams_wish *w)
+{
+    for (size_t i = 0; u != NULL && i < u->count; i++) {
+        const struct config_upstream *own = u->list[i]->own;
+
+        if (has_path(own, w) && has_header(own, w->head) && takes_model(own, w))
+            return u->list[i];
+    }
+    return NULL;
+}
+
+struct span upstreams_strip(const struct upstreams *u, struct span path)
+{
+    struct span longest = {"", 0};
+
+    for (size_t i = 0; u != NULL && i < u->count; i++) {
+        struct span start = span_of(u->list[i]->own->path);
+
+        if (u->list[i]->own->strip_path && start.len > longest.len && path.len > start.len &&
+            begins_with(path, start))
+            longest = start;
+    }
+    return longest;
+}
+
+struct span upstreams_alias(const struct upstream *u, struct span model)
+{
+    struct span name = model.len > 0 ? find_alias(u->own, model) : (struct span){"", 0};
+
+    return name.len > 0 ? name : model;
+}
