@@ -40,7 +40,7 @@ static void open_file(struct opened *o, const char *path)
 
     arena_init(&o->arena, 65536, 1 << 30);
     if (st == ST_OK && is_json)
-        st = encoder_tokens_open(o->file.bytes, &o->encoder, &why);
+        st = encoder_tokens_open(o->file.bytes, false, 0, &o->encoder, &why);
     else if (st == ST_OK)
         st = gguf_read(o->file.bytes, &o->arena, &g, &why);
     if (st == ST_OK && !is_json)

@@ -10,9 +10,6 @@
 #include "engine/tokenizer/pieces.h"
 #include "engine/tokenizer/unicode9.h"
 
-/* A "word" of more bytes is cut here, which only nonsense meets: it bounds the memory of
- * merging one. */
-#define PIECE_MAX 65536
 /* Up to here each pair is looked at before each merge; words are short, and it is quicker
  * than a heap. */
 #define FEW_MAX 32
@@ -36,7 +33,6 @@ struct bpe {
     uint16_t char_of[256];  /* the character of each byte, in GPT-2's alphabet */
     int16_t byte_of[CHARS]; /* and back; -1: no byte's */
     uint32_t byte_ids[256]; /* the token of each single byte */
-    bool whole_first;       /* a piece that is a token is not merged (llama-bpe) */
 };
 
 /* --- the byte alphabet ---------------------------------------------------------------- */
@@ -139,7 +135,6 @@ static enum status read_pre(struct bpe *b, const struct gguf *g, struct engine_e
         return error_set(
             err, ST_INVALID, "pre-tokenizer '%.*s' is not supported; supported: %s",
             (int)(pre.len < 40 ? pre.len : 40), pre.ptr != NULL ? pre.ptr : "", pieces_known());
-    b->whole_first = strcmp(b->pieces->name, "llama-bpe") == 0;
     return ST_OK;
 }
 
@@ -188,7 +183,7 @@ void bpe_close(struct bpe *b)
 
 bool bpe_begins(const struct bpe *b)
 {
-    return b->whole_first;
+    return b->pieces->begins;
 }
 
 /* --- merging ---------------------------------------------------------------------------- */
@@ -283,7 +278,7 @@ static enum status put_piece(const struct bpe *b, struct span piece, struct toke
 {
     uint32_t whole;
 
-    if (b->whole_first && whole_token(b, piece, &whole)) {
+    if (b->pieces->whole_first && whole_token(b, piece, &whole)) {
         token_sink_put(s, whole);
         return ST_OK;
     }
@@ -295,29 +290,14 @@ static enum status put_piece(const struct bpe *b, struct span piece, struct toke
 
 /* --- texts ------------------------------------------------------------------------------ */
 
-/* Looks no further than a piece may be long, so that a run of one kind costs its length
- * and not its square. */
-static size_t piece_length(const struct bpe *b, struct span s, size_t at)
-{
-    size_t n;
-
-    if (s.len - at > PIECE_MAX + UNICODE_UTF8_MAX)
-        s.len = at + PIECE_MAX + UNICODE_UTF8_MAX;
-    n = b->pieces->length(s, at);
-    return n > PIECE_MAX ? PIECE_MAX : n;
-}
-
 static enum status encode_composed(const struct bpe *b, struct span text, struct token_sink *s)
 {
-    struct span part = {text.ptr, 0};
+    struct pieces_place place = {{0}};
     enum status st = ST_OK;
 
     for (size_t at = 0; st == ST_OK && at < text.len;) {
-        size_t n;
+        size_t n = pieces_next(b->pieces, text, at, &place);
 
-        if (at == part.len)
-            part.len = pieces_part_end(b->pieces, text, at);
-        n = piece_length(b, part, at);
         st = put_piece(b, (struct span){text.ptr + at, n}, s);
         if (st == ST_OK && s->count > s->most)
             return ST_LIMIT;

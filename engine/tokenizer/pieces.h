@@ -10,12 +10,22 @@
 #include "base/compiler.h"
 #include "base/span.h"
 
+#define PIECES_STEPS_MAX 6
+/* A longer piece is cut, which only nonsense meets: it bounds the memory of merging one. */
+#define PIECES_MAX_BYTES 65536
+
 struct pieces {
-    bool composed;      /* the text is to be brought into NFC before */
-    bool numbers_alone; /* each number is a text of its own */
-    /* Length of the piece at `at` (< s.len); 1 at least. */
-    size_t (*length)(struct span s, size_t at);
-    const char *name;
+    bool composed;    /* the text is to be brought into NFC before */
+    bool whole_first; /* a piece that is a token is not merged */
+    bool begins;      /* a text has the token that begins one, unless the file says else */
+    /* The length of the first piece at `at` (< s.len); 1 at least. Each one parts what the
+     * one before it left; the text ends where such a part does. */
+    size_t (*steps[PIECES_STEPS_MAX])(struct span s, size_t at);
+};
+
+/* Where the parts end that steps left. Zeros at the beginning of a text. */
+struct pieces_place {
+    size_t ends[PIECES_STEPS_MAX];
 };
 
 /* By tokenizer.ggml.pre; NULL: not one we know. */
@@ -23,7 +33,8 @@ const struct pieces *pieces_find(struct span name);
 /* "gpt-2, smollm, …" */
 const char *pieces_known(void);
 
-/* The end of the part of the text that is split by itself. */
-size_t pieces_part_end(const struct pieces *p, struct span s, size_t at);
+/* The length of the piece at `at` (< s.len): where the one before it ended. */
+size_t pieces_next(const struct pieces *p, struct span s, size_t at,
+                   struct pieces_place *place);
 
 #endif

@@ -1,6 +1,7 @@
 /* A tokenizer.json up to the first NUL, then a text. Without '{' at the front all of it is
  * text, for vocabularies that are known to be good: those that have every byte must give
  * the text back. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,8 @@
 #define TAKEN_FIXED  (4u << 20)
 #define TAKEN_FACTOR 64
 
-#define IDS_MAX 64
+#define IDS_MAX   64
+#define KNOWN_MAX 16
 
 static const char good[] =
     "{\"added_tokens\":[{\"id\":1,\"content\":\"[UNK]\"},{\"id\":2,\"content\":\"[CLS]\"},"
@@ -92,8 +94,8 @@ static bool holds_mark(struct span text)
 /* `pre` NULL: SentencePiece's. Kept to the end. */
 static struct tokenizer *open_known(const char *pre)
 {
-    static struct buf files[8];
-    static struct arena arenas[8];
+    static struct buf files[KNOWN_MAX];
+    static struct arena arenas[KNOWN_MAX];
     static size_t n;
     struct engine_error why;
     struct gguf_writer w;
@@ -142,8 +144,12 @@ static void check_round_trip(const struct tokenizer *t, struct span text, bool p
 static void check_decoders(struct span text)
 {
     /* qwen2 last: its texts are brought into a normal form. */
-    static const char *const pres[] = {NULL, "gpt-2", "smollm", "llama-bpe", "gpt-4o", "qwen2"};
+    static const char *const pres[] = {NULL,           "gpt-2",          "smollm",
+                                       "llama-bpe",    "gpt-4o",         "tekken",
+                                       "deepseek-llm", "deepseek-coder", "qwen2"};
     static struct tokenizer *known[ARRAY_LEN(pres)];
+
+    static_assert(ARRAY_LEN(pres) <= KNOWN_MAX, "one is kept for each");
 
     for (size_t i = 0; i < ARRAY_LEN(pres); i++) {
         if (known[i] == NULL)

@@ -182,7 +182,7 @@ static void every_family_is_the_library(void **state)
             check_decoder(&arena, v);
         families++;
     }
-    assert_int_equal(10, families);
+    assert_int_equal(15, families);
     arena_release(&arena);
 }
 

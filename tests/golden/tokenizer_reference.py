@@ -26,8 +26,26 @@ EXPRESSIONS = {
     "qwen2": WORD + r"|\p{N}" + REST,
     "gpt-4o": rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+{TAIL}|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*{TAIL}"
     + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "tekken": rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*"
+    + r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
-BYTE_LEVEL = ["gpt-2", "smollm", "llama-bpe", "qwen2", "gpt-4o"]
+EXPRESSIONS["smaug-bpe"] = EXPRESSIONS["dbrx"] = EXPRESSIONS["llama-bpe"]
+# DeepSeek's, one after the other; each digit is a piece behind them.
+LISTED_LETTERS = (
+    "A-Za-z\xb5\xc0-\xd6\xd8-\xf6\xf8-\u01ba\u01bc-\u01bf\u01c4-\u0293\u0295-\u02af\u0370-\u0373\u0376\u0377\u037b-\u037d\u037f\u0386\u0388-\u038a\u038c\u038e-\u03a1\u03a3-\u03f5\u03f7-\u0481"
+    "\u048a-\u052f\u0531-\u0556\u10a0-\u10c5\u13a0-\u13f5\u13f8-\u13fd\u1c90-\u1cba\u1cbd-\u1cbf\u1d00-\u1d2b\u1d6b-\u1d77\u1d79-\u1d9a\u1e00-\u1f15\u1f18-\u1f1d\u1f20-\u1f45\u1f48-\u1f4d"
+    "\u1f50-\u1f57\u1f59\u1f5b\u1f5d\u1f5f-\u1f7d\u1f80-\u1fb4\u1fb6-\u1fbc\u1fbe\u1fc2-\u1fc4\u1fc6-\u1fcc\u1fd0-\u1fd3\u1fd6-\u1fdb\u1fe0-\u1fec\u1ff2-\u1ff4\u1ff6-\u1ffc\u2102\u2107"
+    "\u210a-\u2113\u2115\u2119-\u211d\u2124\u2126\u2128\u212a-\u212d\u212f-\u2134\u2139\u213c-\u213f\u2145-\u2149\u214e\u2183\u2184\u2c00-\u2c7b\u2c7e-\u2ce4\u2ceb-\u2cee\u2cf2\u2cf3"
+    "\ua640-\ua66d\ua680-\ua69b\ua722-\ua76f\ua771-\ua787\ua78b-\ua78e\uab70-\uabbf\ufb00-\ufb06\ufb13-\ufb17\uff21-\uff3a\uff41-\uff5a"
+    "\U00010400-\U0001044f\U000104b0-\U000104d3\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df\U0001e900-\U0001e943"
+)
+ASIAN = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
+SEQUENCES = {
+    "deepseek-llm": [r"[\r\n]", rf"\s?[{LISTED_LETTERS}]+", "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+", r"\s+$", ASIAN],
+    "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", ASIAN],
+}
+BYTE_LEVEL = ["gpt-2", "smollm", "llama-bpe", "smaug-bpe", "dbrx", "qwen2", "gpt-4o", "tekken", "deepseek-llm", "deepseek-coder"]
+WHOLE_FIRST = ["llama-bpe", "smaug-bpe", "tekken"]
 SENTENCE_PIECE = ["llama", "gemma"]
 UNIGRAM = ["t5"]
 FAMILIES = BYTE_LEVEL + SENTENCE_PIECE + UNIGRAM
@@ -39,6 +57,7 @@ TEXTS = [
     "snake_case(x)=[1,2];", "   \n   x", "\r\n\r\n", "'s 't 're", "x'ss", "\u0663\u0664 \u2167 \u2177", "e\u0301 E\u0301a\u0308 \u212b \u1e9b\u0323 \ufb01", "!!!???...\n\nx", " \u00e9",
     "0", "\t\t\tif (a) {\n\t\t\t}\n", "\u01c5 \u00df \u02b0\u02b1 \u00aaA\u00aaB CamelCase HTTPServer iPhone XMLa\u0301", "http://a.b/c//d ///\n//", "a\u0301\u0301 \u0301x \u0301",
     "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e44\u0e17\u0e22 \u05e2\u05d1\u05e8\u05d9\u05ea \u0627\u0644\u0639\u0631\u0628\u064a\u0629", MARK + "x " + MARK + " " + MARK + MARK + "y", "a" * 70 + " " * 40 + "-" * 40,
+    "l'\u00c9t\u00e9 \ufb01n\u3000\u3001\u3002 \u3000x \uff21\uff11\uff01 \u201cq\u201d \u10d0\u10d1 \U0001d400x \ua7b5", "a  \n  b\t \u2167\u4e00\u0e51 1\uac002  ",
     "<s>", "</s> <0x41> <unk>", "the  quick\tbrown\n\n\nfox  jumps   over 12 lazy dogs",
 ]
 LEARN = [
@@ -73,11 +92,14 @@ def split(family):
         return level(True)
     if family == "smollm":
         return pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), level(True)])
-    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(EXPRESSIONS[family]), "isolated"), level(False)])
+    isolated = lambda expression: pre_tokenizers.Split(Regex(expression), "isolated")
+    if family in SEQUENCES:
+        return pre_tokenizers.Sequence([*map(isolated, SEQUENCES[family]), pre_tokenizers.Digits(individual_digits=True), level(False)])
+    return pre_tokenizers.Sequence([isolated(EXPRESSIONS[family]), level(False)])
 
 
 def byte_level(family, vocab, merges):
-    out = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=family == "llama-bpe"))
+    out = Tokenizer(models.BPE(vocab=vocab, merges=merges, ignore_merges=family in WHOLE_FIRST))
     out.pre_tokenizer = split(family)
     if family == "qwen2":
         out.normalizer = normalizers.NFC()
