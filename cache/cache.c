@@ -66,7 +66,8 @@ static enum status index_entry(struct cache *c, const struct entry *e)
     if (c->index == NULL || e->vector == NULL || e->dimensions != c->dimensions ||
         is_zero(&e->partition))
         return ST_OK;
-    return index_add(c->index, &e->partition, &e->key, e->vector, e->question, e->expires_ms);
+    return index_add(c->index, &e->partition, &e->key, e->vector, e->question,
+                     entry_fresh_ms(e));
 }
 
 /* A full queue costs this entry its semantic hits, and is counted by the index. */

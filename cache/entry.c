@@ -2,7 +2,7 @@
  * one free ends it; the count of references sits in front.
  *
  * A frame is little-endian on every machine:
- *   head      magic[4] version:2 zero:2 frame length:4
+ *   head      magic[4] version:2 stale minutes:2 frame length:4
  *   fields    key[32] partition[32] created:8 expires:8 took:8
  *             prompt tokens:4 completion tokens:4
  *             lengths of model:4 question:4 vector (floats):4 answer:4
@@ -22,6 +22,7 @@
 
 #define FRAME_VERSION  1
 #define HEAD_BYTES     12
+#define STALE_AT       6
 #define FIELDS_BYTES   (2 * DIGEST_BYTES + 3 * 8 + 6 * 4)
 #define CHECKSUM_BYTES 8
 #define PARTS_AT       (HEAD_BYTES + FIELDS_BYTES)
@@ -190,7 +191,7 @@ enum status entry_encode(const struct entry *e, struct buf *out)
     from = at = out->ptr + out->len;
     put_bytes(&at, frame_magic, sizeof(frame_magic));
     put_u16(&at, FRAME_VERSION);
-    put_u16(&at, 0);
+    put_u16(&at, e->stale_min);
     put_u32(&at, (uint32_t)total);
     put_fields(&at, e);
     put_vector(&at, e->vector, e->dimensions);
@@ -252,7 +253,10 @@ static bool is_whole(struct span frame)
     if (frame.len < PARTS_AT + CHECKSUM_BYTES || frame.len > ENTRY_FRAME_BYTES_MAX ||
         memcmp(frame.ptr, frame_magic, sizeof(frame_magic)) != 0)
         return false;
-    if (take_u16(&at) != FRAME_VERSION || take_u16(&at) != 0 || take_u32(&at) != frame.len)
+    if (take_u16(&at) != FRAME_VERSION)
+        return false;
+    (void)take_u16(&at);
+    if (take_u32(&at) != frame.len)
         return false;
     end = frame.ptr + frame.len - CHECKSUM_BYTES;
     return hash_bytes((struct span){frame.ptr, frame.len - CHECKSUM_BYTES}, CHECKSUM_SEED) ==
@@ -275,11 +279,13 @@ static bool take_vector(const char *at, float *v, uint32_t n)
 /* An entry whose parts point into the frame; the vector only has its length. */
 static enum status take_entry(struct span frame, struct entry *e)
 {
-    const char *at = frame.ptr + PARTS_AT;
+    const char *at = frame.ptr + PARTS_AT, *stale = frame.ptr + STALE_AT;
     size_t parts = 0;
 
-    *e = (struct entry){.dimensions = 0};
+    *e = (struct entry){.stale_min = take_u16(&stale)};
     take_fields(frame.ptr + HEAD_BYTES, e);
+    if (e->stale_min > 0 && entry_fresh_ms(e) < e->created_ms)
+        return ST_INVALID;
     if (parts_bytes(e, &parts) != ST_OK || frame.len != PARTS_AT + parts + CHECKSUM_BYTES)
         return ST_INVALID;
     at += e->dimensions * sizeof(float);

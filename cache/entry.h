@@ -22,7 +22,8 @@ struct entry {
     struct digest key;       /* fingerprint */
     struct digest partition; /* all zero: not for semantic reuse */
     uint64_t created_ms;     /* wall clock */
-    uint64_t expires_ms;
+    uint64_t expires_ms;     /* gone from then on */
+    uint16_t stale_min;      /* minutes before that in which it is stale (entry_fresh_ms()) */
     uint32_t prompt_tokens, completion_tokens;
     uint64_t took_us;     /* what the original answer took, end to end */
     struct span model;    /* who answered, for prices */
@@ -39,6 +40,13 @@ enum status entry_new(const struct entry *e, struct entry **out) MUST_CHECK;
 struct entry *entry_ref(struct entry *e);
 /* NULL is ignored. */
 void entry_unref(struct entry *e);
+/* Until when it may be reused without a question; after that only as RFC 5861 has it. */
+static inline uint64_t entry_fresh_ms(const struct entry *e)
+{
+    uint64_t stale_ms = (uint64_t)e->stale_min * 60000;
+
+    return e->expires_ms > stale_ms ? e->expires_ms - stale_ms : 0;
+}
 /* Bytes an entry occupies in memory. */
 size_t entry_bytes(const struct entry *e);
 

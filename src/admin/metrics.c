@@ -158,6 +158,21 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);
     counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",
             a->shadow_hits_total);
+    head(p, "ibid_cache_stale_total", "counter",
+         "Answers given out after their end, by why (RFC 5861).");
+    line(p, "ibid_cache_stale_total{why=\"revalidate\"} %" PRIu64 "\n",
+         a->stale_revalidate_total);
+    line(p, "ibid_cache_stale_total{why=\"error\"} %" PRIu64 "\n", a->stale_error_total);
+    head(p, "ibid_cache_refreshes_total", "counter",
+         "Answers asked for in the background, by what came of it.");
+    line(p, "ibid_cache_refreshes_total{result=\"stored\"} %" PRIu64 "\n", a->refreshes_total);
+    line(p, "ibid_cache_refreshes_total{result=\"failed\"} %" PRIu64 "\n",
+         a->refreshes_failed_total);
+    line(p, "ibid_cache_refreshes_total{result=\"skipped\"} %" PRIu64 "\n",
+         a->refreshes_skipped_total);
+    counter(p, "ibid_cache_regenerated_total",
+            "Requests that were taken for \"again, please\" (cache.regenerate_after_s).",
+            a->regenerated_total);
     head(p, "ibid_feedback_total", "counter", "Hits that were reported on, by verdict.");
     line(p, "ibid_feedback_total{verdict=\"wrong\"} %" PRIu64 "\n", a->feedback_wrong_total);
     line(p, "ibid_feedback_total{verdict=\"right\"} %" PRIu64 "\n", a->feedback_right_total);

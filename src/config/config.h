@@ -126,6 +126,9 @@ struct config {
         double explore;        /* of `bounded`: share of hits that are asked anyway */
         uint64_t policy_partitions_max;
         bool coalesce; /* join an identical request in flight */
+        uint64_t stale_while_revalidate_s, stale_if_error_s;
+        uint64_t refresh_max; /* in the background at the same time */
+        uint64_t regenerate_after_s;
     } cache;
 
     struct {

@@ -64,7 +64,10 @@ struct account {
     uint64_t inputs_reused_total;
     uint64_t upstream_failovers_total; /* asked of another place instead */
     uint64_t broken_streams_total;     /* upstream answers that ended too soon */
-    uint64_t client_gone_total;        /* clients that left before their answer ended */
+    uint64_t stale_revalidate_total, stale_error_total; /* stale answers given out */
+    uint64_t refreshes_total, refreshes_failed_total, refreshes_skipped_total;
+    uint64_t regenerated_total;
+    uint64_t client_gone_total; /* clients that left before their answer ended */
     uint64_t embed_overload_total, embed_timeout_total;
 };
 

@@ -1,35 +1,66 @@
 #include "base/clock.h"
 #include "cache/cache.h"
+#include "config/config.h"
+#include "proxy/again.h"
 #include "proxy/proxy.h"
+#include "proxy/refresh.h"
 #include "proxy/replay.h"
 #include "proxy/steps.h"
+#include "rt/loop.h"
 
 /* An entry that is older than the client wants, or that is not what its key says,
  * is not an answer. */
-static bool acceptable(const struct request *r, const struct entry *e)
+static bool acceptable(const struct request *r, const struct entry *e, uint64_t now_ms)
 {
-    uint64_t now_ms = clock_wall_ms();
-
     if (!digest_eq(&e->key, &r->key) || e->expires_ms <= now_ms)
         return false;
     return !r->controls.has_max_age || now_ms - e->created_ms <= r->controls.max_age_s * 1000;
 }
 
-static void take(struct request *r, struct entry *e)
+static bool within(uint64_t ms, uint64_t s)
 {
-    if (!acceptable(r, e)) {
-        r->miss_reason = "stale";
-        entry_unref(e);
-        return;
+    return ms < s * 1000;
+}
+
+/* RFC 5861. A client that names an age wants none that is over it (RFC 9111 5.2.1.1). */
+static bool take_stale(struct request *r, struct entry *e, uint64_t over_ms)
+{
+    const struct config *c = r->proxy->parts.config;
+
+    r->miss_reason = "stale";
+    if (r->controls.has_max_age || r->to_local)
+        return false;
+    if (within(over_ms, c->cache.stale_while_revalidate_s)) {
+        r->stale_use = STALE_REVALIDATE;
+        return true;
     }
-    if (replay_unsuited(r, e) != NULL) {
-        r->miss_reason = replay_unsuited(r, e);
-        entry_unref(e);
-        return;
-    }
+    if (within(over_ms, c->cache.stale_if_error_s))
+        r->stale = entry_ref(e);
+    return false;
+}
+
+static void answer_from(struct request *r, struct entry *e)
+{
     cache_count_exact(r->proxy->parts.cache, &e->partition);
     r->entry = e;
     r->source = SOURCE_EXACT;
+    if (r->stale_use == STALE_REVALIDATE)
+        refresh_start(r);
+}
+
+static void take(struct request *r, struct entry *e)
+{
+    uint64_t now_ms = clock_wall_ms(), fresh_ms = entry_fresh_ms(e);
+
+    if (!acceptable(r, e, now_ms))
+        r->miss_reason = "stale";
+    else if (replay_unsuited(r, e) != NULL)
+        r->miss_reason = replay_unsuited(r, e);
+    else if (now_ms < fresh_ms || take_stale(r, e, now_ms - fresh_ms)) {
+        answer_from(r, e);
+        return;
+    }
+    entry_unref(e);
 }
 
 static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
@@ -46,6 +77,21 @@ static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
     request_resume(r);
 }
 
+/* It was answered from the cache a moment ago, and comes again. */
+static bool wants_another(struct request *r)
+{
+    struct proxy *p = r->proxy;
+    uint64_t within_us = p->parts.config->cache.regenerate_after_s * 1000000;
+
+    if (within_us == 0 || !again_take(p->again, &r->key, loop_now_us(p->parts.loop), within_us))
+        return false;
+    p->account.regenerated_total++;
+    r->controls.no_cache = true;
+    r->may_read = r->may_read_semantic = false;
+    r->miss_reason = "again";
+    return true;
+}
+
 /* The same request before: in memory at once, else from the store if it may be
  * there. A store that can not say makes a miss, not an error. */
 enum step_result exact_enter(struct request *r)
@@ -53,7 +99,7 @@ enum step_result exact_enter(struct request *r)
     struct cache *cache = r->proxy->parts.cache;
     struct entry *e = NULL;
 
-    if (!r->may_read)
+    if (!r->may_read || wants_another(r))
         return STEP_NEXT;
     switch (cache_find(cache, &r->key, &e)) {
     case CACHE_HIT:

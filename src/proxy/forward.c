@@ -17,15 +17,16 @@
 #include "protocol/collector.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
+#include "proxy/replay.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 #include "proxy/tap.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
 
-/* The upstream's word about this credential. Only an answer about the request
- * itself proves it: a 429 or a 5xx may come before any check. */
-static void note_credential(struct request *r, unsigned status)
+/* Only an answer about the request itself proves it: a 429 or a 5xx may come before any
+ * check. */
+void forward_note_credential(struct request *r, unsigned status)
 {
     struct credentials *c = &r->proxy->credentials;
 
@@ -41,19 +42,29 @@ static bool is_head_request(const struct request *r)
     return span_eq(r->head->method, SPAN("HEAD"));
 }
 
+/* RFC 5861 4, and what overloaded vendors say. */
+static bool is_outage(unsigned status)
+{
+    return status == 500 || status == 502 || status == 503 || status == 504 || status == 529;
+}
+
 static void on_head(void *owner, struct http_call *call, const struct http_head *h)
 {
     struct request *r = owner;
     struct respond_fields f = {.count = 0};
     uint64_t body = HTTP_BODY_CHUNKED;
 
-    (void)call;
     upstream_reached(r->place);
     if (r->closed)
         return;
+    if (r->stale != NULL && is_outage(h->status)) {
+        r->failed_status = h->status;
+        http_call_cancel(call);
+        return;
+    }
     /* A path we do not know may answer 200 to anybody; it proves nothing. */
     if (r->protocol != NULL || h->status == 401 || h->status == 403)
-        note_credential(r, h->status);
+        forward_note_credential(r, h->status);
     r->flow.is_events = r->protocol != NULL && h->status == 200 && !tap_is_coded(h) &&
                         http_name_eq(tap_media_type(h), protocol_stream_type(r->protocol));
     tap_start(r, h);
@@ -73,7 +84,7 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     struct request *r = owner;
     bool wait = false;
 
-    if (r->closed)
+    if (r->closed || r->failed_status != 0)
         return;
     tap_feed(r, data);
     if (data.len > 0)
@@ -97,6 +108,10 @@ static void fail_before_head(struct request *r, enum status st, const char *why)
     char text[192];
 
     record_nothing(r, "upstream_failed");
+    if (r->stale != NULL && !r->proxy->cutting) {
+        replay_stale(r);
+        return;
+    }
     r->source = SOURCE_NONE;
     if (st == ST_CANCELED && r->proxy->cutting) {
         respond_error(r, 503, "server_error", "shutting_down", "", shutting_down);
@@ -192,7 +207,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
     if (st != ST_OK && ask_elsewhere(r, call))
         return;
     request_finish(r);
-    if (st == ST_OK) {
+    if (st == ST_OK && r->failed_status == 0) {
         /* First kept, then finished: whoever saw the end finds the entry. */
         tap_end(r);
         http_end(r->stream);

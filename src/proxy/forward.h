@@ -12,4 +12,7 @@ void forward_upload_end(struct request *r);
 /* The client took some of the answer: let the upstream go on. */
 void forward_drained(struct request *r);
 
+/* The upstream's word about this credential, by the status of its answer. */
+void forward_note_credential(struct request *r, unsigned status);
+
 #endif

@@ -81,7 +81,7 @@ static void take(struct request *r, struct entry *e)
     struct gather *g = r->gather;
     uint64_t now_ms = clock_wall_ms();
     bool fresh =
-        digest_eq(&e->key, &g->keys[g->at]) && e->expires_ms > now_ms &&
+        digest_eq(&e->key, &g->keys[g->at]) && entry_fresh_ms(e) > now_ms &&
         (!r->controls.has_max_age || now_ms - e->created_ms <= r->controls.max_age_s * 1000);
 
     if (!fresh) {
@@ -216,11 +216,14 @@ static enum status join_entry(struct request *r)
         return st;
     aged = *e;
     aged.took_us = 0;
+    aged.expires_ms = entry_fresh_ms(e);
+    aged.stale_min = 0;
     for (size_t i = 0; i < g->count; i++) {
         const struct entry *x = g->entries[i];
 
         aged.created_ms = x->created_ms < aged.created_ms ? x->created_ms : aged.created_ms;
-        aged.expires_ms = x->expires_ms < aged.expires_ms ? x->expires_ms : aged.expires_ms;
+        aged.expires_ms =
+            entry_fresh_ms(x) < aged.expires_ms ? entry_fresh_ms(x) : aged.expires_ms;
         aged.took_us = x->took_us > aged.took_us ? x->took_us : aged.took_us;
     }
     st = entry_new(&aged, &r->entry);

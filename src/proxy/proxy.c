@@ -136,5 +136,12 @@ void proxy_close(struct proxy *p, void (*closed)(void *owner), void *owner)
     p->drained = NULL;
     p->closed = closed;
     p->owner = owner;
+    /* Nobody waits for these. */
+    for (struct list_node *n = p->requests.next; n != &p->requests; n = n->next) {
+        struct request *r = CONTAINER_OF(n, struct request, link);
+
+        if (r->closed && r->call != NULL)
+            http_call_cancel(r->call);
+    }
     http_server_close(p->server, on_server_closed);
 }

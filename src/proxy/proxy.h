@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "proxy/account.h"
+#include "proxy/again.h"
 #include "proxy/credential.h"
 #include "proxy/flight.h"
 #include "proxy/journal.h"
@@ -58,7 +59,9 @@ struct proxy {
     uint32_t request_count;
     struct list_node spare; /* freelist */
     uint32_t spare_count;
-    uint32_t lessons; /* entries that are being embedded after their answer was out */
+    struct again_slot again[AGAIN_SLOTS];
+    uint64_t refreshes; /* requests without a client, among `requests` */
+    uint32_t lessons;   /* entries that are being embedded after their answer was out */
     bool draining, cutting;
     void (*drained)(void *owner);
     void (*closed)(void *owner);

@@ -11,7 +11,7 @@ static void take(struct request *r, struct entry *e)
 {
     uint64_t now_ms = clock_wall_ms();
     bool stale =
-        e->expires_ms <= now_ms ||
+        entry_fresh_ms(e) <= now_ms ||
         (r->controls.has_max_age && now_ms - e->created_ms > r->controls.max_age_s * 1000);
 
     if (stale || !digest_eq(&e->partition, &r->partition)) {

@@ -88,6 +88,19 @@ static uint64_t life_ms(const struct request *r)
     return ttl_s * 1000;
 }
 
+/* How long it is kept beyond that, in case. Not when the client says how long, and no agent
+ * ever gets a stale action or its sequel. */
+static uint16_t stale_minutes(const struct request *r, const struct answer *a)
+{
+    const struct config *c = r->proxy->parts.config;
+    uint64_t s = c->cache.stale_while_revalidate_s > c->cache.stale_if_error_s
+                     ? c->cache.stale_while_revalidate_s
+                     : c->cache.stale_if_error_s;
+    bool acts = a->verdict == ANSWER_TOOL_CALL || r->chat.has_tool_turns;
+
+    return r->to_local || r->controls.has_ttl || acts ? 0 : (uint16_t)((s + 59) / 60);
+}
+
 enum status record_entry(struct request *r, const struct digest *key, const struct answer *a,
                          struct entry **out)
 {
@@ -102,7 +115,8 @@ enum status record_entry(struct request *r, const struct digest *key, const stru
     };
     enum status st;
 
-    e.expires_ms = e.created_ms + life_ms(r);
+    e.stale_min = stale_minutes(r, a);
+    e.expires_ms = e.created_ms + life_ms(r) + (uint64_t)e.stale_min * 60000;
     if (r->may_store_semantic) {
         e.partition = r->partition;
         e.question = r->chat.last_text;

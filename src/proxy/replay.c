@@ -6,9 +6,11 @@
 #include "config/config.h"
 #include "http/server.h"
 #include "protocol/answer.h"
+#include "proxy/again.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "rt/loop.h"
 
 /* Bytes of a stream that are made at a time. */
 #define REPLAY_PIECE_BYTES (32 * 1024)
@@ -112,6 +114,35 @@ static void note_decision(struct request *r)
     r->embed.record = NULL;
 }
 
+static void replay(struct request *r, const struct answer *a)
+{
+    struct proxy *p = r->proxy;
+
+    p->account.stale_revalidate_total += r->stale_use == STALE_REVALIDATE;
+    p->account.stale_error_total += r->stale_use == STALE_ERROR;
+    if (r->source != SOURCE_COALESCED && p->parts.config->cache.regenerate_after_s > 0)
+        again_note(p->again, &r->key, loop_now_us(p->parts.loop));
+    answer_stamp_new(&r->flow.stamp, clock_wall_ms());
+    if (r->chat.stream)
+        replay_stream(r, a);
+    else
+        replay_whole(r, a);
+}
+
+void replay_stale(struct request *r)
+{
+    struct answer a;
+
+    r->entry = r->stale;
+    r->stale = NULL;
+    r->source = SOURCE_EXACT;
+    r->stale_use = STALE_ERROR;
+    if (answer_unpack(r->entry->answer, &a) == ST_OK)
+        replay(r, &a);
+    else
+        http_abort(r->stream);
+}
+
 /* Answer from the entry that an earlier step found: as JSON or as a stream, with a
  * fresh id and time. */
 enum step_result replay_enter(struct request *r)
@@ -131,10 +162,6 @@ enum step_result replay_enter(struct request *r)
     }
     note_decision(r);
     flight_land(r, NULL);
-    answer_stamp_new(&r->flow.stamp, clock_wall_ms());
-    if (r->chat.stream)
-        replay_stream(r, &a);
-    else
-        replay_whole(r, &a);
+    replay(r, &a);
     return STEP_DONE;
 }

@@ -19,7 +19,7 @@
 #define ARENA_BODY_FACTOR 24
 #define SPARE_MAX         256
 
-struct request *request_open(struct proxy *p, struct http_stream *s)
+static struct request *take_spare(struct proxy *p)
 {
     const struct config *c = p->parts.config;
     struct request *r;
@@ -42,13 +42,34 @@ struct request *request_open(struct proxy *p, struct http_stream *s)
         buf_init(&r->recorded, c->cache.answer_max_bytes);
     }
     r->proxy = p;
-    r->stream = s;
     r->dialect = &openai_chat_protocol;
-    r->head = http_stream_head(s);
-    r->started_us = http_stream_started_us(s);
     list_init(&r->flight_link);
     list_append(&p->requests, &r->link);
     p->request_count++;
+    return r;
+}
+
+struct request *request_open(struct proxy *p, struct http_stream *s)
+{
+    struct request *r = take_spare(p);
+
+    if (r == NULL)
+        return NULL;
+    r->stream = s;
+    r->head = http_stream_head(s);
+    r->started_us = http_stream_started_us(s);
+    return r;
+}
+
+struct request *request_open_detached(struct proxy *p)
+{
+    struct request *r = take_spare(p);
+
+    if (r == NULL)
+        return NULL;
+    r->closed = true;
+    r->in_flight = 1;
+    r->started_us = loop_now_us(p->parts.loop);
     return r;
 }
 
@@ -75,8 +96,8 @@ static void maybe_free(struct request *r)
     if (!r->closed || r->in_flight != 0)
         return;
     assert(r->flight == NULL);
-    if (r->entry != NULL)
-        entry_unref(r->entry);
+    entry_unref(r->entry);
+    entry_unref(r->stale);
     tap_release(r);
     gather_release(r);
     embedder_job_release(&r->embed);

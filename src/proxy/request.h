@@ -59,6 +59,9 @@ struct step {
     void (*cancel)(struct request *r);
 };
 
+/* An answer after its end. */
+enum stale_use { STALE_NONE, STALE_REVALIDATE, STALE_ERROR };
+
 /* How the answer's bytes flow to the client once it is chosen. */
 struct answer_flow {
     struct answer_stamp stamp; /* id and created of an answer that we write */
@@ -116,7 +119,10 @@ struct request {
     /* exact, flight, lookup */
     struct digest key, partition;
     struct cache_get get;
-    struct entry *entry; /* owned reference: the entry that answers */
+    struct entry *entry;      /* owned reference: the entry that answers */
+    struct entry *stale;      /* owned reference: may answer should the upstream fail */
+    enum stale_use stale_use; /* of `entry`, when it answers */
+    unsigned failed_status;   /* the upstream's, in whose place it does; 0: none came */
     enum source source;
     struct gather *gather;        /* gather; NULL: not several inputs */
     struct flight *flight;        /* the flight this request leads or follows */
@@ -144,6 +150,9 @@ struct request {
 
 /* From a freelist of the proxy. NULL when memory is out. */
 struct request *request_open(struct proxy *p, struct http_stream *s);
+/* One that no client waits for: closed from the beginning, and held once; gone with the last
+ * request_drop(). It has no head yet, and is not walked. */
+struct request *request_open_detached(struct proxy *p);
 
 void request_start(struct request *r, const struct step *steps);
 

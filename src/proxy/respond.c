@@ -94,6 +94,28 @@ static void add_fixed(struct request *r, struct respond_fields *f, struct span n
     add_value(r, f, name, &v);
 }
 
+static void hit_status(struct value *v, const struct request *r, uint64_t now_ms)
+{
+    uint64_t fresh_ms = entry_fresh_ms(r->entry);
+
+    if (r->stale_use == STALE_ERROR) {
+        value_text(v, SPAN("ibid; fwd=stale"));
+        if (r->failed_status != 0) {
+            value_text(v, SPAN("; fwd-status="));
+            value_u64(v, r->failed_status);
+        }
+        value_text(v, SPAN("; detail=stale-if-error"));
+        return;
+    }
+    /* Below zero: for how long it has been stale. */
+    value_text(v, fresh_ms > now_ms ? SPAN("ibid; hit; ttl=") : SPAN("ibid; hit; ttl=-"));
+    value_u64(v, (fresh_ms > now_ms ? fresh_ms - now_ms : now_ms - fresh_ms) / 1000);
+    if (r->source == SOURCE_SEMANTIC)
+        value_text(v, SPAN("; detail=semantic"));
+    else if (r->stale_use == STALE_REVALIDATE)
+        value_text(v, SPAN("; detail=stale-while-revalidate"));
+}
+
 /* RFC 9211. */
 static void add_cache_status(struct request *r, struct respond_fields *f, uint64_t now_ms)
 {
@@ -103,11 +125,7 @@ static void add_cache_status(struct request *r, struct respond_fields *f, uint64
     switch (r->source) {
     case SOURCE_EXACT:
     case SOURCE_SEMANTIC:
-        value_text(&v, SPAN("ibid; hit; ttl="));
-        value_u64(&v,
-                  r->entry->expires_ms > now_ms ? (r->entry->expires_ms - now_ms) / 1000 : 0);
-        if (r->source == SOURCE_SEMANTIC)
-            value_text(&v, SPAN("; detail=semantic"));
+        hit_status(&v, r, now_ms);
         break;
     case SOURCE_COALESCED:
         value_text(&v, SPAN("ibid; fwd=miss; collapsed"));
@@ -181,6 +199,11 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     add_cache_status(r, f, now_ms);
     add_u64(r, f, SPAN("Age"),
             now_ms > r->entry->created_ms ? (now_ms - r->entry->created_ms) / 1000 : 0);
+    /* RFC 7234 5.5: no longer in RFC 9111, and still what clients know. */
+    if (r->stale_use == STALE_REVALIDATE)
+        respond_add(f, SPAN("Warning"), SPAN("110 ibid \"Response is Stale\""));
+    else if (r->stale_use == STALE_ERROR)
+        respond_add(f, SPAN("Warning"), SPAN("111 ibid \"Revalidation Failed\""));
     digest_hex(r->entry->key.bytes, DIGEST_BYTES, name.text);
     name.len = 2 * (size_t)DIGEST_BYTES;
     add_value(r, f, SPAN("x-ibid-entry"), &name);

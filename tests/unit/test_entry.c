@@ -34,6 +34,7 @@ static void check_same(const struct entry *want, const struct entry *got)
     assert_true(digest_eq(&want->partition, &got->partition));
     assert_int_equal(want->created_ms, got->created_ms);
     assert_int_equal(want->expires_ms, got->expires_ms);
+    assert_int_equal(want->stale_min, got->stale_min);
     assert_int_equal(want->prompt_tokens, got->prompt_tokens);
     assert_int_equal(want->completion_tokens, got->completion_tokens);
     assert_int_equal(want->took_us, got->took_us);
@@ -71,10 +72,13 @@ static void copies_live_on_their_own(void **state)
 
 static void frames_come_back(void **state)
 {
-    struct entry with = sample(), without = sample(), empty = {.created_ms = 1}, *e;
-    const struct entry *const cases[] = {&with, &without, &empty};
+    struct entry with = sample(), without = sample(), empty = {.created_ms = 1};
+    struct entry stale = sample(), *e;
+    const struct entry *const cases[] = {&with, &without, &empty, &stale};
 
     (void)state;
+    stale.expires_ms += 0xfe01 * UINT64_C(60000);
+    stale.stale_min = 0xfe01;
     without.vector = NULL;
     without.dimensions = 0;
     without.question = (struct span){NULL, 0};
@@ -168,7 +172,7 @@ static void lying_fields_are_refused(void **state)
     } cases[] = {
         {"another magic", 0, {'i', 'b', 'i', 'c'}},
         {"a later version", 4, {2, 0, 0, 0}},
-        {"reserved bits", 4, {1, 0, 1, 0}},
+        {"stale for longer than it lives", 4, {1, 0, 2, 0}},
         {"a longer model", 12 + 96, {11, 0, 0, 0}},
         {"a model of 4 GiB", 12 + 96, {255, 255, 255, 255}},
         {"a question of 4 GiB", 12 + 100, {255, 255, 255, 255}},
