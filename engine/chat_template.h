@@ -18,13 +18,17 @@ struct chat_family;
 
 struct chat_template {
     const struct chat_family *family;
-    struct span system; /* of a conversation without one; may be empty */
-    struct span dates;  /* a text that opens the system turn; may be empty */
-    bool newlines;      /* a line ends behind control tokens (phi3) */
-    bool trims;         /* answers lose the white space around them (mistral) */
-    uint32_t begin;     /* TOKENIZER_NONE: no text begins with it */
+    struct span system;  /* of a conversation without one; may be empty */
+    struct span literal; /* the same as a string of the template's program; may be empty */
+    struct span dates;   /* a text that opens the system turn; may be empty */
+    bool newlines;       /* a line ends behind control tokens (phi3) */
+    bool trims;          /* answers, or all texts, lose the white space around them */
+    bool alternates;     /* questions and answers in turn and nothing else (mistral-v7) */
+    bool thinks;         /* an answer begins with thoughts (deepseek) */
+    uint32_t begin;      /* TOKENIZER_NONE: no text begins with it */
     /* Control tokens before a turn (before its role), behind its role, and behind it. */
     uint32_t open, middle, close;
+    uint32_t system_open, system_close; /* around a system text (mistral-v7) */
 };
 
 /* `name` (NULL: by the file's own template `text`, which must outlive *out). */

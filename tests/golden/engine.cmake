@@ -9,6 +9,7 @@ set(golden_sources golden/fixture.c)
 ibid_test(NAME formats LABEL golden SOURCES golden/test_formats.c ${golden_sources} LIBS engine)
 ibid_test(NAME wordpiece LABEL golden SOURCES golden/test_wordpiece.c ${golden_sources} LIBS engine)
 ibid_test(NAME tokenizer LABEL golden SOURCES golden/test_tokenizer.c gguf_writer.c ${golden_sources} LIBS engine m)
+ibid_test(NAME chat_templates LABEL golden SOURCES golden/test_chat_templates.c gguf_writer.c ${golden_sources} LIBS engine m)
 ibid_test(NAME encoder LABEL golden SOURCES golden/test_encoder.c ${golden_sources} LIBS engine TIMEOUT 300)
 ibid_test(NAME decoder LABEL golden LIBS engine m TIMEOUT 600
           SOURCES golden/test_decoder.c golden/exact.c tiny_llama.c gguf_writer.c ${golden_sources})

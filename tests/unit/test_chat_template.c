@@ -35,6 +35,15 @@ static const char *const controls[] = {
     "<|system|>",
     "<start_of_turn>",
     "<end_of_turn>",
+    "<|im_sep|>",
+    "[SYSTEM_PROMPT]",
+    "[/SYSTEM_PROMPT]",
+    "<|EOT|>",
+    "<\xef\xbd\x9cUser\xef\xbd\x9c>",
+    "<\xef\xbd\x9c"
+    "Assistant\xef\xbd\x9c>",
+    "<\xef\xbd\x9c"
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
     "[INST]",
     "[/INST]",
 };
@@ -306,11 +315,21 @@ static void what_a_family_has_no_place_for_is_refused(void **state)
         const char *name;
         enum status two, tool;
     } families[] = {
-        {"chatml", ST_OK, ST_OK},           {"qwen2", ST_OK, ST_INVALID},
-        {"qwen3", ST_OK, ST_INVALID},       {"llama3", ST_OK, ST_OK},
-        {"llama2", ST_INVALID, ST_INVALID}, {"mistral", ST_INVALID, ST_INVALID},
-        {"gemma", ST_INVALID, ST_INVALID},  {"phi3", ST_OK, ST_INVALID},
+        {"chatml", ST_OK, ST_OK},
+        {"qwen2", ST_OK, ST_INVALID},
+        {"qwen3", ST_OK, ST_INVALID},
+        {"llama3", ST_OK, ST_OK},
+        {"llama2", ST_INVALID, ST_INVALID},
+        {"mistral", ST_INVALID, ST_INVALID},
+        {"gemma", ST_INVALID, ST_INVALID},
+        {"phi3", ST_OK, ST_INVALID},
         {"zephyr", ST_OK, ST_INVALID},
+        {"smollm3", ST_OK, ST_INVALID},
+        {"phi4", ST_OK, ST_INVALID},
+        {"bitnet", ST_OK, ST_INVALID},
+        {"deepseek", ST_OK, ST_INVALID},
+        {"deepseek-llm", ST_OK, ST_INVALID},
+        {"deepseek-coder", ST_OK, ST_INVALID},
     };
     struct opened o;
 
@@ -331,6 +350,65 @@ static void what_a_family_has_no_place_for_is_refused(void **state)
     close_file(&o);
 }
 
+/* A template that is nearly one we know is none. */
+static void what_is_nearly_known_is_refused(void **state)
+{
+    static const char *const texts[] = {
+        "<|im_start|> reasoning_mode ## Custom Instructions ### Tools None",
+        "<|im_start|> <|im_sep|> You are Phi, a language model",
+        "[INST] [SYSTEM_PROMPT] {{ message['content'] }}",
+        "[INST] '[SYSTEM_PROMPT]' [THINK]",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message = name + 'x' %}",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x\\q' %}",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x' +",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message = today",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message =",
+        "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x\\",
+        "### Instruction: <|EOT|> if not ns.found -%} x",
+        "<\xef\xbd\x9cUser\xef\xbd\x9c> <\xef\xbd\x9c"
+        "Assistant\xef\xbd\x9c></think>",
+        "",
+    };
+    struct opened o;
+
+    (void)state;
+    open_bytes(&o, CONTROLS);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct chat_template t;
+        struct engine_error why;
+
+        if (chat_template_open(o.tokens, span_of(texts[i]), NULL, &t, &why) != ST_INVALID)
+            fail_msg("'%s' is taken for %s", texts[i], chat_template_name(&t));
+    }
+    close_file(&o);
+}
+
+/* Where the template says so, only questions and answers in turn. */
+static void a_template_may_ask_for_turns(void **state)
+{
+    static const struct decoder_turn two[] = {TURN("user", "a"), TURN("user", "b")};
+    static const struct decoder_turn late[] = {TURN("user", "a"), TURN("system", "b")};
+    struct opened o;
+
+    (void)state;
+    open_bytes(&o, CONTROLS);
+    for (size_t strict = 0; strict < 2; strict++) {
+        struct span text = strict ? SPAN("[INST] '[SYSTEM_PROMPT]' roles must alternate")
+                                  : SPAN("[INST] '[SYSTEM_PROMPT]'");
+        enum status want = strict ? ST_INVALID : ST_OK;
+        uint32_t ids[IDS_MAX];
+        struct chat_template t;
+        struct engine_error why;
+        size_t count;
+
+        CHECK_STATUS(ST_OK, chat_template_open(o.tokens, text, NULL, &t, &why));
+        CHECK_STATUS(want, chat_template_encode(&t, o.tokens, two, 2, ids, IDS_MAX, &count));
+        CHECK_STATUS(want, chat_template_encode(&t, o.tokens, late, 2, ids, IDS_MAX, &count));
+    }
+    close_file(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +416,8 @@ int main(void)
         cmocka_unit_test(qwen3_forgets_old_thoughts),
         cmocka_unit_test(sentence_pieces_bring_their_space),
         cmocka_unit_test(what_a_family_has_no_place_for_is_refused),
+        cmocka_unit_test(what_is_nearly_known_is_refused),
+        cmocka_unit_test(a_template_may_ask_for_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
