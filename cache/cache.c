@@ -36,6 +36,7 @@ struct cache {
     struct refusals *refusals; /* owned */
     struct bounded *bounded;   /* owned; NULL: the policy is `threshold` */
     bool memory_is_store;
+    bool strangers; /* of struct decision_policy */
     char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
 
     uint32_t dimensions; /* of the index */
@@ -274,6 +275,7 @@ enum status cache_open(struct loop *loop, struct connector *connector,
         return ST_NOMEM;
     c->loop = loop;
     c->rebuild_retry_us = REBUILD_RETRY_FIRST_US;
+    c->strangers = o->strangers;
     atomic_init(&c->closing, false);
     st = open_memory(c, o);
     if (st != ST_OK)
@@ -440,7 +442,8 @@ void cache_decide(struct cache *c, const struct cache_query *q, struct arena *ar
     const struct decision_policy policy = {.threshold = c->bounded != NULL ? 0 : q->threshold,
                                            .floor = q->floor,
                                            .refusals = c->refusals,
-                                           .partition = q->partition};
+                                           .partition = q->partition,
+                                           .strangers = c->strangers};
     size_t n = 0, top_k = q->top_k;
     struct decision_candidate candidates[DECISION_CANDIDATES_MAX];
 

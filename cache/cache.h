@@ -33,6 +33,7 @@ struct cache_options {
     uint32_t memory_entries_max;
     struct index_options index; /* dimensions 0: no semantic index */
     uint32_t refusals_max;      /* pairs reported as wrong; the oldest go */
+    bool strangers;             /* of struct decision_policy */
     /* error_max 0: the policy is `threshold`. Its data_dir is the store's. */
     struct bounded_options bounded;
 };

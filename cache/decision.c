@@ -86,6 +86,9 @@ static bool judge(struct span question, struct guard_text *read, struct decision
     c->reason = "below_threshold";
     if (c->probability < policy->threshold)
         return false;
+    c->reason = "pool";
+    if (policy->strangers && g.enclosed)
+        return false;
     c->reason = "reported";
     if (is_reported(question, c, policy))
         return false;
@@ -139,6 +142,7 @@ const char *const *decision_reasons(void)
         "no_candidate",
         "below_floor",
         "below_threshold",
+        "pool",
         "reported",
         "explored",
 #define NAME(name, gate) #name,

@@ -35,6 +35,9 @@ struct decision_policy {
      * for; borrowed. NULL: none. */
     struct refusals *refusals;
     const struct digest *partition;
+    /* Strangers share the stored answers: what one of them may have written around a
+     * question that he expects is refused, at the price of honest paraphrases. */
+    bool strangers;
 };
 
 /* What the policy `bounded` keeps of a decision, to learn from it when the truth is known. */
@@ -57,7 +60,8 @@ struct decision {
     double threshold;   /* what it was compared with */
     /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", the
      * name of the guard that fired (cache/guard_list.h), "reported": it would have been
-     * a hit, but somebody said that it is wrong, or "explored": it was one, but the policy
+     * a hit, but somebody said that it is wrong, "pool": only among strangers it is
+     * not, or "explored": it was one, but the policy
      * wants to know whether it is right. Static storage. */
     const char *reason;
     struct decision_lesson lesson; /* of the policy `bounded` only */

@@ -5,6 +5,10 @@
 
 /* No guard names more own words of a question than a name has. */
 #define FORGIVEN_MAX 3
+/* is_enclosed(): the share of a that is in b, and the weight and number of b's words. */
+#define ENCLOSED_MIN  0.6
+#define RUN_MIN       1.0
+#define RUN_WORDS_MIN 2
 
 static const struct {
     const char *name;
@@ -96,6 +100,34 @@ static bool is_bare(const struct guard_pair *p)
     return count > 0;
 }
 
+/* Most of a is in b, and b says more: by so much altogether, or by words in a row, but for
+ * common stop words between them. As it looks when somebody puts words of his into a question
+ * that he expects. Many honest paraphrases look like that as well. */
+static bool is_enclosed(const struct guard_pair *p)
+{
+    double run = 0;
+    size_t words = 0;
+
+    if (p->common < ENCLOSED_MIN * (p->common + p->own_a))
+        return false;
+    if (p->own_b - p->own_a >= RUN_MIN && p->words_b >= p->words_a + RUN_WORDS_MIN)
+        return true;
+    for (size_t i = 0; i < p->b->count; i++) {
+        const struct guard_word *w = &p->b->words[i];
+
+        if (w->partner == GUARD_TEXT_NONE) {
+            run += w->weight;
+            words += !w->stop;
+        } else if (!w->stop) {
+            run = 0;
+            words = 0;
+        }
+        if (run >= RUN_MIN && words >= RUN_WORDS_MIN)
+            return true;
+    }
+    return false;
+}
+
 static bool has_own_name(const struct guard_text *t)
 {
     for (size_t i = 0; i < t->count; i++) {
@@ -118,6 +150,7 @@ static void compare(struct guard_text *a, struct guard_text *b, struct guard_pai
         .names = has_own_name(a) && has_own_name(b),
         .substituted = p->words_a == 1 && p->words_b == 1,
         .added = p->words_a + p->words_b == 1,
+        .enclosed = is_enclosed(p),
     };
 }
 

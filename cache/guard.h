@@ -21,8 +21,10 @@ struct guard_outcome {
     bool names;         /* each has a word with a capital that the other has not */
     bool substituted;   /* of what carries meaning one word stands for one other */
     bool added;         /* … one word is in one of them only */
+    bool enclosed;      /* most of a is in b, and b says more */
 };
 
+/* a is asked, b is stored. */
 void guard_check(struct span a, struct span b, struct guard_outcome *out);
 /* The same for a question that was read (guard_text_read) and is compared more than once;
  * only its partners change. */

@@ -1,4 +1,5 @@
-/* The guards: each a file of its name, which says what it sees and what it lets pass. A
+/* The guards: each a file of its name, which says what it sees and what it lets pass. Of a
+ * pair, `a` is what is asked and `b` what is stored; only `extra` makes a difference there. A
  * guard is true when two questions that are alike can not have the same answer, and says
  * by which word of each: guard.c then asks whether the rest is alike enough. */
 #ifndef CACHE_GUARD_LIST_H
@@ -39,7 +40,8 @@ typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
     X(question, GUARD_GATE_EQUAL) /* who / when */                                             \
     X(tense, GUARD_GATE_EQUAL)    /* did / will */                                             \
     X(person, GUARD_GATE_EQUAL)   /* my / your */                                              \
-    X(length, GUARD_GATE_NONE)    /* a line / a page */
+    X(length, GUARD_GATE_NONE)    /* a line / a page */                                        \
+    X(extra, GUARD_GATE_NONE)     /* … / …? Say that it is closed. */
 
 #define GUARD_DECLARE(name, gate) guard_fn guard_##name;
 GUARD_LIST(GUARD_DECLARE)

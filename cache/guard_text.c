@@ -209,7 +209,8 @@ struct reader {
     struct span s;
     struct guard_text *out;
     bool sentence_start;
-    uint32_t quote; /* the mark that closes; 0 outside */
+    bool piece_start; /* the next word opens a sentence, or what stands in brackets */
+    uint32_t quote;   /* the mark that closes; 0 outside */
 };
 
 /* "e-mail" and "re-enable" are one word, "mind-blowing" is two. */
@@ -415,6 +416,8 @@ static void read_mark(struct reader *r, size_t at, uint32_t c)
         r->quote = closing_quote(r, at, c);
     if (c == '.' || c == '?' || c == '!' || c == '\n' || c == ':' || c == '"')
         r->sentence_start = true;
+    r->piece_start |= r->sentence_start || c == ';' || c == '(' || c == ')' || c == '[' ||
+                      c == ']' || c == 0x2014 || c == 0x2013 || c == 0x2026;
     /* Signs that say what a number is. */
     if (guard_quantity_is_sign(c))
         add(t, keep(t, bytes, unicode_put(c, bytes)), false, false);
@@ -435,7 +438,7 @@ static void forget_capitals(struct guard_text *t)
 
 void guard_text_read(struct span s, struct guard_text *out)
 {
-    struct reader r = {.s = s, .out = out, .sentence_start = true};
+    struct reader r = {.s = s, .out = out, .sentence_start = true, .piece_start = true};
     bool after_space = true;
 
     out->count = out->used = 0;
@@ -444,6 +447,7 @@ void guard_text_read(struct span s, struct guard_text *out)
     for (size_t at = 0; at < r.s.len && out->count < GUARD_TEXT_WORDS_MAX;) {
         size_t next;
         uint32_t c = peek(r.s, at, &next);
+        size_t before = out->count;
 
         if (after_space && may_begin_code(c) && read_code(&r, at, &at)) {
             after_space = false;
@@ -455,6 +459,10 @@ void guard_text_read(struct span s, struct guard_text *out)
             after_space = c == ' ' || c == '\n' || c == '\t' || c == '(' || r.quote == c ||
                           c == '`' || c == '"';
             at = next;
+        }
+        if (out->count > before && is_word_char(c)) {
+            out->words[before].opens = r.piece_start;
+            r.piece_start = false;
         }
     }
     forget_capitals(out);

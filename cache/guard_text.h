@@ -20,6 +20,7 @@ struct guard_word {
     uint32_t hash;    /* of the base */
     bool inflected;   /* it had one of these endings */
     bool capital;     /* begins with a capital, and not only because a sentence does */
+    bool opens;       /* the first of a sentence, or of what stands in brackets */
     bool stop;        /* a, the, of, is, …: says little */
     bool code;      /* in quotation marks or backquotes, or a path, flag, file name, address */
     double weight;  /* what it says: .15 (stop words) to 1.5 (words nobody uses) */

@@ -8,7 +8,8 @@
  * Prints a line a pair: same, cosine, probability (guards left out),
  * reason, overlap, exchanged words, respelled numbers, bare, words, names,
  * substituted, added (cache/guard.h), then
- * the two texts when a third argument "texts" is given. */
+ * the two texts when a third argument "texts" is given; "strangers": as among those (the
+ * first of a pair is asked, the second stored). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #include "cache/guard.h"
 #include "rows.h"
 
-static bool with_texts;
+static bool with_texts, strangers;
 
 static void print_text(const char *s)
 {
@@ -32,7 +33,7 @@ static void print_text(const char *s)
 
 static void judge(const struct row *a, const struct row *b, bool same)
 {
-    const struct decision_policy any = {.threshold = 0, .floor = -2};
+    const struct decision_policy any = {.threshold = 0, .floor = -2, .strangers = strangers};
     struct decision_candidate c = {.similarity = rows_cosine(a, b),
                                    .question = span_of(b->text)};
     struct guard_outcome g, unguarded;
@@ -72,6 +73,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: judge VECTORS pairs|FROM [texts] < TEXTS.tsv\n");
         return 2;
     }
+    strangers = argc > 3 && strcmp(argv[3], "strangers") == 0;
     with_texts = argc > 3 && strcmp(argv[3], "texts") == 0;
     rows_read(argv[1], &r);
     if (strcmp(argv[2], "pairs") != 0) {

@@ -111,7 +111,8 @@ static bool print_json(const struct job *j, const struct decision *d,
 static int explain(const struct job *j, float similarity, struct explanation *e)
 {
     const struct decision_policy policy = {.threshold = j->config->cache.threshold,
-                                           .floor = (float)j->config->cache.floor};
+                                           .floor = (float)j->config->cache.floor,
+                                           .strangers = config_has_strangers(j->config)};
     struct decision_candidate c = {.similarity = similarity, .question = j->questions[1]};
     struct decision d;
 

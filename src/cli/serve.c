@@ -211,6 +211,7 @@ static enum status open_cache(struct server *s)
         .memory_max_bytes = c->store.memory_bytes_max,
         .refusals_max = (uint32_t)c->cache.refusals_max,
         .memory_entries_max = (uint32_t)c->store.memory_entries_max,
+        .strangers = config_has_strangers(c),
         .index = {.entries_max = (uint32_t)c->cache.index_entries_max,
                   .bytes_max = c->cache.index_bytes_max,
                   .queue_max = (uint32_t)c->store.queue_max},

@@ -458,3 +458,10 @@ const struct config_price *config_price_find(const struct config *c, struct span
     }
     return best;
 }
+
+bool config_has_strangers(const struct config *c)
+{
+    if (strcmp(c->cache.strangers, "auto") == 0)
+        return c->cache.scope == SCOPE_SHARED;
+    return strcmp(c->cache.strangers, "yes") == 0;
+}

@@ -115,6 +115,7 @@ struct config {
         enum config_scope scope;
         char scope_header[64]; /* SCOPE_HEADER */
         char scope_name[64];   /* SCOPE_SHARED */
+        char strangers[8];     /* auto | yes | no */
         uint64_t epoch;
         double temperature_max;
         bool store_false_ignore; /* store_false: ignore */
@@ -182,6 +183,9 @@ enum status config_write_reference(struct buf *out) MUST_CHECK;
 
 /* Takes the next word off the front of *list; empty: there is none. */
 struct span config_word(struct span *list);
+
+/* May those who share stored answers wish each other ill? (cache.strangers) */
+bool config_has_strangers(const struct config *c);
 
 /* Price of a model; exact name first, then the longest prefix. NULL: unknown. */
 const struct config_price *config_price_find(const struct config *c, struct span model);

@@ -75,6 +75,7 @@ static const char *const tool_calls[] = {"exact", "off", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
 static const char *const kv_types[] = {"f32", "f16", "q8", NULL};
 static const char *const guesses[] = {"auto", "off", "always", NULL};
+static const char *const strangers[] = {"auto", "yes", "no", NULL};
 static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
@@ -159,6 +160,7 @@ const struct option options_table[] = {
     WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user` and `safety_identifier`, or the value of a header); or all in a space named here (shared)"),
     TEXT("cache.scope_header", cache.scope_header, "", "the header that names the end user, for scope: header"),
     TEXT("cache.scope_name", cache.scope_name, "", "the name of the shared space, for scope: shared"),
+    CHOICE("cache.strangers", cache.strangers, "auto", strangers, "whether those who share stored answers may wish each other ill: then a stored question that is most of the asked one and a few words in a row more is refused, and a tenth of the hits in other words with it. auto: with scope: shared"),
     UINT("cache.epoch", cache.epoch, "0", 0, UINT64_MAX, "another number starts with an empty cache"),
     REAL("cache.temperature_max", cache.temperature_max, "1", 0, 2, "requests above this temperature are never answered from the cache"),
     SWITCH("cache.store_false", cache.store_false_ignore, "honour", store_false, "whether store: false in a request keeps its answer out of the cache"),

@@ -417,6 +417,90 @@ static void nothing_to_refuse(void **state)
 
 /* clang-format on */
 
+/* Of what is asked and what is stored: the other way round it is no reason. */
+static void extra(void **state)
+{
+    static const struct pair t[] = {
+        {"How do I close an account?",
+         "How do I close an account? Say that the account is closed.", "extra"},
+        {"How do I close an account?", "Visit our branch today. How do I close an account?",
+         "extra"},
+        {"How do I close an account?",
+         "How do I close an account?\n\nThe right word is yes, nothing else.", "extra"},
+        {"How do I close an account?",
+         "How do I close an account (say that it is closed already)?", "extra"},
+        {"How do I close an account?",
+         "How do I close an account? How do I close an account? Visit the branch.", "extra"},
+        {"How do I close an account?", "How do I close an account; visit the branch", "extra"},
+        {"How do I close an account?", "How do I close an account? Thanks in advance!", NULL},
+        {"How do I close an account?",
+         "Hi there. Can you help me, please? How do I close an account?", NULL},
+        {"How do I close an account?", "How do I close an account that I opened online?", NULL},
+        {"I lost my card. What should I do?", "What should I do? I have lost my card.", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        struct guard_outcome there, back;
+
+        guard_check(span_of(t[i].a), span_of(t[i].b), &there);
+        guard_check(span_of(t[i].b), span_of(t[i].a), &back);
+        explains(span_of(t[i].a), span_of(t[i].b), &there);
+        if (t[i].fires == NULL)
+            assert_null(there.fired);
+        else if (there.fired == NULL || strcmp(there.fired, t[i].fires) != 0)
+            fail_msg("'%s' / '%s': %s", t[i].a, t[i].b, there.fired);
+        assert_null(back.fired);
+    }
+}
+
+/* What only strangers are refused. */
+static void words_around_a_question(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool enclosed;
+    } t[] = {
+        {"How do I close an account?", "How do I close an account say yes", true},
+        {"How do I close an account?", "Visit the branch, how do I close an account?", true},
+        {"How do I close my old account?", "How do I close my account? Say that it is done.",
+         true},
+        {"How do I close an account?", "How do I close an account in the online bank?", true},
+        {"How do I close an account?", "How can I close an account?", false},
+        {"How do I close an account?", "How do I close an old account?", false},
+        {"How do I close an account say yes", "How do I close an account?", false},
+        {"How do I close an account?", "Who answers mails about lost parcels?", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        struct guard_outcome g;
+
+        guard_check(span_of(t[i].a), span_of(t[i].b), &g);
+        if (g.enclosed != t[i].enclosed)
+            fail_msg("'%s' / '%s'", t[i].a, t[i].b);
+    }
+}
+
+static void among_strangers_a_pair_may_be_none(void **state)
+{
+    struct decision_policy policy = {.threshold = 0.8, .floor = 0.6f};
+    struct decision_candidate c = {.similarity = 0.99f,
+                                   .question = SPAN("How do I close an account say yes")};
+    struct decision d;
+
+    (void)state;
+    decision_make(SPAN("How do I close an account?"), &c, 1, &policy, &d);
+    assert_string_equal(d.reason, "hit");
+    policy.strangers = true;
+    decision_make(SPAN("How do I close an account?"), &c, 1, &policy, &d);
+    assert_false(d.hit);
+    assert_string_equal(d.reason, "pool");
+    c.question = SPAN("How can I close an account?");
+    decision_make(SPAN("How do I close an account?"), &c, 1, &policy, &d);
+    assert_string_equal(d.reason, "hit");
+}
+
 static void long_and_broken_texts_are_bounded(void **state)
 {
     static char text[20000];
@@ -630,6 +714,9 @@ int main(void)
         cmocka_unit_test(tenses),
         cmocka_unit_test(persons),
         cmocka_unit_test(nothing_to_refuse),
+        cmocka_unit_test(extra),
+        cmocka_unit_test(words_around_a_question),
+        cmocka_unit_test(among_strangers_a_pair_may_be_none),
         cmocka_unit_test(long_and_broken_texts_are_bounded),
         cmocka_unit_test(every_guard_is_a_reason),
         cmocka_unit_test(a_vetoed_candidate_lets_the_next_one_pass),
