@@ -227,25 +227,59 @@ static enum status read_window(const struct reader *r, struct decoder_shape *s)
     return ST_OK;
 }
 
+/* Keys with which other architectures bend it further are refused, unless they say nothing. */
+static enum status read_yarn(const struct reader *r, struct decoder_shape *s)
+{
+    static const struct {
+        const char *key;
+        float only;
+    } fixed[] = {
+        {"rope.scaling.yarn_ext_factor", 1},
+        {"rope.scaling.yarn_attn_factor", 1},
+        {"rope.scaling.yarn_log_multiplier", 0},
+    };
+    struct rope_scheme *far = &s->ropes[DECODER_FAR];
+
+    far->yarn = (struct rope_yarn){.fast = 32, .slow = 1};
+    for (size_t i = 0; i < ARRAY_LEN(fixed); i++) {
+        float f = fixed[i].only;
+
+        if (has(r, fixed[i].key) && (!read_number(r, fixed[i].key, &f) || f != fixed[i].only))
+            return refuse(r, fixed[i].key);
+    }
+    if (!has(r, "rope.scaling.original_context_length"))
+        return refuse(r, "rope.scaling.original_context_length");
+    if (!has(r, "rope.scaling.factor") || far->stretch < 1)
+        return refuse(r, "rope.scaling.factor");
+    if (far->base <= 1)
+        return refuse(r, "rope.freq_base");
+    if (!read_positive(r, "rope.scaling.yarn_beta_fast", &far->yarn.fast))
+        return refuse(r, "rope.scaling.yarn_beta_fast");
+    if (!read_positive(r, "rope.scaling.yarn_beta_slow", &far->yarn.slow))
+        return refuse(r, "rope.scaling.yarn_beta_slow");
+    far->yarn.original = (float)s->rope_original;
+    return ST_OK;
+}
+
 static enum status read_scaling(const struct reader *r, struct decoder_shape *s)
 {
     struct rope_scheme *far = &s->ropes[DECODER_FAR];
     struct span type = text_of(r, "rope.scaling.type");
-    bool linear = span_eq(type, SPAN("linear"));
+    bool linear = span_eq(type, SPAN("linear")), yarn = span_eq(type, SPAN("yarn"));
 
     s->rope_long = span_eq(type, SPAN("longrope"));
-    if (type.len > 0 && !linear && !s->rope_long && !span_eq(type, SPAN("none")))
+    if (type.len > 0 && !linear && !yarn && !s->rope_long && !span_eq(type, SPAN("none")))
         return error_set(
             r->err, ST_INVALID,
-            "rope scaling '%.*s' is not supported; supported: none, linear, longrope",
+            "rope scaling '%.*s' is not supported; supported: none, linear, yarn, longrope",
             (int)(type.len < 40 ? type.len : 40), type.ptr);
-    if (linear && !read_positive(r, "rope.scaling.factor", &far->stretch))
+    if ((linear || yarn) && !read_positive(r, "rope.scaling.factor", &far->stretch))
         return refuse(r, "rope.scaling.factor");
     if (!has(r, "rope.scaling.type") && !read_positive(r, "rope.scale_linear", &far->stretch))
         return refuse(r, "rope.scale_linear");
     if (!read_positive(r, "rope.scaling.attn_factor", &far->magnitude))
         return refuse(r, "rope.scaling.attn_factor");
-    return ST_OK;
+    return yarn ? read_yarn(r, s) : ST_OK;
 }
 
 static enum status read_rope(const struct reader *r, struct decoder_shape *s)

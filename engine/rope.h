@@ -15,12 +15,21 @@ enum rope_pairs {
     ROPE_HALVES,     /* i and i + dimensions / 2; "NEOX" */
 };
 
+/* YaRN (Peng et al. 2023): pairs that turn often within the original context keep their speed,
+ * those that turn seldom are stretched, and those between are in part. */
+struct rope_yarn {
+    float original;   /* positions that the model was first trained with; 0: no YaRN */
+    float fast, slow; /* turns in them, from which on, and up to which */
+};
+
 /* Pair i is turned by position / (stretch factor_i) base^(-2i / dimensions). */
 struct rope_scheme {
     enum rope_pairs pairs;
     size_t dimensions; /* of a head, the first ones; even; the others stay */
     float base, stretch;
-    float magnitude; /* what is turned is multiplied by it */
+    float
+        magnitude; /* what is turned is multiplied by it, and by YaRN's 1 + ln(stretch) / 10 */
+    struct rope_yarn yarn;
 };
 
 struct rope {

@@ -60,6 +60,11 @@ const struct tiny_model tiny_models[] = {
      .width = 64, .rope = 64, .parts = TINY_SUB_NORMS},
     {"bitnet, TQ1_0", "bitnet", FORMAT_TQ1_0, .d = 256, .ffn = 512, .layers = 2, .heads = 2, .kv_heads = 1,
      .width = 128, .rope = 128, .parts = TINY_SUB_NORMS},
+    {"qwen2, YaRN", "qwen2", FORMAT_F32, .d = 64, .ffn = 96, .layers = 2, .heads = 2, .kv_heads = 1,
+     .width = 64, .rope = 64, .parts = TINY_QKV_BIAS, .original = 40, .stretch = 4, .yarn = true},
+    {"llama, YaRN of its own", "llama", FORMAT_Q8_0, .d = 64, .ffn = 96, .layers = 2, .heads = 2, .kv_heads = 1,
+     .width = 32, .rope = 24, .parts = TINY_ROPE_FREQS, .original = 90, .stretch = 1.5f, .magnitude = 1.1f,
+     .yarn = true, .fast = 6, .slow = 0.5f},
 };
 /* clang-format on */
 const size_t tiny_models_count = sizeof(tiny_models) / sizeof(tiny_models[0]);
@@ -277,9 +282,11 @@ static void add_keys(struct gguf_writer *w, const struct tiny_model *m)
     count(w, m, "rope.dimension_count", m->rope);
     number(w, m, "rope.freq_base", 50000);
     if (m->stretch > 0)
-        gguf_writer_text(w, key(m, "rope.scaling.type"), "linear");
+        gguf_writer_text(w, key(m, "rope.scaling.type"), m->yarn ? "yarn" : "linear");
     number(w, m, "rope.scaling.factor", m->stretch);
     number(w, m, "rope.scaling.attn_factor", m->magnitude);
+    number(w, m, "rope.scaling.yarn_beta_fast", m->fast);
+    number(w, m, "rope.scaling.yarn_beta_slow", m->slow);
     count(w, m, "rope.scaling.original_context_length", m->original);
     count(w, m, "expert_count", m->experts);
     count(w, m, "expert_used_count", m->used);

@@ -3,6 +3,7 @@
 #ifndef TESTS_TINY_MODELS_H
 #define TESTS_TINY_MODELS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,8 @@ struct tiny_model {
     float stretch, magnitude, scale; /* 0: no such key */
     uint32_t experts, used;
     uint32_t expert_ffn, shared_ffn; /* 0: the file does not say */
+    bool yarn;                       /* how positions are stretched */
+    float fast, slow;                /* of YaRN */
 };
 
 enum {

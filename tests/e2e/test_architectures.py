@@ -64,7 +64,8 @@ def tiny(path, pre, template, controls):
     tokenizer = {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": pre, "tokenizer.ggml.tokens": words,
                  "tokenizer.ggml.token_type": [3] * head + [1] * 256, "tokenizer.ggml.merges": [],
                  "tokenizer.ggml.bos_token_id": 0, "tokenizer.ggml.eos_token_id": 1, "tokenizer.chat_template": template}
-    path.write_bytes(gguf(*llama(tokenizer, 2, **{"llama.context_length": 256})))
+    yarn = {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.factor": 4.0, "llama.rope.scaling.original_context_length": 64}
+    path.write_bytes(gguf(*llama(tokenizer, 2, **{"llama.context_length": 256}, **(yarn if pre == "tekken" else {}))))
     return path
 
 

@@ -66,7 +66,19 @@ class Decoder(Smollm):
             speed = speed / self.t["rope_freqs.weight"]
         if self.key("rope.scaling.type") == "linear":
             speed = speed / self.key("rope.scaling.factor")
+        if self.key("rope.scaling.type") == "yarn":
+            return self.yarn(speed)
         return speed, 1
+
+    def yarn(self, speed):
+        """As `transformers` has it: a ramp between the pairs that turn so and so often."""
+        n, stretch = self.turned, self.key("rope.scaling.factor")
+        turns = self.key("rope.scaling.yarn_beta_fast", 32), self.key("rope.scaling.yarn_beta_slow", 1)
+        length, base = self.key("rope.scaling.original_context_length"), float(self.key("rope.freq_base"))
+        fast, slow = (n * np.log(length / (t * 2 * np.pi)) / (2 * np.log(base)) for t in turns)
+        first, last = max(np.floor(fast), 0), min(np.ceil(slow), n - 1)
+        kept = 1 - np.clip((np.arange(n // 2) - first) / max(last - first, 0.001), 0, 1)
+        return speed / stretch * (1 - kept) + speed * kept, (0.1 * np.log(stretch) + 1) * self.key("rope.scaling.attn_factor", 1)
 
     def place(self, x, i):
         """[token, head, width], turned by positions."""
