@@ -31,7 +31,7 @@ static void stop_with(const char *what)
     exit(1);
 }
 
-static void open_file(struct opened *o, const char *path)
+static void open_file(struct opened *o, const char *path, bool encoder)
 {
     bool is_json = strlen(path) > 5 && strcmp(path + strlen(path) - 5, ".json") == 0;
     struct engine_error why;
@@ -43,7 +43,9 @@ static void open_file(struct opened *o, const char *path)
         st = encoder_tokens_open(o->file.bytes, false, 0, &o->encoder, &why);
     else if (st == ST_OK)
         st = gguf_read(o->file.bytes, &o->arena, &g, &why);
-    if (st == ST_OK && !is_json)
+    if (st == ST_OK && !is_json && encoder)
+        st = encoder_tokens_open_gguf(&g, &o->encoder, &why);
+    else if (st == ST_OK && !is_json)
         st = tokenizer_open(&g, &o->decoder, &why);
     if (st != ST_OK)
         stop_with(why.text);
@@ -81,11 +83,11 @@ int main(int argc, char **argv)
     char *line = NULL;
     size_t cap = 0;
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: tokenize_lines FILE.gguf|FILE.json < TEXTS > IDS\n");
+    if (argc != 2 && (argc != 3 || strcmp(argv[2], "encoder") != 0)) {
+        fprintf(stderr, "usage: tokenize_lines FILE.gguf|FILE.json [encoder] < TEXTS > IDS\n");
         return 2;
     }
-    open_file(&o, argv[1]);
+    open_file(&o, argv[1], argc == 3);
     arena_init(&scratch, 65536, 1 << 30);
     while (getline(&line, &cap, stdin) > 0) {
         struct json_error broken;

@@ -38,8 +38,8 @@ def characters():
     return [f"a{c}b {c}{c} 1{c}" for c in few]
 
 
-def compare(name, theirs, keys_file, texts):
-    run = subprocess.run([PROGRAM, keys_file], input="".join(json.dumps(t) + "\n" for t in texts).encode(), stdout=subprocess.PIPE, check=True)
+def compare(name, theirs, keys_file, texts, encoder=False):
+    run = subprocess.run([PROGRAM, keys_file, *(["encoder"] if encoder else [])], input="".join(json.dumps(t) + "\n" for t in texts).encode(), stdout=subprocess.PIPE, check=True)
     ours = [list(map(int, line.split())) for line in run.stdout.decode().splitlines()]
     wrong = [(t, a, e) for t, a, e in zip(texts, ours, theirs) if a != e]
     tokens = sum(map(len, ours))
@@ -50,19 +50,20 @@ def compare(name, theirs, keys_file, texts):
 
 
 def check_family(family, learn_from, size, texts):
-    from tokenizer_reference import gguf, ids_of, learn, learn_xlmr
+    from tokenizer_reference import gguf, ids_of, keys_of_xlmr, learn, learn_xlmr
 
     encoder = family.startswith("xlm-r")
     if encoder:
         reference = learn_xlmr(family == "xlm-r-words", learn_from, size)
-        content, theirs = reference.to_str().encode(), [e.ids for e in reference.encode_batch(texts)]
+        content = gguf(keys_of_xlmr(reference)) if family == "xlm-r-gguf" else reference.to_str().encode()
+        theirs = [e.ids for e in reference.encode_batch(texts)]
     else:
         reference, keys = learn(family, learn_from, size)
         content, theirs = gguf(keys), ids_of(reference, family, texts)
-    with tempfile.NamedTemporaryFile(suffix=".json" if encoder else ".gguf") as f:
+    with tempfile.NamedTemporaryFile(suffix=".json" if encoder and family != "xlm-r-gguf" else ".gguf") as f:
         f.write(content)
         f.flush()
-        return compare(family, theirs, f.name, texts)
+        return compare(family, theirs, f.name, texts, encoder)
 
 
 def of_model(path):
@@ -106,7 +107,7 @@ def main():
         family, reference = of_model(args.model)
         sys.exit(0 if compare(family, ids_of(reference, family, texts), args.model, texts) else 1)
     good = True
-    for family in args.family or [*FAMILIES, "xlm-r", "xlm-r-words"]:
+    for family in args.family or [*FAMILIES, "xlm-r", "xlm-r-words", "xlm-r-gguf"]:
         good = check_family(family, real[:LEARN], args.size, texts) and good
     sys.exit(0 if good else 1)
 

@@ -75,19 +75,21 @@ enum status encoder_tokens_open_gguf(const struct gguf *g, struct encoder_tokens
                                      struct engine_error *err)
 {
     struct span model = gguf_string(g, "tokenizer.ggml.model");
+    bool unigram = span_eq(model, SPAN("t5"));
     struct encoder_tokens *t;
     enum status st;
 
-    if (!span_eq(model, SPAN("bert")))
+    if (!unigram && !span_eq(model, SPAN("bert")))
         return error_set(err, ST_INVALID,
                          "tokenizer '%.*s' is not supported in an encoder's GGUF; supported: "
-                         "bert",
+                         "bert, t5",
                          (int)(model.len < 40 ? model.len : 40),
                          model.ptr != NULL ? model.ptr : "");
     t = calloc(1, sizeof(*t));
     if (t == NULL)
         return error_set(err, ST_NOMEM, "out of memory for the tokenizer");
-    st = wordpiece_gguf_open(g, &t->wordpiece, err);
+    st =
+        unigram ? xlmr_open_gguf(g, &t->xlmr, err) : wordpiece_gguf_open(g, &t->wordpiece, err);
     if (st != ST_OK) {
         encoder_tokens_close(t);
         return st;

@@ -21,7 +21,7 @@ struct gguf;
 enum status encoder_tokens_open(struct span json, bool bare, uint64_t memory_max_bytes,
                                 struct encoder_tokens **out,
                                 struct engine_error *err) MUST_CHECK;
-/* From a GGUF file, which may go afterwards: tokenizer.ggml.model "bert". */
+/* From a GGUF file, which may go afterwards: tokenizer.ggml.model "bert" or "t5". */
 enum status encoder_tokens_open_gguf(const struct gguf *g, struct encoder_tokens **out,
                                      struct engine_error *err) MUST_CHECK;
 void encoder_tokens_close(struct encoder_tokens *t);

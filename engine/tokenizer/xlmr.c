@@ -8,7 +8,9 @@
 #include "base/json.h"
 #include "base/unicode.h"
 #include "engine/error.h"
+#include "engine/gguf.h"
 #include "engine/tokenizer/unigram.h"
+#include "engine/tokenizer/vocabulary.h"
 
 #define PIECES_MAX   1000000
 #define SPECIALS_MAX 64
@@ -23,7 +25,7 @@ struct xlmr {
     char *bytes;             /* owned: all texts */
     char *map;               /* owned: the normalization */
     struct unigram *unigram; /* owned */
-    size_t byte_count;
+    size_t byte_count, map_bytes;
     bool bare;
     uint32_t size, unknown, begin, end;
     struct special specials[SPECIALS_MAX];
@@ -99,6 +101,7 @@ static enum status read_map(struct xlmr *x, const struct json *step, struct unig
     x->map = malloc(text.len + 1);
     if (x->map == NULL)
         return error_set(err, ST_NOMEM, "tokenizer.json: out of memory");
+    x->map_bytes = text.len + 1;
     if (!decode64(text, x->map, &len) || !charsmap_read((struct span){x->map, len}, &o->map))
         return refuse(err, "the precompiled normalization is not usable");
     return ST_OK;
@@ -308,6 +311,153 @@ enum status xlmr_open(const struct json *root, bool bare, struct xlmr **out,
     return ST_OK;
 }
 
+/* --- from GGUF -------------------------------------------------------------------------- */
+
+static enum status gguf_options(struct xlmr *x, const struct gguf *g, struct unigram_options *o,
+                                struct engine_error *err)
+{
+    const struct gguf_pair *map = gguf_find(g, "tokenizer.ggml.precompiled_charsmap");
+    struct span bytes = map != NULL ? map->value : (struct span){"", 0};
+    bool extra = true;
+
+    (void)!gguf_bool(g, "tokenizer.ggml.remove_extra_whitespaces", &extra);
+    (void)!gguf_bool(g, "tokenizer.ggml.add_space_prefix", &o->prefix);
+    o->collapse = o->trim_back = extra;
+    if (map != NULL && (map->kind != GGUF_ARRAY || map->element > GGUF_I8))
+        return error_set(err, ST_INVALID, "tokenizer.ggml.precompiled_charsmap is no bytes");
+    x->map = malloc(bytes.len + 1);
+    if (x->map == NULL)
+        return error_set(err, ST_NOMEM, "out of memory for the tokenizer");
+    x->map_bytes = bytes.len + 1;
+    if (bytes.len > 0)
+        memcpy(x->map, bytes.ptr, bytes.len);
+    if (!charsmap_read((struct span){x->map, bytes.len}, &o->map))
+        return error_set(err, ST_INVALID, "tokenizer.ggml.precompiled_charsmap is not usable");
+    return ST_OK;
+}
+
+/* An id that the file has to say, and a flag that it may set, but not otherwise. */
+static enum status gguf_id(const struct xlmr *x, const struct gguf *g, const char *key,
+                           const char *flag, uint32_t *out, struct engine_error *err)
+{
+    uint64_t id = 0;
+    bool set = true;
+
+    if (!gguf_u64(g, key, &id) || id >= x->size)
+        return error_set(err, ST_INVALID, "%s is missing or no token", key);
+    if (flag != NULL && gguf_find(g, flag) != NULL && (!gguf_bool(g, flag, &set) || !set))
+        return error_set(err, ST_INVALID, "%s: only true is supported", flag);
+    *out = (uint32_t)id;
+    return ST_OK;
+}
+
+static enum status gguf_ids(struct xlmr *x, const struct gguf *g, struct unigram_options *o,
+                            struct engine_error *err)
+{
+    enum status st = gguf_id(x, g, "tokenizer.ggml.bos_token_id",
+                             "tokenizer.ggml.add_bos_token", &x->begin, err);
+
+    if (st == ST_OK)
+        st = gguf_id(x, g, "tokenizer.ggml.eos_token_id", "tokenizer.ggml.add_eos_token",
+                     &x->end, err);
+    if (st == ST_OK)
+        st = gguf_id(x, g, "tokenizer.ggml.unknown_token_id", NULL, &x->unknown, err);
+    o->unknown = x->unknown;
+    return st;
+}
+
+/* Control tokens and their like are found as they are; of them a mask takes the white space
+ * before it. */
+static enum status gguf_piece(struct xlmr *x, const struct vocabulary *words, uint32_t id,
+                              struct unigram_piece *piece, size_t *at, struct engine_error *err)
+{
+    struct span text = words->texts[id];
+
+    if (words->types[id] == TOKEN_NORMAL) {
+        piece->text = keep(x, at, text);
+        return ST_OK;
+    }
+    if (words->types[id] == TOKEN_UNUSED || words->types[id] == TOKEN_BYTE)
+        return ST_OK;
+    if (x->special_count == SPECIALS_MAX || text.len == 0)
+        return error_set(err, ST_INVALID,
+                         "tokenizer.ggml.tokens: more than %d control tokens, or an empty one",
+                         SPECIALS_MAX);
+    x->specials[x->special_count++] =
+        (struct special){keep(x, at, text), id, span_eq(text, SPAN("<mask>"))};
+    x->special_first[(unsigned char)text.ptr[0]] = true;
+    return ST_OK;
+}
+
+static enum status gguf_pieces(struct xlmr *x, const struct gguf *g,
+                               const struct vocabulary *words, struct unigram_piece *pieces,
+                               struct engine_error *err)
+{
+    const char *scores = vocabulary_scores(words, g);
+    size_t at = 0;
+    enum status st = ST_OK;
+
+    if (scores == NULL)
+        return error_set(err, ST_INVALID, "tokenizer.ggml.scores is missing or not usable");
+    for (uint32_t id = 0; st == ST_OK && id < words->size; id++) {
+        float score;
+
+        memcpy(&score, scores + sizeof(score) * (size_t)id, sizeof(score));
+        if (!isfinite(score))
+            return error_set(err, ST_INVALID, "tokenizer.ggml.scores: entry %u is not finite",
+                             id);
+        pieces[id].score = (double)score;
+        st = gguf_piece(x, words, id, &pieces[id], &at, err);
+    }
+    return st;
+}
+
+static enum status read_gguf(struct xlmr *x, const struct gguf *g,
+                             const struct vocabulary *words, struct engine_error *err)
+{
+    struct unigram_options o = {.prefix = true};
+    struct unigram_piece *pieces = calloc(words->size, sizeof(*pieces));
+    enum status st = ST_OK;
+
+    x->size = words->size;
+    x->byte_count = 1;
+    for (uint32_t id = 0; id < words->size; id++)
+        x->byte_count += words->texts[id].len;
+    x->bytes = malloc(x->byte_count);
+    if (pieces == NULL || x->bytes == NULL)
+        st = error_set(err, ST_NOMEM, "out of memory for the tokenizer");
+    if (st == ST_OK)
+        st = gguf_options(x, g, &o, err);
+    if (st == ST_OK)
+        st = gguf_ids(x, g, &o, err);
+    if (st == ST_OK)
+        st = gguf_pieces(x, g, words, pieces, err);
+    if (st == ST_OK)
+        st = unigram_open(pieces, x->size, &o, &x->unigram, err);
+    free(pieces);
+    return st;
+}
+
+enum status xlmr_open_gguf(const struct gguf *g, struct xlmr **out, struct engine_error *err)
+{
+    struct vocabulary words = {.size = 0};
+    struct xlmr *x = calloc(1, sizeof(*x));
+    enum status st;
+
+    if (x == NULL)
+        return error_set(err, ST_NOMEM, "out of memory for the tokenizer");
+    st = vocabulary_read(&words, g, err);
+    if (st == ST_OK)
+        st = read_gguf(x, g, &words, err);
+    vocabulary_release(&words);
+    if (st != ST_OK) {
+        xlmr_close(x);
+        return st;
+    }
+    *out = x;
+    return ST_OK;
+}
+
 void xlmr_close(struct xlmr *x)
 {
     if (x->unigram != NULL)
@@ -324,7 +474,7 @@ uint32_t xlmr_size(const struct xlmr *x)
 
 size_t xlmr_bytes(const struct xlmr *x)
 {
-    return sizeof(*x) + x->byte_count + unigram_bytes(x->unigram);
+    return sizeof(*x) + x->byte_count + x->map_bytes + unigram_bytes(x->unigram);
 }
 
 /* --- encoding --------------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* A unigram model as an encoder's tokenizer.json has it (XLM-RoBERTa; multilingual-e5):
+/* A unigram model as an encoder has it (XLM-RoBERTa; multilingual-e5, bge-m3):
  * <s> text </s>. Equal to the `tokenizers` library on the same file. Immutable once open;
  * any thread. */
 #ifndef ENGINE_TOKENIZER_XLMR_H
@@ -14,12 +14,16 @@
 #include "engine/engine.h"
 
 struct xlmr;
+struct gguf;
 struct json;
 
 /* From the tree of a tokenizer.json, which may go afterwards. What is not supported is
  * refused by name. `bare`: nothing around a text, nothing for what is not known in it. */
 enum status xlmr_open(const struct json *root, bool bare, struct xlmr **out,
                       struct engine_error *err) MUST_CHECK;
+/* From a GGUF file, which may go afterwards: tokenizer.ggml.model "t5". */
+enum status xlmr_open_gguf(const struct gguf *g, struct xlmr **out,
+                           struct engine_error *err) MUST_CHECK;
 void xlmr_close(struct xlmr *x);
 uint32_t xlmr_size(const struct xlmr *x);
 /* Bytes that it keeps. */

@@ -77,6 +77,8 @@ def gguf_value(v):
         return struct.pack("<I", 8) + text(v)
     if isinstance(v[0], str):
         return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(map(text, v))
+    if isinstance(v[0], float):
+        return struct.pack("<IIQ", 9, 6, len(v)) + struct.pack(f"<{len(v)}f", *v)
     return struct.pack("<IIQ", 9, 5, len(v)) + struct.pack(f"<{len(v)}i", *v)
 
 
@@ -255,6 +257,24 @@ def bert_gguf(path, kind="F32", pooling=1):
     t = matrices(np.random.default_rng(4), BERT_GGUF, len(WORDS), False)
     kept = save_gguf(path, gguf_keys("bert", **{"bert.pooling_type": pooling}), t, kind)
     return Model(path, kept, BERT_GGUF, wordpiece(), "cls" if pooling == 2 else "mean")
+
+
+def xlmr_keys(**changes):
+    """As llama.cpp's converter writes XLM-RoBERTa: a bert with another tokenizer."""
+    pieces = unigram()["model"]["vocab"]
+    return gguf_keys("bert", **{"bert.attention.layer_norm_epsilon": 1e-5, "tokenizer.ggml.model": "t5", "tokenizer.ggml.tokens": [t for t, _ in pieces],
+                                "tokenizer.ggml.scores": [s for _, s in pieces], "tokenizer.ggml.token_type": [3, 3, 3, 2] + [1] * (len(pieces) - 4),
+                                "tokenizer.ggml.token_type_count": 1, "tokenizer.ggml.bos_token_id": 0, "tokenizer.ggml.eos_token_id": 2,
+                                "tokenizer.ggml.unknown_token_id": 3, "tokenizer.ggml.add_space_prefix": True, "tokenizer.ggml.remove_extra_whitespaces": True,
+                                "tokenizer.ggml.add_bos_token": True, "tokenizer.ggml.add_eos_token": True, **changes})
+
+
+def xlmr_gguf(path, kind="F32"):
+    tokens = unigram()
+    tokens["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Strip", "strip_left": False, "strip_right": True},
+                                                                {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "\u2581"}]}
+    t = matrices(np.random.default_rng(6), BERT_GGUF, len(tokens["model"]["vocab"]), False, types=1)
+    return Model(path, save_gguf(path, xlmr_keys(), t, kind), BERT_GGUF, tokens, eps=1e-5)
 
 
 def nomic_gguf(path, kind="F32"):

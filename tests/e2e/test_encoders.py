@@ -23,6 +23,8 @@ MODELS = {
     "bert-f16.gguf": lambda p: models.bert_gguf(p, "F16"),
     "bert-q8_0.gguf": lambda p: models.bert_gguf(p, "Q8_0"),
     "nomic-bert.gguf": models.nomic_gguf,
+    "xlmr.gguf": models.xlmr_gguf,
+    "xlmr-q8_0.gguf": lambda p: models.xlmr_gguf(p, "Q8_0"),
     "nomic-bert-q8_0.gguf": lambda p: models.nomic_gguf(p, "Q8_0"),
     "static": models.Static,
     "static-weights": lambda p: models.Static(p, weights=True, dtype="F16"),
@@ -146,6 +148,17 @@ def test_another_nomic_is_refused_by_name(tmp_path, change, word):
 def test_another_gguf_is_refused_by_name(tmp_path, change, word):
     tensors = models.matrices(np.random.default_rng(4), models.BERT_GGUF, len(models.WORDS), False)
     models.save_gguf(tmp_path / "m.gguf", models.gguf_keys("bert", **change), tensors, "F32")
+    assert word in refusal(tmp_path / "m.gguf")
+
+
+@pytest.mark.parametrize("change,word", [
+    ({"tokenizer.ggml.unknown_token_id": 9999}, "unknown_token_id"), ({"tokenizer.ggml.add_eos_token": False}, "add_eos_token"),
+    ({"tokenizer.ggml.scores": [0.0]}, "scores"), ({"tokenizer.ggml.precompiled_charsmap": "x"}, "precompiled_charsmap"),
+])
+def test_another_unigram_gguf_is_refused_by_name(tmp_path, change, word):
+    words = len(models.unigram()["model"]["vocab"])
+    tensors = models.matrices(np.random.default_rng(6), models.BERT_GGUF, words, False, types=1)
+    models.save_gguf(tmp_path / "m.gguf", models.xlmr_keys(**change), tensors, "F32")
     assert word in refusal(tmp_path / "m.gguf")
 
 

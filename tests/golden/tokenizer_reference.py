@@ -8,6 +8,7 @@ library's ids of tricky texts. bench/quality/tokenizer_parity.py does the same w
 vocabularies and many texts.
 """
 import argparse
+import base64
 import json
 import random
 import struct
@@ -223,9 +224,20 @@ def learn_xlmr(words, texts, size):
     out.add_special_tokens([AddedToken("<mask>", lstrip=True, special=True, normalized=False)])
     state = json.loads(out.to_str())
     state["model"]["vocab"].append(["<mask>", 0.0])
+    # A GGUF has floats.
+    state["model"]["vocab"] = [[t, struct.unpack("<f", struct.pack("<f", s))[0]] for t, s in state["model"]["vocab"]]
     out = Tokenizer.from_str(json.dumps(state))
     out.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
     return out
+
+
+def keys_of_xlmr(reference):
+    """What llama.cpp's converter writes of it."""
+    state = json.loads(reference.to_str())
+    tokens, scores = zip(*state["model"]["vocab"])
+    map_ = base64.b64decode(state["normalizer"]["normalizers"][0]["precompiled_charsmap"])
+    types = [{"<unk>": 2}.get(t, 3 if t in ("<s>", "<pad>", "</s>", "<mask>") else 1) for t in tokens]
+    return {"model": "t5", "tokens": tokens, "types": types, "scores": scores, "prefix": True, "map": list(map_), "ids": {"bos": 0, "eos": 2, "unknown": 3}}
 
 
 def learn(family, texts, size):
@@ -253,6 +265,7 @@ def gguf(keys):
         pairs["tokenizer.ggml.add_space_prefix"] = struct.pack("<IB", 7, keys["prefix"])
     if "map" in keys:
         pairs["tokenizer.ggml.precompiled_charsmap"] = array(0, [bytes(keys["map"])]).replace(struct.pack("<Q", 1), struct.pack("<Q", len(keys["map"])), 1)
+    pairs |= {f"tokenizer.ggml.{k}_token_id": struct.pack("<II", 4, v) for k, v in keys.get("ids", {}).items()}
     return b"GGUF" + struct.pack("<IQQ", 3, 0, len(pairs)) + b"".join(text(k) + v for k, v in pairs.items()) + bytes(32)
 
 
@@ -265,7 +278,10 @@ def fixtures():
     more = ["a <mask> b", " \t <mask><mask>", "<s> x </s>", "<mask", "  <unk>"]
     for words in (True, False):
         reference = learn_xlmr(words, LEARN * 3, 200)
-        out.append({"family": "xlm-r", "json": reference.to_str(), "cases": [{"text": t, "ids": reference.encode(t).ids} for t in texts + more]})
+        cases = [{"text": t, "ids": reference.encode(t).ids} for t in texts + more]
+        out.append({"family": "xlm-r", "json": reference.to_str(), "cases": cases})
+        if not words:
+            out.append({"family": "xlm-r in GGUF", **keys_of_xlmr(reference), "cases": cases})
     return out
 
 
