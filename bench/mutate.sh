@@ -10,7 +10,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 count=${1:-1000000}
 cmake --preset asan >/dev/null
-cmake --build --preset asan --target mutate_gguf mutate_safetensors mutate_tokenizer >/dev/null
+cmake --build --preset asan --target mutate_gguf mutate_safetensors mutate_tokenizer mutate_adapter mutate_importance >/dev/null
 mkdir -p build/mutate
 cd build/mutate
 bad=0
@@ -18,6 +18,8 @@ run() {
     "$root/build/asan/bin/mutate_$1" "$root/tests/fuzz/corpus/$1" "$2" 2>"$1.log" || bad=1
 }
 run gguf $((count * 6 / 10))
-run safetensors $((count * 2 / 10))
-run tokenizer $((count - count * 6 / 10 - count * 2 / 10))
+run safetensors $((count / 10))
+run adapter $((count / 10))
+run importance $((count / 10))
+run tokenizer $((count - count * 6 / 10 - 3 * (count / 10)))
 exit $bad

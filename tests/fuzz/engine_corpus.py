@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_tokenizer and fuzz_json.
+"""Writes the seeds of fuzz_gguf, fuzz_safetensors, fuzz_adapter, fuzz_importance, fuzz_tokenizer and fuzz_json.
 
     tests/fuzz/engine_corpus.py [FOLDER]
 
@@ -85,6 +85,17 @@ def bpe(pre, controls, chat):
 
 
 CHATML = ["<|endoftext|>", "<|im_end|>", "<|im_start|>"]
+SMOLLM3 = """<|im_start|> reasoning_mode ## Custom Instructions if xml_tools or python_tools
+{%- elif reasoning_mode == "/think" -%}{{- "Think \\"well\\".\\n\\n" -}}"""
+USER, ASSISTANT, ENDING = "<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>", "<\uff5cend\u2581of\u2581sentence\uff5c>"
+# Families that have no seed of an architecture's.
+CHATS = [
+    ("mistral-v7", "tekken", ["<s>", "</s>", "[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"],
+     "{%- set default_system_message = \"or \" + today + '\\\\n' %} '[INST]' '[SYSTEM_PROMPT]' must alternate"),
+    ("deepseek", "deepseek-llm", ["<s>", "</s>", USER, ASSISTANT, ENDING], f"'{USER}' '{ASSISTANT}<think>'"),
+    ("deepseek-llm", "deepseek-coder", ["<s>", "</s>"], "'Assistant: ' + message['content'] + eos_token"),
+    ("deepseek-coder", "deepseek-coder", ["<s>", "</s>", "<|EOT|>"], "if not ns.found -%}\n{{'he wor'}} ### Instruction: <|EOT|>"),
+]
 LLAMA3 = ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
 
 
@@ -138,10 +149,53 @@ def llama(tokenizer, kind, layers=1, down=None, **changes):
     return keys, [(f"{name}.weight", k, shape, weights(k, shape)) for name, (k, shape) in shapes.items()]
 
 
+def small(arch, tokenizer, kind=2, norms=(), biases=(), fused=False, experts=0, shared=False, factors=(), **changes):
+    """A decoder of one layer of another architecture: its norms with their widths, biases, experts, rope factors."""
+    keys, tensors = llama(tokenizer, kind)
+    keys = {k.replace("llama.", f"{arch}."): v for k, v in keys.items()} | {"general.architecture": arch, f"{arch}.attention.key_length": 16}
+    d = ffn = 32
+    gone, more = {"attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up"} if fused else set(), {}
+    if fused:
+        more |= {"attn_qkv.weight": (kind, (d, 2 * d)), "ffn_up.weight": (kind, (d, 2 * ffn))}
+    if experts:
+        keys |= {f"{arch}.expert_count": experts, f"{arch}.expert_used_count": 2, f"{arch}.expert_feed_forward_length": ffn}
+        gone |= {"ffn_gate", "ffn_up", "ffn_down"}
+        more |= {f"ffn_{p}_exps.weight": (kind, (d, ffn, experts)) for p in ("gate", "up", "down")} | {"ffn_gate_inp.weight": (0, (d, experts))}
+    if shared:
+        keys[f"{arch}.expert_shared_feed_forward_length"] = ffn
+        more |= {f"ffn_{p}_shexp.weight": (kind, (d, ffn)) for p in ("gate", "up", "down")} | {"ffn_gate_inp_shexp.weight": (0, (d,))}
+    more |= {f"{name}.weight": (0, (n,)) for name, n in norms} | {f"{name}.bias": (0, (n,)) for name, n in biases}
+    tensors = [t for t in tensors if t[0].split(".")[-2] not in gone]
+    tensors += [(f"blk.0.{name}", k, shape, weights(k, shape)) for name, (k, shape) in more.items()]
+    tensors += [(f"{name}.weight", 0, (8,), struct.pack("<8f", *[2.0] * 8)) for name in factors]
+    return gguf(keys | {f"{arch}.{k.replace('__', '.')}": v for k, v in changes.items()}, tensors)
+
+
+def architecture_seeds():
+    words = bpe("smollm", CHATML, "<|im_start|>")
+    heads, posts = [("attn_q_norm", 16), ("attn_k_norm", 16)], [("post_attention_norm", 32), ("post_ffw_norm", 32)]
+    qkv = [("attn_q", 32), ("attn_k", 16), ("attn_v", 16)]
+    yarn = {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0, "rope__scaling__original_context_length": 16}
+    long = {"rope__scaling__type": "longrope", "rope__scaling__original_context_length": 16, "rope__scaling__attn_factor": 1.2}
+    yield "yarn", small("llama", words, **yarn, rope__scaling__yarn_beta_fast=16.0)
+    yield "rope-freqs", small("llama", words, factors=["rope_freqs"], biases=[*qkv, ("attn_output", 32)])
+    yield "mixtral", small("llama", words, experts=4)
+    yield "smollm3", small("smollm3", bpe("smaug-bpe", CHATML, SMOLLM3))
+    yield "qwen2-yarn", small("qwen2", words, kind=8, biases=qkv, **yarn)
+    yield "qwen2moe", small("qwen2moe", words, biases=qkv, experts=3, shared=True)
+    yield "qwen3", small("qwen3", words, norms=heads)
+    yield "qwen3moe", small("qwen3moe", words, norms=heads, experts=4)
+    yield "gemma3", small("gemma3", words, norms=heads + posts, attention__sliding_window=4, rope__scaling__type="linear", rope__scaling__factor=8.0)
+    yield "phi3", small("phi3", bpe("dbrx", [*CHATML, "<|im_sep|>"], "<|im_start|><|im_sep|>"), fused=True, factors=["rope_factors_long", "rope_factors_short"], **long)
+    yield "bitnet", small("bitnet", bpe("llama-bpe", ["<|begin_of_text|>", "<|eot_id|>"], "role|capitalize <|eot_id|> Assistant: "), norms=[("attn_sub_norm", 32), ("ffn_sub_norm", 32)])
+    for name, pre, controls, chat in CHATS:
+        yield name, gguf(*llama(bpe(pre, controls, chat), 2))
+
+
 def encoder_gguf(architecture, kind, **changes):
     """A BERT or nomic-bert, tokens as llama.cpp's converter writes them."""
     d, a = 64, architecture
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581hello", "\u2581world", "\u2581a", "b", "\u25811", "2", "\u2581,"]
+    tokens = changes.get("tokenizer.ggml.tokens") or ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "\u2581hello", "\u2581world", "\u2581a", "b", "\u25811", "2", "\u2581,"]
     keys = {
         "general.architecture": a, f"{a}.embedding_length": d, f"{a}.feed_forward_length": d, f"{a}.block_count": 1, f"{a}.attention.head_count": 2,
         f"{a}.context_length": 16, f"{a}.attention.layer_norm_epsilon": 1e-12, f"{a}.attention.causal": False, f"{a}.pooling_type": 1, f"{a}.rope.freq_base": 1000.0,
@@ -189,6 +243,9 @@ def gguf_seeds():
     yield "t5", gguf(*llama(pieces("<|user|> eos_token", **t5), 2))
     yield "scores-nan", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [float("nan")] * 112}), 2))
     yield "scores-few", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [0.0]}), 2))
+    yield from architecture_seeds()
+    xlmr = {k: v for k, v in pieces("", **t5).items() if k != "tokenizer.chat_template"}
+    yield "xlmr", encoder_gguf("bert", 2, **xlmr, **{f"tokenizer.ggml.{k}_token_id": i for i, k in enumerate(("unknown", "bos", "eos"))})
     yield "v2", gguf(*llama(chatml, 2), version=2)
     yield "aligned", gguf({**keys, "general.alignment": 64}, tensors, alignment=64)
     yield "kinds", gguf({f"k{k}": (k, bytes(n)) for k, n in enumerate([1, 1, 2, 2, 4, 4, 4, 1, 8, 12, 8, 8, 8])}, [])
@@ -202,6 +259,60 @@ def gguf_seeds():
     yield "layers", gguf({**keys, "llama.block_count": 256, "llama.context_length": 131072}, tensors)
     yield "no-heads", gguf({**keys, "llama.attention.head_count": 0}, tensors)
     yield "odd-heads", gguf({**keys, "llama.attention.head_count": 33}, tensors)
+
+
+# --- adapters and importances -------------------------------------------------------------
+
+
+def adapter(parts, alpha=4.0, **changes):
+    """Of tests/tiny_llama.c: (matrix, rows, cols, rank, type)."""
+    keys = {"general.type": "adapter", "general.architecture": "llama", "adapter.type": "lora", "adapter.lora.alpha": alpha, **changes}
+    tensors = []
+    for name, rows, cols, rank, kind in parts:
+        tensors += [(f"blk.{name}.weight.lora_a", kind, (cols, rank), weights(kind, (cols, rank))),
+                    (f"blk.{name}.weight.lora_b", 0, (rank, rows), weights(0, (rank, rows)))]
+    return keys, tensors
+
+
+def adapter_seeds():
+    some = [("0.attn_q", 64, 64, 5, 0), ("0.attn_k", 32, 64, 2, 1), ("1.ffn_up", 96, 64, 1, 8), ("1.ffn_down", 64, 96, 3, 2), ("1.attn_output", 64, 64, 32, 30)]
+    keys, tensors = adapter(some)
+    yield "some", gguf(keys, tensors)
+    yield "one", gguf(*adapter(some[:1]))
+    yield "alpha-0", gguf(*adapter(some[1:2], alpha=0.0))
+    yield "alpha-nan", gguf(*adapter(some[:1], alpha=float("nan")))
+    yield "rank-256", gguf(*adapter([("0.ffn_gate", 96, 64, 256, 8)]))
+    yield "rank-257", gguf(*adapter([("0.ffn_gate", 96, 64, 257, 8)]))
+    yield "no-pair", gguf(keys, tensors[:-1])
+    yield "other-shape", gguf(*adapter([("0.attn_q", 64, 32, 2, 0)]))
+    yield "other-architecture", gguf(*adapter(some[:1], **{"general.architecture": "qwen2"}))
+    yield "no-tensors", gguf(keys, [])
+    yield "cut", gguf(keys, tensors)[:-700]
+
+
+def imatrix(parts, **changes):
+    """(tensor, columns, matrices, how many went into each)"""
+    keys = {"general.type": "imatrix", "imatrix.datasets": ["text"], "imatrix.chunk_count": 3, "imatrix.chunk_size": 512, **changes}
+    tensors = []
+    for name, cols, n, counts in parts:
+        tensors += [(f"{name}.in_sum2", 0, (cols, n), struct.pack(f"<{cols * n}f", *(i / 3 for i in range(cols * n)))),
+                    (f"{name}.counts", 0, (1, n), struct.pack(f"<{n}f", *counts))]
+    return keys, tensors
+
+
+def importance_seeds():
+    one, all_ = ("blk.0.attn_q.weight", 64, 1, [1536.0]), ("blk.0.ffn_up_exps.weight", 32, 4, [512.0, 0.0, 1.0, 3.0])
+    keys, tensors = imatrix([one, all_])
+    yield "some", gguf(keys, tensors)
+    yield "one", gguf(*imatrix([one]))
+    yield "twice", gguf(keys, [*tensors, ("blk.0.attn_q.weight.in_sum2x", 0, (1,), bytes(4))])
+    yield "no-counts", gguf(keys, tensors[:1])
+    yield "counts-few", gguf(keys, [tensors[2], ("blk.0.ffn_up_exps.weight.counts", 0, (1, 1), bytes(4))])
+    yield "negative", gguf(*imatrix([("a", 2, 1, [-1.0])]))
+    yield "infinite", gguf(*imatrix([("a", 2, 1, [float("inf")])]))
+    yield "other-type", gguf(keys, [("a.in_sum2", 1, (64, 1), bytes(128)), ("a.counts", 0, (1, 1), bytes(4))])
+    yield "no-tensors", gguf(keys, [])
+    yield "model", gguf({"general.type": "model"}, [])
 
 
 # --- safetensors --------------------------------------------------------------------------
@@ -366,7 +477,7 @@ def json_seeds():
 
 def main():
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "corpus"
-    for part, seeds in (("gguf", gguf_seeds), ("safetensors", safetensors_seeds), ("tokenizer", tokenizer_seeds), ("json", json_seeds)):
+    for part, seeds in (("gguf", gguf_seeds), ("safetensors", safetensors_seeds), ("adapter", adapter_seeds), ("importance", importance_seeds), ("tokenizer", tokenizer_seeds), ("json", json_seeds)):
         (folder / part).mkdir(parents=True, exist_ok=True)
         for name, content in seeds():
             (folder / part / name).write_bytes(content)
