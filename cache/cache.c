@@ -219,6 +219,46 @@ struct bounded *cache_bounded(struct cache *c)
     return c->bounded;
 }
 
+/* --- what others should know, and what they say ---------------------------------------- */
+
+static void tell(struct cache *c, const struct store_news *news)
+{
+    if (c->store == NULL || c->store->ops->tell == NULL)
+        return;
+    if (c->store->ops->tell(c->store, news) != ST_OK)
+        log_at(LOG_WARN, NULL, kv_event("replicas_not_told"));
+}
+
+static void on_news(void *owner, const struct store_news *n, bool old)
+{
+    struct cache *c = owner;
+    struct purge_filter f = {.by_partition = !is_zero(&n->partition),
+                             .by_tenant = !is_zero(&n->tenant),
+                             .partition = n->partition,
+                             .tenant = n->tenant,
+                             .before_ms = n->before_ms};
+    enum status st = ST_OK;
+
+    switch (n->kind) {
+    case STORE_NEWS_GONE:
+        memory_remove(c->memory, &n->key);
+        if (!old) /* the index of one who has just started has read what is there */
+            unindex(c, &n->key, &n->partition);
+        break;
+    case STORE_NEWS_PURGED:
+        memory_remove_matching(c->memory, purge_match, &f);
+        break;
+    case STORE_NEWS_REFUSED:
+        st = refusals_add(c->refusals, &n->key);
+        break;
+    case STORE_NEWS_ALLOWED:
+        st = refusals_remove(c->refusals, &n->key);
+        break;
+    }
+    if (st != ST_OK && st != ST_NOTFOUND)
+        log_at(LOG_DEBUG, NULL, kv_event("news_not_kept"), kv_status(st));
+}
+
 /* --- opening and closing -------------------------------------------------------------- */
 
 static enum status open_memory(struct cache *c, const struct cache_options *o)
@@ -258,6 +298,8 @@ static enum status open_store(struct cache *c, struct connector *connector,
     if (st == ST_OK) {
         c->store->lost = on_store_lost;
         c->store->lost_owner = c;
+        c->store->news = on_news;
+        c->store->news_owner = c;
         return ST_OK;
     }
     log_at(st == ST_INVALID ? LOG_ERROR : LOG_WARN, NULL, kv_event("store_unavailable"),
@@ -398,10 +440,67 @@ void cache_put(struct cache *c, struct entry *e)
 void cache_remove(struct cache *c, const struct digest *key, const struct digest *partition)
 {
     memory_remove(c->memory, key);
-    if (c->store != NULL)
-        c->store->ops->remove(c->store, key);
+    if (c->store != NULL && c->store->ops->remove(c->store, key) != ST_OK)
+        log_at(LOG_DEBUG, NULL, kv_event("store_remove_failed"));
     unindex(c, key, partition);
 }
+
+/* --- removing ---------------------------------------------------------------------------- */
+
+enum status cache_remove_everywhere(struct cache *c, const struct digest *key,
+                                    const struct digest *partition)
+{
+    const struct store_news news = {
+        .kind = STORE_NEWS_GONE, .key = *key, .partition = *partition};
+    enum status st = c->store != NULL ? c->store->ops->remove(c->store, key) : ST_OK;
+
+    memory_remove(c->memory, key);
+    unindex(c, key, partition);
+    tell(c, &news);
+    return st;
+}
+
+static enum status remove_one(void *owner, const struct digest *key,
+                              const struct digest *partition)
+{
+    struct cache *c = owner;
+    enum status st = c->store != NULL ? c->store->ops->remove(c->store, key) : ST_OK;
+
+    if (st != ST_OK)
+        return st;
+    memory_remove(c->memory, key);
+    unindex(c, key, partition);
+    return ST_OK;
+}
+
+static void on_purged(struct purge *p, enum status st)
+{
+    struct cache_purge *op = CONTAINER_OF(p, struct cache_purge, purge);
+    const struct purge_filter *f = &p->filter;
+    struct store_news news = {.kind = STORE_NEWS_PURGED, .before_ms = f->before_ms};
+
+    if (f->by_partition)
+        news.partition = f->partition;
+    if (f->by_tenant)
+        news.tenant = f->tenant;
+    if (!p->preview)
+        tell(op->cache, &news);
+    op->done(op, st);
+}
+
+enum status cache_purge(struct cache *c, struct cache_purge *op)
+{
+    op->cache = c;
+    op->purge.loop = c->loop;
+    op->purge.memory = c->memory;
+    op->purge.store = c->store;
+    op->purge.remove = remove_one;
+    op->purge.owner = c;
+    op->purge.done = on_purged;
+    return purge_start(&op->purge);
+}
+
+/* --- reports --------------------------------------------------------------------------- */
 
 enum status cache_refuse(struct cache *c, const struct digest *partition, struct span a,
                          struct span b)
@@ -409,6 +508,7 @@ enum status cache_refuse(struct cache *c, const struct digest *partition, struct
     struct digest pair;
 
     refusals_pair(partition, a, b, &pair);
+    tell(c, &(const struct store_news){.kind = STORE_NEWS_REFUSED, .key = pair});
     return refusals_add(c->refusals, &pair);
 }
 
@@ -418,6 +518,7 @@ enum status cache_allow(struct cache *c, const struct digest *partition, struct 
     struct digest pair;
 
     refusals_pair(partition, a, b, &pair);
+    tell(c, &(const struct store_news){.kind = STORE_NEWS_ALLOWED, .key = pair});
     return refusals_remove(c->refusals, &pair);
 }
 

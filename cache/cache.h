@@ -20,6 +20,7 @@
 #include "cache/decision_record.h"
 #include "cache/entry.h"
 #include "cache/index.h"
+#include "cache/purge.h"
 #include "cache/store.h"
 
 struct cache;
@@ -71,11 +72,29 @@ enum status cache_fetch(struct cache *c, struct cache_get *op, const struct dige
                         cache_get_fn *done) MUST_CHECK;
 void cache_cancel(struct cache_get *op);
 
+struct cache_purge;
+typedef void cache_purge_fn(struct cache_purge *op, enum status st);
+
+/* Embed in the owner. */
+struct cache_purge {
+    struct purge purge;
+    struct cache *cache;
+    cache_purge_fn *done;
+};
+
 /* Found exactly from now on; stored and indexed soon (partition not zero and a
  * vector present). Takes a reference of its own. */
 void cache_put(struct cache *c, struct entry *e);
 /* Gone from memory, store and index when this returns. */
 void cache_remove(struct cache *c, const struct digest *key, const struct digest *partition);
+
+/* … and the replicas that share the store hear of it. Anything but ST_OK: not from the store.
+ */
+enum status cache_remove_everywhere(struct cache *c, const struct digest *key,
+                                    const struct digest *partition) MUST_CHECK;
+/* All that the filter of `p` matches, everywhere; of `p` the filter, `preview` and `done` are
+ * the caller's to set. As purge_start(). */
+enum status cache_purge(struct cache *c, struct cache_purge *p) MUST_CHECK;
 
 /* The pair of questions of a decision's hit is never one again, whoever of them is stored.
  * ST_OK: nor after a restart; anything else: only as long as this process lives. */

@@ -6,6 +6,7 @@
  *   fields    key[32] partition[32] created:8 expires:8 took:8
  *             prompt tokens:4 completion tokens:4
  *             lengths of model:4 question:4 vector (floats):4 answer:4
+ *             tenant[32]
  *   parts     vector, model, question, answer
  *   checksum  XXH3 64 of everything before it
  * What another version or another program wrote is a miss, never a guess. */
@@ -20,10 +21,10 @@
 #include "base/hash.h"
 #include "base/size.h"
 
-#define FRAME_VERSION  1
+#define FRAME_VERSION  2
 #define HEAD_BYTES     12
 #define STALE_AT       6
-#define FIELDS_BYTES   (2 * DIGEST_BYTES + 3 * 8 + 6 * 4)
+#define FIELDS_BYTES   (3 * DIGEST_BYTES + 3 * 8 + 6 * 4)
 #define CHECKSUM_BYTES 8
 #define PARTS_AT       (HEAD_BYTES + FIELDS_BYTES)
 /* Any constant will do; it only keeps our checksums from being another's. */
@@ -164,6 +165,7 @@ static void put_fields(char **at, const struct entry *e)
     put_u32(at, (uint32_t)e->question.len);
     put_u32(at, e->dimensions);
     put_u32(at, (uint32_t)e->answer.len);
+    put_bytes(at, e->tenant.bytes, DIGEST_BYTES);
 }
 
 static void put_vector(char **at, const float *v, uint32_t n)
@@ -243,6 +245,7 @@ static void take_fields(const char *at, struct entry *e)
     e->question.len = take_u32(&at);
     e->dimensions = take_u32(&at);
     e->answer.len = take_u32(&at);
+    memcpy(e->tenant.bytes, at, DIGEST_BYTES);
 }
 
 /* Magic, version and both ends of the frame; what is inside may then be read. */

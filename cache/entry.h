@@ -21,6 +21,7 @@
 struct entry {
     struct digest key;       /* fingerprint */
     struct digest partition; /* all zero: not for semantic reuse */
+    struct digest tenant;    /* whose it is: the scope that key and partition hold too */
     uint64_t created_ms;     /* wall clock */
     uint64_t expires_ms;     /* gone from then on */
     uint16_t stale_min;      /* minutes before that in which it is stale (entry_fresh_ms()) */

@@ -142,6 +142,20 @@ void memory_remove(struct memory *m, const struct digest *key)
         drop(m, n);
 }
 
+void memory_remove_matching(struct memory *m,
+                            bool (*matches)(void *owner, const struct entry *e), void *owner)
+{
+    struct list_node *at = m->used.next, *next;
+
+    for (; at != &m->used; at = next) {
+        struct node *node = CONTAINER_OF(at, struct node, used);
+
+        next = at->next;
+        if (matches(owner, node->entry))
+            drop(m, node);
+    }
+}
+
 void memory_expire(struct memory *m, uint64_t now_ms, unsigned n)
 {
     struct list_node *at = m->used.next, *next;

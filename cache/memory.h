@@ -41,6 +41,10 @@ bool memory_has(const struct memory *m, const struct digest *key, uint64_t now_m
 bool memory_put(struct memory *m, struct entry *e);
 void memory_remove(struct memory *m, const struct digest *key);
 
+/* Those for which it is true. `matches` may not call back. */
+void memory_remove_matching(struct memory *m,
+                            bool (*matches)(void *owner, const struct entry *e), void *owner);
+
 /* Any entry older than `now_ms` among the `n` least recently used leaves. */
 void memory_expire(struct memory *m, uint64_t now_ms, unsigned n);
 

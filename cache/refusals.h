@@ -1,6 +1,6 @@
 /* Pairs of questions that somebody reported as wrong hits: they are never one again. A
  * bounded set of digests, of which the oldest go, in a small file that is written whole
- * after each change; it belongs to this data directory, and other replicas do not see it. */
+ * after each change; it belongs to this data directory. Replicas tell each other (store.h). */
 #ifndef CACHE_REFUSALS_H
 #define CACHE_REFUSALS_H
 

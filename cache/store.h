@@ -50,6 +50,7 @@ struct store_stats {
     uint64_t entries, bytes; /* 0 when unknown (Redis) */
     uint64_t gets_total, hits_total, errors_total, timeouts_total, corrupt_total;
     uint64_t puts_total, dropped_total, evictions_total;
+    uint64_t news_sent_total, news_heard_total, news_waiting;
     bool breaker_open;
     char trouble[160]; /* why it is not up; empty when it is */
 };
@@ -64,6 +65,23 @@ typedef void store_scanned_fn(void *owner, enum status st, uint64_t entries);
 typedef void store_lost_fn(void *owner, const struct digest *key,
                            const struct digest *partition);
 
+/* What those who share a store tell each other. */
+enum store_news_kind {
+    STORE_NEWS_GONE,   /* the entry `key` of `partition` was removed */
+    STORE_NEWS_PURGED, /* all of `partition`, `tenant` (zero: any) created before `before_ms` */
+    STORE_NEWS_REFUSED, /* `key` is a pair of questions that is no hit (refusals.h) */
+    STORE_NEWS_ALLOWED, /* … that may be one again */
+};
+
+struct store_news {
+    enum store_news_kind kind;
+    struct digest key, partition, tenant;
+    uint64_t before_ms; /* wall clock; 0: whenever */
+};
+
+/* Somebody else's. `old`: from before this process began to listen. On the loop thread. */
+typedef void store_news_fn(void *owner, const struct store_news *news, bool old);
+
 struct store_ops {
     /* Is it worth asking? false: surely absent (LMDB knows its keys in memory). */
     bool (*may_have)(struct store *s, const struct digest *key);
@@ -72,7 +90,10 @@ struct store_ops {
     void (*cancel)(struct store_get *op);
     /* Takes a reference of its own. Never waits; a full queue drops (counted). */
     void (*put)(struct store *s, struct entry *e);
-    void (*remove)(struct store *s, const struct digest *key);
+    /* ST_OK when it is absent too. ST_OVERLOAD: too much waits, nothing was done. */
+    enum status (*remove)(struct store *s, const struct digest *key);
+    /* To the others; NULL when there are none. ST_OVERLOAD: too much waits. */
+    enum status (*tell)(struct store *s, const struct store_news *news);
     /* Visits all entries in the background, then `scanned` on the loop, once. */
     enum status (*scan)(struct store *s, store_visit_fn *visit, store_scanned_fn *scanned,
                         void *owner);
@@ -86,6 +107,8 @@ struct store {
     bool shared;         /* others write to it too */
     store_lost_fn *lost; /* set by the owner after open */
     void *lost_owner;
+    store_news_fn *news; /* likewise */
+    void *news_owner;
 };
 
 /* By the URL's scheme. Redis that is down is ST_OK: it reconnects. LMDB that can

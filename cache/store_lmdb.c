@@ -245,11 +245,18 @@ static void forget(struct store_lmdb *s, const struct digest *key, uint64_t numb
         s->stats.dropped_total++;
 }
 
-static void lmdb_remove(struct store *store, const struct digest *key)
+/* In this order: what stays in the file would come back with the next start. */
+static enum status lmdb_remove(struct store *store, const struct digest *key)
 {
     struct store_lmdb *s = of(store);
+    uint64_t number = keyset_find(&s->keys, key);
+    enum status st = number == 0 ? ST_OK : ST_UNAVAILABLE;
 
-    forget(s, key, keyset_find(&s->keys, key));
+    if (number != 0 && !s->closing)
+        st = submit_write(s, NULL, 0, number);
+    if (number != 0 && st == ST_OK)
+        (void)keyset_remove(&s->keys, key, number);
+    return st;
 }
 
 /* What nobody writes to must lose its expired entries too. */
@@ -536,6 +543,14 @@ static enum status lmdb_scan(struct store *store, store_visit_fn *visit,
 
     if (scan == NULL)
         return ST_NOMEM;
+    /* Before the reader begins, so it is one at a time. */
+    for (size_t i = 0; i < s->ring_size; i++) {
+        const struct store_lmdb_write *w = s->ring[i];
+
+        if (w != NULL && keyset_find(&s->keys, &w->entry->key) == w->number &&
+            !visit(owner, w->entry))
+            break;
+    }
     *scan = (struct lmdb_scan){.store = s,
                                .visit = visit,
                                .scanned = scanned,

@@ -122,9 +122,10 @@ static void put(struct store *store, struct entry *e)
         s->stats.dropped_total++;
 }
 
-static void take_out(struct store *store, const struct digest *key)
+static enum status take_out(struct store *store, const struct digest *key)
 {
     memory_remove(of(store)->memory, key);
+    return ST_OK;
 }
 
 static void on_evicted(void *owner, const struct entry *e)

@@ -21,6 +21,7 @@
 #include "cache/store.h"
 #include "cache/store_kinds.h"
 #include "cache/store_redis_conn.h"
+#include "cache/store_redis_news.h"
 #include "cache/store_redis_scan.h"
 #include "rt/io_tls.h"
 #include "rt/loop.h"
@@ -43,6 +44,7 @@ struct store_redis {
     struct io_tls_ctx *tls;            /* owned; NULL: none */
     struct store_redis_conn *conn;     /* owned; NULL: closed */
     struct store_redis_scan *scan;     /* NULL: none under way */
+    struct store_redis_news *news;     /* owned */
     char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
     uint64_t deadline_us;
 
@@ -98,6 +100,7 @@ static void maybe_released(struct store_redis *s)
         return;
     if (s->tls != NULL)
         io_tls_ctx_close(s->tls);
+    store_redis_news_free(s->news);
     buf_release(&s->frame);
     free(s);
     closed(owner);
@@ -140,6 +143,7 @@ static void redis_close(struct store *store, void (*closed)(void *owner), void *
     s->closing = true;
     s->closed = closed;
     s->closed_owner = owner;
+    store_redis_news_close(s->news);
     if (s->scan != NULL)
         store_redis_scan_stop(s->scan, ST_CANCELED);
     timer_start(s->loop, &s->close_deadline, CLOSE_DEADLINE_US, on_close_deadline);
@@ -376,15 +380,30 @@ static void on_removed(void *owner, enum status st, const redisReply *r)
     maybe_drained(s);
 }
 
-static void redis_remove(struct store *store, const struct digest *key)
+static enum status redis_remove(struct store *store, const struct digest *key)
 {
     struct store_redis *s = of(store);
     char text[KEY_BYTES_MAX];
     struct span parts[2] = {SPAN("UNLINK"), {text, write_key(s, key, text)}};
 
-    if (s->closing || store_redis_conn_send(s->conn, parts, 2, WRITE_DEADLINE_US, on_removed, s,
-                                            NULL) != ST_OK)
-        s->stats.dropped_total++;
+    if (s->closing)
+        return ST_UNAVAILABLE;
+    return store_redis_conn_send(s->conn, parts, 2, WRITE_DEADLINE_US, on_removed, s, NULL);
+}
+
+/* --- what the others should know --------------------------------------------------------- */
+
+static enum status redis_tell(struct store *store, const struct store_news *news)
+{
+    return store_redis_news_tell(of(store)->news, news);
+}
+
+static void on_news(void *owner, const struct store_news *news, bool old)
+{
+    struct store_redis *s = owner;
+
+    if (s->store.news != NULL)
+        s->store.news(s->store.news_owner, news, old);
 }
 
 /* --- scanning
@@ -446,8 +465,13 @@ static void redis_stats(struct store *store, struct store_stats *out)
 {
     struct store_redis *s = of(store);
     struct store_redis_conn_stats c;
+    struct store_redis_news_stats news;
 
     *out = s->stats;
+    store_redis_news_stats(s->news, &news);
+    out->news_sent_total = news.sent_total;
+    out->news_heard_total = news.heard_total;
+    out->news_waiting = news.waiting;
     if (s->conn == NULL)
         return;
     store_redis_conn_stats(s->conn, &c);
@@ -465,6 +489,7 @@ static const struct store_ops redis_ops = {
     .cancel = redis_cancel,
     .put = redis_put,
     .remove = redis_remove,
+    .tell = redis_tell,
     .scan = redis_scan,
     .stats = redis_stats,
     .close = redis_close,
@@ -491,6 +516,14 @@ static enum status open_conn(struct store_redis *s, struct connector *connector,
     return st;
 }
 
+static enum status open_news(struct store_redis *s, const struct store_options *o)
+{
+    const struct store_redis_news_options n = {
+        .prefix = o->prefix, .heard = on_news, .owner = s};
+
+    return store_redis_news_open(s->loop, &n, &s->news);
+}
+
 enum status store_redis_open(struct loop *loop, struct connector *connector,
                              const struct store_options *o, struct store **out, char *why,
                              size_t why_cap)
@@ -515,13 +548,21 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
     buf_init(&s->frame, ENTRY_FRAME_BYTES_MAX);
     breaker_init(&s->writes, WRITE_FAILURES_MAX, WRITE_PAUSE_MIN_US, WRITE_PAUSE_MAX_US,
                  clock_now_us());
-    st = open_conn(s, connector, o, why, why_cap);
+    st = open_news(s, o);
+    if (st == ST_OK) {
+        st = open_conn(s, connector, o, why, why_cap);
+        if (st != ST_OK) {
+            store_redis_news_close(s->news);
+            store_redis_news_free(s->news);
+        }
+    }
     if (st != ST_OK) {
         if (s->tls != NULL)
             io_tls_ctx_close(s->tls);
         free(s);
         return st;
     }
+    store_redis_news_start(s->news, s->conn);
     *out = &s->store;
     return ST_OK;
 }

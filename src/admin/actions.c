@@ -164,6 +164,7 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
     struct cache *cache = p->parts.cache;
     enum status st = f->wrong ? cache_refuse(cache, &r->partition, r->question, hit->question)
                               : cache_allow(cache, &r->partition, r->question, hit->question);
+    bool evicted = false;
     struct json_writer w;
     struct buf out;
 
@@ -177,7 +178,7 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
     else
         p->account.feedback_right_total++;
     if (f->evict) {
-        cache_remove(cache, &hit->key, &r->partition);
+        evicted = cache_remove_everywhere(cache, &hit->key, &r->partition) == ST_OK;
         p->account.removed_total++;
     }
     buf_init(&out, 1024);
@@ -186,7 +187,7 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
     json_writer_bool(&w, "refused", f->wrong);
     /* Whether it holds after a restart. */
     json_writer_bool(&w, "kept", st != ST_UNAVAILABLE);
-    json_writer_bool(&w, "evicted", f->evict);
+    json_writer_bool(&w, "evicted", evicted);
     write_key(&w, "entry", &hit->key);
     respond_page(c, &w);
     buf_release(&out);
@@ -213,57 +214,4 @@ void actions_feedback(struct admin_call *c)
         call_refuse(c, 409, "that decision was no hit: there is nothing to report");
     else
         take_feedback(c, &f, item->record, hit);
-}
-
-/* --- entries ---------------------------------------------------------------------- */
-
-static void removed(struct admin_call *c)
-{
-    c->view->proxy->account.removed_total++;
-    if (c->stream != NULL)
-        call_respond(c, 200, JSON_TYPE, SPAN("{\"removed\":true}\n"));
-}
-
-static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
-{
-    struct admin_call *c = CONTAINER_OF(op, struct admin_call, get);
-
-    c->fetching = false;
-    if (st == ST_OK) {
-        cache_remove(op->cache, &e->key, &e->partition);
-        entry_unref(e);
-        removed(c);
-    } else if (c->stream != NULL && st == ST_NOTFOUND) {
-        call_refuse(c, 404, "no such entry");
-    } else if (c->stream != NULL) {
-        call_refuse(c, 503, "the store could not say; ask again");
-    }
-    admin_call_gone(c);
-}
-
-/* What the store alone has is read first: the index wants its partition. */
-void actions_remove(struct admin_call *c)
-{
-    struct cache *cache = c->view->proxy->parts.cache;
-    struct entry *e;
-
-    if (!digest_from_hex(c->rest, &c->key)) {
-        call_refuse(c, 400, "an entry's name is the 64 hexadecimal digits of x-ibid-entry");
-        return;
-    }
-    switch (cache_find(cache, &c->key, &e)) {
-    case CACHE_HIT:
-        cache_remove(cache, &e->key, &e->partition);
-        entry_unref(e);
-        removed(c);
-        return;
-    case CACHE_ABSENT:
-        call_refuse(c, 404, "no such entry");
-        return;
-    case CACHE_ASK:
-        break;
-    }
-    c->fetching = cache_fetch(cache, &c->get, &c->key, on_fetched) == ST_OK;
-    if (!c->fetching)
-        call_refuse(c, 503, "the store could not say; ask again");
 }

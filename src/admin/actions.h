@@ -9,7 +9,5 @@ struct admin_call;
 void actions_explain(struct admin_call *c);
 /* POST /admin/v1/feedback {"request": ID, "verdict": "wrong"|"right", "evict": false} */
 void actions_feedback(struct admin_call *c);
-/* DELETE /admin/v1/entries/KEY: gone from memory, index and store when it is answered. */
-void actions_remove(struct admin_call *c);
 
 #endif

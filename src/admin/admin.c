@@ -4,6 +4,7 @@
 
 #include "admin/actions.h"
 #include "admin/call.h"
+#include "admin/entries.h"
 #include "admin/metrics.h"
 #include "admin/views.h"
 #include "base/buf.h"
@@ -75,7 +76,9 @@ struct action {
 static const struct action actions[] = {
     ACTION("GET", "/admin/v1/explain/", true, false, actions_explain),
     ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
-    ACTION("DELETE", "/admin/v1/entries/", true, false, actions_remove),
+    ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
+    ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),
+    ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge),
 };
 
 static bool has_token(const struct admin *a, const struct http_head *h)
@@ -122,8 +125,11 @@ static const struct route *find_route(struct span path)
     return NULL;
 }
 
-static const struct action *find_action(struct span path, struct span *rest)
+/* Of this method when there is one, else of another: that is the wrong method. */
+static const struct action *find_action(struct span method, struct span path, struct span *rest)
 {
+    const struct action *other = NULL;
+
     for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
         const struct action *t = &actions[i];
         struct span head = {path.ptr, path.len < t->path.len ? path.len : t->path.len};
@@ -131,9 +137,11 @@ static const struct action *find_action(struct span path, struct span *rest)
         if (!span_eq(head, t->path) || (path.len > head.len) != t->has_rest)
             continue;
         *rest = (struct span){path.ptr + head.len, path.len - head.len};
-        return t;
+        if (span_eq(method, t->method))
+            return t;
+        other = t;
     }
-    return NULL;
+    return other;
 }
 
 static void act(struct admin_call *c, const struct action *t)
@@ -154,7 +162,7 @@ static void dispatch(struct admin *a, struct admin_call *c)
     const struct http_head *h = http_stream_head(c->stream);
     bool get = span_eq(h->method, SPAN("GET")), token = has_token(a, h);
     const struct route *r = find_route(h->path);
-    const struct action *t = find_action(h->path, &c->rest);
+    const struct action *t = find_action(h->method, h->path, &c->rest);
 
     if (get && span_eq(h->path, SPAN("/readyz")))
         serve_ready(a, c);
@@ -225,12 +233,12 @@ static void maybe_closed(struct admin *a)
     closed(owner);
 }
 
-/* A look-up in the store may outlast its client. */
+/* A look-up in the store, or a purge, may outlast its client. */
 void admin_call_gone(struct admin_call *c)
 {
     struct admin *a = c->admin;
 
-    if (c->stream != NULL || c->fetching)
+    if (c->stream != NULL || c->fetching || c->purging)
         return;
     buf_release(&c->body);
     free(c);
@@ -249,6 +257,8 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
     c->stream = NULL;
     if (c->fetching)
         cache_cancel(&c->get);
+    if (c->purging)
+        purge_cancel(&c->purge.purge);
     admin_call_gone(c);
 }
 

@@ -15,7 +15,8 @@ struct admin;
 struct admin_view;
 struct http_stream;
 
-/* Freed when the stream is gone and no look-up is under way (admin_call_gone). */
+/* Freed when the stream is gone and neither a look-up nor a purge is under way
+ * (admin_call_gone). */
 struct admin_call {
     struct admin *admin;           /* borrowed; outlives every call */
     const struct admin_view *view; /* likewise */
@@ -25,8 +26,10 @@ struct admin_call {
     struct buf body;  /* of the request */
 
     struct cache_get get; /* a look-up in the store */
-    bool fetching;
-    struct digest key; /* what is looked up */
+    bool fetching, removing;
+    struct digest key;        /* what is looked up */
+    struct cache_purge purge; /* of many entries */
+    bool purging;
 };
 
 void call_respond(struct admin_call *c, unsigned status, const char *type, struct span body);

@@ -200,6 +200,13 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     counter(p, "ibid_store_puts_total", "Entries written.", c->store.puts_total);
     counter(p, "ibid_store_dropped_total", "Writes dropped because the queue was full.",
             c->store.dropped_total);
+    counter(p, "ibid_store_news_sent_total",
+            "Removals and reports that the replicas on one Redis were told.",
+            c->store.news_sent_total);
+    counter(p, "ibid_store_news_heard_total", "Removals and reports of other replicas.",
+            c->store.news_heard_total);
+    gauge(p, "ibid_store_news_waiting", "Removals and reports that wait to be told.",
+          (double)c->store.news_waiting);
     counter(p, "ibid_store_evictions_total", "Entries evicted from the store.",
             c->store.evictions_total);
     gauge(p, "ibid_index_entries", "Vectors in the index.", (double)c->index.entries);

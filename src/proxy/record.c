@@ -107,6 +107,7 @@ enum status record_entry(struct request *r, const struct digest *key, const stru
     struct buf *packed = &r->proxy->scratch;
     struct entry e = {
         .key = *key,
+        .tenant = r->scope,
         .created_ms = clock_wall_ms(),
         .took_us = loop_now_us(r->proxy->parts.loop) - r->started_us,
         .prompt_tokens = clamp_u32(a->prompt_tokens),

@@ -10,6 +10,7 @@ ibid_test(NAME bounded LABEL unit SOURCES unit/test_bounded.c LIBS cache base m)
 ibid_test(NAME keyset LABEL unit SOURCES unit/test_keyset.c LIBS cache base)
 ibid_test(NAME breaker LABEL unit SOURCES unit/test_breaker.c LIBS cache base)
 ibid_test(NAME redis_url LABEL unit SOURCES unit/test_redis_url.c LIBS cache base)
+ibid_test(NAME store_redis_news LABEL unit SOURCES unit/test_store_redis_news.c LIBS cache base)
 set(store_sources unit/test_store.c unit/store_fixture.c unit/redis_process.c)
 ibid_test(NAME store LABEL unit SOURCES ${store_sources} LIBS cache rt base)
 # The same over a real redis-server, where there is one.

@@ -200,7 +200,8 @@ struct entry *store_fixture_entry(uint64_t n, size_t answer_bytes, uint64_t expi
     char *answer = malloc(answer_bytes + 1), question[64];
     struct entry in = {.key = store_fixture_key(n),
                        .partition = store_fixture_partition(n),
-                       .created_ms = 1,
+                       .tenant = store_fixture_key(n % 3),
+                       .created_ms = 1000 + n,
                        .expires_ms = expires_ms,
                        .model = SPAN("model"),
                        .vector = vector,

@@ -41,7 +41,8 @@ void store_fixture_wait_up(struct fixture *f);
 /* Until this many puts ended, one way or another. */
 void store_fixture_settle(struct fixture *f, uint64_t puts);
 
-/* Entry number n: everything about it follows from n. */
+/* Entry number n: everything about it follows from n; its tenant is the key of n % 3, and it
+ * was created at 1000 + n ms. */
 struct entry *store_fixture_entry(uint64_t n, size_t answer_bytes, uint64_t expires_ms);
 struct digest store_fixture_key(uint64_t n);
 struct digest store_fixture_partition(uint64_t n);

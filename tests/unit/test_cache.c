@@ -309,6 +309,157 @@ static void what_is_removed_is_gone_everywhere(void **state)
     assert_int_equal(fake_index_count(), 0);
 }
 
+/* --- removed by the many --------------------------------------------------------------- */
+
+static struct cache_purge purging;
+static enum status purge_st;
+static bool purge_is_over;
+
+static void on_purged(struct cache_purge *op, enum status st)
+{
+    assert_true(op == &purging);
+    assert_false(purge_is_over);
+    purge_st = st;
+    purge_is_over = true;
+}
+
+static bool is_purged(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return purge_is_over;
+}
+
+/* How many matched. */
+static uint64_t purge(struct purge_filter filter, bool preview)
+{
+    purging = (struct cache_purge){.done = on_purged,
+                                   .purge = {.filter = filter, .preview = preview}};
+    purge_is_over = false;
+    CHECK_STATUS(ST_OK, cache_purge(cache, &purging));
+    assert_false(purge_is_over); /* later */
+    store_fixture_wait(&f, is_purged, 0);
+    CHECK_STATUS(ST_OK, purge_st);
+    assert_int_equal(purging.purge.removed, preview ? 0 : purging.purge.matched);
+    return purging.purge.matched;
+}
+
+#define PURGED 700
+
+static uint64_t count_found(bool (*gone)(uint64_t n))
+{
+    uint64_t found = 0;
+
+    for (uint64_t n = 1; n <= PURGED; n++) {
+        bool there = find(n) != CACHE_ABSENT;
+
+        found += there;
+        assert_int_equal(there, !gone(n));
+        assert_int_equal(indexed(n), !gone(n));
+    }
+    return found;
+}
+
+static bool of_partition_1(uint64_t n)
+{
+    return n % 7 == 1;
+}
+
+static bool or_of_tenant_2(uint64_t n)
+{
+    return of_partition_1(n) || n % 3 == 2;
+}
+
+static bool or_old(uint64_t n)
+{
+    return or_of_tenant_2(n) || n < 300;
+}
+
+static bool all(uint64_t n)
+{
+    return n > 0;
+}
+
+/* Entries that are in the store alone, in memory too, and on their way to the file. */
+static void purge_steps(void)
+{
+    struct purge_filter of_partition = {.by_partition = true,
+                                        .partition = store_fixture_partition(1)},
+                        of_tenant = {.by_tenant = true, .tenant = store_fixture_key(2)},
+                        old = {.before_ms = 1300}, nobodys = {.by_tenant = true},
+                        any = {.before_ms = 0};
+    uint64_t left = PURGED;
+
+    for (uint64_t n = 1; n <= PURGED; n++)
+        put(n);
+    assert_int_equal(purge(nobodys, false), 0);
+    assert_int_equal(purge(of_partition, true), PURGED / 7);
+    assert_int_equal(find(1) != CACHE_ABSENT, true);
+    left -= purge(of_partition, false);
+    assert_int_equal(left, PURGED - PURGED / 7);
+    assert_int_equal(count_found(of_partition_1), left);
+    left -= purge(of_tenant, false);
+    assert_int_equal(count_found(or_of_tenant_2), left);
+    close_cache();
+    open_cache(); /* not even after a restart */
+    assert_int_equal(count_found(or_of_tenant_2), left);
+    left -= purge(old, false);
+    assert_int_equal(count_found(or_old), left);
+    assert_int_equal(purge(any, false), left);
+    assert_int_equal(count_found(all), 0);
+    close_cache();
+    open_cache();
+    assert_int_equal(count_found(all), 0);
+    assert_int_equal(fake_index_count(), 0);
+}
+
+static void many_are_removed_at_once(void **state)
+{
+    (void)state;
+    open_cache();
+    purge_steps();
+}
+
+static void many_are_removed_from_the_store_alone(void **state)
+{
+    (void)state;
+    options.memory_entries_max = 0;
+    open_cache();
+    purge_steps();
+}
+
+static void many_are_removed_from_memory_alone(void **state)
+{
+    struct purge_filter of_tenant = {.by_tenant = true, .tenant = store_fixture_key(2)};
+
+    (void)state;
+    options.store.url = "memory:";
+    open_cache();
+    for (uint64_t n = 1; n <= 30; n++)
+        put(n);
+    assert_int_equal(purge(of_tenant, true), 10);
+    assert_int_equal(purge(of_tenant, false), 10);
+    assert_int_equal(purge(of_tenant, false), 0);
+    assert_int_equal(find(2), CACHE_ABSENT);
+    assert_int_equal(find(3), CACHE_HIT);
+}
+
+/* It ends all the same, and soon. */
+static void a_purge_may_be_canceled(void **state)
+{
+    (void)state;
+    open_cache();
+    for (uint64_t n = 1; n <= PURGED; n++)
+        put(n);
+    purging = (struct cache_purge){.done = on_purged};
+    purge_is_over = false;
+    CHECK_STATUS(ST_OK, cache_purge(cache, &purging));
+    purge_cancel(&purging.purge);
+    store_fixture_wait(&f, is_purged, 0);
+    CHECK_STATUS(ST_CANCELED, purge_st);
+    assert_true(purging.purge.removed < PURGED);
+}
+
 static void what_has_no_meaning_is_not_indexed(void **state)
 {
     struct entry *full, in, *e;
@@ -400,6 +551,10 @@ int main(void)
         CASE(a_url_of_no_kind_is_a_bug),
         CASE(without_an_index_only_the_same_is_found),
         CASE(what_is_removed_is_gone_everywhere),
+        CASE(many_are_removed_at_once),
+        CASE(many_are_removed_from_the_store_alone),
+        CASE(many_are_removed_from_memory_alone),
+        CASE(a_purge_may_be_canceled),
         CASE(what_has_no_meaning_is_not_indexed),
         CASE(expired_entries_are_absent),
         CASE(an_answer_larger_than_memory_lives_in_the_store),

@@ -25,6 +25,7 @@ static struct entry sample(void)
 
     memset(e.key.bytes, 0xab, DIGEST_BYTES);
     memset(e.partition.bytes, 0xcd, DIGEST_BYTES);
+    memset(e.tenant.bytes, 0xef, DIGEST_BYTES);
     return e;
 }
 
@@ -32,6 +33,7 @@ static void check_same(const struct entry *want, const struct entry *got)
 {
     assert_true(digest_eq(&want->key, &got->key));
     assert_true(digest_eq(&want->partition, &got->partition));
+    assert_true(digest_eq(&want->tenant, &got->tenant));
     assert_int_equal(want->created_ms, got->created_ms);
     assert_int_equal(want->expires_ms, got->expires_ms);
     assert_int_equal(want->stale_min, got->stale_min);
@@ -101,9 +103,9 @@ static void the_format_is_what_it_was(void **state)
 
     (void)state;
     frame_of(&e, &frame);
-    assert_int_equal(frame.len, 12 + 112 + 16 + 10 + 21 + 11 + 8);
-    assert_memory_equal(frame.ptr, "ibid\1\0\0\0\276\0\0\0\253", 13);
-    assert_int_equal(hash_bytes(buf_span(&frame), 0), 0xbc3a5e2165d2675bu);
+    assert_int_equal(frame.len, 12 + 144 + 16 + 10 + 21 + 11 + 8);
+    assert_memory_equal(frame.ptr, "ibid\2\0\0\0\336\0\0\0\253", 13);
+    assert_int_equal(hash_bytes(buf_span(&frame), 0), 0x800a1aef26ce688eu);
     buf_release(&frame);
 }
 
@@ -171,16 +173,17 @@ static void lying_fields_are_refused(void **state)
         uint8_t bytes[4];
     } cases[] = {
         {"another magic", 0, {'i', 'b', 'i', 'c'}},
-        {"a later version", 4, {2, 0, 0, 0}},
-        {"stale for longer than it lives", 4, {1, 0, 2, 0}},
+        {"an earlier version", 4, {1, 0, 0, 0}},
+        {"a later version", 4, {3, 0, 0, 0}},
+        {"stale for longer than it lives", 4, {2, 0, 2, 0}},
         {"a longer model", 12 + 96, {11, 0, 0, 0}},
         {"a model of 4 GiB", 12 + 96, {255, 255, 255, 255}},
         {"a question of 4 GiB", 12 + 100, {255, 255, 255, 255}},
         {"too many dimensions", 12 + 104, {255, 255, 255, 255}},
         {"dimensions beyond the frame", 12 + 104, {0, 16, 0, 0}},
         {"an answer beyond the frame", 12 + 108, {0, 1, 0, 0}},
-        {"a vector with NaN", 124, {0, 0, 192, 127}},
-        {"a vector with infinity", 124, {0, 0, 128, 127}},
+        {"a vector with NaN", 156, {0, 0, 192, 127}},
+        {"a vector with infinity", 156, {0, 0, 128, 127}},
     };
 
     (void)state;

@@ -1,0 +1,307 @@
+/* An item is one field, "n", of blank-separated words: version, origin, kind, three digests
+ * in hexadecimal and a time. The stream is trimmed to about LENGTH_MAX items.
+ *
+ * Who starts reads it from its beginning: reports count again, but what was removed then is
+ * not looked for, because it may have been stored anew since (`old`). */
+#include "cache/store_redis_news.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cache/store_redis_conn.h"
+#include "rt/loop.h"
+#include "rt/timer.h"
+
+#define VERSION     "1"
+#define KEY_MAX     192
+#define ID_MAX      48
+#define WAITING_MAX 256
+#define LENGTH_MAX  "10000"
+#define READ_MAX    64
+#define READ_TEXT   "64"
+#define POLL_US     (100u * 1000)
+#define DEADLINE_US (1000u * 1000)
+#define HEX_BYTES   (2 * DIGEST_BYTES)
+
+struct waiting {
+    char text[STORE_REDIS_NEWS_BYTES];
+    size_t len;
+};
+
+struct store_redis_news {
+    struct store_redis_news_options options;
+    struct store_redis_conn *conn; /* borrowed; NULL: not started */
+    struct loop *loop;             /* borrowed (outlives) */
+    char key[KEY_MAX];
+    uint64_t origin;   /* this process: it does not listen to itself */
+    char last[ID_MAX]; /* the item read last */
+    bool old;          /* what is read was there before we were */
+    bool closed, reading, sending;
+    struct timer poll;
+    struct waiting *waiting; /* owned: a ring of WAITING_MAX */
+    size_t first, count;
+    struct store_redis_news_stats stats;
+};
+
+/* --- an item -------------------------------------------------------------------------- */
+
+static const char *const kinds[] = {
+    [STORE_NEWS_GONE] = "gone",
+    [STORE_NEWS_PURGED] = "purged",
+    [STORE_NEWS_REFUSED] = "refused",
+    [STORE_NEWS_ALLOWED] = "allowed",
+};
+
+size_t store_redis_news_write(const struct store_news *news, uint64_t origin,
+                              char out[STORE_REDIS_NEWS_BYTES])
+{
+    char hex[3][HEX_BYTES + 1];
+    int n;
+
+    digest_hex(news->key.bytes, DIGEST_BYTES, hex[0]);
+    digest_hex(news->partition.bytes, DIGEST_BYTES, hex[1]);
+    digest_hex(news->tenant.bytes, DIGEST_BYTES, hex[2]);
+    n = snprintf(out, STORE_REDIS_NEWS_BYTES, "%s %016" PRIx64 " %s %s %s %s %016" PRIx64,
+                 VERSION, origin, kinds[news->kind], hex[0], hex[1], hex[2], news->before_ms);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static bool next_word(struct span *text, struct span *word)
+{
+    const char *blank = text->len > 0 ? memchr(text->ptr, ' ', text->len) : NULL;
+
+    *word = (struct span){text->ptr, blank != NULL ? (size_t)(blank - text->ptr) : text->len};
+    text->len -= word->len + (blank != NULL);
+    text->ptr += word->len + (blank != NULL);
+    return word->len > 0;
+}
+
+static bool read_number(struct span *text, uint64_t *out)
+{
+    struct span w;
+
+    *out = 0;
+    if (!next_word(text, &w) || w.len != 16)
+        return false;
+    for (size_t i = 0; i < w.len; i++) {
+        char c = w.ptr[i];
+
+        if (c >= '0' && c <= '9')
+            *out = *out << 4 | (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            *out = *out << 4 | (uint64_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    return true;
+}
+
+static bool read_digest(struct span *text, struct digest *out)
+{
+    struct span w;
+
+    return next_word(text, &w) && digest_from_hex(w, out);
+}
+
+static bool read_kind(struct span *text, enum store_news_kind *out)
+{
+    struct span w;
+
+    if (!next_word(text, &w))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (span_eq(w, span_of(kinds[i]))) {
+            *out = (enum store_news_kind)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool store_redis_news_read(struct span text, struct store_news *out, uint64_t *origin)
+{
+    struct span version;
+
+    *out = (struct store_news){.kind = STORE_NEWS_GONE};
+    return next_word(&text, &version) && span_eq(version, SPAN(VERSION)) &&
+           read_number(&text, origin) && read_kind(&text, &out->kind) &&
+           read_digest(&text, &out->key) && read_digest(&text, &out->partition) &&
+           read_digest(&text, &out->tenant) && read_number(&text, &out->before_ms) &&
+           text.len == 0;
+}
+
+/* --- reading -------------------------------------------------------------------------- */
+
+/* [id, ["n", text]]; of what is not ours only the id counts. */
+static void take_item(struct store_redis_news *n, const redisReply *item)
+{
+    const redisReply *id, *fields;
+    struct store_news news;
+    uint64_t origin;
+
+    if (item->type != REDIS_REPLY_ARRAY || item->elements != 2)
+        return;
+    id = item->element[0];
+    fields = item->element[1];
+    if (id->type != REDIS_REPLY_STRING || (size_t)id->len >= sizeof(n->last))
+        return;
+    memcpy(n->last, id->str, (size_t)id->len + 1);
+    if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 2 ||
+        fields->element[1]->type != REDIS_REPLY_STRING ||
+        !store_redis_news_read(
+            (struct span){fields->element[1]->str, (size_t)fields->element[1]->len}, &news,
+            &origin) ||
+        origin == n->origin)
+        return;
+    n->stats.heard_total++;
+    n->options.heard(n->options.owner, &news, n->old);
+}
+
+/* [[key, items]], or nil when there is nothing new. Returns how many there were. */
+static size_t take_items(struct store_redis_news *n, const redisReply *r)
+{
+    const redisReply *stream, *items;
+
+    if (r->type != REDIS_REPLY_ARRAY || r->elements != 1)
+        return 0;
+    stream = r->element[0];
+    if (stream->type != REDIS_REPLY_ARRAY || stream->elements != 2)
+        return 0;
+    items = stream->element[1];
+    if (items->type != REDIS_REPLY_ARRAY)
+        return 0;
+    for (size_t i = 0; i < items->elements; i++)
+        take_item(n, items->element[i]);
+    return items->elements;
+}
+
+static void on_poll(struct timer *t);
+
+static void on_read(void *owner, enum status st, const redisReply *r)
+{
+    struct store_redis_news *n = owner;
+    size_t taken = 0;
+
+    n->reading = false;
+    if (n->closed)
+        return;
+    if (st == ST_OK) {
+        taken = take_items(n, r);
+        if (taken < READ_MAX)
+            n->old = false;
+    }
+    timer_start(n->loop, &n->poll, taken == READ_MAX ? 1 : POLL_US, on_poll);
+}
+
+/* --- telling -------------------------------------------------------------------------- */
+
+static void send_first(struct store_redis_news *n);
+
+static void on_sent(void *owner, enum status st, const redisReply *r)
+{
+    struct store_redis_news *n = owner;
+
+    (void)r;
+    n->sending = false;
+    if (n->closed || st != ST_OK)
+        return; /* again with the next poll */
+    n->first = (n->first + 1) % WAITING_MAX;
+    n->count--;
+    n->stats.sent_total++;
+    send_first(n);
+}
+
+static void send_first(struct store_redis_news *n)
+{
+    const struct waiting *w = &n->waiting[n->first];
+    const struct span parts[] = {SPAN("XADD"), span_of(n->key),  SPAN("MAXLEN"),
+                                 SPAN("~"),    SPAN(LENGTH_MAX), SPAN("*"),
+                                 SPAN("n"),    {w->text, w->len}};
+
+    if (n->count == 0 || n->sending || n->conn == NULL)
+        return;
+    n->sending = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), DEADLINE_US, on_sent,
+                                       n, NULL) == ST_OK;
+}
+
+static void on_poll(struct timer *t)
+{
+    struct store_redis_news *n = CONTAINER_OF(t, struct store_redis_news, poll);
+    const struct span parts[] = {SPAN("XREAD"),   SPAN("COUNT"),   SPAN(READ_TEXT),
+                                 SPAN("STREAMS"), span_of(n->key), span_of(n->last)};
+
+    send_first(n);
+    n->reading = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), DEADLINE_US, on_read,
+                                       n, NULL) == ST_OK;
+    if (!n->reading)
+        timer_start(n->loop, &n->poll, POLL_US, on_poll);
+}
+
+enum status store_redis_news_tell(struct store_redis_news *n, const struct store_news *news)
+{
+    struct waiting *w;
+
+    if (n->closed)
+        return ST_UNAVAILABLE;
+    if (n->count == WAITING_MAX)
+        return ST_OVERLOAD;
+    w = &n->waiting[(n->first + n->count) % WAITING_MAX];
+    w->len = store_redis_news_write(news, n->origin, w->text);
+    n->count++;
+    send_first(n);
+    return ST_OK;
+}
+
+/* --- opening and closing -------------------------------------------------------------- */
+
+enum status store_redis_news_open(struct loop *loop, const struct store_redis_news_options *o,
+                                  struct store_redis_news **out)
+{
+    struct store_redis_news *n = calloc(1, sizeof(*n));
+
+    if (n == NULL)
+        return ST_NOMEM;
+    n->waiting = calloc(WAITING_MAX, sizeof(*n->waiting));
+    if (n->waiting == NULL) {
+        free(n);
+        return ST_NOMEM;
+    }
+    n->options = *o;
+    n->loop = loop;
+    n->old = true;
+    snprintf(n->key, sizeof(n->key), "%snews", o->prefix);
+    snprintf(n->last, sizeof(n->last), "0-0");
+    /* Without it we hear ourselves, which does no harm but to the index. */
+    if (digest_random((uint8_t *)&n->origin, sizeof(n->origin)) != ST_OK)
+        n->origin = clock_now_us();
+    *out = n;
+    return ST_OK;
+}
+
+void store_redis_news_start(struct store_redis_news *n, struct store_redis_conn *conn)
+{
+    n->conn = conn;
+    timer_start(n->loop, &n->poll, 0, on_poll);
+}
+
+void store_redis_news_close(struct store_redis_news *n)
+{
+    n->closed = true;
+    timer_stop(n->loop, &n->poll);
+}
+
+void store_redis_news_free(struct store_redis_news *n)
+{
+    free(n->waiting);
+    free(n);
+}
+
+void store_redis_news_stats(const struct store_redis_news *n,
+                            struct store_redis_news_stats *out)
+{
+    *out = n->stats;
+    out->waiting = n->count;
+}
