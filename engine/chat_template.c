@@ -258,6 +258,20 @@ static bool read_tokens(struct chat_template *t, const struct tokenizer *k, stru
     return t->close != TOKENIZER_NONE;
 }
 
+static size_t text_max(const struct tokenizer *k, size_t cap)
+{
+    size_t longest = tokenizer_longest(k) + 1;
+
+    return cap < TEXT_MAX_BYTES / longest ? (cap + 1) * longest : TEXT_MAX_BYTES;
+}
+
+size_t chat_template_bytes(const struct tokenizer *k, size_t cap)
+{
+    size_t most = text_max(k, cap);
+
+    return most + tokenizer_work_bytes(k, most);
+}
+
 const char *chat_template_name(const struct chat_template *t)
 {
     return t->family->name;
@@ -305,7 +319,7 @@ enum status chat_template_encode(const struct chat_template *t, const struct tok
     *count = 0;
     if (t->family == NULL)
         return ST_INVALID;
-    buf_init(&w.text, TEXT_MAX_BYTES);
+    buf_init(&w.text, text_max(k, cap));
     t->family->render(&w);
     chat_writer_flush(&w);
     buf_release(&w.text);

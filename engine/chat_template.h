@@ -35,6 +35,10 @@ struct chat_template {
 enum status chat_template_open(const struct tokenizer *k, struct span text, const char *name,
                                struct chat_template *out, struct engine_error *err) MUST_CHECK;
 
+/* What encoding a conversation of at most `cap` ids takes, beside them: a text that is longer
+ * than so many tokens can be is not gathered. */
+size_t chat_template_bytes(const struct tokenizer *k, size_t cap);
+
 /* "chatml", …: the family of an open one. */
 const char *chat_template_name(const struct chat_template *t);
 

@@ -49,9 +49,17 @@ static void find_ends(struct decoder *m)
     }
 }
 
+/* Ids of an answer: its own, and those it may be like. */
+#define ANSWER_IDS 2
+
+/* The file, what was read of it, and a worker that writes all its answers. */
 static enum status check_memory(struct decoder *m, uint64_t most, struct engine_error *err)
 {
-    uint64_t needed = m->file.bytes.len + decoder_forward_bytes(&m->weights.shape);
+    const struct decoder_shape *s = &m->weights.shape;
+    uint64_t answers = s->sequences > 0 ? s->sequences : 1;
+    uint64_t needed = m->file.bytes.len + m->arena.used + tokenizer_bytes(m->tokens) +
+                      decoder_forward_bytes(s) + chat_template_bytes(m->tokens, s->context) +
+                      answers * ANSWER_IDS * s->context * sizeof(uint32_t);
 
     if (most > 0 && needed > most)
         return error_set(err, ST_LIMIT,

@@ -116,6 +116,7 @@ static enum status read_tokenizer(const struct gguf *g, struct model_file_facts 
     if (chat_template_open(k, gguf_string(g, "tokenizer.chat_template"), NULL, &t, &ignored) ==
         ST_OK)
         snprintf(out->chat_template, sizeof(out->chat_template), "%s", chat_template_name(&t));
+    out->tokenizer_bytes = tokenizer_bytes(k) + chat_template_bytes(k, (size_t)out->context);
     tokenizer_close(k);
     return st;
 }

@@ -27,6 +27,7 @@ struct model_file_facts {
     /* Of a session with all of the context, and what a token more or less of it changes; 0
      * where the architecture is not computed. */
     uint64_t session_bytes, token_bytes;
+    uint64_t tokenizer_bytes; /* with what encoding a prompt takes; 0: it is not supported */
     /* The architecture, the tokenizer and the chat template are; tensors are checked when the
      * model is opened. */
     bool supported;

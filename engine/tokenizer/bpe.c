@@ -16,6 +16,9 @@
 /* No token is longer, in bytes of text. */
 #define WHOLE_MAX 512
 
+/* Bytes of a text in NFC. */
+#define COMPOSED_MAX(n) (4 * (n) + 64)
+
 #define MERGES_MAX 2000000
 #define RULE_MAX   4096       /* bytes of "left right" */
 #define CHARS      (256 + 68) /* of the byte alphabet: 68 bytes are not printable */
@@ -181,6 +184,18 @@ void bpe_close(struct bpe *b)
     free(b);
 }
 
+size_t bpe_bytes(const struct bpe *b)
+{
+    return sizeof(*b) + ((size_t)b->merge_mask + 1) * sizeof(*b->merges);
+}
+
+size_t bpe_work_bytes(const struct bpe *b, size_t text_bytes)
+{
+    size_t most = text_bytes < PIECES_MAX_BYTES ? text_bytes : PIECES_MAX_BYTES;
+
+    return merge_bytes(most) + (b->pieces->composed ? COMPOSED_MAX(text_bytes) : 0);
+}
+
 bool bpe_begins(const struct bpe *b)
 {
     return b->pieces->begins;
@@ -314,7 +329,7 @@ enum status bpe_encode(const struct bpe *b, struct span text, struct token_sink 
     /* What is no UTF-8 has no normal form and is taken as it is. */
     if (!b->pieces->composed || unicode_is_composed(text) || !unicode_valid(text))
         return encode_composed(b, text, s);
-    buf_init(&composed, 4 * text.len + 64);
+    buf_init(&composed, COMPOSED_MAX(text.len));
     st = unicode9_compose(text, &composed);
     if (st == ST_OK)
         st = encode_composed(b, buf_span(&composed), s);

@@ -21,6 +21,9 @@ enum status bpe_open(const struct gguf *g, const struct vocabulary *words, struc
                      struct engine_error *err) MUST_CHECK;
 void bpe_close(struct bpe *b);
 /* Does a text begin with the token of beginnings when the file does not say? */
+/* Bytes that it keeps, and that encoding a text takes at most. */
+size_t bpe_bytes(const struct bpe *b);
+size_t bpe_work_bytes(const struct bpe *b, size_t text_bytes);
 bool bpe_begins(const struct bpe *b);
 
 /* A text without special tokens. ST_LIMIT: more than s->most, the rest was not read. */

@@ -4,6 +4,9 @@
 
 #define NONE UINT32_MAX
 
+/* For each part: n - 1 at the start, and two more for each of n - 1 merges. */
+#define CANDIDATES 3
+
 struct candidate {
     double key;
     uint32_t left, right; /* places in parts */
@@ -88,6 +91,11 @@ static size_t gather(struct merge_part *parts)
     return n;
 }
 
+size_t merge_bytes(size_t n)
+{
+    return n * (sizeof(struct merge_part) + CANDIDATES * sizeof(struct candidate));
+}
+
 enum status merge_run(struct merge_part *parts, size_t n, merge_find_fn *find, const void *arg,
                       size_t *left)
 {
@@ -96,8 +104,7 @@ enum status merge_run(struct merge_part *parts, size_t n, merge_find_fn *find, c
     *left = n;
     if (n < 2)
         return ST_OK;
-    /* n - 1 at the start, and two more for each of n - 1 merges. */
-    h.items = malloc(3 * n * sizeof(*h.items));
+    h.items = malloc(CANDIDATES * n * sizeof(*h.items));
     if (h.items == NULL)
         return ST_NOMEM;
     for (uint32_t i = 0; i < n; i++) {

@@ -21,6 +21,9 @@ struct merge_part {
 typedef bool merge_find_fn(const void *arg, const struct merge_part *left,
                            const struct merge_part *right, double *key, uint32_t *into);
 
+/* What the parts of n and merging them take. */
+size_t merge_bytes(size_t n);
+
 /* parts[0..n) lie next to each other; *left of them remain, in their order, at the front.
  * ST_NOMEM. */
 enum status merge_run(struct merge_part *parts, size_t n, merge_find_fn *find, const void *arg,

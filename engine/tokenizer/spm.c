@@ -112,6 +112,18 @@ void spm_close(struct spm *m)
     free(m);
 }
 
+size_t spm_bytes(const struct spm *m)
+{
+    return sizeof(*m) + m->words->size * sizeof(*m->scores);
+}
+
+size_t spm_work_bytes(size_t text_bytes)
+{
+    size_t most = (text_bytes < PART_MAX ? text_bytes : PART_MAX) + 1;
+
+    return MARK_LEN * most + merge_bytes(most);
+}
+
 bool spm_prefixes(const struct spm *m)
 {
     return m->prefix;

@@ -22,6 +22,9 @@ enum status spm_open(const struct gguf *g, const struct vocabulary *words, struc
                      struct engine_error *err) MUST_CHECK;
 void spm_close(struct spm *m);
 /* Is a space put before each text (add_space_prefix)? */
+/* Bytes that it keeps, and that encoding a text takes at most. */
+size_t spm_bytes(const struct spm *m);
+size_t spm_work_bytes(size_t text_bytes);
 bool spm_prefixes(const struct spm *m);
 
 /* A text without special tokens. ST_LIMIT: more than s->most, the rest was not read. */

@@ -85,6 +85,27 @@ void tokenizer_close(struct tokenizer *t)
 
 /* --- what it has ------------------------------------------------------------------------ */
 
+size_t tokenizer_bytes(const struct tokenizer *t)
+{
+    size_t own = sizeof(*t) + vocabulary_bytes(&t->words);
+
+    return own + (t->bpe != NULL   ? bpe_bytes(t->bpe)
+                  : t->spm != NULL ? spm_bytes(t->spm)
+                                   : unigram_bytes(t->unigram));
+}
+
+size_t tokenizer_work_bytes(const struct tokenizer *t, size_t text_bytes)
+{
+    return t->bpe != NULL   ? bpe_work_bytes(t->bpe, text_bytes)
+           : t->spm != NULL ? spm_work_bytes(text_bytes)
+                            : unigram_work_bytes(text_bytes);
+}
+
+size_t tokenizer_longest(const struct tokenizer *t)
+{
+    return t->words.longest;
+}
+
 uint32_t tokenizer_size(const struct tokenizer *t)
 {
     return t->words.size;

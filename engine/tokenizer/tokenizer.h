@@ -36,6 +36,12 @@ enum status tokenizer_encode(const struct tokenizer *t, struct span text, bool s
 enum status tokenizer_decode(const struct tokenizer *t, uint32_t id,
                              struct buf *out) MUST_CHECK;
 
+/* Bytes that it keeps, and that encoding a text takes at most, beside the ids. */
+size_t tokenizer_bytes(const struct tokenizer *t);
+size_t tokenizer_work_bytes(const struct tokenizer *t, size_t text_bytes);
+/* Of the longest token's text. */
+size_t tokenizer_longest(const struct tokenizer *t);
+
 /* A token by its very text; false when there is none. */
 bool tokenizer_find(const struct tokenizer *t, const char *text, uint32_t *id) MUST_CHECK;
 /* The same if it is a control token, which no text can write. */

@@ -357,3 +357,10 @@ enum status unigram_encode(const struct unigram *u, struct span text, struct tok
     buf_release(&marked);
     return st;
 }
+
+size_t unigram_work_bytes(size_t text_bytes)
+{
+    size_t normal = GROWTH_MAX * text_bytes + 64;
+
+    return normal + MARK_LEN * normal + (WORD_MAX + 1) * sizeof(struct node);
+}

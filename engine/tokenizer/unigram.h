@@ -42,8 +42,9 @@ enum status unigram_open_gguf(const struct gguf *g, const struct vocabulary *wor
                               struct unigram **out, struct engine_error *err) MUST_CHECK;
 void unigram_close(struct unigram *u);
 bool unigram_prefixes(const struct unigram *u);
-/* Bytes that it keeps. */
+/* Bytes that it keeps, and that encoding a text takes at most. */
 size_t unigram_bytes(const struct unigram *u);
+size_t unigram_work_bytes(size_t text_bytes);
 
 /* A text without special tokens. ST_INVALID: not UTF-8. ST_LIMIT: more than s->most. */
 enum status unigram_encode(const struct unigram *u, struct span text,

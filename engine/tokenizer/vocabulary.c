@@ -86,6 +86,7 @@ static enum status read_texts(struct vocabulary *v, const struct gguf_pair *text
             memcpy(&type, types->value.ptr + 4 * (size_t)id, sizeof(type));
         v->types[id] =
             type >= TOKEN_NORMAL && type <= TOKEN_BYTE ? (uint8_t)type : TOKEN_NORMAL;
+        v->longest = v->texts[id].len > v->longest ? v->texts[id].len : v->longest;
         if (!add_token(v, id))
             return error_set(err, ST_INVALID, "tokenizer.ggml.tokens: entry %u is there twice",
                              id);
@@ -120,6 +121,11 @@ enum status vocabulary_read(struct vocabulary *v, const struct gguf *g,
     if (st == ST_OK)
         list_specials(v);
     return st;
+}
+
+size_t vocabulary_bytes(const struct vocabulary *v)
+{
+    return v->size * (sizeof(*v->texts) + 1) + ((size_t)v->slot_mask + 1) * sizeof(*v->slots);
 }
 
 void vocabulary_release(struct vocabulary *v)

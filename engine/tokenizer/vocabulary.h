@@ -32,6 +32,7 @@ struct vocabulary {
     uint8_t *types;     /* owned, by id */
     uint32_t *slots;    /* owned: id + 1 by hash of the text */
     uint32_t slot_mask;
+    size_t longest; /* bytes of the longest text */
     /* Of control and user-defined tokens: first bytes (1: user-defined, 2: control), and
      * which lengths there are, longest first. */
     uint8_t special_first[256];
@@ -42,6 +43,8 @@ struct vocabulary {
 /* To be released also after an error. */
 enum status vocabulary_read(struct vocabulary *v, const struct gguf *g,
                             struct engine_error *err) MUST_CHECK;
+/* Bytes that it keeps. */
+size_t vocabulary_bytes(const struct vocabulary *v);
 void vocabulary_release(struct vocabulary *v);
 
 /* A token by its very text; false when there is none. */

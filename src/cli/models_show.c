@@ -55,9 +55,11 @@ static void print_table(const char *path, const struct model_file_facts *f)
     printf("weights: %.1f MiB\n", (double)f->weights_bytes / MIB);
     if (f->session_bytes > 0)
         printf("session: %.1f MiB with all of the context; %.1f KiB a token of it\n"
+               "tokenizer: %.1f MiB, with what a prompt takes\n"
                "memory: %.1f MiB\n",
                (double)f->session_bytes / MIB, (double)f->token_bytes / 1024,
-               (double)(f->file_bytes + f->session_bytes) / MIB);
+               (double)f->tokenizer_bytes / MIB,
+               (double)(f->file_bytes + f->session_bytes + f->tokenizer_bytes) / MIB);
     if (!f->supported)
         printf("not supported: %s\n", f->why);
 }
@@ -117,9 +119,10 @@ static void print_json(const char *path, const struct model_file_facts *f,
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         printf(",\"%s\":%" PRIu64, numbers[i].name, numbers[i].value);
     printf(",\"file_bytes\":%" PRIu64 ",\"weights_bytes\":%" PRIu64
-           ",\"session_bytes\":%" PRIu64 ",\"token_bytes\":%" PRIu64 ",\"supported\":%s,",
+           ",\"session_bytes\":%" PRIu64 ",\"token_bytes\":%" PRIu64
+           ",\"tokenizer_bytes\":%" PRIu64 ",\"supported\":%s,",
            f->file_bytes, f->weights_bytes, f->session_bytes, f->token_bytes,
-           f->supported ? "true" : "false");
+           f->tokenizer_bytes, f->supported ? "true" : "false");
     print_string("why", span_of(f->why));
     if (tensors != NULL)
         print_json_tensors(tensors);

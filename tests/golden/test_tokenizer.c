@@ -1,5 +1,6 @@
 /* Tokenizers of all families against ids that the `tokenizers` library gave
  * (tokenizers.json, by tokenizer_reference.py). */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -130,6 +131,26 @@ static void check_ids(struct span family, const struct json *c, const uint32_t *
                  (int)text.len, text.ptr, want->count, count);
 }
 
+/* Bytes that are taken now; 0: a sanitizer's malloc does not say. */
+static size_t taken(void)
+{
+    struct mallinfo2 m = mallinfo2();
+
+    return m.uordblks + m.hblkhd;
+}
+
+/* What small things and those that malloc keeps at hand add up to. */
+#define TAKEN_UNCOUNTED 8192
+
+static void check_bytes(struct span family, const struct tokenizer *t, size_t more)
+{
+    size_t said = tokenizer_bytes(t);
+
+    if (taken() > 0 && (more > said + TAKEN_UNCOUNTED || said > more + TAKEN_UNCOUNTED))
+        fail_msg("%.*s: %zu bytes are taken, it says %zu", (int)family.len, family.ptr, more,
+                 said);
+}
+
 static void check_decoder(struct arena *arena, const struct json *family)
 {
     uint32_t ids[IDS_MAX];
@@ -137,12 +158,15 @@ static void check_decoder(struct arena *arena, const struct json *family)
     struct tokenizer *t;
     struct gguf g;
     struct buf file;
+    size_t before;
 
     buf_init(&file, 1 << 20);
     write_file(arena, family, &file);
     CHECK_STATUS(ST_OK, gguf_read(buf_span(&file), arena, &g, &why));
+    before = taken();
     if (tokenizer_open(&g, &t, &why) != ST_OK)
         fail_msg("%s", why.text);
+    check_bytes(json_str(json_get(family, SPAN("family"))), t, taken() - before);
     for (const struct json *c = json_get(family, SPAN("cases"))->child; c != NULL;
          c = c->next) {
         struct span text = json_str(json_get(c, SPAN("text")));

@@ -481,6 +481,41 @@ static void memory_is_bounded_before_it_is_taken(void **state)
     buf_release(&file);
 }
 
+/* The least budget that a model opens with, to 1 KiB. */
+static size_t least(struct span file, const struct decoder_options *like)
+{
+    struct decoder_options o = *like;
+    struct engine_error why;
+    size_t low = 0, high = 64u << 20;
+
+    while (high - low > 1024) {
+        o.memory_max_bytes = low + (high - low) / 2;
+        if (open_bytes(file, &o, &why) == ST_OK)
+            high = (size_t)o.memory_max_bytes;
+        else
+            low = (size_t)o.memory_max_bytes;
+    }
+    return high;
+}
+
+/* A budget is for all that a worker has at once: more answers, and a longer context, take
+ * ids, and text that is not yet tokens. */
+static void tokens_and_texts_count_as_memory(void **state)
+{
+    struct decoder_options one = {.context_max = 40, .sequences = 1}, many = one, longer = one;
+    struct buf file = make(8, 32, NULL);
+    struct span bytes = buf_span(&file);
+    size_t vocabulary = TINY_WORDS * sizeof(float);
+
+    (void)state;
+    many.sequences = 4;
+    longer.context_max = 80;
+    assert_true(least(bytes, &many) + 1024 >=
+                least(bytes, &one) + 3 * (2 * 40 * sizeof(uint32_t) + vocabulary));
+    assert_true(least(bytes, &longer) >= least(bytes, &one) + 40 * sizeof(uint32_t));
+    buf_release(&file);
+}
+
 static void what_is_no_file_is_refused_at_once(void **state)
 {
     struct engine_error why;
@@ -537,6 +572,7 @@ int main(void)
         cmocka_unit_test(alignments_are_powers_of_two),
         cmocka_unit_test(floats_out_of_line_are_refused),
         cmocka_unit_test(memory_is_bounded_before_it_is_taken),
+        cmocka_unit_test(tokens_and_texts_count_as_memory),
         cmocka_unit_test(what_is_no_file_is_refused_at_once),
         cmocka_unit_test(many_keys_are_quick),
     };
