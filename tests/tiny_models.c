@@ -327,3 +327,55 @@ void tiny_models_write(const struct tiny_model *m, const struct gguf_edit *edit,
     gguf_writer_finish(&w, out);
     gguf_writer_release(&w);
 }
+
+/* --- adapters --------------------------------------------------------------------------- */
+
+/* What is added is about half of what it is added to. */
+static void change(const struct layer *l, const char *what, size_t rows, size_t cols,
+                   size_t rank)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "blk.%zu.%s.weight.lora_a", l->i, what);
+    add_matrix(l->w, name, FORMAT_F32, 1 / sqrtf((float)cols), 1, rank, cols);
+    snprintf(name, sizeof(name), "blk.%zu.%s.weight.lora_b", l->i, what);
+    add_matrix(l->w, name, FORMAT_F32, 0.5f / sqrtf((float)rank), 1, rows, rank);
+}
+
+static void change_layer(const struct layer *l)
+{
+    const struct tiny_model *m = l->m;
+    size_t q = m->heads * m->width, kv = m->kv_heads * m->width;
+    bool fused = (m->parts & TINY_FUSED) != 0;
+
+    if (fused) {
+        change(l, "attn_qkv", q + 2 * kv, m->d, 5);
+    } else {
+        change(l, "attn_q", q, m->d, 1 + l->i);
+        change(l, "attn_k", kv, m->d, 8);
+        change(l, "attn_v", kv, m->d, 17);
+    }
+    change(l, "attn_output", m->d, q, 3);
+    if (m->experts > 0)
+        return;
+    if (!fused)
+        change(l, "ffn_gate", m->ffn, m->d, 4);
+    change(l, "ffn_up", fused ? 2 * m->ffn : m->ffn, m->d, 2);
+    change(l, "ffn_down", m->d, m->ffn, 33);
+}
+
+void tiny_models_adapter_write(const struct tiny_model *m, struct buf *out)
+{
+    struct gguf_writer w;
+
+    seed = 2;
+    gguf_writer_init(&w, NULL);
+    gguf_writer_text(&w, "general.type", "adapter");
+    gguf_writer_text(&w, "general.architecture", m->arch);
+    gguf_writer_text(&w, "adapter.type", "lora");
+    gguf_writer_f32(&w, "adapter.lora.alpha", 6);
+    for (size_t i = 0; i < m->layers; i++)
+        change_layer(&(struct layer){&w, m, i});
+    gguf_writer_finish(&w, out);
+    gguf_writer_release(&w);
+}

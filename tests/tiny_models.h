@@ -47,5 +47,7 @@ const struct tiny_model *tiny_models_find(const char *name);
 /* The file's bytes, appended. */
 void tiny_models_write(const struct tiny_model *m, const struct gguf_edit *edit,
                        struct buf *out);
+/* A LoRA adapter of it: of all matrices of its layers but experts'. */
+void tiny_models_adapter_write(const struct tiny_model *m, struct buf *out);
 
 #endif

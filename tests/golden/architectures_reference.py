@@ -9,7 +9,8 @@ test_architectures writes the models as files; this reads them with the reader a
 formats of smollm_reference.py and formats_reference.py, runs each architecture's own forward
 pass over all tokens at once, and writes architectures.json, which test_architectures compares
 with: every eighth logit at some positions, with products of floats and with their inputs
-rounded to bytes. With a file of Gemma 3: the likeliest tokens behind the ids in gemma.json, more
+rounded to bytes; and adapters.json, of the models of floats with the adapters beside them, which
+are merged into the weights here. With a file of Gemma 3: the likeliest tokens behind the ids in gemma.json, more
 than a window holds, into that file.
 """
 import argparse
@@ -21,6 +22,7 @@ from smollm_reference import Smollm, Gguf
 
 IDS = [(i * 37 + i // 7) % 265 for i in range(150)]
 POSITIONS = [0, 1, 64, 147, 148, 149]
+ADAPTED_POSITIONS = [5, 148, 149]
 
 
 def silu(z):
@@ -287,6 +289,17 @@ def rows(path, rounded):
     return [[float(f"{v:.7g}") for v in row] for row in out]
 
 
+def adapted_rows(path):
+    """W becomes W + alpha / rank B A."""
+    adapter = Gguf(path)
+    model = ARCHITECTURES[adapter.keys["general.architecture"]](path.with_suffix(".gguf"), False)
+    for name in [n.removesuffix(".lora_a") for n in adapter.tensors if n.endswith(".lora_a")]:
+        a, b = (adapter.tensors[f"{name}.lora_{part}"].astype(np.float64) for part in "ab")
+        a, b = a.reshape(-1, a.shape[-1]), b.reshape(len(b), -1)
+        model.t[name] = (model.t[name] + adapter.keys["adapter.lora.alpha"] / len(a) * (b @ a)).astype(np.float32)
+    return [[float(f"{v:.7g}") for v in row] for row in model.logits(IDS)[ADAPTED_POSITIONS, ::8]]
+
+
 def write_gemma(model, path):
     case = json.loads(path.read_text())
     out = Gemma3(model, False).logits(case["ids"], -2)
@@ -309,6 +322,9 @@ def main():
         model |= {"exact": rows(path, False), "rounded": rows(path, True)}
         models.append(json.dumps(model, separators=(",", ":")))
     (args.fixtures / "architectures.json").write_text("[\n" + ",\n".join(models) + "\n]\n")
+    adapted = [json.dumps({"name": path.stem.split(" ", 1)[1], "ids": IDS, "positions": ADAPTED_POSITIONS, "exact": adapted_rows(path)}, separators=(",", ":"))
+               for path in sorted(args.folder.glob("*.lora"))]
+    (args.fixtures / "adapters.json").write_text("[\n" + ",\n".join(adapted) + "\n]\n")
 
 
 if __name__ == "__main__":

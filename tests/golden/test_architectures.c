@@ -36,6 +36,16 @@ static void make(size_t i, char *path)
     buf_release(&file);
 }
 
+static void make_adapter(size_t i, char *path)
+{
+    struct buf file;
+
+    buf_init(&file, 16u << 20);
+    tiny_models_adapter_write(&tiny_models[i], &file);
+    gguf_writer_save(buf_span(&file), path);
+    buf_release(&file);
+}
+
 /* What the reference says of one model. */
 struct expected {
     const char *name;
@@ -139,6 +149,72 @@ static void check_exact(size_t i, const char *path, const struct expected *e)
     CHECK_STATUS(ST_OK, exact_open(path, TINY_MODELS_CONTEXT, &x, &why));
     check_all(e, e->exact, run_exact, &x, x.state.logits, 2e-5);
     exact_close(&x);
+}
+
+/* --- adapters ------------------------------------------------------------------------- */
+
+static bool same(const float *a, const float *b)
+{
+    return memcmp(a, b, TINY_WORDS * sizeof(*a)) == 0;
+}
+
+/* Beside the weights it is what it is in the reference's, merged into them; and it has gone
+ * when it is taken off. */
+static void check_adapter(size_t i, const struct expected *e)
+{
+    const struct decoder_options options = {.context_max = 0};
+    struct decoder_adapter *a;
+    struct decoder_session *s;
+    struct engine_error why;
+    struct decoder *d;
+    float plain[TINY_WORDS], adapted[TINY_WORDS];
+    char path[64], beside[64];
+
+    make(i, path);
+    make_adapter(i, beside);
+    CHECK_STATUS(ST_OK, decoder_open(path, &options, &d, &why));
+    if (decoder_adapter_open(d, beside, &a, &why) != ST_OK)
+        fail_msg("%s: %s", e->name, why.text);
+    CHECK_STATUS(ST_OK, decoder_session_open(d, 2, &s));
+    CHECK_STATUS(ST_OK, decoder_prefill(s, e->ids, 9, never));
+    memcpy(plain, decoder_logits(s), sizeof(plain));
+    decoder_session_adapt(s, a);
+    check_all(e, e->exact, run_session, s, decoder_logits(s), 1e-4);
+    CHECK_STATUS(ST_OK, decoder_prefill(s, e->ids, 9, never));
+    memcpy(adapted, decoder_logits(s), sizeof(adapted));
+    decoder_session_adapt(s, NULL);
+    CHECK_STATUS(ST_OK, decoder_prefill(s, e->ids, 9, never));
+    assert_true(same(plain, decoder_logits(s)) && !same(plain, adapted));
+    decoder_session_close(s);
+    decoder_adapter_close(a);
+    decoder_close(d);
+    unlink(path);
+    unlink(beside);
+}
+
+/* Of models of floats: others round what goes into the weights, and not what goes beside. */
+static void adapters_are_as_if_merged(void **state)
+{
+    static struct expected e;
+    const struct json *v;
+    struct arena arena;
+    size_t seen = 0;
+
+    (void)state;
+    arena_init(&arena, 65536, 1 << 22);
+    v = fixture_json(&arena, "adapters.json")->child;
+    for (size_t i = 0; i < tiny_models_count; i++) {
+        if (tiny_models[i].type != FORMAT_F32)
+            continue;
+        assert_non_null(v);
+        read_expected(v, tiny_models[i].name, &e);
+        check_adapter(i, &e);
+        v = v->next;
+        seen++;
+    }
+    assert_null(v);
+    assert_true(seen > 8);
+    arena_release(&arena);
 }
 
 /* --- experts -------------------------------------------------------------------------- */
@@ -298,6 +374,12 @@ static int write_models(const char *folder)
         snprintf(to, sizeof(to), "%s/%02zu %s.gguf", folder, i, tiny_models[i].name);
         if (rename(from, to) != 0)
             return 1;
+        if (tiny_models[i].type != FORMAT_F32)
+            continue;
+        make_adapter(i, from);
+        snprintf(to, sizeof(to), "%s/%02zu %s.lora", folder, i, tiny_models[i].name);
+        if (rename(from, to) != 0)
+            return 1;
     }
     return 0;
 }
@@ -307,6 +389,7 @@ int main(int argc, char **argv)
     /* The kernels do not matter to the last: once is enough. */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(architectures_have_the_reference_logits),
+        cmocka_unit_test(adapters_are_as_if_merged),
         cmocka_unit_test(gemma_has_the_reference_logits),
     };
     const struct CMUnitTest exact[] = {
