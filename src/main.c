@@ -18,6 +18,8 @@ static const struct {
 } commands[] = {
     {"serve", serve_main, "[-c FILE]            stand between clients and the API"},
     {"check", check_main, "[-c FILE]            validate the settings, print those in effect"},
+    {"cache", cache_main,
+     "import | export       past answers in, stored ones out, as JSON lines"},
     {"models", models_main, "list | pull | show   the models ibid knows, and what is here"},
     {"embed", embed_main, "TEXT…                the vectors the cache compares"},
     {"explain", explain_main,

@@ -6,6 +6,7 @@
 
 #define EXIT_USAGE 2
 
+int cache_main(int argc, char **argv);
 int check_main(int argc, char **argv);
 int models_main(int argc, char **argv);
 int embed_main(int argc, char **argv);

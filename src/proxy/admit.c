@@ -196,6 +196,18 @@ bool admit_partition(struct request *r)
                ST_OK;
 }
 
+const char *admit_deposit(struct request *r)
+{
+    decide_reuse(r);
+    if (!r->may_store)
+        return not_reusable(r);
+    if (identify(r) != ST_OK)
+        return "internal";
+    if (r->may_store_semantic)
+        r->may_store_semantic = admit_partition(r);
+    return NULL;
+}
+
 /* There is nobody else, or the client wants nobody else. */
 static enum step_result refuse_local(struct request *r)
 {

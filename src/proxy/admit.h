@@ -19,4 +19,8 @@ bool admit_partition(struct request *r);
 enum status admit_key(struct request *r, const struct json *form,
                       struct digest *out) MUST_CHECK;
 
+/* For an answer that did not come this way: sets the request's key and partition, as its head,
+ * body and upstream have them. NULL, or why its answer may not be kept (static). */
+const char *admit_deposit(struct request *r);
+
 #endif

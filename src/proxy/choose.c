@@ -1,6 +1,8 @@
 /* Which upstream would answer, and what it calls the model. An alias becomes the true name
  * before anything else is made of the request, so that it is one and the same request by
  * either name, and what the upstream says about its model is true. */
+#include "proxy/choose.h"
+
 #include "base/json.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
@@ -29,31 +31,38 @@ static enum status rename_model(struct request *r, struct span model)
 }
 
 /* A model that is named in the path has no alias. */
-static enum step_result resolve_alias(struct request *r)
+static enum status resolve_alias(struct request *r, bool *renamed)
 {
     struct span name = json_str(json_get(r->chat.body, SPAN("model")));
     struct span model = upstreams_alias(r->upstream, name);
 
-    if (span_eq(model, name))
-        return STEP_NEXT;
-    if (rename_model(r, model) != ST_OK) {
-        respond_error(r, 413, "invalid_request_error", "request_too_large", "",
-                      "the body with the alias resolved is larger than "
-                      "limits.body_max_bytes");
-        return STEP_DONE;
-    }
-    return decode_enter(r);
+    *renamed = !span_eq(model, name);
+    return *renamed ? rename_model(r, model) : ST_OK;
 }
 
-enum step_result choose_enter(struct request *r)
+enum status choose_upstream(struct request *r, bool *renamed)
 {
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped};
 
+    *renamed = false;
     if (r->protocol != NULL)
         w.model = r->chat.model;
     else
         /* A body that we did not read may well name one. */
         w.any_model = protocol_find(r->head->method, r->head->path) == NULL;
     r->upstream = upstreams_pick(r->proxy->parts.upstreams, &w);
-    return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r) : STEP_NEXT;
+    return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r, renamed) : ST_OK;
+}
+
+enum step_result choose_enter(struct request *r)
+{
+    bool renamed;
+
+    if (choose_upstream(r, &renamed) != ST_OK) {
+        respond_error(r, 413, "invalid_request_error", "request_too_large", "",
+                      "the body with the alias resolved is larger than "
+                      "limits.body_max_bytes");
+        return STEP_DONE;
+    }
+    return renamed ? decode_enter(r) : STEP_NEXT;
 }

@@ -161,24 +161,31 @@ static void keep_for_the_same_only(struct request *r, const struct answer *a)
     account_exact_only(&r->proxy->account, why);
 }
 
+const char *record_unfit(struct request *r, const struct answer *a)
+{
+    if (is_wanted_call(r, a))
+        r->may_store_semantic = false; /* an action is reused for the very same request only */
+    else if (a->verdict != ANSWER_STORABLE)
+        return answer_verdict_name(a->verdict);
+    keep_for_the_same_only(r, a);
+    return NULL;
+}
+
 void record_answer(struct request *r, const struct answer *a)
 {
     struct proxy *p = r->proxy;
+    const char *why;
     struct entry *e;
 
     if (!r->may_store) {
         flight_land(r, NULL);
         return;
     }
-    if (is_wanted_call(r, a)) {
-        r->may_store_semantic = false; /* an action is reused for the very same request only */
-    } else if (a->verdict != ANSWER_STORABLE) {
-        record_nothing(r, answer_verdict_name(a->verdict));
-        return;
-    }
-    keep_for_the_same_only(r, a);
-    if (record_entry(r, &r->key, a, &e) != ST_OK) {
-        record_nothing(r, "no_memory");
+    why = record_unfit(r, a);
+    if (why == NULL && record_entry(r, &r->key, a, &e) != ST_OK)
+        why = "no_memory";
+    if (why != NULL) {
+        record_nothing(r, why);
         return;
     }
     if (r->may_store_semantic)

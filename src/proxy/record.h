@@ -15,6 +15,10 @@ struct request;
  * counts the reason when not, and lands the flight that `r` leads either way. */
 void record_answer(struct request *r, const struct answer *a);
 
+/* Why this answer may not be kept (static), or NULL. Settles whether it may be found by
+ * meaning. */
+const char *record_unfit(struct request *r, const struct answer *a);
+
 /* An entry of an answer under a key, with one reference; it is put nowhere. */
 enum status record_entry(struct request *r, const struct digest *key, const struct answer *a,
                          struct entry **out) MUST_CHECK;

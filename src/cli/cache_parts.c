@@ -1,0 +1,255 @@
+#include "cli/cache_parts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cache/entry.h"
+#include "cache/store.h"
+#include "cli/encoder_settings.h"
+#include "cli/serve_files.h"
+#include "cli/version.h"
+#include "config/config.h"
+#include "config/model_path.h"
+#include "engine/engine.h"
+#include "proxy/embedder.h"
+#include "proxy/proxy.h"
+#include "proxy/upstreams.h"
+#include "rt/connect.h"
+#include "rt/loop.h"
+
+#define SECRET_BYTES_MAX 4096
+#define DNS_TTL_MAX_S    60
+#define BATCH            64 /* entries the store has before it is waited for */
+#define STORE_WAIT_US    (10 * UINT64_C(1000000))
+#define TURN_PAUSE_NS    200000
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+static bool complain(const char *why)
+{
+    fprintf(stderr, "ibid: %s\n", why);
+    return false;
+}
+
+/* The loop runs while `done` says no, and for no longer than the store may take. */
+static bool turn_until(struct cache_parts *p, bool (*done)(const struct cache_parts *p))
+{
+    const struct timespec pause = {0, TURN_PAUSE_NS};
+    uint64_t until = clock_now_us() + STORE_WAIT_US;
+
+    for (;;) {
+        (void)loop_turn(p->loop);
+        if (done(p))
+            return true;
+        if (clock_now_us() > until)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+}
+
+static struct store_stats stats_of(const struct cache_parts *p)
+{
+    struct store_stats s = {.up = false};
+
+    p->store->ops->stats(p->store, &s);
+    return s;
+}
+
+static bool is_up(const struct cache_parts *p)
+{
+    return stats_of(p).up;
+}
+
+bool cache_parts_open_store(struct cache_parts *p, const struct config *c)
+{
+    struct connector_options co = {.dns_ttl_max_s = DNS_TTL_MAX_S};
+    struct store_options o = {.url = c->store.url,
+                              .data_dir = c->data_dir,
+                              .ca_file = c->store.ca_file[0] != '\0' ? c->store.ca_file : NULL,
+                              .entries_max = c->store.entries_max,
+                              .bytes_max = c->store.bytes_max,
+                              .deadline_ms = (uint32_t)c->store.deadline_ms,
+                              .queue_max = (uint32_t)c->store.queue_max,
+                              .prefix = c->store.prefix};
+    char why[256] = "";
+
+    *p = (struct cache_parts){.config = c};
+    log_set_level(LOG_ERROR); /* a command says itself what there is to say */
+    buf_init(&p->secret, SECRET_BYTES_MAX);
+    if (strcmp(c->store.url, "memory:") == 0)
+        return complain("store.url: memory: ends with its process; there is nothing to read "
+                        "from or to write to");
+    if (serve_files_mkdir(c->data_dir, why, sizeof(why)) != ST_OK)
+        return complain(why);
+    if (loop_open(&p->loop) != ST_OK || connector_open(p->loop, &co, &p->connector) != ST_OK)
+        return complain("out of memory");
+    if (store_open(p->loop, p->connector, &o, &p->store, why, sizeof(why)) != ST_OK)
+        return complain(why);
+    if (!turn_until(p, is_up))
+        return complain(stats_of(p).trouble[0] != '\0' ? stats_of(p).trouble
+                                                       : "the store can not be reached");
+    return true;
+}
+
+/* Without it entries are found by the very same request only, and that is said. */
+static bool open_encoder(struct cache_parts *p)
+{
+    const struct config *c = p->config;
+    struct encoder_options eo = encoder_settings(c);
+    struct embedder_options o = {1, 1, 1};
+    struct engine_error err = {.text = ""};
+    struct model_info info;
+    char path[CONFIG_TEXT_MAX];
+
+    if (c->cache.semantic == SEMANTIC_OFF || c->encoder.model[0] == '\0' ||
+        strcmp(c->encoder.model, "off") == 0)
+        return true;
+    if (model_path_encoder(c->model_dir, c->encoder.model, path, sizeof(path), err.text,
+                           sizeof(err.text)) != ST_OK ||
+        encoder_open(path, &eo, &p->encoder, &err) != ST_OK)
+        return complain(err.text);
+    if (encoder_session_open(p->encoder, &p->session) != ST_OK ||
+        embedder_open(p->encoder, &o, &p->embedder) != ST_OK)
+        return complain("out of memory");
+    encoder_info(p->encoder, &info);
+    snprintf(p->encoder_id, sizeof(p->encoder_id), "%s %s", info.id, info.weights);
+    return true;
+}
+
+bool cache_parts_open_proxy(struct cache_parts *p)
+{
+    const struct config *c = p->config;
+    struct proxy_parts parts = {.config = c, .loop = p->loop, .version = SPAN(IBID_VERSION)};
+    char why[256] = "";
+    bool generated;
+
+    if (serve_files_secret(c->secret_file, c->data_dir, "secret", &p->secret, &generated, why,
+                           sizeof(why)) != ST_OK ||
+        upstreams_open(p->loop, p->connector, c, &p->upstreams, why, sizeof(why)) != ST_OK)
+        return complain(why);
+    if (!open_encoder(p))
+        return false;
+    parts.upstreams = p->upstreams;
+    parts.embedder = p->embedder;
+    parts.encoder_id = span_of(p->encoder_id);
+    parts.encoder_name = SPAN("");
+    parts.secret = buf_span(&p->secret);
+    return proxy_open(&parts, &p->proxy) == ST_OK ? true : complain("out of memory");
+}
+
+/* --- closing, highest first --------------------------------------------------------------- */
+
+static void on_store_closed(void *owner)
+{
+    struct cache_parts *p = owner;
+
+    p->store = NULL;
+    if (p->connector != NULL)
+        connector_close(p->connector);
+    p->connector = NULL;
+}
+
+static void on_upstreams_closed(void *owner)
+{
+    struct cache_parts *p = owner;
+
+    p->upstreams = NULL;
+    if (p->store != NULL)
+        p->store->ops->close(p->store, on_store_closed, p);
+    else
+        on_store_closed(p);
+}
+
+static void on_proxy_closed(void *owner)
+{
+    struct cache_parts *p = owner;
+
+    p->proxy = NULL;
+    if (p->upstreams != NULL)
+        upstreams_close(p->upstreams, on_upstreams_closed, p);
+    else
+        on_upstreams_closed(p);
+}
+
+void cache_parts_close(struct cache_parts *p)
+{
+    if (p->loop != NULL) {
+        if (p->proxy != NULL)
+            proxy_close(p->proxy, on_proxy_closed, p);
+        else
+            on_proxy_closed(p);
+        loop_run(p->loop);
+        if (loop_close(p->loop) != ST_OK)
+            (void)complain("a part did not close");
+    }
+    if (p->embedder != NULL)
+        embedder_close(p->embedder);
+    if (p->session != NULL)
+        encoder_session_close(p->session);
+    if (p->encoder != NULL)
+        encoder_close(p->encoder);
+    buf_release(&p->secret);
+}
+
+/* --- storing ------------------------------------------------------------------------------ */
+
+static uint64_t settled(const struct cache_parts *p)
+{
+    struct store_stats s = stats_of(p);
+
+    return s.puts_total + s.errors_total + s.dropped_total;
+}
+
+static bool is_settled(const struct cache_parts *p)
+{
+    return settled(p) >= p->submitted;
+}
+
+bool cache_parts_settle(struct cache_parts *p)
+{
+    return turn_until(p, is_settled);
+}
+
+uint64_t cache_parts_lost(const struct cache_parts *p)
+{
+    uint64_t kept = stats_of(p).puts_total;
+
+    return p->submitted > kept ? p->submitted - kept : 0;
+}
+
+/* A text that the encoder does not take stays without a vector. */
+static struct entry *with_vector(struct cache_parts *p, struct entry *e)
+{
+    const struct engine_stop never = {NULL, NULL};
+    float vector[ENTRY_DIMENSIONS_MAX];
+    struct entry copy = *e, *whole;
+    struct model_info info;
+    enum status each = ST_OK;
+
+    if (p->session == NULL || e->vector != NULL || e->question.len == 0)
+        return e;
+    encoder_info(p->encoder, &info);
+    if (info.dimensions > ENTRY_DIMENSIONS_MAX ||
+        encoder_embed(p->session, &e->question, 1, vector, &each, never) != ST_OK ||
+        each != ST_OK)
+        return e;
+    copy.vector = vector;
+    copy.dimensions = info.dimensions;
+    if (entry_new(&copy, &whole) != ST_OK)
+        return e;
+    entry_unref(e);
+    return whole;
+}
+
+bool cache_parts_put(struct cache_parts *p, struct entry *e)
+{
+    e = with_vector(p, e);
+    p->store->ops->put(p->store, e);
+    entry_unref(e);
+    p->submitted++;
+    return p->submitted % BATCH != 0 || cache_parts_settle(p);
+}

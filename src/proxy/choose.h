@@ -1,0 +1,16 @@
+/* Which upstream a request is for. */
+#ifndef PROXY_CHOOSE_H
+#define PROXY_CHOOSE_H
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "base/status.h"
+
+struct request;
+
+/* Sets r->upstream (NULL: none takes it). *renamed: the model was an alias, the body names the
+ * true one now, and is to be decoded again. */
+enum status choose_upstream(struct request *r, bool *renamed) MUST_CHECK;
+
+#endif
