@@ -26,6 +26,7 @@ cross_packages=(
     gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 )
 venv=$cache/venv
+clients=$cache/clients
 results=$root/build/results
 jobs=$(nproc 2>/dev/null || echo 2)
 passed=0 failed=0 skipped=0
@@ -84,29 +85,40 @@ cross_built() {
     must "libraries for aarch64" deploy/aarch64.sh && build_and_test aarch64 -L 'unit|golden' -E 'answers|importance'
 }
 
+# venv_ready FOLDER REQUIREMENTS: made anew when the requirements changed.
 venv_ready() {
-    local stamp
-    stamp=$(sha256sum tests/e2e/requirements.txt)
-    [ "$(cat "$venv/.stamp" 2>/dev/null)" = "$stamp" ] && return
-    rm -rf "$venv"
-    python3 -m venv "$venv" &&
-        "$venv/bin/pip" install -q --disable-pip-version-check -r tests/e2e/requirements.txt &&
-        printf '%s\n' "$stamp" >"$venv/.stamp"
+    local folder=$1 requirements=$2 stamp
+    stamp=$(sha256sum "$requirements")
+    [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$folder"
+    python3 -m venv "$folder" &&
+        "$folder/bin/pip" install -q --disable-pip-version-check -r "$requirements" &&
+        printf '%s\n' "$stamp" >"$folder/.stamp"
+}
+
+node_ready() {
+    local folder=$clients/node stamp
+    stamp=$(sha256sum tests/e2e/clients/package-lock.json)
+    [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
+    rm -rf "$folder"
+    mkdir -p "$folder" && cp tests/e2e/clients/package.json tests/e2e/clients/package-lock.json "$folder" &&
+        (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund) &&
+        printf '%s\n' "$stamp" >"$folder/.stamp"
 }
 
 end_to_end() {
-    local file=$results/e2e.xml args=()
+    local file=$results/e2e.xml args=() limit=1800
     [ -n "$(find tests/e2e -name 'test_*.py' -print -quit)" ] || return 0
-    [ -n "$all" ] || args=(-m "not slow")
+    if [ -n "$all" ]; then limit=3600; else args=(-m "not slow"); fi
     rm -f "$file"
-    timed "test end to end" env IBID_BIN="$root/build/release/ibid" timeout 1800 \
+    timed "test end to end" env IBID_BIN="$root/build/release/ibid" timeout "$limit" \
         "$venv/bin/python" -m pytest -q tests/e2e --junitxml "$file" "${args[@]}"
     count "end to end" "$file"
 }
 
 versions() {
     local tool
-    for tool in gcc clang cmake ninja python3 redis-server; do
+    for tool in gcc clang cmake ninja python3 node redis-server; do
         printf '%s: %s\n' "$tool" "$("$tool" --version 2>/dev/null | head -n 1)"
     done
 }
@@ -136,7 +148,14 @@ mkdir -p "$results"
 start=$SECONDS
 need_packages "${build_packages[@]}" "${test_packages[@]}"
 versions
-must "python packages" venv_ready
+must "python packages" venv_ready "$venv" tests/e2e/requirements.txt
+command -v npm >/dev/null || need_packages nodejs npm
+must "node packages" node_ready
+if [ -n "$all" ]; then
+    for name in openai1 openai2 frameworks; do
+        must "python packages: $name" venv_ready "$clients/$name" "tests/e2e/clients/$name.txt"
+    done
+fi
 need_faiss
 
 if must "build release" build release; then

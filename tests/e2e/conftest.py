@@ -26,6 +26,10 @@ needs_encoder = pytest.mark.skipif(not ENCODER.exists(), reason="encoder not the
 needs_decoder = pytest.mark.skipif(not list(DECODER.glob("*.gguf")), reason="model not there: ibid models pull smollm2-135m-instruct")
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes long, or needs what takes long to install; only with tests/run.sh --all")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -1,0 +1,259 @@
+"""Runs clients for tests: a job a line on stdin, as JSON; what the client made of the answer a line on
+stdout. Runs in the virtual environment of the clients, so it uses nothing of the tests.
+
+A job: client, mode (whole, stream, tools, structured, cancel), url (without /v1), key, model, question,
+timeout_s, retries, max_tokens. An answer: {"value": ...} or {"error": {"name", "status", "message"}}."""
+import functools
+import gc
+import importlib
+import json
+import os
+import sys
+import warnings
+
+os.environ.update(LITELLM_LOCAL_MODEL_COST_MAP="True", LANGCHAIN_TRACING_V2="false", DO_NOT_TRACK="1")
+warnings.simplefilter("ignore")
+
+import pydantic
+
+
+class City(pydantic.BaseModel):
+    city: str
+
+
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
+WEATHER = {"name": "weather", "description": "The weather of a city.", "parameters": PARAMETERS}
+TOOL = {"type": "function", "function": WEATHER}
+CLIENTS = {}
+
+
+def client(name):
+    def keep(run):
+        CLIENTS[name] = run
+        return run
+    return keep
+
+
+def user(job):
+    return [{"role": "user", "content": job["question"]}]
+
+
+def first(parts):
+    """The first piece of a stream that is left after it; one that cannot be closed goes with its last reference."""
+    parts = getattr(parts, "completion_stream", parts)  # LiteLLM's wrapper has no close() of its own
+    parts = iter(parts)
+    value = plain(next(parts))
+    getattr(parts, "close", lambda: None)()
+    return value
+
+
+def plain(value):
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+@functools.cache
+def made_once(module, name, **fields):
+    return getattr(importlib.import_module(module), name)(**fields)
+
+
+# --- official SDKs --------------------------------------------------------------------------------------
+
+def openai_client(job):
+    return made_once("openai", "OpenAI", base_url=job["url"] + "/v1", api_key=job["key"], timeout=job["timeout_s"], max_retries=job["retries"])
+
+
+def beta(chat, name):
+    """Where the helpers were before they left beta."""
+    return getattr(chat.chat.completions, name, None) or getattr(chat.beta.chat.completions, name)
+
+
+@client("openai.chat")
+def openai_chat(job):
+    fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
+    c = openai_client(job)
+    if job["mode"] == "tools":
+        return plain(c.chat.completions.create(**fields, tools=[TOOL]))
+    if job["mode"] == "structured":
+        return plain(beta(c, "parse")(**fields, response_format=City))
+    if job["mode"] == "stream":
+        with beta(c, "stream")(**fields, stream_options={"include_usage": True}) as s:
+            for _ in s:
+                pass
+            return plain(s.get_final_completion())
+    if job["mode"] == "cancel":
+        return first(c.chat.completions.create(**fields, stream=True))
+    return plain(c.chat.completions.create(**fields))
+
+
+@client("openai.responses")
+def openai_responses(job):
+    fields = {"model": job["model"], "input": job["question"], "max_output_tokens": job["max_tokens"]}
+    c = openai_client(job)
+    if job["mode"] == "tools":
+        return plain(c.responses.create(**fields, tools=[{"type": "function", "strict": True, **WEATHER}]))
+    if job["mode"] == "structured":
+        return plain(c.responses.parse(**fields, text_format=City))
+    if job["mode"] == "stream":
+        with c.responses.stream(**fields) as s:
+            for _ in s:
+                pass
+            return plain(s.get_final_response())
+    if job["mode"] == "cancel":
+        return first(c.responses.create(**fields, stream=True))
+    return plain(c.responses.create(**fields))
+
+
+@client("anthropic")
+def anthropic_messages(job):
+    fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
+    c = made_once("anthropic", "Anthropic", base_url=job["url"], api_key=job["key"], timeout=job["timeout_s"], max_retries=job["retries"])
+    if job["mode"] == "tools":
+        return plain(c.messages.create(**fields, tools=[{"name": "weather", "description": "Of a city.", "input_schema": PARAMETERS}]))
+    if job["mode"] == "structured":
+        return plain(c.messages.parse(**fields, output_format=City))
+    if job["mode"] == "stream":
+        with c.messages.stream(**fields) as s:
+            for _ in s:
+                pass
+            return plain(s.get_final_message())
+    if job["mode"] == "cancel":
+        return first(c.messages.create(**fields, stream=True))
+    return plain(c.messages.create(**fields))
+
+
+def joined(parts):
+    """The lines of an Ollama stream as the answer that would have come whole."""
+    out, said = {}, {"content": "", "thinking": ""}
+    for p in map(plain, parts):
+        for name in said:
+            said[name] += p["message"].get(name) or ""
+        out = p
+    return {**out, "message": {**out["message"], **said}}
+
+
+@functools.cache
+def ollama_client(url, key, timeout_s):
+    import ollama
+    return ollama.Client(host=url, headers={"authorization": "Bearer " + key}, timeout=timeout_s)
+
+
+@client("ollama")
+def ollama_chat(job):
+    c = ollama_client(job["url"], job["key"], job["timeout_s"])
+    fields = {"model": job["model"], "messages": user(job), "options": {"num_predict": job["max_tokens"]}}
+    if job["mode"] == "tools":
+        return plain(c.chat(**fields, tools=[TOOL]))
+    if job["mode"] == "structured":
+        answer = c.chat(**fields, format=PARAMETERS)
+        return {**plain(answer), "parsed": plain(City.model_validate_json(answer.message.content))}
+    if job["mode"] == "stream":
+        return joined(c.chat(**fields, stream=True))
+    if job["mode"] == "cancel":
+        return first(c.chat(**fields, stream=True))
+    return plain(c.chat(**fields))
+
+
+# --- frameworks -----------------------------------------------------------------------------------------
+
+@client("langchain")
+def langchain(job):
+    from langchain_openai import ChatOpenAI
+    c = ChatOpenAI(base_url=job["url"] + "/v1", api_key=job["key"], model=job["model"], timeout=job["timeout_s"], max_retries=job["retries"],
+                   max_tokens=job["max_tokens"], stream_usage=True, use_responses_api=False)
+    if job["mode"] == "tools":
+        return plain(c.bind_tools([TOOL]).invoke(job["question"]))
+    if job["mode"] == "structured":
+        out = c.with_structured_output(City, method="json_schema", include_raw=True).invoke(job["question"])
+        return {name: plain(v) for name, v in out.items()}
+    if job["mode"] == "stream":
+        total = None
+        for part in c.stream(job["question"]):
+            total = part if total is None else total + part
+        return plain(total)
+    if job["mode"] == "cancel":
+        return first(c.stream(job["question"]))
+    return plain(c.invoke(job["question"]))
+
+
+@client("llamaindex")
+def llamaindex(job):
+    from llama_index.core.llms import ChatMessage
+    from llama_index.core.prompts import PromptTemplate
+    from llama_index.core.tools import FunctionTool
+    from llama_index.llms.openai import OpenAI
+    c = OpenAI(api_base=job["url"] + "/v1", api_key=job["key"], model=job["model"], timeout=job["timeout_s"], max_retries=job["retries"], max_tokens=job["max_tokens"])
+    messages = [ChatMessage(role="user", content=job["question"])]
+
+    def weather(city: str) -> str:
+        """The weather of a city."""
+        return city
+
+    def whole(answer):
+        return {"message": plain(answer.message), "raw": plain(answer.raw)}
+    if job["mode"] == "tools":
+        return whole(c.chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages))
+    if job["mode"] == "structured":
+        return plain(c.structured_predict(City, PromptTemplate(job["question"])))
+    if job["mode"] == "stream":
+        *_, last = c.stream_chat(messages)
+        return plain(last.message)
+    if job["mode"] == "cancel":
+        return first(part.message for part in c.stream_chat(messages))
+    return whole(c.chat(messages))
+
+
+@client("instructor")
+def with_instructor(job):
+    import instructor
+    mode = instructor.Mode.TOOLS if job["mode"] == "tools" else instructor.Mode.JSON_SCHEMA
+    fields = {"response_model": City, "model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"], "max_retries": 0}
+    raw = openai_client(job)
+    c = instructor.from_openai(raw, mode=mode).chat.completions
+    if job["mode"] == "stream":
+        *_, last = c.create_partial(**fields)
+        return plain(last)
+    if job["mode"] == "cancel":
+        return first(c.create_partial(**fields))
+    made, answer = c.create_with_completion(**fields)
+    return {"made": plain(made), "answer": plain(answer)}
+
+
+@client("litellm")
+def with_litellm(job):
+    import litellm
+    litellm.suppress_debug_info = True
+    fields = {"model": "openai/" + job["model"], "messages": user(job), "max_tokens": job["max_tokens"], "api_base": job["url"] + "/v1", "api_key": job["key"],
+              "timeout": job["timeout_s"], "max_retries": job["retries"]}
+    if job["mode"] == "tools":
+        return plain(litellm.completion(**fields, tools=[TOOL]))
+    if job["mode"] == "structured":
+        answer = litellm.completion(**fields, response_format=City)
+        return {"answer": plain(answer), "parsed": plain(City.model_validate_json(answer.choices[0].message.content))}
+    if job["mode"] == "stream":
+        return plain(litellm.stream_chunk_builder(list(litellm.completion(**fields, stream=True, stream_options={"include_usage": True})), messages=user(job)))
+    if job["mode"] == "cancel":
+        return first(litellm.completion(**fields, stream=True))
+    return plain(litellm.completion(**fields))
+
+
+def status_of(e):
+    """Of the error, or of what it was made of."""
+    while e is not None and getattr(e, "status_code", None) is None:
+        e = e.__cause__
+    return e and e.status_code
+
+
+def main():
+    out, sys.stdout = sys.stdout, sys.stderr  # what a library prints is no answer
+    for line in sys.stdin:
+        job = json.loads(line)
+        try:
+            result = {"value": CLIENTS[job["client"]](job)}
+        except Exception as e:
+            result = {"error": {"name": type(e).__name__, "status": status_of(e), "message": str(e)}}
+        if job["mode"] == "cancel":
+            gc.collect()  # what was left ends
+        print(json.dumps(result, default=str), file=out, flush=True)
+
+
+main()

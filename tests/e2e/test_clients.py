@@ -1,0 +1,352 @@
+"""Every client on ibid: what a hit decodes to is what the miss decoded to, but for id and time.
+
+The clients run in programs of their own (clients/drive.py, clients/drive.mjs), one an environment:
+the tests' own Python, and in IBID_TEST_CLIENTS (default ~/.cache/ibid/clients) what tests/run.sh puts
+there: Node's packages, and for --all the older SDKs and the frameworks. What is not there is skipped, with
+a word. The last test compares what was found with the table in docs/clients.md, or writes it there when
+IBID_WRITE_CLIENTS is set."""
+import collections
+import contextlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+
+import dialects
+from client import serving, until
+from conftest import ROOT, needs_decoder, needs_encoder
+from dialects import reply
+from upstream import Reply
+
+HERE = pathlib.Path(__file__).resolve().parent / "clients"
+ENVIRONMENTS = pathlib.Path(os.environ.get("IBID_TEST_CLIENTS", os.path.expanduser("~/.cache/ibid/clients")))
+TABLE = ROOT / "docs/clients.md"
+MODES = ("whole", "stream", "tools", "structured")
+QUESTION, SAME = "What is the capital city of France?", "what is the capital city of france"
+SIMPLE = "What is the capital of France?"  # the built-in model soon comes to an end
+
+# `without`: "retry" when it never tries again, 429 when not after that; "cancel" when it reads a stream to its end.
+Client = collections.namedtuple("Client", "title where name path model without")
+
+
+def client(title, where, name, path="/chat/completions", model="gpt-4o-mini", without=()):
+    return Client(title, where, name, path, model, without)
+
+
+CLIENTS = [
+    client("openai, chat", "python", "openai.chat"),
+    client("openai, responses", "python", "openai.responses", "/responses"),
+    client("anthropic", "python", "anthropic", "/messages"),
+    client("ollama", "python", "ollama", "/api/chat", without=("retry",)),
+    client("openai, chat", "node", "openai.chat"),
+    client("openai, responses", "node", "openai.responses", "/responses"),
+    client("anthropic", "node", "anthropic", "/messages"),
+    client("ollama", "node", "ollama", "/api/chat", without=("retry",)),
+    client("Vercel AI SDK, chat", "node", "ai.chat"),
+    client("Vercel AI SDK, responses", "node", "ai.responses", "/responses"),
+    client("LangChain", "node", "langchain", without=(429,)),
+    client("openai, chat", "openai1", "openai.chat"),
+    client("openai, responses", "openai1", "openai.responses", "/responses"),
+    client("openai, chat", "openai2", "openai.chat"),
+    client("openai, responses", "openai2", "openai.responses", "/responses"),
+    client("LangChain", "frameworks", "langchain"),
+    client("LlamaIndex", "frameworks", "llamaindex"),
+    client("instructor", "frameworks", "instructor", without=("cancel",)),
+    client("LiteLLM", "frameworks", "litellm"),
+]
+SLOW = ("openai1", "openai2", "frameworks")
+
+
+def each(clients=CLIENTS):
+    return pytest.mark.parametrize("who", [pytest.param(c, id=f"{c.where} {c.name}", marks=[pytest.mark.slow] if c.where in SLOW else []) for c in clients])
+
+
+# --- programs that run clients --------------------------------------------------------------------------
+
+class Driver:
+    """A program that runs one job at a time."""
+
+    def __init__(self, argv, cwd):
+        self.log = open(cwd / "log", "w+")
+        env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")} | {"HOME": str(cwd)}
+        self.proc = subprocess.Popen(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+
+    def run(self, job):
+        late = threading.Timer(100, self.proc.kill)
+        late.start()
+        try:
+            self.proc.stdin.write(json.dumps(job) + "\n")
+            self.proc.stdin.flush()
+            line = self.proc.stdout.readline()
+        except BaseException:
+            self.proc.kill()  # what it would say now is no answer to what comes next
+            raise
+        finally:
+            late.cancel()
+        if not line:
+            self.log.seek(0)
+            raise AssertionError("the client's program ended:\n" + self.log.read()[-4000:])
+        return json.loads(line)
+
+    def ended(self):
+        return self.proc.poll() is not None
+
+    def close(self):
+        with contextlib.suppress(BrokenPipeError):
+            self.proc.stdin.close()
+        try:
+            self.proc.wait(10)
+        except subprocess.TimeoutExpired:
+            self.proc.kill()
+        self.log.close()
+
+
+def command(where, folder):
+    if where == "python":
+        return [sys.executable, str(HERE / "drive.py")]
+    home = ENVIRONMENTS / where
+    if not home.exists():
+        pytest.skip(f"clients '{where}' not there: tests/run.sh{' --all' if where in SLOW else ''} installs them")
+    if where != "node":
+        return [str(home / "bin/python"), str(HERE / "drive.py")]
+    # A module's imports are looked for from where it lies.
+    shutil.copy(HERE / "drive.mjs", folder)
+    (folder / "node_modules").symlink_to(home / "node_modules")
+    return ["node", str(folder / "drive.mjs")]
+
+
+@pytest.fixture(scope="module")
+def drivers(tmp_path_factory):
+    running = {}
+
+    def get(where):
+        if where not in running or running[where].ended():
+            folder = tmp_path_factory.mktemp(where)
+            running[where] = Driver(command(where, folder), folder)
+        return running[where]
+    yield get
+    for d in running.values():
+        d.close()
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory):
+    """In front of an upstream, reusing calls of tools too, as an operator may say."""
+    with serving(tmp_path_factory.mktemp("front"), encoder=True, env={"IBID_CACHE_TOOL_CALLS": "exact"}) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    with serving(tmp_path_factory.mktemp("alone"), upstream=False, local=True) as both:
+        yield both
+
+
+class Asker:
+    """One client of one ibid, with a key of its own."""
+
+    def __init__(self, driver, who, ibid, up, key):
+        self.driver, self.who, self.ibid, self.up, self.key = driver, who, ibid, up, key
+
+    def __call__(self, mode="whole", question=QUESTION, timeout_s=20, retries=0, max_tokens=1000):
+        return self.driver.run({"client": self.who.name, "mode": mode, "url": f"http://127.0.0.1:{self.ibid.port}", "key": self.key, "model": self.who.model,
+                                "question": question, "timeout_s": timeout_s, "retries": retries, "max_tokens": max_tokens})
+
+    def value(self, *args, **kw):
+        out = self(*args, **kw)
+        assert "value" in out, out["error"]
+        return out["value"]
+
+    def error(self, *args, **kw):
+        out = self(*args, **kw)
+        assert "error" in out, f"no error but {out['value']}"
+        return out["error"]
+
+
+@pytest.fixture
+def ask(drivers, front, who, request):
+    ibid, up = front
+    up.script = [lambda r: reply(r, number=len(up.requests))]
+    return Asker(drivers(who.where), who, ibid, up, "sk-" + re.sub(r"\W+", "-", request.node.name))
+
+
+# --- the same object ------------------------------------------------------------------------------------
+
+def new_each_time(name, value):
+    return name in ("created", "created_at", "createdAt", "completed_at") or \
+        name in ("id", "response_id") and isinstance(value, str) and re.match(r"chatcmpl-|msg_|resp_|run-|lc_run|aitxt-", value)
+
+
+def without_id_and_time(value):
+    if isinstance(value, list):
+        return [without_id_and_time(v) for v in value]
+    if isinstance(value, dict):
+        return {k: without_id_and_time(v) for k, v in value.items() if not new_each_time(k, v)}
+    return value
+
+
+def counted(ibid, source):
+    for line in ibid.admin("/metrics").body.decode().splitlines():
+        if line.startswith(f'ibid_requests_total{{source="{source}"}}'):
+            return int(line.rsplit(" ", 1)[1])
+
+
+FOUND = {}  # (client, column): what the table says
+
+
+def found(who, column, what="yes"):
+    FOUND[who, column] = what
+
+
+def from_source(ask, source, *args, **kw):
+    before = counted(ask.ibid, source)
+    value = ask.value(*args, **kw)
+    assert counted(ask.ibid, source) == before + 1, f"not {source}: {value}"
+    return without_id_and_time(value)
+
+
+@needs_encoder
+@each()
+@pytest.mark.parametrize("mode", MODES)
+def test_hits_decode_like_the_miss(ask, who, mode):
+    known = ask.ibid.metric("ibid_index_entries")
+    miss = from_source(ask, "upstream", mode)
+    assert ("Oslo" if mode in ("tools", "structured") or who.name == "instructor" else "Paris, number") in json.dumps(miss)
+    assert from_source(ask, "exact", mode) == miss
+    if tooled(who, mode):
+        found(who, mode, "exact")
+        return
+    until(lambda: ask.ibid.metric("ibid_index_entries") > known, "the index")
+    assert from_source(ask, "semantic", mode, SAME) == miss
+    found(who, mode, "exact, semantic")
+
+
+def tooled(who, mode):
+    """Calls of tools are never reused by meaning."""
+    return mode == "tools" or who.name == "llamaindex" and mode == "structured"
+
+
+@needs_decoder
+@each()
+@pytest.mark.parametrize("mode", ["whole", "stream"])
+def test_the_built_in_model_is_a_model_like_others(drivers, alone, who, mode):
+    """What it says decodes to the same object when it is said again from the cache."""
+    ask = Asker(drivers(who.where), who, *alone, f"sk-{who.where}-{who.name}-{mode}")
+    if who.name == "instructor":
+        found(who, "local", "")  # it asks for JSON, which the built-in model does not promise
+        assert "built-in model" in ask.error()["message"]
+        return
+    once = from_source(ask, "local", mode, SIMPLE)
+    assert from_source(ask, "exact", mode, SIMPLE) == once and "Paris" in json.dumps(once)
+    found(who, "local")
+
+
+@each()
+def test_errors_are_told(ask, who):
+    body = json.dumps(dialects.error(who.path, "their words")).encode()
+    for status in (400, 401, 429, 500):
+        ask.up.script = [Reply(status=status, body=body)]
+        e = ask.error()
+        assert e["status"] == status and "their words" in e["message"], e
+    ask.up.script = [Reply(at=-1, fault="rst")]
+    e = ask.error()
+    assert e["status"] == 502 and "upstream" in e["message"], e
+    found(who, "errors")
+
+
+@each([c for c in CLIENTS if "cancel" not in c.without])
+def test_a_stream_that_is_left_ends_upstream_and_is_not_kept(ask, who):
+    stored, gone = ask.ibid.metric("ibid_cache_stored_total"), ask.ibid.metric("ibid_client_gone_total")
+    ask.up.script = [lambda r: reply(r, "and so on " * 2000, made={"city": "Oslo " * 6000}, pieces=200, gap=0.02)]
+    ask.value("cancel")
+    until(lambda: ask.ibid.metric("ibid_client_gone_total") > gone, "the client to be gone")
+    assert ask.ibid.metric("ibid_cache_stored_total") == stored
+    found(who, "cancel")
+
+
+@each()
+def test_a_client_waits_as_long_as_it_said(ask, who):
+    stored = ask.ibid.metric("ibid_cache_stored_total")
+    ask.up.script = [Reply(at=-1, fault="stall")]
+    e = ask.error(timeout_s=0.5)
+    assert re.search("time.?out|timed out|abort", e["name"] + e["message"], re.I), e
+    ask.up.script = [lambda r: reply(r, number=len(ask.up.requests))]
+    ask.value()
+    assert ask.ibid.metric("ibid_cache_stored_total") == stored + 1
+    found(who, "timeout")
+
+
+@each([c for c in CLIENTS if "retry" not in c.without])
+def test_a_client_that_tries_again_meets_the_upstream(ask, who):
+    body = json.dumps(dialects.error(who.path, "busy")).encode()
+    failures = [Reply(status=status, body=body, headers=[("retry-after-ms", "1")]) for status in (503, 429) if status not in who.without]
+    ask.up.script = [*failures, lambda r: reply(r, number=7)]
+    before = len(ask.up.posts())
+    ask.value(retries=3)
+    assert len(ask.up.posts()) == before + len(failures) + 1
+    found(who, "retry")
+
+
+@each()
+@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.slow)])
+def test_a_stream_cut_anywhere_is_an_error_and_not_kept(ask, who, step):
+    """At every byte but those behind the event that ends it, where all is said."""
+    stored = ask.ibid.metric("ibid_cache_stored_total")
+    whole = []
+    ask.up.script = [lambda r: whole.append(reply(r, "a %d")) or whole[-1]]
+    ask.value("stream", question="Whole?")
+    body = whole[0].body
+    until(lambda: ask.ibid.metric("ibid_cache_stored_total") == stored + 1, "the whole one")
+    for at in range(1, dialects.said_at(body), step):
+        ask.up.script = [lambda r: reply(r, "a %d", at=at, fault="fin")]
+        out = ask("stream")
+        assert "error" in out, (at, body[max(at - 60, 0):at], out)
+    assert ask.ibid.metric("ibid_cache_stored_total") == stored + 1
+    found(who, "cut")
+
+
+# --- the table ------------------------------------------------------------------------------------------
+
+COLUMNS = [*MODES, "local", "errors", "cancel", "timeout", "retry", "cut"]
+LANGUAGES = {"python": "Python", "openai1": "Python", "openai2": "Python", "frameworks": "Python", "node": "Node"}
+PACKAGES = {"openai.chat": "openai", "openai.responses": "openai", "anthropic": "anthropic", "ollama": "ollama", "langchain": "langchain-openai",
+            "llamaindex": "llama-index-llms-openai", "instructor": "instructor", "litellm": "litellm"}
+NODE_PACKAGES = {**PACKAGES, "anthropic": "@anthropic-ai/sdk", "langchain": "@langchain/openai", "ai.chat": "ai", "ai.responses": "ai"}
+
+
+def version(who):
+    if who.where == "node":
+        return json.loads((ENVIRONMENTS / "node/node_modules" / NODE_PACKAGES[who.name] / "package.json").read_text())["version"]
+    ask = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+    python = sys.executable if who.where == "python" else str(ENVIRONMENTS / who.where / "bin/python")
+    return subprocess.run([python, "-c", ask, PACKAGES[who.name]], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def name_in_table(who):
+    return f"{who.title} {version(who)} ({LANGUAGES[who.where]})"
+
+
+def written(table):
+    """The cells of the document's table, by client."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if line.startswith("| ")]
+    return {cells[0]: dict(zip(rows[0][1:], cells[1:])) for cells in rows[1:]}
+
+
+def test_the_table_says_what_was_found():
+    """All of it when IBID_WRITE_CLIENTS writes it, else the cells that were tried here."""
+    begin, end = "<!-- table -->\n", "<!-- end -->\n"
+    before, _, rest = TABLE.read_text().partition(begin)
+    table, _, after = rest.partition(end)
+    if "IBID_WRITE_CLIENTS" in os.environ:
+        rows = [["client", *COLUMNS], ["---"] * (len(COLUMNS) + 1), *[[name_in_table(w), *[FOUND.get((w, c), "") for c in COLUMNS]] for w in CLIENTS]]
+        TABLE.write_text(before + begin + "".join("| " + " | ".join(r) + " |\n" for r in rows) + end + after)
+        return
+    told = written(table)
+    for (who, column), cell in FOUND.items():
+        assert told.get(name_in_table(who), {}).get(column) == cell, f"docs/clients.md, {name_in_table(who)}, {column}: not '{cell}'"
