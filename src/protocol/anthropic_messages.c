@@ -96,30 +96,15 @@ static enum status read_messages(struct arena *arena, const struct json *body,
                                  struct chat_request *q, struct protocol_error *err)
 {
     const struct json *system = fields_get(body, SPAN("system")), *list;
-    struct turns_place p = {.list = "messages"}, at_system = {.list = "system"};
-    struct chat_turn *turns;
-    size_t n = 0;
+    struct turns_place at_system = {.list = "system"};
+    struct chat_turn before = {SPAN("system"), {NULL, 0}};
     enum status st = turns_list(body, "messages", &list, err);
 
+    if (st == ST_OK && system != NULL)
+        st = turns_content(arena, system, part_kind, &at_system, q, &before.text, err);
     if (st != ST_OK)
         return st;
-    turns = arena_alloc(arena, (list->count + (size_t)1) * sizeof(*turns),
-                        _Alignof(struct chat_turn));
-    if (turns == NULL)
-        return ST_NOMEM;
-    if (system != NULL) {
-        turns[n].role = SPAN("system");
-        st = turns_content(arena, system, part_kind, &at_system, q, &turns[n++].text, err);
-    }
-    for (const struct json *m = list->child; st == ST_OK && m != NULL; m = m->next, p.index++)
-        st = read_message(arena, m, q, &p, &turns[n++], err);
-    if (st != ST_OK)
-        return st;
-    q->turns = turns;
-    q->turn_count = n;
-    if (span_eq(turns[n - 1].role, SPAN("user")) && !q->ends_in_tool_result)
-        q->last_text = turns[n - 1].text;
-    return ST_OK;
+    return turns_read(arena, list, read_message, system != NULL ? &before : NULL, q, err);
 }
 
 static enum status decode(struct arena *arena, const struct protocol_request *in,

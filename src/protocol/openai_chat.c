@@ -103,25 +103,10 @@ static enum status read_message(struct arena *arena, const struct json *m,
 static enum status read_messages(struct arena *arena, const struct json *body,
                                  struct chat_request *q, struct protocol_error *err)
 {
-    struct turns_place p = {.list = "messages"};
     const struct json *list;
-    struct chat_turn *turns;
     enum status st = turns_list(body, "messages", &list, err);
 
-    if (st != ST_OK)
-        return st;
-    turns = arena_alloc(arena, list->count * sizeof(*turns), _Alignof(struct chat_turn));
-    if (turns == NULL)
-        return ST_NOMEM;
-    for (const struct json *m = list->child; st == ST_OK && m != NULL; m = m->next, p.index++)
-        st = read_message(arena, m, q, &p, &turns[p.index], err);
-    if (st != ST_OK)
-        return st;
-    q->turns = turns;
-    q->turn_count = list->count;
-    if (span_eq(turns[list->count - 1].role, SPAN("user")))
-        q->last_text = turns[list->count - 1].text;
-    return ST_OK;
+    return st != ST_OK ? st : turns_read(arena, list, read_message, NULL, q, err);
 }
 
 static enum status decode(struct arena *arena, const struct protocol_request *in,

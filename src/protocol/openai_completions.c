@@ -55,7 +55,6 @@ static enum answer_verdict verdict_of(struct span finish)
     return span_eq(finish, SPAN("stop")) ? ANSWER_STORABLE : ANSWER_INCOMPLETE;
 }
 
-/* Several prompts have a choice each; one that is not whole spoils all. */
 /* A choice of several says which it is, and stands in its place. */
 static bool in_place(const struct json *c, size_t at, size_t count)
 {
@@ -65,6 +64,7 @@ static bool in_place(const struct json *c, size_t at, size_t count)
     return index == NULL ? count == 1 : json_u64(index, &n) && n == at;
 }
 
+/* Several prompts have a choice each; one that is not whole spoils all. */
 static void judge(const struct json *root, struct answer *a)
 {
     size_t at = 0;

@@ -130,3 +130,28 @@ enum status turns_list(const struct json *body, const char *name, const struct j
     *out = list;
     return ST_OK;
 }
+
+enum status turns_read(struct arena *arena, const struct json *list, turns_message_fn *read,
+                       const struct chat_turn *before, struct chat_request *q,
+                       struct protocol_error *err)
+{
+    struct turns_place p = {.list = "messages"};
+    struct chat_turn *turns = arena_alloc(arena, (list->count + (size_t)1) * sizeof(*turns),
+                                          _Alignof(struct chat_turn));
+    size_t n = 0;
+    enum status st = ST_OK;
+
+    if (turns == NULL)
+        return ST_NOMEM;
+    if (before != NULL)
+        turns[n++] = *before;
+    for (const struct json *m = list->child; st == ST_OK && m != NULL; m = m->next, p.index++)
+        st = read(arena, m, q, &p, &turns[n++], err);
+    if (st != ST_OK)
+        return st;
+    q->turns = turns;
+    q->turn_count = n;
+    if (span_eq(turns[n - 1].role, SPAN("user")) && !q->ends_in_tool_result)
+        q->last_text = turns[n - 1].text;
+    return ST_OK;
+}

@@ -50,4 +50,15 @@ enum status turns_content(struct arena *arena, const struct json *content, turns
 enum status turns_list(const struct json *body, const char *name, const struct json **out,
                        struct protocol_error *err) MUST_CHECK;
 
+/* Reads the message m, which stands at *p, into *out; notes in *q what else it holds. */
+typedef enum status turns_message_fn(struct arena *arena, const struct json *m,
+                                     struct chat_request *q, struct turns_place *p,
+                                     struct chat_turn *out, struct protocol_error *err);
+
+/* The turns of a list of "messages", behind the turn `before` where that is not NULL, and the
+ * last text of the user among them, into *q. */
+enum status turns_read(struct arena *arena, const struct json *list, turns_message_fn *read,
+                       const struct chat_turn *before, struct chat_request *q,
+                       struct protocol_error *err) MUST_CHECK;
+
 #endif
