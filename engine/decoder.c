@@ -3,6 +3,7 @@
  * computed, decoder_session.c how conversations become answers. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine/decoder_forward.h"
 #include "engine/decoder_load.h"
@@ -14,6 +15,8 @@
 #include "engine/format.h"
 
 #define ARENA_LIMIT (256u * 1024 * 1024)
+/* Threads that opening shares its reading and packing among, at most: more wait for memory. */
+#define OPEN_THREADS 4
 
 /* --- opening -------------------------------------------------------------------------- */
 
@@ -71,16 +74,16 @@ static enum status check_memory(struct decoder *m, uint64_t most, struct engine_
 }
 
 /* Last: the file's id is of its bytes as they were. */
-static enum status pack_weights(struct decoder *m, struct engine_error *err)
+static enum status pack_weights(struct decoder *m, struct threads *t, struct engine_error *err)
 {
     enum status st = file_set_writable(&m->file, true, err);
 
-    if (st == ST_OK && decoder_pack(&m->weights) != ST_OK)
+    if (st == ST_OK && decoder_pack(&m->weights, t) != ST_OK)
         st = error_set(err, ST_NOMEM, "out of memory");
     return st == ST_OK ? file_set_writable(&m->file, false, err) : st;
 }
 
-static enum status build(struct decoder *m, const struct decoder_options *o,
+static enum status build(struct decoder *m, struct threads *t, const struct decoder_options *o,
                          struct engine_error *err)
 {
     struct decoder_shape *s = &m->weights.shape;
@@ -106,21 +109,35 @@ static enum status build(struct decoder *m, const struct decoder_options *o,
     find_ends(m);
     model_id(m->file.bytes, m->id);
     st = check_memory(m, o->memory_max_bytes, err);
-    return st == ST_OK ? pack_weights(m, err) : st;
+    return st == ST_OK ? pack_weights(m, t, err) : st;
+}
+
+static unsigned open_threads(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return cores < 1 ? 1 : cores < OPEN_THREADS ? (unsigned)cores : OPEN_THREADS;
 }
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
                          struct decoder **out, struct engine_error *err)
 {
     struct decoder *m = calloc(1, sizeof(*m));
+    struct threads *t;
     enum status st;
 
     if (m == NULL)
         return error_set(err, ST_NOMEM, "out of memory");
+    st = threads_open(open_threads(), &t);
+    if (st != ST_OK) {
+        free(m);
+        return error_set(err, st, "no threads to read '%s' by", path);
+    }
     arena_init(&m->arena, 1 << 20, ARENA_LIMIT);
-    st = file_read(path, o->memory_max_bytes, &m->file, err);
+    st = file_read_by(t, path, o->memory_max_bytes, &m->file, err);
     if (st == ST_OK)
-        st = build(m, o, err);
+        st = build(m, t, o, err);
+    threads_close(t);
     if (st != ST_OK) {
         decoder_close(m);
         return st;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,21 +14,42 @@
 
 #include "engine/error.h"
 
-#define HUGE_MIN (16u * 1024 * 1024) /* bytes from which on large pages are asked for */
+#define HUGE_MIN   (16u * 1024 * 1024) /* bytes from which on large pages are asked for */
+#define PART_BYTES (2u * 1024 * 1024)  /* that a thread reads at a time: a large page */
 
-static bool read_all(int fd, char *to, size_t n)
+struct reading {
+    int fd;
+    char *to;
+    _Atomic bool failed;
+};
+
+static void read_part(void *arg, size_t from, size_t to)
 {
-    while (n > 0) {
-        ssize_t got = read(fd, to, n);
+    struct reading *r = arg;
+
+    while (from < to) {
+        ssize_t got = pread(r->fd, r->to + from, to - from, (off_t)from);
 
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
-            return false;
-        to += got;
-        n -= (size_t)got;
+        if (got <= 0) {
+            atomic_store(&r->failed, true);
+            return;
+        }
+        from += (size_t)got;
     }
-    return true;
+}
+
+/* t: NULL: the caller alone. */
+static bool read_all(struct threads *t, int fd, char *to, size_t n)
+{
+    struct reading r = {.fd = fd, .to = to};
+
+    if (t != NULL)
+        threads_run(t, n, PART_BYTES, read_part, &r);
+    else
+        read_part(&r, 0, n);
+    return !atomic_load(&r.failed);
 }
 
 /* *fd is to be closed, *size its bytes. */
@@ -49,8 +71,8 @@ static enum status open_regular(const char *path, int *fd, size_t *size,
     return error_set(err, ST_INVALID, "'%s' is no regular file, or empty", path);
 }
 
-static enum status read_open(int fd, size_t size, const char *path, uint64_t most,
-                             struct file *out, struct engine_error *err)
+static enum status read_open(struct threads *t, int fd, size_t size, const char *path,
+                             uint64_t most, struct file *out, struct engine_error *err)
 {
     void *p;
 
@@ -62,7 +84,7 @@ static enum status read_open(int fd, size_t size, const char *path, uint64_t mos
         return error_set(err, ST_NOMEM, "no memory for '%s'", path);
     if (size >= HUGE_MIN)
         (void)madvise(p, size, MADV_HUGEPAGE);
-    if (!read_all(fd, p, size)) {
+    if (!read_all(t, fd, p, size)) {
         munmap(p, size);
         return error_set(err, ST_UNAVAILABLE, "'%s' could not be read to its end", path);
     }
@@ -71,8 +93,8 @@ static enum status read_open(int fd, size_t size, const char *path, uint64_t mos
     return ST_OK;
 }
 
-enum status file_read(const char *path, uint64_t most, struct file *out,
-                      struct engine_error *err)
+enum status file_read_by(struct threads *t, const char *path, uint64_t most, struct file *out,
+                         struct engine_error *err)
 {
     size_t size;
     int fd;
@@ -80,9 +102,15 @@ enum status file_read(const char *path, uint64_t most, struct file *out,
 
     if (st != ST_OK)
         return st;
-    st = read_open(fd, size, path, most, out, err);
+    st = read_open(t, fd, size, path, most, out, err);
     close(fd);
     return st;
+}
+
+enum status file_read(const char *path, uint64_t most, struct file *out,
+                      struct engine_error *err)
+{
+    return file_read_by(NULL, path, most, out, err);
 }
 
 enum status file_map(const char *path, struct file *out, struct engine_error *err)

@@ -10,6 +10,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "engine/threads.h"
 
 struct file {
     struct span bytes; /* owned; aligned to a page */
@@ -19,6 +20,9 @@ struct file {
  * ST_LIMIT, and nothing is allocated). */
 enum status file_read(const char *path, uint64_t most, struct file *out,
                       struct engine_error *err) MUST_CHECK;
+/* The same by several threads: the kernel's copying and clearing of pages is what it takes. */
+enum status file_read_by(struct threads *t, const char *path, uint64_t most, struct file *out,
+                         struct engine_error *err) MUST_CHECK;
 /* The same, mapped: for tools that look at a file, or go through it once, larger than memory
  * as it may be. */
 enum status file_map(const char *path, struct file *out, struct engine_error *err) MUST_CHECK;

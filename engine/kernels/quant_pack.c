@@ -99,29 +99,42 @@ INLINE void pack_two(const struct place *to, const uint8_t *block, size_t j)
     }
 }
 
-/* Bit i of the word: that of weight i. */
-INLINE uint32_t file_bits(const struct quant_pack_layout l, const uint8_t *block, size_t j)
+/* The even bits of a word below its odd ones: the number of each bit, itself five bits, turns
+ * right by one. */
+INLINE uint32_t part_bits(uint32_t w)
+{
+    uint32_t t = (w ^ w >> 1) & 0x22222222;
+
+    w ^= t ^ t << 1;
+    t = (w ^ w >> 2) & 0x0c0c0c0c;
+    w ^= t ^ t << 2;
+    t = (w ^ w >> 4) & 0x00f000f0;
+    w ^= t ^ t << 4;
+    t = (w ^ w >> 8) & 0x0000ff00;
+    return w ^ t ^ t << 8;
+}
+
+/* Bit 8 b + g: that of weight 4 g + b. */
+INLINE uint32_t strip_bits(const struct quant_pack_layout l, const uint8_t *block, size_t j)
 {
     uint32_t all = 0;
 
-    if (l.bit == QUANT_PACK_BIT_WORD)
-        return u32_at(block + l.bit_at);
-    for (size_t i = 0; i < QUANT_PACK_CODES; i++)
-        all |= (uint32_t)(block[l.bit_at + i] >> j & 1) << i;
+    if (l.bit == QUANT_PACK_BIT_WORD) /* bit 4 g + b: its number turned by two */
+        return part_bits(part_bits(u32_at(block + l.bit_at)));
+    for (size_t g = 0; g < 8; g++)
+        all |= (u32_at(block + l.bit_at + 4 * g) >> j & 0x01010101) << g;
     return all;
 }
 
-INLINE void pack_bit(const struct place *to, const uint8_t *block, size_t j)
+/* Of all rows at once, whose words lie side by side: so the compiler makes vectors of it. */
+INLINE void pack_bits(const struct place *strip, const uint8_t *blocks, size_t row_bytes)
 {
-    uint32_t all = file_bits(to->layout, block, j);
-    uint8_t *four = four_at(to, j, 0);
+    for (size_t j = 0; j < strip->layout.groups; j++) {
+        uint32_t words[QUANT_PACK_ROWS];
 
-    for (size_t b = 0; b < 4; b++) {
-        unsigned byte = 0;
-
-        for (size_t g = 0; g < 8; g++)
-            byte |= (all >> (4 * g + b) & 1) << g;
-        four[b] = (uint8_t)byte;
+        for (size_t r = 0; r < QUANT_PACK_ROWS; r++)
+            words[r] = strip_bits(strip->layout, blocks + r * row_bytes, j);
+        memcpy(four_at(strip, j, 0), words, sizeof(words));
     }
 }
 
@@ -134,8 +147,6 @@ INLINE void pack_block(const struct place *to, const uint8_t *block)
     for (size_t i = 0; i < l.scales; i++)
         *scale_at(to, i) = block[l.scales_at + i];
     for (size_t j = 0; j < l.groups; j++) {
-        if (l.bit != QUANT_PACK_NO_BIT)
-            pack_bit(to, block, j);
         if (l.two)
             pack_two(to, block, j);
         if (l.low != QUANT_PACK_NONE)
@@ -150,7 +161,10 @@ INLINE void pack_strip(uint32_t type, uint8_t *strip, const uint8_t *rows, size_
 
     for (size_t at = 0; at < row_bytes; at += to.layout.bytes) {
         to.strip = strip + QUANT_PACK_ROWS * at;
-        for (to.row = 0; to.row < QUANT_PACK_ROWS; to.row++)
+        to.row = 0;
+        if (to.layout.bit != QUANT_PACK_NO_BIT)
+            pack_bits(&to, rows + at, row_bytes);
+        for (; to.row < QUANT_PACK_ROWS; to.row++)
             pack_block(&to, rows + to.row * row_bytes + at);
     }
 }
@@ -184,25 +198,36 @@ static void pack_any_strip(uint32_t type, uint8_t *strip, const uint8_t *rows, s
     }
 }
 
-enum status quant_pack(struct quant_matrix *w, uint8_t *data)
+size_t quant_pack_strips(const struct quant_matrix *w)
+{
+    return quant_pack_layout(w->type).bytes == 0 ? 0 : w->rows / QUANT_PACK_ROWS;
+}
+
+enum status quant_pack_part(const struct quant_matrix *w, uint8_t *data, size_t from, size_t to)
 {
     size_t strip_bytes = QUANT_PACK_ROWS * w->row_bytes;
-    uint8_t *rows;
+    uint8_t *rows = malloc(strip_bytes);
 
-    if (quant_pack_layout(w->type).bytes == 0 || w->rows < QUANT_PACK_ROWS)
-        return ST_OK;
-    rows = malloc(strip_bytes);
     if (rows == NULL)
         return ST_NOMEM;
-    for (size_t r = 0; r + QUANT_PACK_ROWS <= w->rows; r += QUANT_PACK_ROWS) {
-        uint8_t *strip = data + r * w->row_bytes;
+    for (size_t i = from; i < to; i++) {
+        uint8_t *strip = data + i * strip_bytes;
 
         memcpy(rows, strip, strip_bytes);
         pack_any_strip(w->type, strip, rows, w->row_bytes);
     }
     free(rows);
-    w->packed = w->rows - w->rows % QUANT_PACK_ROWS;
     return ST_OK;
+}
+
+enum status quant_pack(struct quant_matrix *w, uint8_t *data)
+{
+    size_t strips = quant_pack_strips(w);
+    enum status st = strips > 0 ? quant_pack_part(w, data, 0, strips) : ST_OK;
+
+    if (st == ST_OK)
+        w->packed = strips * QUANT_PACK_ROWS;
+    return st;
 }
 
 /* --- and back ------------------------------------------------------------------------- */

@@ -181,6 +181,11 @@ static inline __attribute__((always_inline)) size_t quant_pack_group(struct quan
 /* Packs the whole strips of *w in place and says so in w->packed; nothing to do for a type that
  * is not packed. `data` is w->data, writable. ST_NOMEM: nothing was changed. */
 enum status quant_pack(struct quant_matrix *w, uint8_t *data) MUST_CHECK;
+/* The same in parts, that threads may share: how many strips there are to be packed, and strips
+ * from..to. The caller says so in w->packed when all are. */
+size_t quant_pack_strips(const struct quant_matrix *w);
+enum status quant_pack_part(const struct quant_matrix *w, uint8_t *data, size_t from,
+                            size_t to) MUST_CHECK;
 /* A packed row as the file has it: w->row_bytes bytes. */
 void quant_pack_row(const struct quant_matrix *w, size_t row, uint8_t *out);
 

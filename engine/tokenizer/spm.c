@@ -58,9 +58,15 @@ static bool holds_word_end(struct span text)
 
     while (at < text.len && is_mark(text, at))
         at += MARK_LEN;
-    for (; at < text.len; at++) {
+    while (at < text.len) {
+        const char *first = memchr(text.ptr + at, MARK[0], text.len - at);
+
+        if (first == NULL)
+            return false;
+        at = (size_t)(first - text.ptr);
         if (is_mark(text, at))
             return true;
+        at++;
     }
     return false;
 }
