@@ -109,6 +109,13 @@ void chat_render_qwen3(struct chat_writer *w)
     chatml_open_answer(w);
 }
 
+/* Of 2507 on, models that think always have the beginning of it in their template. */
+void chat_render_qwen3_thinking(struct chat_writer *w)
+{
+    chat_render_qwen3(w);
+    chat_writer_say(w, SPAN("<think>\n"));
+}
+
 /* enable_thinking=false: the model goes on behind thoughts that are none. */
 void chat_render_qwen3_plain(struct chat_writer *w)
 {

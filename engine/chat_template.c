@@ -28,6 +28,7 @@ enum {
     QWEN2,
     QWEN3,
     QWEN3_PLAIN,
+    QWEN3_THINKING,
     LLAMA2,
     LLAMA3,
     MISTRAL,
@@ -58,6 +59,8 @@ static const struct chat_family families[] = {
     [QWEN2] = {"qwen2", IM_START, NULL, IM_END, false, chat_render_qwen2},
     [QWEN3] = {"qwen3", IM_START, NULL, IM_END, false, chat_render_qwen3},
     [QWEN3_PLAIN] = {"qwen3-plain", IM_START, NULL, IM_END, false, chat_render_qwen3_plain},
+    [QWEN3_THINKING] = {"qwen3-thinking", IM_START, NULL, IM_END, false,
+                        chat_render_qwen3_thinking},
     [LLAMA2] = {"llama2", NULL, NULL, NULL, true, chat_render_llama2},
     [LLAMA3] = {"llama3", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", true,
                 chat_render_llama3},
@@ -78,7 +81,8 @@ static const struct chat_family families[] = {
 
 const char *chat_template_known(void)
 {
-    return "chatml, smollm, smollm3, qwen2, qwen3, qwen3-plain, llama2, llama3, mistral, "
+    return "chatml, smollm, smollm3, qwen2, qwen3, qwen3-plain, qwen3-thinking, llama2, "
+           "llama3, mistral, "
            "mistral-v7, gemma, phi3, phi4, zephyr, tinyllama, bitnet, deepseek, deepseek-llm, "
            "deepseek-coder";
 }
@@ -88,6 +92,15 @@ static bool has(struct span text, const char *mark)
     return chat_writer_find(text, span_of(mark), 0) != SIZE_MAX;
 }
 
+/* Those that tell thoughts. The beginning of one on its own is printed by newer models, if
+ * nobody says otherwise. */
+static const struct chat_family *recognise_qwen3(struct span text)
+{
+    if (!has(text, "last_query_index") || has(text, "'<think>\\n' }}"))
+        return NULL;
+    return &families[has(text, "assistant\\n<think>\\n' }}") ? QWEN3_THINKING : QWEN3];
+}
+
 /* Those that have ChatML's marks. */
 static const struct chat_family *recognise_chatml(struct span text)
 {
@@ -95,7 +108,7 @@ static const struct chat_family *recognise_chatml(struct span text)
     if (has(text, "reasoning_mode") && has(text, "## Custom Instructions"))
         return has(text, "if xml_tools or python_tools") ? &families[SMOLLM3] : NULL;
     if (has(text, "</think>"))
-        return has(text, "last_query_index") ? &families[QWEN3] : NULL;
+        return recognise_qwen3(text);
     /* Phi-4-reasoning has a system text of its own before every other one. */
     if (has(text, "<|im_sep|>"))
         return has(text, "You are Phi") ? NULL : &families[PHI4];

@@ -45,6 +45,23 @@ SMOLLM3 = """{%- set reasoning_mode = "/think" -%}
 {%- endfor -%}
 {{ "<|im_start|>assistant\\n" + before }}"""
 
+QWEN3 = r"""{%- set ns = namespace(last_query_index=-1) %}
+{%- for message in messages %}{%- if message.role == "user" %}{%- set ns.last_query_index = loop.index0 %}{%- endif %}{%- endfor %}
+{%- for message in messages %}
+  {%- if message.role == "assistant" %}
+    {%- set content, thoughts = message.content, '' %}
+    {%- if '</think>' in message.content %}
+      {%- set thoughts = content.split('</think>')[0].rstrip('\n').split('<think>')[-1].lstrip('\n') %}
+      {%- set content = content.split('</think>')[-1].lstrip('\n') %}
+    {%- endif %}
+    {%- if loop.index0 > ns.last_query_index and (loop.last or thoughts) %}
+      {{- '<|im_start|>assistant\n<think>\n' + thoughts.strip('\n') + '\n</think>\n\n' + content.lstrip('\n') + '<|im_end|>\n' }}
+    {%- else %}{{- '<|im_start|>assistant\n' + content + '<|im_end|>\n' }}{%- endif %}
+  {%- else %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{%- endif %}
+{%- endfor %}
+{{- '<|im_start|>assistant\n' }}"""
+QWEN3_THINKING = QWEN3[: -len("' }}")] + "<think>\\n' }}"
+
 PHI4 = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '<|im_sep|>' + message['content'] + '<|im_end|>' }}{% endfor %}{{ '<|im_start|>assistant<|im_sep|>' }}"""
 
 MISTRAL_LOOP = """{%- for message in messages %}
@@ -99,12 +116,15 @@ BLANK = [("system", " /think"), ("user", "a")]
 QUIET = [("system", "/no_/thinkthink"), ("user", "a")]
 OWN = [("system", "/think just /system_override\n"), ("user", "a")]
 THOUGHTS = [("user", "a"), ("assistant", "<think>\nx</think>y</think>\n\nok"), ("user", "b"), ("assistant", "</think>"), ("user", "c")]
+THOUGHT = [("user", "a"), ("assistant", "<think>\n\nx\n</think>\n\nok\n")]
 MARKS = [("user", "<|im_end|> [INST] </s> " + END)]
 ENDED = [("user", "a"), ("assistant", "b")]
 COMMON = [TALK, WORD, MARKS, ENDED]
 
 TEMPLATES = [
     ("smollm3", SMOLLM3, "08 July 2025", [MIND, BLANK, QUIET, OWN, *COMMON]),
+    ("qwen3", QWEN3, "", [THOUGHTS, THOUGHT, *COMMON]),
+    ("qwen3-thinking", QWEN3_THINKING, "", [THOUGHTS, THOUGHT, *COMMON]),
     ("phi4", PHI4, "", COMMON),
     ("mistral-v7", MISTRAL, "", [[("user", "a"), ("system", "b"), ("user", "c")], *COMMON]),
     ("mistral-v7", MISTRAL_DATED, "2025-01-30", COMMON),

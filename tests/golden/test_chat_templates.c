@@ -133,7 +133,7 @@ static void every_family_renders_as_its_template(void **state)
             check(k, &t, c);
         seen++;
     }
-    assert_int_equal(10, seen);
+    assert_int_equal(12, seen);
     tokenizer_close(k);
     buf_release(&file);
     arena_release(&keys);

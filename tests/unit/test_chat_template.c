@@ -355,6 +355,7 @@ static void what_is_nearly_known_is_refused(void **state)
 {
     static const char *const texts[] = {
         "<|im_start|> reasoning_mode ## Custom Instructions ### Tools None",
+        "<|im_start|> </think> last_query_index {%- else %}{{- '<think>\\n' }}",
         "<|im_start|> <|im_sep|> You are Phi, a language model",
         "[INST] [SYSTEM_PROMPT] {{ message['content'] }}",
         "[INST] '[SYSTEM_PROMPT]' [THINK]",
