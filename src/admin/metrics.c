@@ -374,6 +374,8 @@ static void upstream_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_upstream_failovers_total",
             "Requests that went to another place because the first could not be reached.",
             a->upstream_failovers_total);
+    gauge(p, "ibid_tunnels", "WebSockets open now.", (double)a->tunnels_now);
+    counter(p, "ibid_tunnels_total", "WebSockets opened.", a->tunnels_total);
     counter(p, "ibid_upstream_broken_total", "Answers that broke off after their head.",
             a->broken_streams_total);
 }

@@ -262,12 +262,24 @@ static void complete(struct http_call *c)
     pool_link_give_back(l, again);
 }
 
+static void switch_protocol(struct http_call *c)
+{
+    message_switch(&c->link->message);
+    c->streams = true;
+    c->chunked = false;
+    c->upload_done = false;
+    c->upload_bytes = UINT64_MAX;
+    timer_stop(c->pool->loop, &c->total);
+}
+
 static void on_answer_head(struct http_call *c)
 {
     struct http_head *h = &c->link->message.head;
 
-    if (h->status >= 100 && h->status < 200) {
-        /* 101 would be another protocol; we never asked for one. */
+    if (h->status == 101 && c->upgrade) {
+        switch_protocol(c);
+    } else if (h->status >= 100 && h->status < 200) {
+        /* 101 would be another protocol that we never asked for. */
         if (h->status == 101 || ++c->informational > INFORMATIONAL_MAX)
             client_fail(c, ST_INVALID, "it sent an unexpected informational answer");
         else
@@ -466,6 +478,7 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     c->upload_bytes = r->body_bytes;
     c->chunked = r->body_streams && r->body_bytes == HTTP_BODY_CHUNKED;
     c->is_head = span_eq(r->method, SPAN("HEAD"));
+    c->upgrade = r->upgrade.ptr != NULL;
     c->started_us = loop_now_us(p->loop);
     c->head.limit = REQUEST_HEAD_LIMIT;
     st = compose_request(&c->head, r);

@@ -58,6 +58,11 @@ struct http_request {
     struct span body;    /* the whole body; must stay until on_end; or: */
     bool body_streams;   /* body comes by http_call_write()/http_call_end() */
     uint64_t body_bytes; /* of a streamed body: its length or HTTP_BODY_CHUNKED */
+    /* Another protocol that is asked for; ptr NULL: none. Only without a body. Should on_head
+     * say 101, both sides are bytes without framing from then on: http_call_write() sends
+     * them, on_body brings them, and the end of the connection is the end. There is no
+     * deadline for the whole then, only for silence of the two. */
+    struct span upgrade;
 };
 
 struct http_pool_stats {

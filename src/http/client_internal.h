@@ -54,6 +54,7 @@ struct http_call {
     struct span body; /* borrowed */
     bool streams, chunked;
     bool is_head; /* method HEAD */
+    bool upgrade; /* another protocol is asked for */
     bool upload_done;
     bool told_wait;
     uint64_t uploaded;     /* bytes of a streamed body given to us */

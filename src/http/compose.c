@@ -40,7 +40,10 @@ static enum status put_framing(struct buf *b, const struct http_request *r)
 bool compose_is_safe(const struct http_request *r)
 {
     struct http_field host = {SPAN("Host"), r->host};
+    struct http_field upgrade = {SPAN("Upgrade"), r->upgrade};
 
+    if (r->upgrade.ptr != NULL && !http_field_is_safe(&upgrade))
+        return false;
     for (size_t i = 0; i < r->method.len; i++) {
         if (!http_is_token_char(r->method.ptr[i]))
             return false;
@@ -78,6 +81,11 @@ enum status compose_request(struct buf *b, const struct http_request *r)
         st = compose_field(b, SPAN("Host"), r->host);
     for (size_t i = 0; st == ST_OK && i < r->field_count; i++)
         st = compose_field(b, r->fields[i].name, r->fields[i].value);
+    if (st == ST_OK && r->upgrade.ptr != NULL) {
+        st = buf_append(b, SPAN("Connection: Upgrade\r\n"));
+        if (st == ST_OK)
+            st = compose_field(b, SPAN("Upgrade"), r->upgrade);
+    }
     if (st == ST_OK)
         st = put_framing(b, r);
     return st == ST_OK ? buf_append(b, SPAN("\r\n")) : st;

@@ -125,7 +125,8 @@ static void deadline_after_writing(struct conn *c)
         return; /* lingering has its own */
     if (c->input_ended)
         conn_set_deadline(c, HALF_CLOSED_US);
-    else if (c->stream.body_wanted && !c->stream.body_done && !c->message.done)
+    else if (c->stream.body_wanted && !c->stream.body_done && !c->message.done &&
+             !c->stream.switched)
         conn_set_deadline(c, c->server->o.body_timeout_us);
     else
         conn_set_deadline(c, 0);
@@ -264,7 +265,8 @@ static void read_body(struct conn *c)
         return;
     }
     if (event == MESSAGE_BODY) {
-        conn_set_deadline(c, srv->o.body_timeout_us);
+        if (!s->switched)
+            conn_set_deadline(c, srv->o.body_timeout_us);
         srv->events->on_body(s->owner, s, c->message.piece);
     } else if (event == MESSAGE_END) {
         s->body_done = true;

@@ -34,7 +34,8 @@ struct http_stream {
     bool body_done; /* the request's body was delivered to its end */
     bool responded; /* a head is out */
     bool chunked;
-    bool no_body; /* HEAD: the answer's body is not written */
+    bool no_body;  /* HEAD: the answer's body is not written */
+    bool switched; /* http_switch(): silence is no fault here, and is measured elsewhere */
     bool ended;
     bool aborted;
     bool told_wait; /* on_drained is due */

@@ -497,6 +497,13 @@ enum status message_next(struct message *m, struct span in, size_t *used,
     return m->in_body ? next_body(m, in, used, event) : next_head(m, in, used, event);
 }
 
+void message_switch(struct message *m)
+{
+    m->head.framing = HTTP_UNTIL_EOF;
+    m->head.keep_alive = false;
+    m->done = false;
+}
+
 enum status message_eof(struct message *m)
 {
     if (m->in_body && (m->done || m->head.framing == HTTP_UNTIL_EOF))

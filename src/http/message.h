@@ -58,6 +58,9 @@ void message_start(struct message *m, enum message_side side, struct arena *aren
 enum status message_next(struct message *m, struct span in, size_t *used,
                          enum message_event *event) MUST_CHECK;
 
+/* After the head: what follows is bytes without framing, until the stream ends. */
+void message_switch(struct message *m);
+
 /* The stream ended. ST_OK: that ends the message (HTTP_UNTIL_EOF); ST_CLOSED: it was cut. */
 enum status message_eof(struct message *m) MUST_CHECK;
 

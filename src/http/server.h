@@ -105,6 +105,12 @@ enum status http_respond(struct http_stream *s, unsigned status,
                          const struct http_field *fields, size_t n,
                          uint64_t body_bytes) MUST_CHECK;
 
+/* 101: from here on both sides are bytes without framing. What the client sends comes as its
+ * body, after http_read_start(); what is written goes out as it is, until http_end(). Only for
+ * a request without a body. `fields` have Upgrade, and nothing else of one hop. */
+enum status http_switch(struct http_stream *s, const struct http_field *fields,
+                        size_t n) MUST_CHECK;
+
 /* Bytes of the body; copied. *wait is set when the caller should stop until
  * on_drained (the bytes are taken all the same). */
 enum status http_write(struct http_stream *s, struct span data, bool *wait) MUST_CHECK;

@@ -100,6 +100,42 @@ enum status http_respond(struct http_stream *s, unsigned status,
     return ST_OK;
 }
 
+static enum status put_switch(struct buf *out, const struct http_field *fields, size_t n)
+{
+    enum status st = buf_append(out, SPAN("HTTP/1.1 101 Switching Protocols\r\n"
+                                          "Connection: Upgrade\r\n"));
+
+    for (size_t i = 0; st == ST_OK && i < n; i++)
+        st = compose_field(out, fields[i].name, fields[i].value);
+    return st == ST_OK ? buf_append(out, SPAN("\r\n")) : st;
+}
+
+enum status http_switch(struct http_stream *s, const struct http_field *fields, size_t n)
+{
+    struct conn *c = conn_of(s);
+    size_t before = c->out.next.len;
+    enum status st;
+
+    assert(!s->responded && !s->ended && c->message.done);
+    if (s->aborted)
+        return ST_CANCELED;
+    for (size_t i = 0; i < n; i++) {
+        if (!http_field_is_safe(&fields[i]))
+            return ST_INVALID;
+    }
+    st = put_switch(&c->out.next, fields, n);
+    if (st != ST_OK) {
+        c->out.next.len = before;
+        return st;
+    }
+    c->keep_alive = false;
+    message_switch(&c->message);
+    s->responded = s->switched = true;
+    s->left = UINT64_MAX;
+    conn_wish(c);
+    return ST_OK;
+}
+
 enum status http_write(struct http_stream *s, struct span data, bool *wait)
 {
     struct conn *c = conn_of(s);
@@ -174,7 +210,7 @@ void http_read_start(struct http_stream *s)
         !c->message.done && conn_input(c).len == 0)
         (void)!buf_append(&c->out.next, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
     s->continue_sent = true;
-    if (!c->message.done)
+    if (!c->message.done && !s->switched)
         conn_set_deadline(c, c->server->o.body_timeout_us);
     conn_wish(c);
 }

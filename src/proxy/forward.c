@@ -42,6 +42,34 @@ static bool is_head_request(const struct request *r)
     return span_eq(r->head->method, SPAN("HEAD"));
 }
 
+/* Nothing but WebSockets: "h2c" would be requests that nobody looked at. */
+static bool wants_tunnel(const struct request *r)
+{
+    const struct http_head *h = r->head;
+
+    return r->protocol == NULL && h->framing == HTTP_NO_BODY && h->minor >= 1 &&
+           span_eq(h->method, SPAN("GET")) &&
+           http_head_has_token(h, SPAN("connection"), SPAN("upgrade")) &&
+           http_head_count(h, SPAN("upgrade")) == 1 &&
+           http_name_eq(http_head_get(h, SPAN("upgrade")), SPAN("websocket"));
+}
+
+/* The upstream agreed. From here on this is no HTTP, and nothing of it is looked at. */
+static void open_tunnel(struct request *r, struct respond_fields *f)
+{
+    struct account *a = &r->proxy->account;
+
+    respond_add(f, SPAN("Upgrade"), SPAN("websocket"));
+    if (http_switch(r->stream, f->list, f->count) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
+    r->tunnel = true;
+    a->tunnels_total++;
+    a->tunnels_now++;
+    http_read_start(r->stream);
+}
+
 /* RFC 5861 4, and what overloaded vendors say. */
 static bool is_outage(unsigned status)
 {
@@ -75,7 +103,9 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     else if (h->framing == HTTP_NO_BODY)
         body = is_head_request(r) ? h->content_length : 0;
     r->flow.head_sent = true;
-    if (http_respond(r->stream, h->status, f.list, f.count, body) != ST_OK)
+    if (h->status == 101)
+        open_tunnel(r, &f);
+    else if (http_respond(r->stream, h->status, f.list, f.count, body) != ST_OK)
         http_abort(r->stream);
 }
 
@@ -264,6 +294,8 @@ static enum status start_call(struct request *r)
     const struct http_head *h = r->head;
     struct http_request q = {.method = h->method};
 
+    if (wants_tunnel(r))
+        q.upgrade = SPAN("websocket");
     if (!r->streams) {
         q.body = buf_span(&r->body);
     } else {

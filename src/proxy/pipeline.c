@@ -168,6 +168,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
     uint64_t took_us = loop_clock_us(r->proxy->parts.loop) - r->started_us;
 
     (void)s;
+    a->tunnels_now -= r->tunnel;
     if (st == ST_OK) {
         a->by_source[r->source]++;
         account_latency(&a->latency[r->source], took_us);

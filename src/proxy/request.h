@@ -143,6 +143,7 @@ struct request {
     bool recording;
     bool streams; /* forward: the body goes out as it comes in, and is not kept */
     bool upload_ended;
+    bool tunnel;             /* both sides are bytes now: a WebSocket */
     bool timed_out;          /* local: the deadline came */
     struct local_job *local; /* local; NULL when none is under way */
     struct vectors *vectors; /* vectors; NULL when none is under way */
