@@ -363,6 +363,23 @@ static enum status check_listeners(const struct config *c, struct config_error *
     return ST_OK;
 }
 
+static enum status check_cors(const struct config *c, struct config_error *err)
+{
+    struct span list = span_of(c->cors.origins), word;
+
+    while ((word = config_word(&list)).len > 0) {
+        char text[CONFIG_TEXT_MAX];
+        const char *host;
+
+        snprintf(text, sizeof(text), "%.*s", (int)word.len, word.ptr);
+        host = strstr(text, "://");
+        if (strcmp(text, "*") != 0 && (host == NULL || strchr(host + 3, '/') != NULL))
+            return fail(err, "cors.origins: '%.80s' is no origin: SCHEME://HOST[:PORT], or *",
+                        text);
+    }
+    return ST_OK;
+}
+
 /* A setting that looks like isolation but has no effect is worse than an error. */
 static enum status check_cache(const struct config *c, struct config_error *err)
 {
@@ -410,6 +427,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_upstreams(c, err);
     if (st == ST_OK)
         st = check_store(c, err);
+    if (st == ST_OK)
+        st = check_cors(c, err);
     if (st == ST_OK)
         st = check_cache(c, err);
     if (st == ST_OK)

@@ -78,6 +78,7 @@ struct config {
         uint64_t connections_max, waiting_max;
         uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
         uint64_t keep_ms, retry_ms;
+        bool forwarded;                    /* Via and X-Forwarded-For are sent */
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */
         char accept_file[CONFIG_TEXT_MAX]; /* credentials that always count, one a line */
     } upstream;
@@ -131,6 +132,10 @@ struct config {
         uint64_t refresh_max; /* in the background at the same time */
         uint64_t regenerate_after_s;
     } cache;
+
+    struct {
+        char origins[CONFIG_TEXT_MAX]; /* parted by blanks; empty: none of our business */
+    } cors;
 
     struct {
         uint64_t bytes_max; /* of the decisions kept; 0: none */

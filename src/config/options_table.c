@@ -119,6 +119,7 @@ const struct option options_table[] = {
     UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
     UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
     UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after a place could not be reached, requests go to the next at once, and one in this time tries it again"),
+    SWITCH("upstream.forwarded", upstream.forwarded, "off", on_off, "whether Via and X-Forwarded-For are sent; what the client sends of its own goes through either way"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
     PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),
 
@@ -174,6 +175,8 @@ const struct option options_table[] = {
     UINT("cache.stale_if_error_s", cache.stale_if_error_s, "0", 0, STALE_MAX_S, "how long after its end an answer takes the place of the upstream's 500, 502, 503, 504 or 529, or of no answer at all (RFC 5861)"),
     UINT("cache.refresh_max", cache.refresh_max, "8", 0, 1000, "answers asked for in the background at the same time; beyond it stale ones are given out and stay so"),
     UINT("cache.regenerate_after_s", cache.regenerate_after_s, "0", 0, 3600, "the very same request within this time after it was served a stored answer means \"again, please\": it goes upstream; 0: never"),
+
+    WORDS("cors.origins", cors.origins, "", "origins whose pages may use ibid from a browser, a list or parted by blanks: https://app.example.com, or *; empty: what the upstream says about it is relayed"),
 
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
     SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether /admin/v1/explain shows the questions and their words; hide: only what was found about them"),

@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "protocol/collector.h"
+#include "proxy/forwarded.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/replay.h"
@@ -291,8 +292,11 @@ static void start_upload(struct request *r)
 
 static enum status start_call(struct request *r)
 {
-    const struct http_head *h = r->head;
-    struct http_request q = {.method = h->method};
+    const struct http_head *h = forwarded_head(r);
+    struct http_request q = {.method = r->head->method};
+
+    if (h == NULL)
+        return ST_NOMEM;
 
     if (wants_tunnel(r))
         q.upgrade = SPAN("websocket");

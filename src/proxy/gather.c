@@ -15,6 +15,7 @@
 #include "protocol/answer.h"
 #include "protocol/embeddings_batch.h"
 #include "proxy/admit.h"
+#include "proxy/forwarded.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
@@ -357,6 +358,7 @@ static enum status ask_for_rest(struct request *r)
 {
     struct gather *g = r->gather;
     struct http_request q = {.method = r->head->method};
+    const struct http_head *h;
     enum status st;
 
     for (size_t i = 0; i < g->count; i++)
@@ -367,7 +369,10 @@ static enum status ask_for_rest(struct request *r)
     buf_clear(&r->recorded);
     q.body = buf_span(&g->body);
     r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
-    return upstream_start(r->place, r->head, true, &q, &r->arena, &events, r, &r->call);
+    h = forwarded_head(r);
+    if (h == NULL)
+        return ST_NOMEM;
+    return upstream_start(r->place, h, true, &q, &r->arena, &events, r, &r->call);
 }
 
 /* What comes of what is known. */

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/forwarded.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
@@ -171,9 +172,11 @@ static const struct http_call_events events = {on_head, on_body, on_drained, on_
 static bool ask_upstream(struct request *r)
 {
     struct http_request q = {.method = SPAN("GET")};
+    const struct http_head *h = forwarded_head(r);
 
     buf_clear(&r->recorded);
-    if (upstream_start(r->place, r->head, true, &q, &r->arena, &events, r, &r->call) != ST_OK)
+    if (h == NULL ||
+        upstream_start(r->place, h, true, &q, &r->arena, &events, r, &r->call) != ST_OK)
         return false;
     request_hold(r);
     return true;

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/cors.h"
 #include "proxy/forward.h"
 #include "proxy/models.h"
 #include "proxy/ollama.h"
@@ -91,6 +92,8 @@ static void on_request(void *owner, struct http_stream *s)
                       "too many requests in flight; see limits.requests_max");
         return;
     }
+    if (cors_preflight(r))
+        return;
     if (!strip_path(r)) {
         http_abort(s);
         return;

@@ -6,6 +6,7 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "http/server.h"
+#include "proxy/cors.h"
 #include "proxy/journal.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
@@ -188,6 +189,7 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     struct value name = {.whole = true};
     uint64_t now_ms;
 
+    cors_add(r, f);
     if (r->source != SOURCE_NONE)
         respond_add(f, SPAN("x-ibid-source"), span_of(source));
     if (r->entry == NULL) {

@@ -279,6 +279,8 @@ static const struct {
     {"upstream: {first_byte_timeout_ms: 20, total_timeout_ms: 10}", "upstream."},
     {"local: {max_tokens: 4096}", "local.max_tokens"},
     {"data_dir: ''", "data_dir"},
+    {"cors: {origins: [example.com]}", "cors.origins"},
+    {"cors: {origins: 'https://a https://b/'}", "cors.origins"},
 };
 
 static void contradictions_are_found(void **state)
