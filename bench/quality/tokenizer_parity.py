@@ -70,6 +70,7 @@ def of_model(path):
     """(family, the library's tokenizer) from a GGUF file."""
     from smollm_reference import Gguf
     from tokenizer_reference import byte_level, sentence_piece
+    from tokenizers import AddedToken
 
     keys = Gguf(path).keys
     tokens = keys["tokenizer.ggml.tokens"]
@@ -78,7 +79,11 @@ def of_model(path):
         merges = [tuple(m.split(" ", 1)) for m in keys["tokenizer.ggml.merges"]]
         return family, byte_level(family, {t: i for i, t in enumerate(tokens)}, merges)
     family = "llama" if keys.get("tokenizer.ggml.add_space_prefix", True) else "gemma"
-    return family, sentence_piece(family, tokens, keys["tokenizer.ggml.scores"])
+    types = keys["tokenizer.ggml.token_type"]
+    out = sentence_piece(family, tokens, keys["tokenizer.ggml.scores"], types)
+    # Of Gemma: runs of spaces and newlines, tags.
+    out.add_tokens([AddedToken(t, normalized=False) for t, kind in zip(tokens, types) if kind == 4])
+    return family, out
 
 
 def main():

@@ -118,11 +118,11 @@ def learn_byte_level(family, texts, size):
     return byte_level(family, model["vocab"], merges), keys
 
 
-def sentence_piece(family, tokens, scores):
+def sentence_piece(family, tokens, scores, types):
     """As the files of Hugging Face are made from SentencePiece's: a piece can be made of every
     two pieces that give it, the better piece first."""
     normal = {t: i for i, t in enumerate(tokens)}
-    pairs = [(scores[i], t[:k], t[k:]) for t, i in normal.items() for k in range(1, len(t)) if t[:k] in normal and t[k:] in normal and i > 258]
+    pairs = [(scores[i], t[:k], t[k:]) for t, i in normal.items() for k in range(1, len(t)) if t[:k] in normal and t[k:] in normal and types[i] in (1, 4)]
     pairs.sort(key=lambda p: (p[0], len(p[1])), reverse=True)
     out = Tokenizer(models.BPE(vocab=normal, merges=[p[1:] for p in pairs], unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     steps = ([normalizers.Prepend(MARK)] if family == "llama" else []) + [normalizers.Replace(" ", MARK)]
@@ -141,7 +141,7 @@ def learn_sentence_piece(family, texts, size):
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + pieces
     scores = [0.0] * 259 + [-float(i) for i in range(len(pieces))]
     keys = {"model": "llama", "tokens": tokens, "types": [2, 3, 3] + [6] * 256 + [1] * len(pieces), "scores": scores, "prefix": family == "llama"}
-    return sentence_piece(family, tokens, scores), keys
+    return sentence_piece(family, tokens, scores, keys["types"]), keys
 
 
 def charsmap(pairs):
