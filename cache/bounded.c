@@ -172,8 +172,7 @@ double bounded_threshold(const struct bounded *b, const struct bounded_model *m)
 
 static double odds_of(double p)
 {
-    p = fmin(1 - ODDS_EDGE, fmax(ODDS_EDGE, p));
-    return log(p / (1 - p));
+    return decision_evidence(fmin(1 - ODDS_EDGE, fmax(ODDS_EDGE, p)));
 }
 
 /* A candidate that no guard refused and nobody reported. */

@@ -12,8 +12,12 @@ whose licence permits it: BANKING77 (CC BY 4.0), CLINC150 (CC BY 3.0), SNIPS (CC
 2. What a stream has is fewer of the same than that: slope and intercept are fitted anew on the
    candidates of desk_zipf and snips_zipf, with the weights that are set BY_HAND in place.
 
+3. How much less a step of the log-odds says between SURE and UNSURE than that, on the
+   same streams' candidates of any cosine.
+
 Then for every stream, those of the fit and those it never saw, what share of the candidates is
-right where P says .8 to .9 and so on, by the P that is built in, and its calibration error.
+right where P says .8 to .9 and so on, by the P that is built in, and its calibration error; then
+that of all streams together, each weighing the same.
 The threshold is not fitted: run.py prints the curve."""
 import argparse
 import types
@@ -33,6 +37,7 @@ STREAMS = ["desk_zipf", "snips_zipf"]
 NAMES = ["cosine", "near", "exchanged", "words", "respelled", "substituted", "added"]
 # Before the second step; why: cache/decision.c.
 BY_HAND = {"words": 0.12, "respelled": -3.0, "substituted": -0.95, "added": -0.47}
+SURE, UNSURE = 1.0986, -1.7346  # log-odds; cache/decision.c
 BARE, NAMES_OF_BOTH = 0.55, -0.8
 BINS = [0, .3, .6, .7, .8, .85, .9, .95, 1.01]
 
@@ -58,11 +63,11 @@ def near_pairs(bench, sets):
     return rows
 
 
-def features(lines):
+def features(lines, least=LEAST):
     """Of lines of `judge` that no guard refused: inputs of the weights, what those by hand that the
     first step does not know add, whether it is the same."""
     v = np.array([[float(l[0]), float(l[1])] + [float(x) for x in l[5:12]]
-                  for l in lines if l[3] == "hit" and float(l[1]) >= LEAST])
+                  for l in lines if l[3] == "hit" and float(l[1]) >= least])
     same, cosine, exchanged, respelled, bare, words, names, substituted, added = v.T
     x = np.c_[cosine, np.maximum(0, cosine - NEAR), np.minimum(exchanged, EXCHANGED_MAX),
               np.minimum(words, WORDS_MAX), respelled > 0, substituted, added]
@@ -98,18 +103,48 @@ def stream_pairs(bench, name, seeds):
     return rows
 
 
-def reliability(lines):
+def calibrated(z, step):
+    """As cache/decision.c does."""
+    between = SURE + step * (z - SURE)
+    return np.where(z >= SURE, z, np.where(z < UNSURE, z + (1 - step) * (SURE - UNSURE), between))
+
+
+def fit_step(sets):
+    """The step with the least loss; each set weighs the same."""
+    def loss(step):
+        total = 0.0
+        for z, y in sets:
+            p = 1 / (1 + np.exp(-calibrated(z, step)))
+            total -= np.mean(np.log(np.clip(np.where(y == 1, p, 1 - p), 1e-9, 1)))
+        return total
+    return min(np.arange(0.3, 1.005, 0.01), key=loss)
+
+
+def calibration_error(y, p, weight):
+    tenth = np.minimum((p * 10).astype(int), 9)
+    return sum(abs((weight * (p - y))[tenth == i].sum()) for i in range(10)) / weight.sum()
+
+
+def outcomes(lines, least):
     v = np.array([[float(x) for x in l[:3]] for l in lines])
-    v = v[v[:, 1] >= LEAST]
-    y, p = v[:, 0], v[:, 2]
+    v = v[v[:, 1] >= least]
+    return v[:, 0], v[:, 2]
+
+
+def reliability(lines):
+    y, p = outcomes(lines, LEAST)
     cells = []
     for low, high in zip(BINS, BINS[1:]):
         inside = (p >= low) & (p < high)
         if inside.sum() >= 20:
             cells.append("%.2f: %.2f (%d)" % (p[inside].mean(), y[inside].mean(), inside.sum()))
-    tenth = np.minimum((p * 10).astype(int), 9)
-    error = sum(abs((p - y)[tenth == i].sum()) for i in range(10)) / len(p)
-    return "error %.3f   %s" % (error, "  ".join(cells))
+    return "error %.3f   %s" % (calibration_error(y, p, np.ones(len(p))), "  ".join(cells))
+
+
+def pooled(all_lines, least):
+    several = [outcomes(lines, least) for lines in all_lines]
+    return calibration_error(np.concatenate([y for y, _ in several]), np.concatenate([p for _, p in several]),
+                             np.concatenate([np.full(len(y), 1 / len(y)) for y, _ in several]))
 
 
 def main():
@@ -128,18 +163,24 @@ def main():
     print("1. weights: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)))
     for name, weight in BY_HAND.items():
         w[NAMES.index(name)] = weight
-    again = []
+    again, candidates = [], []
     for name in STREAMS:
-        x, more, y = features(bench.run("judge", stream_pairs(bench, name, args.seeds), "pairs"))
+        candidates.append(bench.run("judge", stream_pairs(bench, name, args.seeds), "pairs"))
+        x, more, y = features(candidates[-1])
         again.append(((x @ w[:-1] + w[-1] + more)[:, None], y))
     slope, offset = fit(again)
     w = np.r_[w[:-1] * slope, w[-1] * slope + offset]
     print("2. on streams: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)) +
           "  bare %.3f  names %.3f" % (BARE * slope, NAMES_OF_BOTH * slope))
+    sure = [(x @ w[:-1] + w[-1] + more * slope, y) for x, more, y in (features(c, 0) for c in candidates)]
+    print("3. step between the points: %.2f" % fit_step(sure))
     print("mean P of the built-in weights: share that is right (candidates)")
-    for n, several in played.items():
-        lines = [l for rows in several for l in bench.run("simulate", rows, "candidates")]
-        print("  %-11s %s" % (n, reliability(lines)))
+    lines = {n: [l for rows in several for l in bench.run("simulate", rows, "candidates")]
+             for n, several in played.items()}
+    for n in played:
+        print("  %-11s %s" % (n, reliability(lines[n])))
+    print("all together: error %.3f; of cosines from %.2f on %.3f" % (pooled(lines.values(), 0), LEAST,
+                                                                pooled(lines.values(), LEAST)))
 
 
 if __name__ == "__main__":

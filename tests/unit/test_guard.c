@@ -1,6 +1,7 @@
 /* A table a guard: pairs that it must refuse, and pairs that no guard may refuse. */
 #include "cache/guard.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -617,6 +618,27 @@ static void probability_follows_the_evidence(void **state)
     }
 }
 
+/* What unsure pairs get is more likely, in the same order; what is served stays what it was. */
+static void probability_is_calibrated(void **state)
+{
+    double last = 0;
+
+    (void)state;
+    for (int i = 0; i <= 100; i++) {
+        struct guard_outcome g = {.words = 10, .fired = NULL};
+        double p = decision_probability(0.6F + 0.004F * (float)i, &g), odds;
+
+        assert_true(p > last && p < 1);
+        odds = decision_evidence(p);
+        if (p >= 0.75)
+            assert_true(fabs(odds - log(p / (1 - p))) < 1e-9);
+        else
+            assert_true(odds < log(p / (1 - p)) && odds > log(p / (1 - p)) - 0.75);
+        last = p;
+    }
+    assert_true(fabs(decision_evidence(0.5) - (1.0986 - 1.0986 / 0.74)) < 1e-4);
+}
+
 static void an_explanation_names_guards_and_words(void **state)
 {
     struct explanation *e = malloc(sizeof(*e));
@@ -721,6 +743,7 @@ int main(void)
         cmocka_unit_test(every_guard_is_a_reason),
         cmocka_unit_test(a_vetoed_candidate_lets_the_next_one_pass),
         cmocka_unit_test(probability_follows_the_evidence),
+        cmocka_unit_test(probability_is_calibrated),
         cmocka_unit_test(an_explanation_names_guards_and_words),
         cmocka_unit_test(a_record_owns_its_texts_and_is_bounded),
         cmocka_unit_test(common_words_and_slips),
