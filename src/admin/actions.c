@@ -1,11 +1,13 @@
 #include "admin/actions.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/admin.h"
 #include "admin/call.h"
 #include "base/json.h"
 #include "base/json_writer.h"
+#include "base/list.h"
 #include "cache/decision_record.h"
 #include "cache/explain.h"
 #include "config/config.h"
@@ -113,6 +115,92 @@ void actions_explain(struct admin_call *c)
     free(e);
 }
 
+/* The candidate that was the hit; of no hit, the one that was reported on. */
+static const struct decision_candidate *hit_of(const struct decision_record *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        if (digest_eq(&r->candidates[i].key, &r->decision.key))
+            return &r->candidates[i];
+    }
+    return NULL;
+}
+
+/* --- judged decisions ------------------------------------------------------------- */
+
+/* Of one answer: a page fits its buffer. */
+#define JUDGED_MAX 8192
+
+static void write_judged(struct json_writer *w, const struct journal_item *item)
+{
+    const struct decision_record *r = item->record;
+    const struct decision_candidate *c = hit_of(r);
+    char id[JOURNAL_ID_DIGITS + 1];
+
+    if (c == NULL)
+        return;
+    journal_id_write(item->id, id);
+    json_writer_open(w, NULL, '{');
+    json_writer_text(w, "request", span_of(id));
+    json_writer_real(w, "similarity", (double)c->similarity);
+    json_writer_real(w, "probability", c->probability);
+    json_writer_text(w, "reason", span_of(c->reason != NULL ? c->reason : "not_needed"));
+    json_writer_bool(w, "same", item->same);
+    json_writer_close(w, '}');
+}
+
+static bool read_after(struct span query, uint64_t *after)
+{
+    static const struct span name = {"after=", 6};
+
+    *after = 0;
+    if (query.len == 0)
+        return true;
+    if (query.len <= name.len || query.len > name.len + 18 ||
+        memcmp(query.ptr, name.ptr, name.len) != 0)
+        return false;
+    for (size_t i = name.len; i < query.len; i++) {
+        if (query.ptr[i] < '0' || query.ptr[i] > '9')
+            return false;
+        *after = *after * 10 + (uint64_t)(query.ptr[i] - '0');
+    }
+    return true;
+}
+
+void actions_decisions(struct admin_call *c)
+{
+    const struct proxy *p = c->view->proxy;
+    const struct journal *j = &p->journal;
+    uint64_t after, last;
+    struct json_writer w;
+    struct buf out;
+
+    if (!read_after(http_stream_head(c->stream)->query, &after)) {
+        call_refuse(c, 400, "the query knows after=NUMBER, that of 'next'");
+        return;
+    }
+    /* An ibid that was started anew counts from the beginning. */
+    if (after > j->judged)
+        after = 0;
+    last = j->judged - after > JUDGED_MAX ? after + JUDGED_MAX : j->judged;
+    buf_init(&out, PAGE_MAX_BYTES);
+    w = (struct json_writer){&out, ST_OK, false};
+    json_writer_open(&w, NULL, '{');
+    json_writer_u64(&w, "next", last);
+    json_writer_bool(&w, "judges",
+                     cache_bounded(p->parts.cache) != NULL ||
+                         p->parts.config->cache.semantic == SEMANTIC_SHADOW);
+    json_writer_open(&w, "decisions", '[');
+    for (struct list_node *n = j->items.next; n != &j->items; n = n->next) {
+        const struct journal_item *item = CONTAINER_OF(n, struct journal_item, link);
+
+        if (item->judged > after && item->judged <= last)
+            write_judged(&w, item);
+    }
+    json_writer_close(&w, ']');
+    respond_page(c, &w);
+    buf_release(&out);
+}
+
 /* --- feedback --------------------------------------------------------------------- */
 
 struct feedback {
@@ -144,16 +232,6 @@ static const char *read_feedback(struct admin_call *c, struct feedback *out)
         return "'evict' must be true or false";
     if (out->evict && !out->wrong)
         return "'evict' goes with the verdict 'wrong'";
-    return NULL;
-}
-
-/* The candidate that was the hit. */
-static const struct decision_candidate *hit_of(const struct decision_record *r)
-{
-    for (size_t i = 0; i < r->count; i++) {
-        if (digest_eq(&r->candidates[i].key, &r->decision.key))
-            return &r->candidates[i];
-    }
     return NULL;
 }
 

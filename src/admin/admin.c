@@ -75,6 +75,7 @@ struct action {
 
 static const struct action actions[] = {
     ACTION("GET", "/admin/v1/explain/", true, false, actions_explain),
+    ACTION("GET", "/admin/v1/decisions", false, false, actions_decisions),
     ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
     ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
     ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "config/config.h"
 
 #define ANSWER_MAX_BYTES (8 * 1024 * 1024)
 #define PIECE_BYTES      16384
@@ -167,4 +168,29 @@ enum status fetch_body(const struct fetch *f, struct buf *out, char *why, size_t
         snprintf(why, why_cap, "'%s': %s", f->address, status_text(st));
     buf_release(&answer);
     return st;
+}
+
+bool fetch_read_token(const struct config *c, char *out, size_t cap)
+{
+    char path[CONFIG_TEXT_MAX + 16];
+    size_t n;
+    FILE *f;
+
+    if (c->admin.token_file[0] != '\0')
+        snprintf(path, sizeof(path), "%s", c->admin.token_file);
+    else
+        snprintf(path, sizeof(path), "%s/admin.token", c->data_dir);
+    f = fopen(path, "rb");
+    if (f == NULL) {
+        fprintf(stderr,
+                "ibid: cannot read the admin token '%s'; has ibid served from this "
+                "data_dir?\n",
+                path);
+        return false;
+    }
+    n = fread(out, 1, cap - 1, f);
+    fclose(f);
+    out[n] = '\0';
+    out[strcspn(out, "\r\n")] = '\0';
+    return true;
 }

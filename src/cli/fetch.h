@@ -16,6 +16,10 @@ struct fetch {
     unsigned deadline_ms;
 };
 
+/* The admin token of an ibid with these settings, into `out`. False: said on stderr. */
+struct config;
+bool fetch_read_token(const struct config *c, char *out, size_t cap) MUST_CHECK;
+
 /* The body of a 200 answer is appended to `out`; anything else is a failure that
  * `why` explains. */
 enum status fetch_body(const struct fetch *f, struct buf *out, char *why,

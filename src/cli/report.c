@@ -116,31 +116,6 @@ static int render(const struct job *j, struct span body)
 
 /* --- asking ------------------------------------------------------------------------ */
 
-static int read_token(struct job *j)
-{
-    char path[CONFIG_TEXT_MAX + 16];
-    size_t n;
-    FILE *f;
-
-    if (j->config->admin.token_file[0] != '\0')
-        snprintf(path, sizeof(path), "%s", j->config->admin.token_file);
-    else
-        snprintf(path, sizeof(path), "%s/admin.token", j->config->data_dir);
-    f = fopen(path, "rb");
-    if (f == NULL) {
-        fprintf(stderr,
-                "ibid: cannot read the admin token '%s'; has ibid served from this "
-                "data_dir?\n",
-                path);
-        return 1;
-    }
-    n = fread(j->token, 1, sizeof(j->token) - 1, f);
-    fclose(f);
-    j->token[n] = '\0';
-    j->token[strcspn(j->token, "\r\n")] = '\0';
-    return 0;
-}
-
 static int ask(struct job *j)
 {
     struct fetch f = {.address = j->address != NULL ? j->address : j->config->admin.listen,
@@ -149,10 +124,10 @@ static int ask(struct job *j)
                       .deadline_ms = (unsigned)j->deadline_ms};
     char why[512] = "";
     struct buf body;
-    int rc = read_token(j);
+    int rc;
 
-    if (rc != 0)
-        return rc;
+    if (!fetch_read_token(j->config, j->token, sizeof(j->token)))
+        return 1;
     buf_init(&body, BODY_MAX_BYTES);
     if (fetch_body(&f, &body, why, sizeof(why)) == ST_OK) {
         rc = render(j, buf_span(&body));

@@ -14,18 +14,28 @@
 #include "cli/embed_texts.h"
 #include "cli/tune_curve.h"
 #include "cli/tune_plot.h"
+#include "cli/tune_watch.h"
 #include "config/config.h"
 
 #define JSON_MAX_BYTES (256 * 1024)
 #define GUARDS_SHOWN   64
 #define TABLE_FROM     30 /* hundredths: below it nobody serves */
 #define TABLE_STEP     5
+#define WATCH_EVERY_S  10
+#define WATCH_MAX_S    (31ull * 86400)
 
 static const char usage[] =
     "usage: ibid tune [--error-max E] [--json] [--svg FILE] [-m MODEL] [-c FILE] PAIRS\n"
+    "       ibid tune watch [--for S] [--every S] [--admin ADDRESS] …\n"
     "  What each threshold does to labelled pairs of questions, what the guards refuse, and\n"
     "  the least threshold that keeps to an error. PAIRS: JSON lines, '-': standard input:\n"
     "    {\"a\": \"How do I reset my PIN?\", \"b\": \"I forgot my PIN\", \"same\": true}\n"
+    "  watch: pairs out of live traffic. A running ibid with cache.semantic: shadow, which\n"
+    "  decides and serves nothing, or with cache.policy: bounded, compares fresh answers with\n"
+    "  those of near questions; until it is interrupted\n"
+    "  --for S            seconds to watch (until interrupted)\n"
+    "  --every S          seconds between two looks (10)\n"
+    "  --admin ADDRESS    of its admin listener (admin.listen)\n"
     "  --error-max E      wrong answers of all pairs that are tolerable (cache.error_max)\n"
     "  --json             as one JSON object\n"
     "  --svg FILE         also a plot of hits and wrong answers over the threshold\n"
@@ -36,7 +46,8 @@ struct job {
     struct config *config;
     const char *model, *path, *svg;
     double error_max;
-    bool json;
+    bool json, watch;
+    struct tune_watch watching;
     struct tune_pairs pairs;
     struct tune_curve curve;
     struct tune_guard guards[GUARDS_SHOWN];
@@ -201,7 +212,8 @@ static bool print_json(const struct job *j)
 
 static int tune(struct job *j)
 {
-    if (!tune_pairs_read(j->path, &j->pairs) || !measure_all(j))
+    if (j->watch ? !tune_watch(&j->watching, &j->pairs)
+                 : !tune_pairs_read(j->path, &j->pairs) || !measure_all(j))
         return 1;
     tune_curve_make(&j->pairs, (float)j->config->cache.floor, j->error_max, &j->curve);
     j->guard_count = tune_curve_guards(&j->pairs, j->guards, GUARDS_SHOWN);
@@ -225,7 +237,7 @@ static bool read_share(const char *text, double *out)
 
 static int parse(struct job *j, int argc, char **argv)
 {
-    const char *file = NULL, *error_max = NULL;
+    const char *file = NULL, *error_max = NULL, *time = NULL, *every = NULL;
     struct args a;
     int rc;
 
@@ -238,14 +250,22 @@ static int parse(struct job *j, int argc, char **argv)
         else if (args_value(&a, "-c", "--config", &file) ||
                  args_value(&a, "-m", "--model", &j->model) ||
                  args_value(&a, NULL, "--svg", &j->svg) ||
+                 args_value(&a, NULL, "--for", &time) ||
+                 args_value(&a, NULL, "--every", &every) ||
+                 args_value(&a, NULL, "--admin", &j->watching.address) ||
                  args_value(&a, NULL, "--error-max", &error_max))
             continue;
         else if (j->path != NULL || !args_word(&a, &j->path))
             return args_refuse(&a);
     }
-    if (j->path == NULL)
+    j->watch = j->path != NULL && strcmp(j->path, "watch") == 0;
+    if (j->path == NULL ||
+        (!j->watch && (time != NULL || every != NULL || j->watching.address != NULL)) ||
+        (time != NULL && !args_number(time, 1, WATCH_MAX_S, &j->watching.for_s)) ||
+        (every != NULL && !args_number(every, 1, 3600, &j->watching.every_s)))
         return args_refuse(&a);
     rc = config_load_file(file, j->config);
+    j->watching.config = j->config;
     j->error_max = j->config->cache.error_max;
     if (rc < 0 && error_max != NULL && !read_share(error_max, &j->error_max)) {
         fprintf(stderr, "ibid tune: --error-max: '%s' is no number between 0 and 1\n",
@@ -263,6 +283,7 @@ int tune_main(int argc, char **argv)
     if (j != NULL)
         j->config = calloc(1, sizeof(*j->config));
     if (j != NULL && j->config != NULL) {
+        j->watching.every_s = WATCH_EVERY_S;
         rc = parse(j, argc, argv);
         if (rc < 0) {
             rc = tune(j);

@@ -120,3 +120,8 @@ void tune_pairs_release(struct tune_pairs *p)
     free(p->pair);
     p->pair = NULL;
 }
+
+bool tune_pairs_add(struct tune_pairs *p, const struct tune_pair *pair)
+{
+    return p->count < TUNE_PAIRS_MAX && add(p, pair);
+}

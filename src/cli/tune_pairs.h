@@ -30,6 +30,9 @@ struct tune_pairs {
 /* JSON lines: {"a": …, "b": …, "same": true|false|1|0}; "q1" and "q2" stand for "a" and "b".
  * Other members are not looked at. False: line and trouble were said on stderr. */
 bool tune_pairs_read(const char *path, struct tune_pairs *out) MUST_CHECK;
+/* One that was measured elsewhere, into what was {0} at first. False: out of memory, or there
+ * are too many. */
+bool tune_pairs_add(struct tune_pairs *p, const struct tune_pair *pair) MUST_CHECK;
 void tune_pairs_release(struct tune_pairs *p);
 
 #endif

@@ -6,8 +6,9 @@
 struct answer;
 struct request;
 
-/* Before the answer's entry is put. Does nothing unless the policy is `bounded`. Only
- * neighbours in memory are compared: nobody waits for the store. */
+/* Before the answer's entry is put. Does nothing unless the policy is
+ * `bounded` or it decides in the shadow (cache.semantic). What is found is noted in the
+ * journal. Only neighbours in memory are compared: nobody waits for the store. */
 void compare_answer(struct request *r, const struct answer *a);
 
 #endif

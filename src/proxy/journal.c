@@ -68,6 +68,21 @@ const struct journal_item *journal_find(const struct journal *j, uint64_t id)
     return NULL;
 }
 
+void journal_judge(struct journal *j, uint64_t id, bool same)
+{
+    for (struct list_node *n = j->items.prev; n != &j->items; n = n->prev) {
+        struct journal_item *item = CONTAINER_OF(n, struct journal_item, link);
+
+        if (item->id != id)
+            continue;
+        if (item->judged == 0) {
+            item->judged = ++j->judged;
+            item->same = same;
+        }
+        return;
+    }
+}
+
 void journal_id_write(uint64_t id, char *text)
 {
     snprintf(text, JOURNAL_ID_DIGITS + 1, "%016" PRIx64, id);

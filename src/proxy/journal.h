@@ -21,11 +21,16 @@ struct journal_item {
     uint64_t id;
     struct decision_record *record; /* owned */
     bool served;                    /* the hit was the answer */
+    /* 0: nobody knows whether the hit, or else the nearest, is right; else the number of this
+     * judgement, from 1 on. */
+    uint64_t judged;
+    bool same; /* … it is */
 };
 
 struct journal {
     struct list_node items; /* owned; the oldest first */
     size_t count, bytes, bytes_max;
+    uint64_t judged; /* judgements so far */
 };
 
 void journal_init(struct journal *j, uint64_t bytes_max);
@@ -36,6 +41,10 @@ void journal_release(struct journal *j);
 uint64_t journal_add(struct journal *j, struct decision_record *record, bool served);
 /* NULL: never was, or is forgotten. Until the next journal_add(). */
 const struct journal_item *journal_find(const struct journal *j, uint64_t id);
+
+/* The fresh answer of this decision's question says whether its candidate is right; the first
+ * word counts. Nothing when it is not kept any more. */
+void journal_judge(struct journal *j, uint64_t id, bool same);
 
 /* JOURNAL_ID_DIGITS hexadecimal digits and a NUL. */
 void journal_id_write(uint64_t id, char *text);

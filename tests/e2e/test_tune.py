@@ -4,8 +4,11 @@ import xml.dom.minidom
 
 import pytest
 
+from client import post, prove, store, user
 from conftest import MODELS, needs_encoder
 from test_cli import run
+from test_wrong_hit import admin
+from upstream import answer
 
 PAIRS = [("How do I reset my password?", "How can I reset my password?", True),
          ("How do I enable the alarm?", "How do I disable the alarm?", False),
@@ -69,3 +72,50 @@ def test_bad_arguments():
     assert "no number between 0 and 1" in tune("x", "--error-max", "2").stderr
     assert tune("/nonexistent/pairs").returncode == 1
     assert "there are no pairs" in tune("/dev/null").stderr
+
+
+# --- out of live traffic --------------------------------------------------------------------------------------
+
+
+ROME = "A week there costs about nine hundred euros with a modest hotel, museums and trains."
+OSLO = "Expect two thousand kroner every day for cabins, ferries and restaurants."
+
+
+def by_town(request):
+    text = request.json["messages"][-1]["content"]
+    return answer(ROME if "Rome" in text else OSLO if "Oslo" in text else "ok")
+
+
+@needs_encoder
+def test_watching_a_shadow(make_ibid, upstream, tmp_path):
+    upstream.default = by_town
+    ibid = make_ibid(upstream, encoder=True, env={"IBID_CACHE_SEMANTIC": "shadow"})
+    prove(ibid, "k")
+    for text in ("What does a week in Rome cost?", "How much does a week in Rome cost?", "what does a week in Rome cost",
+                 "What does a week in Oslo cost?"):
+        store(ibid, user(text), key="k")
+    assert ibid.metric("ibid_cache_semantic_hits_total") == 0
+    seen = admin(ibid, "GET", "/admin/v1/decisions").json
+    assert seen["judges"] and seen["next"] == 3 and [d["same"] for d in seen["decisions"]] == [True, True, False]
+    assert seen["decisions"][2]["reason"] == "name" and seen["decisions"][0]["reason"] in ("hit", "below_threshold")
+    assert set(seen["decisions"][0]) == {"request", "similarity", "probability", "reason", "same"}
+    assert admin(ibid, "GET", "/admin/v1/decisions?after=3").json["decisions"] == []
+    assert admin(ibid, "GET", "/admin/v1/decisions?after=1000").json["next"] == 3  # of one before a restart
+    for query in ("?after", "?after=", "?after=x", "?before=1", "?after=" + "9" * 30):
+        assert admin(ibid, "GET", "/admin/v1/decisions" + query).status == 400
+    assert admin(ibid, "GET", "/admin/v1/decisions", token="wrong").status == 401
+
+    plot = tmp_path / "plot.svg"
+    done = run("tune", "watch", "--for", "1", "--every", "1", "--json", "--error-max", "0.5", "--svg", str(plot), **ibid.env)
+    assert "3 pairs, 2 the same, 1 not" in done.stderr, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["pairs"], found["same"], found["guards"]) == (3, 2, {"name": {"other": 1, "same": 0}})
+    assert plot.exists()
+
+
+def test_watching_what_does_not_judge(ibid):
+    done = run("tune", "watch", "--for", "1", **ibid.env)
+    assert done.returncode == 1 and "it needs cache.semantic: shadow" in done.stderr
+    assert run("tune", "watch", "--for", "1", "--admin", "127.0.0.1:1", **ibid.env).returncode == 1
+    assert run("tune", "watch", "--for", "soon", **ibid.env).returncode == 2
+    assert run("tune", "pairs", "--for", "1", **ibid.env).returncode == 2
