@@ -363,6 +363,18 @@ static enum status check_listeners(const struct config *c, struct config_error *
     return ST_OK;
 }
 
+static enum status check_proxy(const struct config *c, struct config_error *err)
+{
+    const char *url = c->upstream.proxy_url;
+
+    if (url[0] == '\0' || strcmp(url, "env") == 0)
+        return ST_OK;
+    if (strncmp(url, "http://", 7) != 0 || url[7] == '\0')
+        return fail(err,
+                    "upstream.proxy_url: expected http://[USER:PASSWORD@]HOST:PORT, or env");
+    return ST_OK;
+}
+
 static enum status check_cors(const struct config *c, struct config_error *err)
 {
     struct span list = span_of(c->cors.origins), word;
@@ -429,6 +441,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_store(c, err);
     if (st == ST_OK)
         st = check_cors(c, err);
+    if (st == ST_OK)
+        st = check_proxy(c, err);
     if (st == ST_OK)
         st = check_cache(c, err);
     if (st == ST_OK)

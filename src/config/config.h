@@ -78,6 +78,7 @@ struct config {
         uint64_t connections_max, waiting_max;
         uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
         uint64_t keep_ms, retry_ms;
+        char proxy_url[CONFIG_TEXT_MAX];   /* "env": of the environment; empty: none */
         bool forwarded;                    /* Via and X-Forwarded-For are sent */
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */
         char accept_file[CONFIG_TEXT_MAX]; /* credentials that always count, one a line */

@@ -119,6 +119,7 @@ const struct option options_table[] = {
     UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
     UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
     UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after a place could not be reached, requests go to the next at once, and one in this time tries it again"),
+    URL("upstream.proxy_url", upstream.proxy_url, "", "the HTTP proxy that connections to https:// upstreams are made through (CONNECT): http://[user:password@]host:port, or env for HTTPS_PROXY and NO_PROXY; empty: none"),
     SWITCH("upstream.forwarded", upstream.forwarded, "off", on_off, "whether Via and X-Forwarded-For are sent; what the client sends of its own goes through either way"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
     PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),

@@ -15,10 +15,15 @@
 #define CREDENTIAL_MAX_BYTES 8192
 
 static void pool_options(const struct config *c, const struct upstream *u,
-                         const struct url *url, struct http_pool_options *o)
+                         const struct upstream_place *at, struct http_pool_options *o)
 {
+    const struct url *url = &at->url;
+
     *o = (struct http_pool_options){
-        .to = {.host = url->host, .port = url->port, .tls = url->tls ? u->tls : NULL},
+        .to = {.host = url->host,
+               .port = url->port,
+               .tls = url->tls ? u->tls : NULL,
+               .via = at->egress.used ? &at->egress.via : NULL},
         .connections_max = (uint32_t)c->upstream.connections_max,
         .waiting_max = (uint32_t)c->upstream.waiting_max,
         .head_max_bytes = (uint32_t)c->limits.head_max_bytes,
@@ -113,8 +118,11 @@ static enum status open_place(struct upstream *u, struct loop *loop,
 
     if (st != ST_OK)
         return st;
+    st = egress_open(config, &at->url, &at->egress, why, why_cap);
+    if (st != ST_OK)
+        return st;
     at->upstream = u;
-    pool_options(config, u, &at->url, &o);
+    pool_options(config, u, at, &o);
     st = http_pool_open(loop, connector, &o, &at->pool);
     if (st != ST_OK)
         snprintf(why, why_cap, "%s", status_text(st));

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/url.h"
+#include "proxy/egress.h"
 #include "proxy/respond.h"
 
 struct config;
@@ -30,6 +31,7 @@ struct upstream_place {
     struct upstream *upstream; /* borrowed: whose place this is */
     struct http_pool *pool;    /* owned */
     struct url url;
+    struct egress egress;
     uint64_t next_try_us; /* 0: it can be reached, as far as we know */
 };
 

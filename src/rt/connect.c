@@ -1,4 +1,5 @@
-/* Steps of one operation: resolve, then one address after the other, then TLS. Each
+/* Steps of one operation: resolve, then one address after the other, then the proxy's word
+ * where there is one, then TLS. Each
  * step is one thing in flight; `stage` says which, so that cancel and the deadline
  * know what to take back. The end is always a posted message: never from inside a
  * call, exactly once. */
@@ -18,12 +19,13 @@
 #include "rt/io_tcp.h"
 #include "rt/io_tls.h"
 #include "rt/loop.h"
+#include "rt/proxy_tunnel.h"
 #include "rt/timer.h"
 
 /* libuv cuts a longer path, and would connect to another socket. */
 #define UNIX_PATH_SIZE 108 /* sun_path, Linux */
 
-enum stage { RESOLVING, CONNECTING, SECURING, ENDED };
+enum stage { RESOLVING, CONNECTING, ASKING, SECURING, ENDED };
 
 struct connect_op {
     struct connector *connector; /* NULL once it is closed */
@@ -44,6 +46,9 @@ struct connect_op {
     struct io_tcp *socket; /* CONNECTING: owned */
     uv_connect_t connect;
     bool connecting; /* uv's callback is due */
+
+    struct io *plain; /* ASKING: owned */
+    struct proxy_tunnel tunnel;
 
     struct io *tls; /* SECURING: borrowed, until on_secured */
 
@@ -85,6 +90,33 @@ static void finish(struct connect_op *op, enum status st, struct io *io)
     loop_defer(op->loop, &op->end, on_end);
 }
 
+static void on_nothing_read(void *owner, enum status st, struct span data)
+{
+    (void)owner;
+    (void)st;
+    (void)data;
+}
+
+static void on_nothing_written(void *owner, enum status st)
+{
+    (void)owner;
+    (void)st;
+}
+
+static void on_dropped(void *owner)
+{
+    (void)owner;
+}
+
+/* A stream that nobody wants any more. */
+static void drop(struct io *io)
+{
+    static const struct io_events nobody = {on_nothing_read, on_nothing_written, on_dropped};
+
+    io_attach(io, &nobody, NULL);
+    io_close(io);
+}
+
 static void give_up(struct connect_op *op, enum status st, const char *why)
 {
     if (why != NULL)
@@ -97,6 +129,10 @@ static void give_up(struct connect_op *op, enum status st, const char *why)
         if (op->socket != NULL)
             io_tcp_discard(op->socket);
         op->socket = NULL;
+        break;
+    case ASKING:
+        proxy_tunnel_stop(&op->tunnel);
+        drop(op->plain);
         break;
     case SECURING: /* on_secured drops the result */
         if (op->tls != NULL)
@@ -119,6 +155,7 @@ static void on_deadline(struct timer *t)
     static const char *const during[] = {
         [RESOLVING] = "timed out looking up the host name",
         [CONNECTING] = "timed out connecting",
+        [ASKING] = "timed out waiting for the proxy",
         [SECURING] = "timed out in the TLS handshake",
         [ENDED] = "",
     };
@@ -158,6 +195,37 @@ static void secure(struct connect_op *op, struct io *plain)
     }
 }
 
+/* The stream leads to where we want: TLS, or all done. */
+static void reached(struct connect_op *op, struct io *plain)
+{
+    if (op->to.tls != NULL)
+        secure(op, plain);
+    else
+        finish(op, ST_OK, plain);
+}
+
+static void on_asked(void *owner, enum status st, const char *why)
+{
+    struct connect_op *op = owner;
+    struct io *plain = op->plain;
+
+    if (st == ST_OK) {
+        reached(op, plain);
+        return;
+    }
+    drop(plain);
+    snprintf(op->why, sizeof(op->why), "%s", why);
+    finish(op, st, NULL);
+}
+
+static void ask_proxy(struct connect_op *op, struct io *plain)
+{
+    op->stage = ASKING;
+    op->plain = plain;
+    if (proxy_tunnel_start(&op->tunnel, plain, &op->to, on_asked, op) != ST_OK)
+        give_up(op, ST_UNAVAILABLE, "the proxy takes no request");
+}
+
 static void on_connected(uv_connect_t *c, int code)
 {
     struct connect_op *op = CONTAINER_OF(c, struct connect_op, connect);
@@ -179,10 +247,10 @@ static void on_connected(uv_connect_t *c, int code)
         snprintf(op->why, sizeof(op->why), "%s", uv_strerror(code));
         io_tcp_discard(socket);
         try_next(op);
-    } else if (op->to.tls != NULL) {
-        secure(op, io_tcp_io(socket));
+    } else if (op->to.via != NULL) {
+        ask_proxy(op, io_tcp_io(socket));
     } else {
-        finish(op, ST_OK, io_tcp_io(socket));
+        reached(op, io_tcp_io(socket));
     }
 }
 
@@ -245,6 +313,17 @@ static void connect_unix(struct connect_op *op)
     op->in_flight++;
 }
 
+/* Who is called up: the place itself, or the proxy. */
+static const char *called_host(const struct connect_op *op)
+{
+    return op->to.via != NULL ? op->to.via->host : op->to.host;
+}
+
+static uint16_t called_port(const struct connect_op *op)
+{
+    return op->to.via != NULL ? op->to.via->port : op->to.port;
+}
+
 static void set_port(struct sockaddr_storage *a, uint16_t port)
 {
     if (a->ss_family == AF_INET)
@@ -259,14 +338,14 @@ static void on_resolved(struct dns_query *q, enum status st,
     struct connect_op *op = CONTAINER_OF(q, struct connect_op, query);
 
     if (st != ST_OK) {
-        snprintf(op->why, sizeof(op->why), "cannot look up '%s': %s", op->to.host,
+        snprintf(op->why, sizeof(op->why), "cannot look up '%s': %s", called_host(op),
                  st == ST_NOTFOUND ? "no such host" : status_text(st));
         finish(op, st == ST_NOTFOUND ? ST_UNAVAILABLE : st, NULL);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         op->list[i] = list[i];
-        set_port(&op->list[i], op->to.port);
+        set_port(&op->list[i], called_port(op));
     }
     op->count = n;
     op->stage = CONNECTING;
@@ -294,12 +373,12 @@ enum status connect_start(struct connector *c, const struct endpoint *to, uint64
     timer_start(c->loop, &op->deadline, timeout_us, on_deadline);
     if (to->unix_path != NULL) {
         connect_unix(op);
-    } else if (address_literal(to->host, to->port, &op->list[0]) == ST_OK) {
+    } else if (address_literal(called_host(op), called_port(op), &op->list[0]) == ST_OK) {
         op->count = 1;
         op->stage = CONNECTING;
         try_next(op);
     } else {
-        st = dns_resolve(c->dns, to->host, &op->query, on_resolved);
+        st = dns_resolve(c->dns, called_host(op), &op->query, on_resolved);
     }
     if (st != ST_OK) {
         timer_stop(c->loop, &op->deadline);

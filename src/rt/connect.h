@@ -16,10 +16,18 @@ struct loop;
 struct connector; /* a loop's resolver and TLS state: see connector_open */
 struct connect_op;
 
+/* An HTTP proxy that makes the connection (CONNECT). Borrowed. */
+struct endpoint_proxy {
+    const char *host;
+    uint16_t port;
+    const char *authorization; /* "Basic …"; NULL: none */
+};
+
 struct endpoint {
     const char *host; /* name or address literal; borrowed, NUL-terminated */
     uint16_t port;
-    const char *unix_path;  /* not NULL: a Unix socket, host and port unused */
+    const char *unix_path;            /* not NULL: a Unix socket, host and port unused */
+    const struct endpoint_proxy *via; /* NULL: directly */
     struct io_tls_ctx *tls; /* not NULL: TLS client, verified against `host`; borrowed */
 };
 

@@ -279,6 +279,8 @@ static const struct {
     {"upstream: {first_byte_timeout_ms: 20, total_timeout_ms: 10}", "upstream."},
     {"local: {max_tokens: 4096}", "local.max_tokens"},
     {"data_dir: ''", "data_dir"},
+    {"upstream: {proxy_url: 'https://p:1'}", "upstream.proxy_url"},
+    {"upstream: {proxy_url: on}", "upstream.proxy_url"},
     {"cors: {origins: [example.com]}", "cors.origins"},
     {"cors: {origins: 'https://a https://b/'}", "cors.origins"},
 };
