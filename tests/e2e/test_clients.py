@@ -21,17 +21,19 @@ import pytest
 import dialects
 from client import serving, until
 from conftest import ROOT, needs_decoder, needs_encoder
+from corpus import filled
 from dialects import reply
 from upstream import Reply
 
 HERE = pathlib.Path(__file__).resolve().parent / "clients"
 ENVIRONMENTS = pathlib.Path(os.environ.get("IBID_TEST_CLIENTS", os.path.expanduser("~/.cache/ibid/clients")))
 TABLE = ROOT / "docs/clients.md"
-MODES = ("whole", "stream", "tools", "structured")
+MODES = ("text", "tools", "structured")
 QUESTION, SAME = "What is the capital city of France?", "what is the capital city of france"
 SIMPLE = "What is the capital of France?"  # the built-in model soon comes to an end
 
-# `without`: "retry" when it never tries again, 429 when not after that; "cancel" when it reads a stream to its end.
+# `without`: "retry" when it never tries again, 429 when not after that; "cancel" when it reads a stream to its end;
+# "other form" when it asks otherwise for a stream: not for its usage, or by a schema of another name.
 Client = collections.namedtuple("Client", "title where name path model without")
 
 
@@ -56,8 +58,8 @@ CLIENTS = [
     client("openai, chat", "openai2", "openai.chat"),
     client("openai, responses", "openai2", "openai.responses", "/responses"),
     client("LangChain", "frameworks", "langchain"),
-    client("LlamaIndex", "frameworks", "llamaindex"),
-    client("instructor", "frameworks", "instructor", without=("cancel",)),
+    client("LlamaIndex", "frameworks", "llamaindex", without=("other form",)),
+    client("instructor", "frameworks", "instructor", without=("cancel", "other form")),
     client("LiteLLM", "frameworks", "litellm"),
 ]
 SLOW = ("openai1", "openai2", "frameworks")
@@ -154,8 +156,8 @@ class Asker:
     def __init__(self, driver, who, ibid, up, key):
         self.driver, self.who, self.ibid, self.up, self.key = driver, who, ibid, up, key
 
-    def __call__(self, mode="whole", question=QUESTION, timeout_s=20, retries=0, max_tokens=1000):
-        return self.driver.run({"client": self.who.name, "mode": mode, "url": f"http://127.0.0.1:{self.ibid.port}", "key": self.key, "model": self.who.model,
+    def __call__(self, mode="text", question=QUESTION, stream=False, timeout_s=20, retries=0, max_tokens=1000):
+        return self.driver.run({"client": self.who.name, "mode": mode, "stream": stream, "url": f"http://127.0.0.1:{self.ibid.port}", "key": self.key, "model": self.who.model,
                                 "question": question, "timeout_s": timeout_s, "retries": retries, "max_tokens": max_tokens})
 
     def value(self, *args, **kw):
@@ -214,17 +216,36 @@ def from_source(ask, source, *args, **kw):
 @needs_encoder
 @each()
 @pytest.mark.parametrize("mode", MODES)
-def test_hits_decode_like_the_miss(ask, who, mode):
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_hits_decode_like_the_miss(ask, who, mode, stream):
     known = ask.ibid.metric("ibid_index_entries")
-    miss = from_source(ask, "upstream", mode)
-    assert ("Oslo" if mode in ("tools", "structured") or who.name == "instructor" else "Paris, number") in json.dumps(miss)
-    assert from_source(ask, "exact", mode) == miss
+    miss = from_source(ask, "upstream", mode, stream=stream)
+    assert ("Oslo" if mode != "text" or who.name == "instructor" else "Paris, number") in json.dumps(miss)
+    assert from_source(ask, "exact", mode, stream=stream) == miss
     if tooled(who, mode):
-        found(who, mode, "exact")
+        found(who, column(mode, stream), "exact")
         return
     until(lambda: ask.ibid.metric("ibid_index_entries") > known, "the index")
-    assert from_source(ask, "semantic", mode, SAME) == miss
-    found(who, mode, "exact, semantic")
+    assert from_source(ask, "semantic", mode, SAME, stream=stream) == miss
+    found(who, column(mode, stream), "exact, semantic")
+
+
+@each([c for c in CLIENTS if "other form" not in c.without])
+@pytest.mark.parametrize("mode", MODES)
+def test_an_answer_that_came_in_the_other_form_decodes_the_same(ask, who, mode):
+    """A stream out of what came whole is what a stream would have been, and the other way round; but that whole
+    answers have lists that are empty, of which streams say nothing."""
+    ask.up.script = [reply]
+    whole = from_source(ask, "upstream", mode)
+    ask.key += "-other"
+    streamed = from_source(ask, "upstream", mode, stream=True)
+    assert filled(from_source(ask, "exact", mode)) == filled(whole)
+    ask.key = ask.key.removesuffix("-other")
+    assert filled(from_source(ask, "exact", mode, stream=True)) == filled(streamed)
+
+
+def column(mode, stream):
+    return f"{mode}, stream" if stream else mode
 
 
 def tooled(who, mode):
@@ -234,16 +255,16 @@ def tooled(who, mode):
 
 @needs_decoder
 @each()
-@pytest.mark.parametrize("mode", ["whole", "stream"])
-def test_the_built_in_model_is_a_model_like_others(drivers, alone, who, mode):
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_the_built_in_model_is_a_model_like_others(drivers, alone, who, stream):
     """What it says decodes to the same object when it is said again from the cache."""
-    ask = Asker(drivers(who.where), who, *alone, f"sk-{who.where}-{who.name}-{mode}")
+    ask = Asker(drivers(who.where), who, *alone, f"sk-{who.where}-{who.name}-{stream}")
     if who.name == "instructor":
         found(who, "local", "")  # it asks for JSON, which the built-in model does not promise
         assert "built-in model" in ask.error()["message"]
         return
-    once = from_source(ask, "local", mode, SIMPLE)
-    assert from_source(ask, "exact", mode, SIMPLE) == once and "Paris" in json.dumps(once)
+    once = from_source(ask, "local", "text", SIMPLE, stream=stream)
+    assert from_source(ask, "exact", "text", SIMPLE, stream=stream) == once and "Paris" in json.dumps(once)
     found(who, "local")
 
 
@@ -300,12 +321,12 @@ def test_a_stream_cut_anywhere_is_an_error_and_not_kept(ask, who, step):
     stored = ask.ibid.metric("ibid_cache_stored_total")
     whole = []
     ask.up.script = [lambda r: whole.append(reply(r, "a %d")) or whole[-1]]
-    ask.value("stream", question="Whole?")
+    ask.value(question="Whole?", stream=True)
     body = whole[0].body
     until(lambda: ask.ibid.metric("ibid_cache_stored_total") == stored + 1, "the whole one")
     for at in range(1, dialects.said_at(body), step):
         ask.up.script = [lambda r: reply(r, "a %d", at=at, fault="fin")]
-        out = ask("stream")
+        out = ask(stream=True)
         assert "error" in out, (at, body[max(at - 60, 0):at], out)
     assert ask.ibid.metric("ibid_cache_stored_total") == stored + 1
     found(who, "cut")
@@ -313,7 +334,7 @@ def test_a_stream_cut_anywhere_is_an_error_and_not_kept(ask, who, step):
 
 # --- the table ------------------------------------------------------------------------------------------
 
-COLUMNS = [*MODES, "local", "errors", "cancel", "timeout", "retry", "cut"]
+COLUMNS = [*[column(mode, stream) for mode in MODES for stream in (False, True)], "local", "errors", "cancel", "timeout", "retry", "cut"]
 LANGUAGES = {"python": "Python", "openai1": "Python", "openai2": "Python", "frameworks": "Python", "node": "Node"}
 PACKAGES = {"openai.chat": "openai", "openai.responses": "openai", "anthropic": "anthropic", "ollama": "ollama", "langchain": "langchain-openai",
             "llamaindex": "llama-index-llms-openai", "instructor": "instructor", "litellm": "litellm"}

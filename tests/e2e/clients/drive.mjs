@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 const PARAMETERS = {
   type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false,
 };
-const WEATHER = { name: "weather", description: "The weather of a city.", parameters: PARAMETERS };
+const WEATHER = { name: "weather", description: "The weather of a city.", parameters: PARAMETERS, strict: true };
 const TOOL = { type: "function", function: WEATHER };
 const user = (job) => [{ role: "user", content: job.question }];
 
@@ -32,72 +32,50 @@ async function openaiClient(job) {
 }
 
 async function openaiChat(job) {
+  const { zodResponseFormat } = await import("openai/helpers/zod");
   const c = (await openaiClient(job)).chat.completions;
   const fields = { model: job.model, messages: user(job), max_tokens: job.max_tokens };
-  switch (job.mode) {
-    case "tools":
-      return c.create({ ...fields, tools: [TOOL] });
-    case "structured": {
-      const { zodResponseFormat } = await import("openai/helpers/zod");
-      return c.parse({ ...fields, response_format: zodResponseFormat(await city(), "City") });
-    }
-    case "stream":
-      return (await drained(c.stream({ ...fields, stream_options: { include_usage: true } }))).finalChatCompletion();
-    case "cancel":
-      return first(await c.create({ ...fields, stream: true }));
-    default:
-      return c.create(fields);
-  }
+  if (job.mode === "cancel") return first(await c.create({ ...fields, stream: true }));
+  if (job.mode === "tools") fields.tools = [TOOL];
+  if (job.mode === "structured") fields.response_format = zodResponseFormat(await city(), "City");
+  if (job.stream) return (await drained(c.stream({ ...fields, stream_options: { include_usage: true } }))).finalChatCompletion();
+  return job.mode === "structured" ? c.parse(fields) : c.create(fields);
 }
 
 async function openaiResponses(job) {
+  const { zodTextFormat } = await import("openai/helpers/zod");
   const c = (await openaiClient(job)).responses;
   const fields = { model: job.model, input: job.question, max_output_tokens: job.max_tokens };
-  switch (job.mode) {
-    case "tools":
-      return c.create({ ...fields, tools: [{ type: "function", strict: true, ...WEATHER }] });
-    case "structured": {
-      const { zodTextFormat } = await import("openai/helpers/zod");
-      return c.parse({ ...fields, text: { format: zodTextFormat(await city(), "City") } });
-    }
-    case "stream":
-      return (await drained(c.stream(fields))).finalResponse();
-    case "cancel":
-      return first(await c.create({ ...fields, stream: true }));
-    default:
-      return c.create(fields);
-  }
+  if (job.mode === "cancel") return first(await c.create({ ...fields, stream: true }));
+  if (job.mode === "tools") fields.tools = [{ type: "function", ...WEATHER }];
+  if (job.mode === "structured") fields.text = { format: zodTextFormat(await city(), "City") };
+  if (job.stream) return (await drained(c.stream(fields))).finalResponse();
+  return job.mode === "structured" ? c.parse(fields) : c.create(fields);
 }
 
 async function anthropicMessages(job) {
   const { default: Anthropic } = await import("@anthropic-ai/sdk");
+  const { zodOutputFormat } = await import("@anthropic-ai/sdk/helpers/zod");
   const c = new Anthropic({ baseURL: job.url, apiKey: job.key, timeout: job.timeout_s * 1000, maxRetries: job.retries }).messages;
   const fields = { model: job.model, messages: user(job), max_tokens: job.max_tokens };
-  switch (job.mode) {
-    case "tools":
-      return c.create({ ...fields, tools: [{ name: "weather", description: "Of a city.", input_schema: PARAMETERS }] });
-    case "structured": {
-      const { zodOutputFormat } = await import("@anthropic-ai/sdk/helpers/zod");
-      return c.parse({ ...fields, output_config: { format: zodOutputFormat(await city()) } });
-    }
-    case "stream":
-      return (await drained(c.stream(fields))).finalMessage();
-    case "cancel":
-      return first(await c.create({ ...fields, stream: true }));
-    default:
-      return c.create(fields);
-  }
+  if (job.mode === "cancel") return first(await c.create({ ...fields, stream: true }));
+  if (job.mode === "tools") fields.tools = [{ name: "weather", description: "Of a city.", input_schema: PARAMETERS }];
+  if (job.mode === "structured") fields.output_config = { format: zodOutputFormat(await city()) };
+  if (job.stream) return (await drained(c.stream(fields))).finalMessage();
+  return job.mode === "structured" ? c.parse(fields) : c.create(fields);
 }
 
 // The lines of an Ollama stream as the answer that would have come whole.
 async function joined(parts) {
   let last = {}, content = "", thinking = "";
+  const tool_calls = [];
   for await (const p of parts) {
+    tool_calls.push(...(p.message.tool_calls ?? []));
     content += p.message.content ?? "";
     thinking += p.message.thinking ?? "";
     last = p;
   }
-  return { ...last, message: { ...last.message, content, thinking } };
+  return { ...last, message: { ...last.message, content, thinking, tool_calls } };
 }
 
 async function ollamaChat(job) {
@@ -107,22 +85,14 @@ async function ollamaChat(job) {
     fetch: (url, init) => fetch(url, { ...init, signal: AbortSignal.any([...(init?.signal ? [init.signal] : []), AbortSignal.timeout(job.timeout_s * 1000)]) }),
   });
   const fields = { model: job.model, messages: user(job), options: { num_predict: job.max_tokens } };
-  switch (job.mode) {
-    case "tools":
-      return c.chat({ ...fields, tools: [TOOL] });
-    case "structured": {
-      const answer = await c.chat({ ...fields, format: PARAMETERS });
-      return { ...answer, parsed: (await city()).parse(JSON.parse(answer.message.content)) };
-    }
-    case "stream":
-      return joined(await c.chat({ ...fields, stream: true }));
-    case "cancel": {
-      const parts = await c.chat({ ...fields, stream: true });
-      return first(parts, () => parts.abort()).catch((e) => e);
-    }
-    default:
-      return c.chat({ ...fields, stream: false });
+  if (job.mode === "cancel") {
+    const parts = await c.chat({ ...fields, stream: true });
+    return first(parts, () => parts.abort()).catch((e) => e);
   }
+  if (job.mode === "tools") fields.tools = [TOOL];
+  if (job.mode === "structured") fields.format = PARAMETERS;
+  const answer = job.stream ? await joined(await c.chat({ ...fields, stream: true })) : await c.chat({ ...fields, stream: false });
+  return job.mode === "structured" ? { ...answer, parsed: (await city()).parse(JSON.parse(answer.message.content)) } : answer;
 }
 
 // --- frameworks ---------------------------------------------------------------------------------
@@ -133,23 +103,16 @@ async function langchain(job) {
     configuration: { baseURL: job.url + "/v1" }, apiKey: job.key, model: job.model, timeout: job.timeout_s * 1000,
     maxRetries: job.retries, maxTokens: job.max_tokens, useResponsesApi: false,
   });
-  switch (job.mode) {
-    case "tools":
-      return c.bindTools([TOOL]).invoke(job.question);
-    case "structured":
-      return c.withStructuredOutput(await city(), { method: "jsonSchema", includeRaw: true }).invoke(job.question);
-    case "stream": {
-      let total;
-      for await (const part of await c.stream(job.question)) total = total === undefined ? part : total.concat(part);
-      return total;
-    }
-    case "cancel": {
-      const leave = new AbortController();
-      return first(await c.stream(job.question, { signal: leave.signal }), () => leave.abort());
-    }
-    default:
-      return c.invoke(job.question);
+  if (job.mode === "cancel") {
+    const leave = new AbortController();
+    return first(await c.stream(job.question, { signal: leave.signal }), () => leave.abort());
   }
+  const asked = job.mode === "tools" ? c.bindTools([TOOL])
+    : job.mode === "structured" ? c.withStructuredOutput(await city(), { method: "jsonSchema", includeRaw: !job.stream }) : c;
+  if (!job.stream) return asked.invoke(job.question);
+  let total;
+  for await (const part of await asked.stream(job.question)) total = part.concat && total ? total.concat(part) : part;
+  return total;
 }
 
 // What generateText and streamText have in common.
@@ -160,32 +123,28 @@ async function aiAnswer(r) {
 }
 
 async function ai(job, which) {
-  const { generateText, streamText, generateObject, tool, jsonSchema } = await import("ai");
+  const { generateText, streamText, generateObject, streamObject, tool, jsonSchema } = await import("ai");
   const { createOpenAI } = await import("@ai-sdk/openai");
   const model = createOpenAI({ baseURL: job.url + "/v1", apiKey: job.key })[which](job.model);
   const fields = {
     model, prompt: job.question, maxOutputTokens: job.max_tokens, maxRetries: job.retries, abortSignal: AbortSignal.timeout(job.timeout_s * 1000),
   };
-  switch (job.mode) {
-    case "tools":
-      return aiAnswer(await generateText({ ...fields, tools: { weather: tool({ description: "Of a city.", inputSchema: jsonSchema(PARAMETERS) }) } }));
-    case "structured": {
-      const r = await generateObject({ ...fields, schema: await city() });
-      return { object: r.object, finishReason: r.finishReason, usage: r.usage };
-    }
-    case "stream": {
-      const r = streamText({ ...fields, onError: () => {} });
-      for await (const part of r.fullStream) if (part.type === "error") throw part.error;
-      return aiAnswer(r);
-    }
-    case "cancel": {
-      const leave = new AbortController();
-      const r = streamText({ ...fields, abortSignal: leave.signal, onError: () => {} });
-      return first(r.textStream, () => leave.abort());
-    }
-    default:
-      return aiAnswer(await generateText(fields));
+  if (job.mode === "cancel") {
+    const leave = new AbortController();
+    const r = streamText({ ...fields, abortSignal: leave.signal, onError: () => {} });
+    return first(r.textStream, () => leave.abort());
   }
+  if (job.mode === "structured") {
+    const schema = await city();
+    const r = job.stream ? streamObject({ ...fields, schema, onError: () => {} }) : await generateObject({ ...fields, schema });
+    if (job.stream) for await (const part of r.fullStream) if (part.type === "error") throw part.error;
+    return { object: await r.object, finishReason: await r.finishReason, usage: await r.usage };
+  }
+  if (job.mode === "tools") fields.tools = { weather: tool({ description: "Of a city.", inputSchema: jsonSchema(PARAMETERS) }) };
+  if (!job.stream) return aiAnswer(await generateText(fields));
+  const r = streamText({ ...fields, onError: () => {} });
+  for await (const part of r.fullStream) if (part.type === "error") throw part.error;
+  return aiAnswer(r);
 }
 
 const clients = {

@@ -1,12 +1,13 @@
 """Runs clients for tests: a job a line on stdin, as JSON; what the client made of the answer a line on
 stdout. Runs in the virtual environment of the clients, so it uses nothing of the tests.
 
-A job: client, mode (whole, stream, tools, structured, cancel), url (without /v1), key, model, question,
+A job: client, mode (text, tools, structured, cancel), stream, url (without /v1), key, model, question,
 timeout_s, retries, max_tokens. An answer: {"value": ...} or {"error": {"name", "status", "message"}}."""
 import functools
 import gc
 import importlib
 import json
+import operator
 import os
 import sys
 import warnings
@@ -22,7 +23,7 @@ class City(pydantic.BaseModel):
 
 
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}
-WEATHER = {"name": "weather", "description": "The weather of a city.", "parameters": PARAMETERS}
+WEATHER = {"name": "weather", "description": "The weather of a city.", "parameters": PARAMETERS, "strict": True}
 TOOL = {"type": "function", "function": WEATHER}
 CLIENTS = {}
 
@@ -67,66 +68,57 @@ def beta(chat, name):
     return getattr(chat.chat.completions, name, None) or getattr(chat.beta.chat.completions, name)
 
 
+def final(helper, get):
+    """What a streaming helper made of the whole stream."""
+    with helper as s:
+        for _ in s:
+            pass
+        return plain(getattr(s, get)())
+
+
 @client("openai.chat")
 def openai_chat(job):
-    fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
     c = openai_client(job)
-    if job["mode"] == "tools":
-        return plain(c.chat.completions.create(**fields, tools=[TOOL]))
-    if job["mode"] == "structured":
-        return plain(beta(c, "parse")(**fields, response_format=City))
-    if job["mode"] == "stream":
-        with beta(c, "stream")(**fields, stream_options={"include_usage": True}) as s:
-            for _ in s:
-                pass
-            return plain(s.get_final_completion())
+    fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
     if job["mode"] == "cancel":
         return first(c.chat.completions.create(**fields, stream=True))
-    return plain(c.chat.completions.create(**fields))
+    fields.update({"tools": {"tools": [TOOL]}, "structured": {"response_format": City}}.get(job["mode"], {}))
+    if job["stream"]:
+        return final(beta(c, "stream")(**fields, stream_options={"include_usage": True}), "get_final_completion")
+    return plain(beta(c, "parse")(**fields) if job["mode"] == "structured" else c.chat.completions.create(**fields))
 
 
 @client("openai.responses")
 def openai_responses(job):
-    fields = {"model": job["model"], "input": job["question"], "max_output_tokens": job["max_tokens"]}
     c = openai_client(job)
-    if job["mode"] == "tools":
-        return plain(c.responses.create(**fields, tools=[{"type": "function", "strict": True, **WEATHER}]))
-    if job["mode"] == "structured":
-        return plain(c.responses.parse(**fields, text_format=City))
-    if job["mode"] == "stream":
-        with c.responses.stream(**fields) as s:
-            for _ in s:
-                pass
-            return plain(s.get_final_response())
+    fields = {"model": job["model"], "input": job["question"], "max_output_tokens": job["max_tokens"]}
     if job["mode"] == "cancel":
         return first(c.responses.create(**fields, stream=True))
-    return plain(c.responses.create(**fields))
+    fields.update({"tools": {"tools": [{"type": "function", **WEATHER}]}, "structured": {"text_format": City}}.get(job["mode"], {}))
+    if job["stream"]:
+        return final(c.responses.stream(**fields), "get_final_response")
+    return plain(c.responses.parse(**fields) if job["mode"] == "structured" else c.responses.create(**fields))
 
 
 @client("anthropic")
 def anthropic_messages(job):
-    fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
     c = made_once("anthropic", "Anthropic", base_url=job["url"], api_key=job["key"], timeout=job["timeout_s"], max_retries=job["retries"])
-    if job["mode"] == "tools":
-        return plain(c.messages.create(**fields, tools=[{"name": "weather", "description": "Of a city.", "input_schema": PARAMETERS}]))
-    if job["mode"] == "structured":
-        return plain(c.messages.parse(**fields, output_format=City))
-    if job["mode"] == "stream":
-        with c.messages.stream(**fields) as s:
-            for _ in s:
-                pass
-            return plain(s.get_final_message())
+    fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
     if job["mode"] == "cancel":
         return first(c.messages.create(**fields, stream=True))
-    return plain(c.messages.create(**fields))
+    tool = {"name": "weather", "description": "Of a city.", "input_schema": PARAMETERS}
+    fields.update({"tools": {"tools": [tool]}, "structured": {"output_format": City}}.get(job["mode"], {}))
+    if job["stream"]:
+        return final(c.messages.stream(**fields), "get_final_message")
+    return plain(c.messages.parse(**fields) if job["mode"] == "structured" else c.messages.create(**fields))
 
 
 def joined(parts):
     """The lines of an Ollama stream as the answer that would have come whole."""
-    out, said = {}, {"content": "", "thinking": ""}
+    out, said = {}, {"content": "", "thinking": "", "tool_calls": []}
     for p in map(plain, parts):
         for name in said:
-            said[name] += p["message"].get(name) or ""
+            said[name] += p["message"].get(name) or type(said[name])()
         out = p
     return {**out, "message": {**out["message"], **said}}
 
@@ -141,19 +133,18 @@ def ollama_client(url, key, timeout_s):
 def ollama_chat(job):
     c = ollama_client(job["url"], job["key"], job["timeout_s"])
     fields = {"model": job["model"], "messages": user(job), "options": {"num_predict": job["max_tokens"]}}
-    if job["mode"] == "tools":
-        return plain(c.chat(**fields, tools=[TOOL]))
-    if job["mode"] == "structured":
-        answer = c.chat(**fields, format=PARAMETERS)
-        return {**plain(answer), "parsed": plain(City.model_validate_json(answer.message.content))}
-    if job["mode"] == "stream":
-        return joined(c.chat(**fields, stream=True))
     if job["mode"] == "cancel":
         return first(c.chat(**fields, stream=True))
-    return plain(c.chat(**fields))
+    fields.update({"tools": {"tools": [TOOL]}, "structured": {"format": PARAMETERS}}.get(job["mode"], {}))
+    answer = joined(c.chat(**fields, stream=True)) if job["stream"] else plain(c.chat(**fields))
+    return {**answer, "parsed": plain(City.model_validate_json(answer["message"]["content"]))} if job["mode"] == "structured" else answer
 
 
 # --- frameworks -----------------------------------------------------------------------------------------
+
+def total(parts):
+    return functools.reduce(operator.add, parts)
+
 
 @client("langchain")
 def langchain(job):
@@ -161,18 +152,13 @@ def langchain(job):
     c = ChatOpenAI(base_url=job["url"] + "/v1", api_key=job["key"], model=job["model"], timeout=job["timeout_s"], max_retries=job["retries"],
                    max_tokens=job["max_tokens"], stream_usage=True, use_responses_api=False)
     if job["mode"] == "tools":
-        return plain(c.bind_tools([TOOL]).invoke(job["question"]))
+        c = c.bind_tools([TOOL])
     if job["mode"] == "structured":
-        out = c.with_structured_output(City, method="json_schema", include_raw=True).invoke(job["question"])
-        return {name: plain(v) for name, v in out.items()}
-    if job["mode"] == "stream":
-        total = None
-        for part in c.stream(job["question"]):
-            total = part if total is None else total + part
-        return plain(total)
+        c = c.with_structured_output(City, method="json_schema", include_raw=True)
+        return {name: plain(v) for name, v in (total(c.stream(job["question"])) if job["stream"] else c.invoke(job["question"])).items()}
     if job["mode"] == "cancel":
         return first(c.stream(job["question"]))
-    return plain(c.invoke(job["question"]))
+    return plain(total(c.stream(job["question"])) if job["stream"] else c.invoke(job["question"]))
 
 
 @client("llamaindex")
@@ -191,14 +177,20 @@ def llamaindex(job):
     def whole(answer):
         return {"message": plain(answer.message), "raw": plain(answer.raw)}
     if job["mode"] == "tools":
+        if job["stream"]:
+            *_, last = c.stream_chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages)
+            return plain(last.message)
         return whole(c.chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages))
     if job["mode"] == "structured":
+        if job["stream"]:
+            *_, last = c.stream_structured_predict(City, PromptTemplate(job["question"]))
+            return plain(last)
         return plain(c.structured_predict(City, PromptTemplate(job["question"])))
-    if job["mode"] == "stream":
-        *_, last = c.stream_chat(messages)
-        return plain(last.message)
     if job["mode"] == "cancel":
         return first(part.message for part in c.stream_chat(messages))
+    if job["stream"]:
+        *_, last = c.stream_chat(messages)
+        return plain(last.message)
     return whole(c.chat(messages))
 
 
@@ -209,7 +201,7 @@ def with_instructor(job):
     fields = {"response_model": City, "model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"], "max_retries": 0}
     raw = openai_client(job)
     c = instructor.from_openai(raw, mode=mode).chat.completions
-    if job["mode"] == "stream":
+    if job["stream"]:
         *_, last = c.create_partial(**fields)
         return plain(last)
     if job["mode"] == "cancel":
@@ -224,16 +216,15 @@ def with_litellm(job):
     litellm.suppress_debug_info = True
     fields = {"model": "openai/" + job["model"], "messages": user(job), "max_tokens": job["max_tokens"], "api_base": job["url"] + "/v1", "api_key": job["key"],
               "timeout": job["timeout_s"], "max_retries": job["retries"]}
-    if job["mode"] == "tools":
-        return plain(litellm.completion(**fields, tools=[TOOL]))
-    if job["mode"] == "structured":
-        answer = litellm.completion(**fields, response_format=City)
-        return {"answer": plain(answer), "parsed": plain(City.model_validate_json(answer.choices[0].message.content))}
-    if job["mode"] == "stream":
-        return plain(litellm.stream_chunk_builder(list(litellm.completion(**fields, stream=True, stream_options={"include_usage": True})), messages=user(job)))
     if job["mode"] == "cancel":
         return first(litellm.completion(**fields, stream=True))
-    return plain(litellm.completion(**fields))
+    fields.update({"tools": {"tools": [TOOL]}, "structured": {"response_format": City}}.get(job["mode"], {}))
+    if job["stream"]:
+        answer = litellm.stream_chunk_builder(list(litellm.completion(**fields, stream=True, stream_options={"include_usage": True})), messages=user(job))
+    else:
+        answer = litellm.completion(**fields)
+    parsed = {"parsed": plain(City.model_validate_json(answer.choices[0].message.content))} if job["mode"] == "structured" else {}
+    return {**plain(answer), **parsed}
 
 
 def status_of(e):
