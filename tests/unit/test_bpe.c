@@ -192,8 +192,10 @@ static void stops_at_its_limit(void **state)
  * keeps a worker for minutes. */
 static void long_texts_take_their_length(void **state)
 {
-    static const char *const fills[] = {"a", " ", "a ", "ab, ", "\n", "he", "-"};
-    static const char *const pres[] = {"smollm", "llama-bpe"};
+    static const char *const fills[] = {"a",  " ", "a ", "ab, ",         "\n",
+                                        "he", "-", "A",  "\xe4\xb8\x80", "1"};
+    static const char *const pres[] = {"smollm", "llama-bpe", "gpt-4o", "tekken",
+                                       "deepseek-llm"};
     enum { LENGTH = 1 << 20 };
     char *text = malloc(LENGTH);
 
