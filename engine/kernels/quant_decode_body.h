@@ -25,6 +25,10 @@
     X(FORMAT_Q6_K)                                                                             \
     X(FORMAT_IQ4_XS)
 
+/* Inputs that the next slice needs as well are read again: there are no registers to keep
+ * them in, and putting them aside costs more. */
+#define READ_AGAIN() __asm__ volatile("" ::: "memory")
+
 INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += LINE_BYTES)
@@ -105,8 +109,11 @@ INLINE void decode_strip(uint32_t type, const struct quant_matrix *w, const uint
         strip_open(type, p, &b);
         for (size_t j = 0; j < l.groups; j++) {
             fetch_ahead(p + j * (bytes / l.groups), bytes / l.groups);
-            for (size_t h = 0; h < SLICES; h++)
+            for (size_t h = 0; h < SLICES; h++) {
                 decode_group(type, &b, j, h, c, n, i * l.groups + j, acc);
+                if (n > 2)
+                    READ_AGAIN();
+            }
         }
     }
     for (size_t k = 0; k < SLICES * n; k++)
