@@ -7,6 +7,7 @@
 
 #include "cache/answer_groups.h"
 #include "cache/bounded_file.h"
+#include "cache/calibration.h"
 
 /* Of P(same), when it is turned into log-odds: beyond it, P says no more. */
 #define ODDS_EDGE 1e-4
@@ -170,9 +171,11 @@ double bounded_threshold(const struct bounded *b, const struct bounded_model *m)
 
 /* --- features --------------------------------------------------------------------- */
 
+/* Before they were calibrated: this policy calibrates for itself. */
 static double odds_of(double p)
 {
-    return decision_evidence(fmin(1 - ODDS_EDGE, fmax(ODDS_EDGE, p)));
+    p = fmin(1 - ODDS_EDGE, fmax(ODDS_EDGE, p));
+    return calibration_undo(log(p / (1 - p)));
 }
 
 /* A candidate that no guard refused and nobody reported. */

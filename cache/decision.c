@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "cache/calibration.h"
 #include "cache/guard.h"
 #include "cache/guard_list.h"
 #include "cache/refusals.h"
@@ -38,35 +39,6 @@
  * the fit has hardly any capitals. The guard "name" is surer, and hears only like wording. */
 #define WEIGHT_NAMES (-1.0)
 
-/* The logistic is too modest about pairs of which it is unsure, by what bench/quality/fit.py
- * measures on the data of the fit: as log-odds, between these two points (P = .75 and .15) a
- * step says less than it thinks; below them all is as much more likely. The order of pairs is
- * what it was, and above the first nothing changes. */
-#define SURE_ODDS   1.0986
-#define UNSURE_ODDS (-1.7346)
-#define UNSURE_STEP 0.74
-#define UNSURE_GAIN ((1 - UNSURE_STEP) * (SURE_ODDS - UNSURE_ODDS))
-
-static double calibrated(double odds)
-{
-    if (odds >= SURE_ODDS)
-        return odds;
-    if (odds < UNSURE_ODDS)
-        return odds + UNSURE_GAIN;
-    return SURE_ODDS + UNSURE_STEP * (odds - SURE_ODDS);
-}
-
-double decision_evidence(double probability)
-{
-    double odds = log(probability / (1 - probability));
-
-    if (odds >= SURE_ODDS)
-        return odds;
-    if (odds < UNSURE_ODDS + UNSURE_GAIN)
-        return odds - UNSURE_GAIN;
-    return SURE_ODDS + (odds - SURE_ODDS) / UNSURE_STEP;
-}
-
 static double least(double x, double most)
 {
     return x < most ? x : most;
@@ -82,7 +54,7 @@ double decision_probability(float cosine, const struct guard_outcome *g)
                WEIGHT_RESPELLED * (g->respelled > 0) + WEIGHT_BARE * g->bare +
                WEIGHT_NAMES * g->names;
 
-    return g->fired != NULL ? 0 : 1 / (1 + exp(-calibrated(z)));
+    return g->fired != NULL ? 0 : 1 / (1 + exp(-calibration_apply(z)));
 }
 
 /* Somebody said that these two are not the same. */

@@ -82,10 +82,6 @@ void decision_judge(struct span question, struct decision_candidate *c, size_t n
 struct guard_outcome;
 double decision_probability(float cosine, const struct guard_outcome *g);
 
-/* The log-odds of P(same), 0 < P < 1, as the logistic had them before they were calibrated:
- * what `bounded` learns from, which calibrates for itself. */
-double decision_evidence(double probability);
-
 /* Every reason there can be, for metrics: NULL-terminated. */
 const char *const *decision_reasons(void);
 

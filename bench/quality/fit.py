@@ -37,7 +37,7 @@ STREAMS = ["desk_zipf", "snips_zipf"]
 NAMES = ["cosine", "near", "exchanged", "words", "respelled", "substituted", "added"]
 # Before the second step; why: cache/decision.c.
 BY_HAND = {"words": 0.12, "respelled": -3.0, "substituted": -0.95, "added": -0.47}
-SURE, UNSURE = 1.0986, -1.7346  # log-odds; cache/decision.c
+SURE, UNSURE = 1.0986, -1.7346  # log-odds; cache/calibration.c
 BARE, NAMES_OF_BOTH = 0.55, -0.8
 BINS = [0, .3, .6, .7, .8, .85, .9, .95, 1.01]
 
@@ -104,7 +104,7 @@ def stream_pairs(bench, name, seeds):
 
 
 def calibrated(z, step):
-    """As cache/decision.c does."""
+    """As cache/calibration.c does."""
     between = SURE + step * (z - SURE)
     return np.where(z >= SURE, z, np.where(z < UNSURE, z + (1 - step) * (SURE - UNSURE), between))
 
