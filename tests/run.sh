@@ -152,7 +152,7 @@ must "python packages" venv_ready "$venv" tests/e2e/requirements.txt
 command -v npm >/dev/null || need_packages nodejs npm
 must "node packages" node_ready
 if [ -n "$all" ]; then
-    for name in openai1 openai2 frameworks; do
+    for name in openai1.0 openai1 openai2 frameworks; do
         must "python packages: $name" venv_ready "$clients/$name" "tests/e2e/clients/$name.txt"
     done
 fi

@@ -64,8 +64,28 @@ def openai_client(job):
 
 
 def beta(chat, name):
-    """Where the helpers were before they left beta."""
-    return getattr(chat.chat.completions, name, None) or getattr(chat.beta.chat.completions, name)
+    """A helper, or where it was before it left beta; the first versions have none."""
+    places = (chat.chat.completions, getattr(getattr(getattr(chat, "beta", None), "chat", None), "completions", None))
+    return next((getattr(p, name) for p in places if hasattr(p, name)), None)
+
+
+def by_hand(job, c, fields):
+    """What programs did before there were helpers, and fields for all: deltas are added up."""
+    schema = {"type": "json_schema", "json_schema": {"name": "City", "schema": PARAMETERS}}
+    fields["extra_body"] = {"tools": {"tools": [TOOL]}, "structured": {"response_format": schema}}.get(job["mode"])
+    if not job["stream"]:
+        return plain(c.chat.completions.create(**fields))
+    out, said, calls = {}, "", {}
+    for part in map(plain, c.chat.completions.create(**fields, stream=True)):
+        for choice in part.pop("choices"):
+            said += choice["delta"].get("content") or ""
+            for call in choice["delta"].get("tool_calls") or []:
+                calls.setdefault(call["index"], {"name": "", "arguments": ""})
+                for name in ("name", "arguments"):
+                    calls[call["index"]][name] += call["function"].get(name) or ""
+            out["finish"] = choice["finish_reason"]
+        out.update(part)
+    return {**out, "content": said, "calls": calls}
 
 
 def final(helper, get):
@@ -82,6 +102,8 @@ def openai_chat(job):
     fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
     if job["mode"] == "cancel":
         return first(c.chat.completions.create(**fields, stream=True))
+    if beta(c, "stream") is None:
+        return by_hand(job, c, fields)
     fields.update({"tools": {"tools": [TOOL]}, "structured": {"response_format": City}}.get(job["mode"], {}))
     if job["stream"]:
         return final(beta(c, "stream")(**fields, stream_options={"include_usage": True}), "get_final_completion")
