@@ -139,9 +139,11 @@ static const struct chat_family *recognise(struct span text)
     /* From V3.1 on, answers without thoughts begin with their end. */
     if (has(text, DEEP_ASK) && has(text, DEEP_SAY))
         return has(text, DEEP_SAY "</think>") ? NULL : &families[DEEPSEEK];
+    /* Phi-4-mini-reasoning has a system text of its own before every other one. */
     if (has(text, "<|user|>") && has(text, "<|end|>"))
-        return &families[PHI3];
-    if (has(text, "<|user|>") && has(text, "eos_token"))
+        return has(text, "<|system|>Your name") ? NULL : &families[PHI3];
+    /* Others end answers alone (Tulu). */
+    if (has(text, "'<|user|>\\n' + message['content'] + eos_token"))
         return &families[ZEPHYR];
     if (has(text, "capitalize") && has(text, "<|eot_id|>") && has(text, "Assistant: "))
         return &families[BITNET];
@@ -161,24 +163,41 @@ static const struct chat_family *named(const char *name)
     return NULL;
 }
 
-/* ChatML's default system text stands in the template between its own marks. */
-static struct span chatml_system(struct span text)
+static bool has_any(struct span s, const char *marks)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] != '\0' && strchr(marks, s.ptr[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* ChatML's default system text stands in the template between its own marks. false: there is
+ * one, and it would need to be read as a program. */
+static bool chatml_system(struct span text, struct span *out)
 {
     const struct span mark = SPAN(IM_START "system\\n");
     size_t at = chat_writer_find(text, mark, 0), end;
 
+    *out = (struct span){"", 0};
     for (; at != SIZE_MAX; at = chat_writer_find(text, mark, at)) {
+        struct span found, first;
+
         at += mark.len;
         end = chat_writer_find(text, SPAN(IM_END), at);
         if (end == SIZE_MAX)
             break;
-        /* Behind it the program goes on, or the text would need to be read as a program. */
-        if (end > at && memchr(text.ptr + at, '\'', end - at) == NULL &&
-            memchr(text.ptr + at, '\\', end - at) == NULL &&
-            memchr(text.ptr + at, '{', end - at) == NULL)
-            return (struct span){text.ptr + at, end - at};
+        found = (struct span){text.ptr + at, end - at};
+        first = (struct span){found.ptr, found.len > 0};
+        /* Behind it the program goes on. */
+        if (found.len == 0 || has_any(first, "'\"{"))
+            continue;
+        if (has_any(found, "'\\{"))
+            return false;
+        *out = found;
+        break;
     }
-    return (struct span){"", 0};
+    return true;
 }
 
 /* A system text that stands behind `mark` as a string of the program, behind the next "{{" if
@@ -198,7 +217,10 @@ static bool read_literal(struct chat_template *t, struct span text, const char *
         at += text.len - at > 2 && text.ptr[at + 2] == '-' ? 3 : 2;
     }
     t->literal = (struct span){text.ptr + at, text.len - at};
-    return chat_writer_literal(NULL, t->literal, SPAN(""));
+    if (chat_writer_literal(NULL, t->literal, SPAN("")))
+        return true;
+    t->literal = SPAN("");
+    return false;
 }
 
 static bool read_literals(struct chat_template *t, struct span text)
@@ -209,6 +231,8 @@ static bool read_literals(struct chat_template *t, struct span text)
         return read_literal(t, text, "elif reasoning_mode == \"/think\"", true);
     if (f == &families[DEEPSEEK_CODER])
         return read_literal(t, text, "if not ns.found", true);
+    if (f == &families[CHATML] || f == &families[SMOLLM] || f == &families[QWEN2])
+        return chatml_system(text, &t->system);
     if (f != &families[MISTRAL_V7])
         return true;
     if (!read_literal(t, text, "set default_system_message =", false))
@@ -222,8 +246,6 @@ static void read_texts(struct chat_template *t, struct span text)
 {
     const struct chat_family *f = t->family;
 
-    if (f == &families[CHATML] || f == &families[SMOLLM] || f == &families[QWEN2])
-        t->system = chatml_system(text);
     if (f == &families[SMOLLM] && t->system.len == 0)
         t->system = SPAN(SMOLLM_SYSTEM);
     if (f == &families[QWEN2] && t->system.len == 0)
@@ -303,9 +325,10 @@ enum status chat_template_open(const struct tokenizer *k, struct span text, cons
                          "the file's chat template is not recognised; name its family with "
                          "local.chat_template (%s)",
                          chat_template_known());
-    if (!read_literals(&t, text))
+    if (!read_literals(&t, text) && name == NULL)
         return error_set(err, ST_INVALID,
-                         "the system text of the file's chat template '%s' is not readable",
+                         "the file's chat template, '%s', has a system text of its own that is "
+                         "not readable; without it: local.chat_template",
                          t.family->name);
     read_texts(&t, text);
     if (!read_tokens(&t, k, text))

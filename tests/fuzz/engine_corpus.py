@@ -237,10 +237,10 @@ def gguf_seeds():
     yield "gpt-4o", gguf(*llama(bpe("gpt-4o", CHATML, "<|im_start|>system\\nx<|im_end|>"), 2))
     yield "llama2", gguf(*llama(pieces("[INST] <<SYS>>"), 2))
     yield "mistral", gguf(*llama(pieces("' [INST] ' |trim + eos_token", prefix=False), 2))
-    yield "zephyr", gguf(*llama(pieces("<|user|> eos_token"), 2))
+    yield "zephyr", gguf(*llama(pieces("'<|user|>\\n' + message['content'] + eos_token"), 2))
     map_ = charsmap()
     t5 = {"tokenizer.ggml.model": "t5", "tokenizer.ggml.precompiled_charsmap": (9, struct.pack("<IQ", 0, len(map_)) + map_)}
-    yield "t5", gguf(*llama(pieces("<|user|> eos_token", **t5), 2))
+    yield "t5", gguf(*llama(pieces("'<|user|>\\n' + message['content'] + eos_token", **t5), 2))
     yield "scores-nan", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [float("nan")] * 112}), 2))
     yield "scores-few", gguf(*llama(pieces("[INST]", **{"tokenizer.ggml.scores": [0.0]}), 2))
     yield from architecture_seeds()

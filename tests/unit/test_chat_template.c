@@ -356,6 +356,10 @@ static void what_is_nearly_known_is_refused(void **state)
     static const char *const texts[] = {
         "<|im_start|> reasoning_mode ## Custom Instructions ### Tools None",
         "<|im_start|> </think> last_query_index {%- else %}{{- '<think>\\n' }}",
+        "'<|im_start|>system\\nReason, and answer in \\\\boxed{}.<|im_end|>\\n'",
+        "'<|im_start|>system\\nDon\\'t.<|im_end|>\\n'",
+        "'<|system|>Your name is Phi' '<|user|>' '<|end|>'",
+        "'<|user|>\\n' + message['content'] + '\\n' '<|assistant|>' eos_token",
         "<|im_start|> <|im_sep|> You are Phi, a language model",
         "[INST] [SYSTEM_PROMPT] {{ message['content'] }}",
         "[INST] '[SYSTEM_PROMPT]' [THINK]",
@@ -382,6 +386,21 @@ static void what_is_nearly_known_is_refused(void **state)
         if (chat_template_open(o.tokens, span_of(texts[i]), NULL, &t, &why) != ST_INVALID)
             fail_msg("'%s' is taken for %s", texts[i], chat_template_name(&t));
     }
+    close_file(&o);
+}
+
+/* A program in double quotes is no system text; and who names a family does without the one
+ * of the file. */
+static void a_program_is_no_system_text(void **state)
+{
+    struct opened o;
+
+    (void)state;
+    open_bytes(&o, CONTROLS);
+    check(&o, SPAN("\"<|im_start|>system\\n\" + messages[0].content + \"<|im_end|>\\n\""), NULL,
+          word, ARRAY_LEN(word), CHATML_WORD);
+    check(&o, SPAN("'<|im_start|>system\\nin \\\\boxed{}.<|im_end|>\\n'"), "chatml", word,
+          ARRAY_LEN(word), CHATML_WORD);
     close_file(&o);
 }
 
@@ -418,6 +437,7 @@ int main(void)
         cmocka_unit_test(sentence_pieces_bring_their_space),
         cmocka_unit_test(what_a_family_has_no_place_for_is_refused),
         cmocka_unit_test(what_is_nearly_known_is_refused),
+        cmocka_unit_test(a_program_is_no_system_text),
         cmocka_unit_test(a_template_may_ask_for_turns),
     };
 
