@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "cache/store_redis_conn.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
@@ -24,6 +25,7 @@
 #define READ_TEXT   "64"
 #define POLL_US     (100u * 1000)
 #define DEADLINE_US (1000u * 1000)
+#define ERROR_MAX   40
 #define HEX_BYTES   (2 * DIGEST_BYTES)
 
 struct waiting {
@@ -40,6 +42,7 @@ struct store_redis_news {
     char last[ID_MAX]; /* the item read last */
     bool old;          /* what is read was there before we were */
     bool closed, reading, sending;
+    bool refused; /* Redis did, and that was said */
     struct timer poll;
     struct waiting *waiting; /* owned: a ring of WAITING_MAX */
     size_t first, count;
@@ -178,6 +181,23 @@ static size_t take_items(struct store_redis_news *n, const redisReply *r)
     return items->elements;
 }
 
+/* A Redis without streams for us (ACL, another kind of key): said once, until it works. */
+static void note_refusal(struct store_redis_news *n, enum status st, const redisReply *r)
+{
+    size_t len = 0;
+
+    if (st == ST_OK)
+        n->refused = false;
+    if (st != ST_INVALID || n->refused)
+        return;
+    n->refused = true;
+    /* The words Redis begins an error with; what follows may quote our key. */
+    while (len < (size_t)r->len && len < ERROR_MAX && r->str[len] > ' ' && r->str[len] < 0x7f)
+        len++;
+    log_at(LOG_WARN, NULL, kv_event("redis_news_refused"),
+           kv_span("why", (struct span){r->str, len}));
+}
+
 static void on_poll(struct timer *t);
 
 static void on_read(void *owner, enum status st, const redisReply *r)
@@ -188,6 +208,7 @@ static void on_read(void *owner, enum status st, const redisReply *r)
     n->reading = false;
     if (n->closed)
         return;
+    note_refusal(n, st, r);
     if (st == ST_OK) {
         taken = take_items(n, r);
         if (taken < READ_MAX)

@@ -204,5 +204,7 @@ def test_foreign_news_do_no_harm(replica, redis):
     # And a key of another kind.
     redis.command("DEL", "ibid:news")
     redis.command("SET", "ibid:news", "x")
+    until(lambda: "redis_news_refused" in one.read_log(), "a word in the log")
     ask(one, "another", "k")
     assert exact(one, "another", "k") and one.metric("ibid_store_up") == 1
+    assert one.read_log().count("redis_news_refused") == 1 and "WRONGTYPE" in one.read_log()
