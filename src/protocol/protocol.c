@@ -44,6 +44,21 @@ static bool take(struct span *path, struct span head)
     return true;
 }
 
+const struct protocol *protocol_spoken(struct span path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+        if (protocols[i]->serves(path))
+            return protocols[i];
+    }
+    if (take(&path, SPAN("/api/")))
+        return &ollama_chat_protocol;
+    if (take(&path, SPAN("/v1beta/")))
+        return &gemini_content_protocol;
+    if (take(&path, SPAN("/v1/messages/"))) /* batches */
+        return &anthropic_messages_protocol;
+    return &openai_chat_protocol;
+}
+
 bool protocol_openai_path(struct span path, struct span tail)
 {
     if (take(&path, SPAN("/openai/deployments/"))) {

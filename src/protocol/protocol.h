@@ -172,6 +172,8 @@ struct protocol {
 
 /* NULL when no protocol serves this route (then it is relayed untouched). */
 const struct protocol *protocol_find(struct span method, struct span path);
+/* Whose errors a client of this path understands, whether we serve it or not; never NULL. */
+const struct protocol *protocol_spoken(struct span path);
 /* By name; NULL when unknown. */
 const struct protocol *protocol_named(struct span name);
 /* All of them, in order; NULL past the end. */

@@ -88,6 +88,7 @@ static void on_request(void *owner, struct http_stream *s)
     p->account.requests_total++;
     if (p->request_count > p->parts.config->limits.requests_max) {
         p->account.refused_total++;
+        r->dialect = protocol_spoken(r->head->path);
         respond_error(r, 503, "server_error", "overloaded", "",
                       "too many requests in flight; see limits.requests_max");
         return;
@@ -98,12 +99,11 @@ static void on_request(void *owner, struct http_stream *s)
         http_abort(s);
         return;
     }
+    h = r->head;
+    r->dialect = protocol_spoken(h->path);
     if (models_serve(r) || ollama_serve(r))
         return;
-    h = r->head;
     r->protocol = protocol_find(h->method, h->path);
-    if (r->protocol != NULL)
-        r->dialect = r->protocol;
     /* A coded body is not ours to read; it goes through as it is. */
     if (r->protocol != NULL && http_head_get(h, SPAN("content-encoding")).ptr != NULL)
         r->protocol = NULL;

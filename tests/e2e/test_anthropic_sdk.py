@@ -139,6 +139,9 @@ def test_errors_are_the_sdks_own(sdk):
     up.script = [Reply(at=-1, fault="rst")]
     e = error(c, anthropic.InternalServerError)
     assert (e.status_code, e.body["error"]["type"], e.body["error"]["code"]) == (502, "api_error", "upstream_failed")
+    with pytest.raises(anthropic.InternalServerError) as e:  # of a path that is only relayed
+        c.messages.batches.list()
+    assert (e.value.status_code, e.value.body["type"], e.value.body["error"]["type"]) == (502, "error", "api_error")
 
 
 def test_a_stream_cut_anywhere_raises_and_is_not_stored(sdk, shared):

@@ -100,6 +100,15 @@ def test_calls_are_not_replayed(sdk):
     assert len(up.posts()) == asked + 4
 
 
+def test_errors_of_paths_that_are_only_relayed(sdk):
+    c, up = sdk
+    up.script = [Reply(at=-1, fault="rst")]
+    for call in (c.list, c.ps, lambda: c.pull("m"), lambda: c.delete("m")):
+        with pytest.raises(ollama.ResponseError) as e:
+            call()
+        assert e.value.status_code == 502 and e.value.error.startswith("the upstream did not answer")
+
+
 def test_errors_and_cuts(sdk, shared):
     c, up = sdk
     with pytest.raises(ollama.ResponseError) as e:
