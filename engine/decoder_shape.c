@@ -3,6 +3,7 @@
  * answers without it would be wrong without a word. */
 #include "engine/decoder_shape.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -147,11 +148,13 @@ static enum status read_sizes(const struct reader *r, struct decoder_shape *s)
 /* Those that follow from others when the file does not say them. */
 static enum status read_heads(const struct reader *r, struct decoder_shape *s)
 {
-    size_t most = HEAD_WIDTH_MAX;
+    size_t most = HEAD_WIDTH_MAX, share;
     float scale, root;
 
+    assert(s->heads > 0); /* read_sizes() has seen to it */
+    share = s->d / s->heads;
     s->kv_heads = s->heads;
-    s->width = s->d / s->heads;
+    s->width = share;
     if (!read_count(r, "attention.head_count_kv", 1, s->heads, &s->kv_heads))
         return refuse(r, "attention.head_count_kv");
     if (!read_count(r, "attention.key_length", 1, most, &s->width) || s->width == 0 ||
@@ -160,8 +163,7 @@ static enum status read_heads(const struct reader *r, struct decoder_shape *s)
     s->q = s->heads * s->width;
     s->kv = s->kv_heads * s->width;
     root = sqrtf((float)s->width);
-    scale = s->layers == r->arch->wide_scores_layers ? 1.0f / sqrtf((float)(s->d / s->heads))
-                                                     : 1.0f / root;
+    scale = s->layers == r->arch->wide_scores_layers ? 1.0f / sqrtf((float)share) : 1.0f / root;
     if (!read_positive(r, "attention.scale", &scale))
         return refuse(r, "attention.scale");
     s->query_scale = scale == 1.0f / root ? 1 : scale * root;

@@ -59,7 +59,7 @@ static bool holds_word_end(struct span text)
     while (at < text.len && is_mark(text, at))
         at += MARK_LEN;
     while (at < text.len) {
-        const char *first = memchr(text.ptr + at, MARK[0], text.len - at);
+        const char *first = memchr(text.ptr + at, (unsigned char)MARK[0], text.len - at);
 
         if (first == NULL)
             return false;

@@ -417,17 +417,18 @@ static enum status read_gguf(struct xlmr *x, const struct gguf *g,
 {
     struct unigram_options o = {.prefix = true};
     struct unigram_piece *pieces = calloc(words->size, sizeof(*pieces));
-    enum status st = ST_OK;
+    enum status st;
 
     x->size = words->size;
     x->byte_count = 1;
     for (uint32_t id = 0; id < words->size; id++)
         x->byte_count += words->texts[id].len;
     x->bytes = malloc(x->byte_count);
-    if (pieces == NULL || x->bytes == NULL)
-        st = error_set(err, ST_NOMEM, "out of memory for the tokenizer");
-    if (st == ST_OK)
-        st = gguf_options(x, g, &o, err);
+    if (pieces == NULL || x->bytes == NULL) {
+        free(pieces);
+        return error_set(err, ST_NOMEM, "out of memory for the tokenizer");
+    }
+    st = gguf_options(x, g, &o, err);
     if (st == ST_OK)
         st = gguf_ids(x, g, &o, err);
     if (st == ST_OK)
