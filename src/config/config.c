@@ -7,6 +7,7 @@
 
 #include "config/listen.h"
 #include "config/options.h"
+#include "config/value.h"
 
 #define ENV_PREFIX "IBID_"
 
@@ -281,6 +282,17 @@ static enum status check_aliases(const char *what, const struct config_upstream 
     return ST_OK;
 }
 
+static enum status check_stale(const char *what, const char *field, const char *text,
+                               struct config_error *err)
+{
+    uint64_t s;
+
+    if (text[0] != '\0' && (value_uint(span_of(text), &s) != ST_OK || s > CONFIG_STALE_MAX_S))
+        return fail(err, "%s%s: '%s' is not within 0..%d", what, field, text,
+                    CONFIG_STALE_MAX_S);
+    return ST_OK;
+}
+
 static enum status check_upstream(const struct config *c, const struct config_upstream *u,
                                   struct config_error *err)
 {
@@ -305,7 +317,11 @@ static enum status check_upstream(const struct config *c, const struct config_up
                     what);
     if (!is_header_name(u->credential_header, strlen(u->credential_header)))
         return fail(err, "%scredential_header: is no header name", what);
-    st = check_aliases(what, u, err);
+    st = check_stale(what, "stale_while_revalidate_s", u->stale_while_revalidate_s, err);
+    if (st == ST_OK)
+        st = check_stale(what, "stale_if_error_s", u->stale_if_error_s, err);
+    if (st == ST_OK)
+        st = check_aliases(what, u, err);
     return st == ST_OK ? check_places(what, u, err) : st;
 }
 

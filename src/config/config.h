@@ -18,6 +18,8 @@
 #define CONFIG_LISTEN_MAX    8
 #define CONFIG_PRICES_MAX    256
 #define CONFIG_UPSTREAMS_MAX 16
+/* What an entry can say of itself (stale_min). */
+#define CONFIG_STALE_MAX_S (30 * 86400)
 /* Places of one upstream, the first included. */
 #define CONFIG_PLACES_MAX 8
 
@@ -44,6 +46,8 @@ struct config_upstream {
     char aliases[CONFIG_TEXT_MAX]; /* NAME=MODEL … */
     char credential[CONFIG_TEXT_MAX];
     char credential_header[64];
+    /* Seconds as text; empty: as under cache. */
+    char stale_while_revalidate_s[16], stale_if_error_s[16];
 };
 
 struct config {

@@ -12,9 +12,7 @@
 #define SECOND_MS UINT64_C(1000)
 #define HOUR_MS   (3600 * SECOND_MS)
 #define DAY_MS    (24 * HOUR_MS)
-/* What an entry can say of itself (stale_min). */
-#define STALE_MAX_S (30 * 86400)
-#define YEAR_S      UINT64_C(31536000)
+#define YEAR_S    UINT64_C(31536000)
 
 /* The null pointer comparison makes a field of the wrong type a compile error. */
 #define AT(ctype, f)                                                                           \
@@ -172,8 +170,8 @@ const struct option options_table[] = {
     BYTES("cache.index_bytes_max", cache.index_bytes_max, "256MiB", MIB, 4 * TIB, "memory for them"),
     UINT("cache.refusals_max", cache.refusals_max, "10000", 1, 100000, "pairs of questions that were reported as wrong hits and never are one again; beyond it the oldest are forgotten"),
     SWITCH("cache.coalesce", cache.coalesce, "on", on_off, "a request equal to one in flight waits for that answer"),
-    UINT("cache.stale_while_revalidate_s", cache.stale_while_revalidate_s, "0", 0, STALE_MAX_S, "how long after its end (store.ttl_s) an answer still answers the very same request while a fresh one is asked for in the background (RFC 5861)"),
-    UINT("cache.stale_if_error_s", cache.stale_if_error_s, "0", 0, STALE_MAX_S, "how long after its end an answer takes the place of the upstream's 500, 502, 503, 504 or 529, or of no answer at all (RFC 5861)"),
+    UINT("cache.stale_while_revalidate_s", cache.stale_while_revalidate_s, "0", 0, CONFIG_STALE_MAX_S, "how long after its end (store.ttl_s) an answer still answers the very same request while a fresh one is asked for in the background (RFC 5861)"),
+    UINT("cache.stale_if_error_s", cache.stale_if_error_s, "0", 0, CONFIG_STALE_MAX_S, "how long after its end an answer takes the place of the upstream's 500, 502, 503, 504 or 529, or of no answer at all (RFC 5861)"),
     UINT("cache.refresh_max", cache.refresh_max, "8", 0, 1000, "answers asked for in the background at the same time; beyond it stale ones are given out and stay so"),
     UINT("cache.regenerate_after_s", cache.regenerate_after_s, "0", 0, 3600, "the very same request within this time after it was served a stored answer means \"again, please\": it goes upstream; 0: never"),
 

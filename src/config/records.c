@@ -39,6 +39,8 @@ static const struct option upstream_fields[] = {
     FIELD("aliases", OPTION_PAIRS, config_upstream, aliases, "", "`{NAME: MODEL}`: a request for NAME is one for MODEL"),
     FIELD("credential", OPTION_TEXT, config_upstream, credential, "", "`env:VARIABLE` or `file:PATH`: sent instead of what the client authenticates with, read at start"),
     FIELD("credential_header", OPTION_TEXT, config_upstream, credential_header, "authorization", "where it is sent; in `authorization` after `Bearer `"),
+    FIELD("stale_while_revalidate_s", OPTION_TEXT, config_upstream, stale_while_revalidate_s, "", "in place of `cache.stale_while_revalidate_s`"),
+    FIELD("stale_if_error_s", OPTION_TEXT, config_upstream, stale_if_error_s, "", "in place of `cache.stale_if_error_s`"),
 };
 /* clang-format on */
 

@@ -40,6 +40,26 @@ static enum status resolve_alias(struct request *r, bool *renamed)
     return *renamed ? rename_model(r, model) : ST_OK;
 }
 
+/* "model=gpt-realtime&…": of paths that we do not know the one place where a model stands. */
+static bool named_in_query(struct span query, struct span *model)
+{
+    struct span name = SPAN("model=");
+
+    while (query.len > 0) {
+        const char *end = memchr(query.ptr, '&', query.len);
+        size_t n = end != NULL ? (size_t)(end - query.ptr) : query.len;
+
+        if (n > name.len && memcmp(query.ptr, name.ptr, name.len) == 0) {
+            *model = (struct span){query.ptr + name.len, n - name.len};
+            return true;
+        }
+        n += end != NULL;
+        query.ptr += n;
+        query.len -= n;
+    }
+    return false;
+}
+
 enum status choose_upstream(struct request *r, bool *renamed)
 {
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped};
@@ -47,9 +67,9 @@ enum status choose_upstream(struct request *r, bool *renamed)
     *renamed = false;
     if (r->protocol != NULL)
         w.model = r->chat.model;
-    else
-        /* A body that we did not read may well name one. */
-        w.any_model = protocol_find(r->head->method, r->head->path) == NULL;
+    else if (protocol_find(r->head->method, r->head->path) == NULL)
+        w.any_model = !named_in_query(r->head->query, &w.model);
+    /* Else a body that we did not read may well name one. */
     r->upstream = upstreams_pick(r->proxy->parts.upstreams, &w);
     return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r, renamed) : ST_OK;
 }

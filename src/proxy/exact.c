@@ -6,6 +6,7 @@
 #include "proxy/refresh.h"
 #include "proxy/replay.h"
 #include "proxy/steps.h"
+#include "proxy/upstream.h"
 #include "rt/loop.h"
 
 /* An entry that is older than the client wants, or that is not what its key says,
@@ -25,16 +26,14 @@ static bool within(uint64_t ms, uint64_t s)
 /* RFC 5861. A client that names an age wants none that is over it (RFC 9111 5.2.1.1). */
 static bool take_stale(struct request *r, struct entry *e, uint64_t over_ms)
 {
-    const struct config *c = r->proxy->parts.config;
-
     r->miss_reason = "stale";
     if (r->controls.has_max_age || r->to_local)
         return false;
-    if (within(over_ms, c->cache.stale_while_revalidate_s)) {
+    if (within(over_ms, r->upstream->stale_while_revalidate_s)) {
         r->stale_use = STALE_REVALIDATE;
         return true;
     }
-    if (within(over_ms, c->cache.stale_if_error_s))
+    if (within(over_ms, r->upstream->stale_if_error_s))
         r->stale = entry_ref(e);
     return false;
 }

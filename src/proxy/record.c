@@ -13,6 +13,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/upstream.h"
 #include "rt/loop.h"
 
 /* An entry whose question was not embedded on the way (its credential was not
@@ -92,13 +93,15 @@ static uint64_t life_ms(const struct request *r)
  * ever gets a stale action or its sequel. */
 static uint16_t stale_minutes(const struct request *r, const struct answer *a)
 {
-    const struct config *c = r->proxy->parts.config;
-    uint64_t s = c->cache.stale_while_revalidate_s > c->cache.stale_if_error_s
-                     ? c->cache.stale_while_revalidate_s
-                     : c->cache.stale_if_error_s;
+    const struct upstream *u = r->upstream;
+    uint64_t s;
     bool acts = a->verdict == ANSWER_TOOL_CALL || r->chat.has_tool_turns;
 
-    return r->to_local || r->controls.has_ttl || acts ? 0 : (uint16_t)((s + 59) / 60);
+    if (r->to_local || r->controls.has_ttl || acts)
+        return 0;
+    s = u->stale_while_revalidate_s > u->stale_if_error_s ? u->stale_while_revalidate_s
+                                                          : u->stale_if_error_s;
+    return (uint16_t)((s + 59) / 60);
 }
 
 enum status record_entry(struct request *r, const struct digest *key, const struct answer *a,

@@ -207,6 +207,12 @@ static void on_given_up(void *owner)
     (void)owner;
 }
 
+/* Checked with the settings. */
+static uint64_t own_or(const char *text, uint64_t other)
+{
+    return text[0] != '\0' ? strtoull(text, NULL, 10) : other;
+}
+
 enum status upstream_open(struct loop *loop, struct connector *connector,
                           const struct config *config, const struct config_upstream *own,
                           struct upstream **out, char *why, size_t why_cap)
@@ -219,6 +225,9 @@ enum status upstream_open(struct loop *loop, struct connector *connector,
         return ST_NOMEM;
     u->own = own;
     u->retry_us = config->upstream.retry_ms * 1000;
+    u->stale_while_revalidate_s =
+        own_or(own->stale_while_revalidate_s, config->cache.stale_while_revalidate_s);
+    u->stale_if_error_s = own_or(own->stale_if_error_s, config->cache.stale_if_error_s);
     st = open_credential(u, why, why_cap);
     if (st == ST_OK && wants_tls(own)) {
         st = io_tls_ctx_open(loop, own->ca_file[0] != '\0' ? own->ca_file : NULL, &u->tls,

@@ -40,9 +40,10 @@ struct upstream {
     struct upstream_place places[CONFIG_PLACES_MAX];
     size_t place_count;
     struct io_tls_ctx *tls; /* owned; NULL: no place has https:// */
-    uint64_t retry_us;      /* how often a place that can not be reached is tried */
-    char identity[1200];    /* "upstream:NAME URL": who answers, for identities */
-    struct digest id;       /* of that */
+    uint64_t stale_while_revalidate_s, stale_if_error_s;
+    uint64_t retry_us;   /* how often a place that can not be reached is tried */
+    char identity[1200]; /* "upstream:NAME URL": who answers, for identities */
+    struct digest id;    /* of that */
     /* Sent instead of what the client authenticates with; name.ptr NULL: nothing is. */
     struct http_field credential;
     struct buf secret; /* owned: its value */

@@ -148,6 +148,19 @@ def test_without_the_settings_an_answer_ends_at_its_end(make_ibid, upstream):
     assert ibid.chat("q").status == 500
 
 
+def test_each_upstream_has_its_own_word(make_ibid, upstream):
+    upstream.script = [answer("first"), answer("first"), Reply(500, b"{}")]
+    config = json.dumps({"upstreams": [{"name": "a", "url": upstream.url, "models": ["a"], "stale_if_error_s": 3600},
+                                       {"name": "b", "url": upstream.url, "models": ["b"], "stale_while_revalidate_s": 0}],
+                         "cache": {"stale_while_revalidate_s": 3600}, "store": {"ttl_s": 1}})
+    ibid = make_ibid(config=config)
+    for model in ("a", "b"):
+        assert ibid.chat("q", model=model).text == "first"
+    past_its_end()
+    assert "stale-while-revalidate" in status_of(ibid.chat("q", model="a"))
+    assert ibid.chat("q", model="b").status == 500
+
+
 def test_a_stale_answer_survives_a_restart(make_ibid, upstream):
     upstream.script = [answer("first"), Reply(500, b"{}")]
     ibid = make_ibid(upstream, env={**ON_ERROR, "IBID_UPSTREAM_AUTH_TTL_S": "300"})

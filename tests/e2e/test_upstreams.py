@@ -41,6 +41,10 @@ def test_by_model_with_the_short_way_for_all_others(make_ibid, make_upstream):
     # A path that is only relayed names no model: the first takes it.
     a.default = lambda r: Reply(body=b"{}")
     assert ibid.request("GET", "/v1/files").status == 200 and a.requests[-1].target == "/v1/files"
+    # Unless its query does.
+    b.default = lambda r: Reply(body=b"{}")
+    assert ibid.request("GET", "/v1/realtime?x=1&model=claude-4-live").status == 200
+    assert b.requests[-1].target == "/v1/realtime?x=1&model=claude-4-live"
     assert 'ibid_upstream_up{upstream="b",place="0"} 1' in ibid.admin("/metrics").body.decode()
 
 
@@ -172,6 +176,7 @@ BAD = [
     ({"name": "a", "url": "http://x", "aliases": "fast"}, "aliases: 'fast' is not NAME=MODEL"),
     ({"name": "a", "url": "http://x", "models": ["a b"]}, "models: expected a word without blanks"),
     ({"name": "a", "url": "http://x", "model": "x"}, "unknown key 'model'"),
+    ({"name": "a", "url": "http://x", "stale_if_error_s": "soon"}, "stale_if_error_s: 'soon' is not within"),
     ({"name": "upstream", "url": "http://x"}, "is the name of upstream.url too"),
 ]
 
