@@ -1,6 +1,9 @@
 // Runs clients for tests: a job a line on stdin, as JSON; what the client made of the answer a
 // line on stdout. Jobs and answers are those of drive.py.
+import { webcrypto } from "node:crypto";
 import { createInterface } from "node:readline";
+
+globalThis.crypto ??= webcrypto; // not there in Node 18, Debian 12's, which LangChain takes for granted
 
 const PARAMETERS = {
   type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false,
