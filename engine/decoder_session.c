@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/constraint.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_model.h"
+#include "engine/decoder_schema.h"
 #include "engine/engine.h"
 #include "engine/guess.h"
 #include "engine/guess_model.h"
@@ -31,6 +33,7 @@ struct decoder_answer {
     bool no_end, no_guesses, ended;
     enum status status;
     struct sampler sampler;
+    struct constraint constraint;
     struct outlet outlet;
     struct engine_stop stop;
     struct guesser guesser;
@@ -50,6 +53,7 @@ struct decoder_session {
     uint64_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
     struct guess_shares shares;
     struct guess_model *helper;       /* owned; NULL: none */
+    uint16_t *first_bytes;            /* owned; of the tokens; NULL: no schema was asked for */
     struct guess_cost cost;           /* of passes without prompts */
     size_t pages;                     /* set aside for answers */
     size_t turn;                      /* the place whose prompt comes first */
@@ -95,6 +99,7 @@ void decoder_session_close(struct decoder_session *s)
     if (s->helper != NULL)
         guess_model_close(s->helper);
     decoder_forward_release(&s->state);
+    free(s->first_bytes);
     free(s);
 }
 
@@ -225,6 +230,38 @@ static void end(struct decoder_answer *a, enum status st, enum decoder_finish fi
     free_place(a);
 }
 
+/* The text becomes valid without more of the model. */
+static void end_valid(struct decoder_answer *a)
+{
+    uint32_t tokens = 0;
+    enum status st = constraint_end(&a->constraint, &a->outlet.held, &tokens);
+
+    a->result.completion_tokens += tokens;
+    if (st == ST_OK && outlet_pass(&a->outlet)) {
+        end(a, ST_OK, DECODER_STOP);
+        return;
+    }
+    outlet_end(&a->outlet);
+    end(a, st, st == ST_OK ? DECODER_LENGTH : DECODER_CANCELED);
+}
+
+/* The next token; false: the answer has ended instead. */
+static bool choose_token(struct decoder_answer *a, float *logits, uint32_t *id)
+{
+    struct constraint *c = &a->constraint;
+    uint32_t left = a->most - a->result.completion_tokens - 1;
+
+    if (c->walk == NULL) {
+        *id = sampler_next(&a->sampler, logits, a->session->model->weights.shape.vocabulary);
+        return true;
+    }
+    if (constraint_next(c, &a->sampler, logits, id) &&
+        (is_end(a->session->model, *id) || constraint_go(c, *id, left)))
+        return true;
+    end_valid(a);
+    return false;
+}
+
 /* One more token of the answer. */
 static void take_token(struct decoder_answer *a, uint32_t id)
 {
@@ -243,6 +280,11 @@ static void take_token(struct decoder_answer *a, uint32_t id)
         return;
     }
     if (outlet_pass(&a->outlet)) {
+        end(a, ST_OK, DECODER_STOP);
+        return;
+    }
+    if (a->constraint.walk != NULL && constraint_is_done(&a->constraint)) {
+        outlet_end(&a->outlet);
         end(a, ST_OK, DECODER_STOP);
         return;
     }
@@ -303,6 +345,23 @@ static enum status read_like(struct decoder_answer *a, const struct decoder_requ
     return st == ST_NOMEM ? st : ST_OK;
 }
 
+static enum status constrain(struct decoder_answer *a, const struct decoder_schema *s)
+{
+    const struct decoder *m = a->session->model;
+    uint32_t vocabulary = (uint32_t)m->weights.shape.vocabulary;
+
+    if (a->session->first_bytes == NULL)
+        a->session->first_bytes = constraint_first_bytes(m->tokens, vocabulary);
+    if (a->session->first_bytes == NULL)
+        return ST_NOMEM;
+    a->constraint.first = a->session->first_bytes;
+    a->constraint.tokens = m->tokens;
+    a->constraint.ends = m->ends;
+    a->constraint.end_count = m->end_count;
+    a->constraint.vocabulary = vocabulary;
+    return constraint_init(&a->constraint, s->schema, a->most);
+}
+
 /* So many pages that nothing is missing before its end, whatever the others do. */
 static enum status take_place(struct decoder_answer *a, uint64_t partition)
 {
@@ -350,6 +409,8 @@ enum status decoder_answer_open(struct decoder_session *s, const struct decoder_
     if (st == ST_OK)
         st = sampler_init(&a->sampler, p->temperature, p->top_p, p->top_k, p->seed,
                           h->vocabulary);
+    if (st == ST_OK && q->schema != NULL)
+        st = constrain(a, q->schema);
     if (st == ST_OK)
         st = take_place(a, q->partition);
     if (st != ST_OK) {
@@ -372,6 +433,7 @@ void decoder_answer_close(struct decoder_answer *a)
 {
     free_place(a);
     sampler_release(&a->sampler);
+    constraint_release(&a->constraint);
     outlet_release(&a->outlet);
     guess_release(&a->guesser);
     free(a->ids);
@@ -580,7 +642,7 @@ static void make_plan(struct decoder_session *s, struct plan *p)
 }
 
 /* A token comes of the logits of each column, up to the first whose guess was another. */
-static void check_guesses(struct decoder_answer *a, size_t answers, const float *logits)
+static void check_guesses(struct decoder_answer *a, size_t answers, float *logits)
 {
     struct decoder_session *s = a->session;
     struct guesser *g = &a->guesser;
@@ -588,8 +650,10 @@ static void check_guesses(struct decoder_answer *a, size_t answers, const float 
     bool was_right = true;
 
     for (; tokens < answers && was_right && !a->ended; tokens++) {
-        uint32_t id = sampler_next(&a->sampler, logits, s->model->weights.shape.vocabulary);
+        uint32_t id;
 
+        if (!choose_token(a, logits, &id))
+            break;
         was_right = tokens < g->taken && id == g->ids[tokens];
         right += was_right;
         take_token(a, id);
@@ -608,8 +672,7 @@ static void check_guesses(struct decoder_answer *a, size_t answers, const float 
 }
 
 /* What the pass has found: logits of the last columns of a run. */
-static void take_answers(struct decoder_answer *a, const struct decoder_run *r,
-                         const float *logits)
+static void take_answers(struct decoder_answer *a, const struct decoder_run *r, float *logits)
 {
     a->result.work += r->n;
     if (r->answers == 0)
@@ -623,7 +686,7 @@ static void take_answers(struct decoder_answer *a, const struct decoder_run *r,
 
 void decoder_session_pass(struct decoder_session *s)
 {
-    const float *logits = s->state.logits;
+    float *logits = s->state.logits;
     struct plan p;
     enum status st;
     uint64_t t0;
@@ -648,19 +711,11 @@ void decoder_session_pass(struct decoder_session *s)
 
 /* --- one alone ------------------------------------------------------------------------ */
 
-enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
-                         const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
-                         struct engine_stop stop, struct decoder_result *out)
+enum status decoder_chat(struct decoder_session *s, const struct decoder_request *q,
+                         struct decoder_result *out)
 {
-    const struct decoder_request q = {.turns = turns,
-                                      .turn_count = n,
-                                      .params = *p,
-                                      .adapter = s->adapter,
-                                      .on_text = on_text,
-                                      .arg = arg,
-                                      .stop = stop};
     struct decoder_answer *a;
-    enum status st = decoder_answer_open(s, &q, &a);
+    enum status st = decoder_answer_open(s, q, &a);
 
     *out = (struct decoder_result){.finish = DECODER_CANCELED};
     if (st != ST_OK)

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/json.h"
 #include "base/span.h"
 #include "base/status.h"
 
@@ -209,6 +210,17 @@ enum status decoder_adapter_open(struct decoder *d, const char *path,
 void decoder_adapter_close(struct decoder_adapter *a);
 void decoder_adapter_info(const struct decoder_adapter *a, struct decoder_adapter_info *out);
 
+/* --- schemas: answers that are valid JSON ----------------------------------------------- */
+
+struct decoder_schema;
+
+/* What of JSON Schema is read: engine/schema/schema.h. NULL: any object. Any decoder, any
+ * thread; `json` may go afterwards. ST_INVALID or ST_LIMIT, and what in it is not supported. */
+enum status decoder_schema_open(const struct json *json, struct decoder_schema **out,
+                                struct engine_error *err) MUST_CHECK;
+/* NULL: nothing happens. */
+void decoder_schema_close(struct decoder_schema *s);
+
 struct decoder_request {
     const struct decoder_turn *turns; /* read by decoder_answer_open() only */
     size_t turn_count;
@@ -220,6 +232,9 @@ struct decoder_request {
     struct span like;             /* the answer may be like this text; likewise; or empty */
     uint64_t partition; /* only what was computed for requests of the same is taken again */
     const struct decoder_adapter *adapter; /* NULL: none */
+    /* The answer is valid of it: where its tokens would run out, it is ended before, and its
+     * finish is DECODER_LENGTH. Stays until the answer is closed; NULL: any text. */
+    const struct decoder_schema *schema;
     decoder_text_fn *on_text;
     void *arg;
     struct engine_stop stop;
@@ -253,9 +268,8 @@ void decoder_session_counts(const struct decoder_session *s, struct decoder_coun
 
 /* One answer, from its opening to its end. ST_LIMIT when the prompt does not fit the context
  * (nothing was generated). */
-enum status decoder_chat(struct decoder_session *s, const struct decoder_turn *turns, size_t n,
-                         const struct decoder_params *p, decoder_text_fn *on_text, void *arg,
-                         struct engine_stop stop, struct decoder_result *out) MUST_CHECK;
+enum status decoder_chat(struct decoder_session *s, const struct decoder_request *q,
+                         struct decoder_result *out) MUST_CHECK;
 
 /* The parts of it, for benches and tests, while no answer is open: feed tokens from position 0,
  * and read the logits (vocabulary floats, owned by the session) after the last one. After
@@ -265,7 +279,7 @@ enum status decoder_prefill(struct decoder_session *s, const uint32_t *ids, size
                             struct engine_stop stop) MUST_CHECK;
 enum status decoder_step(struct decoder_session *s, uint32_t id) MUST_CHECK;
 enum status decoder_steps(struct decoder_session *s, const uint32_t *ids, size_t n) MUST_CHECK;
-/* An adapter for them and for decoder_chat(), from the next beginning on; NULL: none. */
+/* An adapter for them, from the next beginning on; NULL: none. */
 void decoder_session_adapt(struct decoder_session *s, const struct decoder_adapter *a);
 const float *decoder_logits(const struct decoder_session *s);
 

@@ -123,6 +123,8 @@ static void savings(struct page *p, const struct account *a)
     line(p, "ibid_local_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", a->local_prompt_tokens);
     line(p, "ibid_local_tokens_total{kind=\"completion\"} %" PRIu64 "\n",
          a->local_completion_tokens);
+    counter(p, "ibid_local_schema_answers_total", "Answers that it wrote by a schema.",
+            a->local_schemas);
 }
 
 static void policy_lines(struct page *p, struct bounded *b)

@@ -12,24 +12,27 @@
 #include "config/model_path.h"
 #include "engine/engine.h"
 
-#define TURNS_MAX 2
+#define TURNS_MAX        2
+#define SCHEMA_BYTES_MAX (256 * 1024)
 
-static const char usage[] = "usage: ibid generate -p PROMPT [-m MODEL] [-c FILE]\n"
-                            "  Prints the answer as it comes, and its figures on stderr.\n"
-                            "  -p, --prompt TEXT      the question\n"
-                            "  -s, --system TEXT      what stands before it\n"
-                            "  -m, --model MODEL      a name or a path (local.model)\n"
-                            "  --adapter FILE         a LoRA adapter of it (GGUF)\n"
-                            "  -n, --max-tokens N     (local.max_tokens)\n"
-                            "  -t, --temperature T    0 (default): always the likeliest token\n"
-                            "  --seed N               of a temperature above 0\n"
-                            "  --threads N            (local.threads)\n"
-                            "  -q, --quiet            no figures\n"
-                            "  -c, --config FILE      settings\n";
+static const char usage[] =
+    "usage: ibid generate -p PROMPT [-m MODEL] [-c FILE]\n"
+    "  Prints the answer as it comes, and its figures on stderr.\n"
+    "  -p, --prompt TEXT      the question\n"
+    "  -s, --system TEXT      what stands before it\n"
+    "  -m, --model MODEL      a name or a path (local.model)\n"
+    "  --adapter FILE         a LoRA adapter of it (GGUF)\n"
+    "  --schema FILE          a JSON Schema that the answer is valid of\n"
+    "  -n, --max-tokens N     (local.max_tokens)\n"
+    "  -t, --temperature T    0 (default): always the likeliest token\n"
+    "  --seed N               of a temperature above 0\n"
+    "  --threads N            (local.threads)\n"
+    "  -q, --quiet            no figures\n"
+    "  -c, --config FILE      settings\n";
 
 struct job {
     struct config *config;
-    const char *prompt, *system, *model, *adapter;
+    const char *prompt, *system, *model, *adapter, *schema;
     const char *max_text, *temperature_text, *seed_text, *threads_text;
     struct decoder_params params;
     uint64_t threads;
@@ -69,18 +72,23 @@ static void print_figures(const struct decoder_result *r)
             decode_s > 0 ? r->completion_tokens / decode_s : 0);
 }
 
-static int chat(const struct job *j, struct decoder_session *s)
+static int chat(const struct job *j, struct decoder_session *s,
+                const struct decoder_adapter *adapter, const struct decoder_schema *schema)
 {
-    struct engine_stop stop = {should_stop, NULL};
     struct decoder_turn turns[TURNS_MAX];
+    struct decoder_request q = {.turns = turns,
+                                .params = j->params,
+                                .adapter = adapter,
+                                .schema = schema,
+                                .on_text = print_text,
+                                .stop = {should_stop, NULL}};
     struct decoder_result result;
     enum status st;
-    size_t n = 0;
 
     if (j->system != NULL)
-        turns[n++] = (struct decoder_turn){SPAN("system"), span_of(j->system)};
-    turns[n++] = (struct decoder_turn){SPAN("user"), span_of(j->prompt)};
-    st = decoder_chat(s, turns, n, &j->params, print_text, NULL, stop, &result);
+        turns[q.turn_count++] = (struct decoder_turn){SPAN("system"), span_of(j->system)};
+    turns[q.turn_count++] = (struct decoder_turn){SPAN("user"), span_of(j->prompt)};
+    st = decoder_chat(s, &q, &result);
     if (st != ST_OK && st != ST_CANCELED) {
         fprintf(stderr, "ibid: %s\n",
                 st == ST_LIMIT ? "the question does not fit the context" : status_text(st));
@@ -92,6 +100,42 @@ static int chat(const struct job *j, struct decoder_session *s)
     return st == ST_OK ? 0 : 1;
 }
 
+/* The schema of a file; none if there is no file. */
+static enum status read_schema(const char *path, struct decoder_schema **out,
+                               struct engine_error *err)
+{
+    static char text[SCHEMA_BYTES_MAX + 1];
+    struct arena arena;
+    struct json *json;
+    struct json_error why;
+    enum status st = ST_OK;
+    size_t n = 0;
+    FILE *f;
+
+    *out = NULL;
+    if (path == NULL)
+        return ST_OK;
+    f = fopen(path, "rb");
+    if (f != NULL) {
+        n = fread(text, 1, sizeof(text), f);
+        fclose(f);
+    }
+    if (f == NULL || n == sizeof(text)) {
+        (void)snprintf(err->text, sizeof(err->text), "'%s': %s", path,
+                       f == NULL ? "can not be read" : "is larger than 256 KiB");
+        return ST_INVALID;
+    }
+    arena_init(&arena, 64 * 1024, 16 * 1024 * 1024);
+    st = json_parse(&arena, (struct span){text, n}, JSON_DEPTH_MAX, &json, &why);
+    if (st != ST_OK)
+        (void)snprintf(err->text, sizeof(err->text), "'%s': byte %zu: %s", path, why.offset,
+                       why.text);
+    else
+        st = decoder_schema_open(json, out, err);
+    arena_release(&arena);
+    return st;
+}
+
 static int open_and_chat(const struct job *j)
 {
     const struct config *c = j->config;
@@ -99,6 +143,7 @@ static int open_and_chat(const struct job *j)
     const char *model = j->model != NULL ? j->model : c->local.model;
     struct engine_error err = {.text = ""};
     struct decoder_adapter *adapter = NULL;
+    struct decoder_schema *schema = NULL;
     struct decoder_session *s;
     char path[CONFIG_TEXT_MAX];
     struct decoder *d;
@@ -114,13 +159,15 @@ static int open_and_chat(const struct job *j)
     }
     if (j->adapter != NULL && decoder_adapter_open(d, j->adapter, &adapter, &err) != ST_OK) {
         fprintf(stderr, "ibid: '%s': %s\n", j->adapter, err.text);
+    } else if (read_schema(j->schema, &schema, &err) != ST_OK) {
+        fprintf(stderr, "ibid: %s\n", err.text);
     } else if (decoder_session_open(d, (unsigned)j->threads, &s) == ST_OK) {
-        decoder_session_adapt(s, adapter);
-        rc = chat(j, s);
+        rc = chat(j, s, adapter, schema);
         decoder_session_close(s);
     } else {
         fprintf(stderr, "ibid: out of memory\n");
     }
+    decoder_schema_close(schema);
     if (adapter != NULL)
         decoder_adapter_close(adapter);
     decoder_close(d);
@@ -173,6 +220,7 @@ static int parse(struct job *j, int argc, char **argv)
                  !args_value(&a, "-s", "--system", &j->system) &&
                  !args_value(&a, "-m", "--model", &j->model) &&
                  !args_value(&a, NULL, "--adapter", &j->adapter) &&
+                 !args_value(&a, NULL, "--schema", &j->schema) &&
                  !args_value(&a, "-n", "--max-tokens", &j->max_text) &&
                  !args_value(&a, "-t", "--temperature", &j->temperature_text) &&
                  !args_value(&a, NULL, "--seed", &j->seed_text) &&

@@ -1,6 +1,7 @@
 /* Anthropic's POST /v1/messages: reading requests. Answers are in anthropic_answer.c,
  * streams are collected in anthropic_fold.c. */
 #include "base/json.h"
+#include "protocol/answer_form.h"
 #include "protocol/anthropic_answer.h"
 #include "protocol/fields.h"
 #include "protocol/form.h"
@@ -50,10 +51,15 @@ static const struct form_rules form = {
 static void read_wishes(const struct json *body, struct chat_request *q)
 {
     struct span choice = json_str(json_get(json_get(body, SPAN("tool_choice")), SPAN("type")));
+    const struct json *format = fields_get(body, SPAN("output_format"));
 
     q->must_call_tool = span_eq(choice, SPAN("any")) || span_eq(choice, SPAN("tool"));
-    q->wants_format = fields_get(body, SPAN("output_format")) != NULL ||
-                      fields_get(json_get(body, SPAN("output_config")), SPAN("format")) != NULL;
+    if (format == NULL)
+        format = fields_get(json_get(body, SPAN("output_config")), SPAN("format"));
+    answer_form_read(json_str(json_get(format, SPAN("type"))), json_get(format, SPAN("schema")),
+                     q);
+    if (format != NULL && q->form == CHAT_TEXT)
+        q->form = CHAT_OTHER;
 }
 
 static enum status read_scalars(struct arena *arena, const struct json *body,

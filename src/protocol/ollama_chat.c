@@ -1,6 +1,7 @@
 /* Ollama's POST /api/chat and /api/generate: reading requests. Answers are in
  * ollama_answer.c, streams are collected in ollama_fold.c. */
 #include "base/json.h"
+#include "protocol/answer_form.h"
 #include "protocol/fields.h"
 #include "protocol/form.h"
 #include "protocol/ollama_answer.h"
@@ -52,6 +53,19 @@ static enum status read_options(struct arena *arena, const struct json *body,
     return fields_texts(arena, o, "stop", &q->stop, &q->stop_count, err);
 }
 
+/* "json", or a schema. */
+static void read_form(const struct json *format, struct chat_request *q)
+{
+    if (!fields_filled(format))
+        q->form = CHAT_TEXT;
+    else if (format->type == JSON_OBJECT)
+        answer_form_read(SPAN("json_schema"), format, q);
+    else
+        answer_form_read(span_eq(json_str(format), SPAN("json")) ? SPAN("json_object")
+                                                                 : SPAN("other"),
+                         NULL, q);
+}
+
 static enum status read_common(struct arena *arena, const struct json *body,
                                struct chat_request *q, struct protocol_error *err)
 {
@@ -61,7 +75,7 @@ static enum status read_common(struct arena *arena, const struct json *body,
     q->include_usage = true; /* the last line always tells */
     q->stream = true;        /* unless it says otherwise */
     q->has_tools = fields_filled(json_get(body, SPAN("tools")));
-    q->wants_format = fields_filled(json_get(body, SPAN("format")));
+    read_form(json_get(body, SPAN("format")), q);
     if ((st = fields_text(body, "model", &q->model, err)) != ST_OK ||
         (st = fields_flag(body, "stream", &q->stream, err)) != ST_OK)
         return st;

@@ -1,6 +1,7 @@
 /* OpenAI's POST /v1/chat/completions: reading requests. Answers are in
  * openai_answer.c, streams are collected in openai_fold.c. */
 #include "base/json.h"
+#include "protocol/answer_form.h"
 #include "protocol/fields.h"
 #include "protocol/form.h"
 #include "protocol/openai_answer.h"
@@ -37,12 +38,12 @@ static const struct form_rules form = {
 static void read_wishes(const struct json *body, struct chat_request *q)
 {
     const struct json *choice = json_get(body, SPAN("tool_choice"));
-    struct span format =
-        json_str(json_get(json_get(body, SPAN("response_format")), SPAN("type")));
+    const struct json *format = json_get(body, SPAN("response_format"));
 
     q->must_call_tool = choice != NULL && (choice->type == JSON_OBJECT ||
                                            span_eq(json_str(choice), SPAN("required")));
-    q->wants_format = format.ptr != NULL && !span_eq(format, SPAN("text"));
+    answer_form_read(json_str(json_get(format, SPAN("type"))),
+                     json_get(json_get(format, SPAN("json_schema")), SPAN("schema")), q);
     if (!json_bool(json_get(body, SPAN("logprobs")), &q->wants_logprobs))
         q->wants_logprobs = false; /* a wrong type is the upstream's to judge */
 }

@@ -1,6 +1,7 @@
 /* OpenAI's POST /v1/responses: reading requests. Answers are in responses_answer.c, streams
  * in responses_stream.c. */
 #include "base/json.h"
+#include "protocol/answer_form.h"
 #include "protocol/fields.h"
 #include "protocol/form.h"
 #include "protocol/openai_answer.h"
@@ -38,12 +39,12 @@ static const struct form_rules form = {
 static void read_wishes(const struct json *body, struct chat_request *q)
 {
     const struct json *choice = json_get(body, SPAN("tool_choice"));
-    struct span format = json_str(
-        json_get(json_get(json_get(body, SPAN("text")), SPAN("format")), SPAN("type")));
+    const struct json *format = json_get(json_get(body, SPAN("text")), SPAN("format"));
 
     q->must_call_tool = choice != NULL && (choice->type == JSON_OBJECT ||
                                            span_eq(json_str(choice), SPAN("required")));
-    q->wants_format = format.ptr != NULL && !span_eq(format, SPAN("text"));
+    answer_form_read(json_str(json_get(format, SPAN("type"))), json_get(format, SPAN("schema")),
+                     q);
     if (fields_get(body, SPAN("previous_response_id")) != NULL)
         q->unsupported = "the built-in model keeps no responses; previous_response_id must be "
                          "absent";

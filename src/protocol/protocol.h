@@ -37,6 +37,9 @@ struct chat_turn {
     struct span text; /* its text parts joined by a newline */
 };
 
+/* What an answer is asked to look like. */
+enum chat_form { CHAT_TEXT, CHAT_JSON, CHAT_OTHER };
+
 /* What the steps need to know of a request. Spans live in the arena. */
 struct chat_request {
     const struct json *body; /* the whole request, as parsed */
@@ -68,9 +71,12 @@ struct chat_request {
 
     /* what the built-in model can not do */
     bool must_call_tool; /* one that is named, or any */
-    bool wants_format;   /* other than plain text */
     bool wants_logprobs;
     const char *unsupported; /* something else, as a sentence; static; NULL: nothing */
+
+    enum chat_form form;
+    const struct json
+        *schema; /* CHAT_JSON: that the answer is to be valid of; NULL: any object */
 
     /* sampling, for cacheability and for the built-in model */
     bool has_temperature, has_top_p, has_seed, has_max_tokens;

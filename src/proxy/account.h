@@ -47,6 +47,7 @@ struct account {
 
     /* given by the built-in model */
     uint64_t local_prompt_tokens, local_completion_tokens;
+    uint64_t local_schemas; /* answers that had to be valid of one */
 
     /* our own work, CPU seconds */
     double cost_encoder_s, cost_lookup_s, cost_local_s;

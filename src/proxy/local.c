@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -139,6 +140,8 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
     bool timed_out = r->timed_out;
 
     r->local = NULL;
+    decoder_schema_close(r->schema);
+    r->schema = NULL;
     r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
     if (!request_drop(r))
         return;
@@ -197,8 +200,9 @@ static const char *unsupported(const struct chat_request *q)
         return q->unsupported;
     if (q->must_call_tool)
         return "the built-in model calls no tools; tool_choice must be auto or none";
-    if (q->wants_format)
-        return "the built-in model writes plain text; response_format must be text";
+    if (q->form == CHAT_OTHER)
+        return "the built-in model writes text, JSON, or JSON of a schema that is there; the "
+               "format must be one of these";
     if (q->wants_logprobs)
         return "the built-in model gives no logprobs";
     if (q->has_max_tokens && q->max_tokens == 0)
@@ -208,6 +212,29 @@ static const char *unsupported(const struct chat_request *q)
     if (q->choices != 1)
         return "the built-in model gives one choice; n must be 1";
     return NULL;
+}
+
+/* The schema of the answer, compiled. false: refused by what it says. */
+static bool open_schema(struct request *r)
+{
+    char text[sizeof(((struct engine_error *)NULL)->text) + 64];
+    struct engine_error why;
+    enum status st;
+
+    if (r->chat.form != CHAT_JSON)
+        return true;
+    st = decoder_schema_open(r->chat.schema, &r->schema, &why);
+    if (st == ST_OK) {
+        r->proxy->account.local_schemas++;
+        return true;
+    }
+    (void)snprintf(text, sizeof(text), "the built-in model can not write by this schema: %s",
+                   why.text);
+    if (st == ST_NOMEM)
+        respond_error(r, 503, "server_error", "overloaded", "", text);
+    else
+        respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "", text);
+    return false;
 }
 
 /* Answer by the built-in model. Without a temperature it decodes greedily: a small
@@ -237,6 +264,8 @@ enum step_result local_enter(struct request *r)
         respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "", why);
         return STEP_DONE;
     }
+    if (!open_schema(r))
+        return STEP_DONE;
     most = local_model_max_tokens(p->parts.local);
     ask.params.max_tokens =
         q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
@@ -244,9 +273,12 @@ enum step_result local_enter(struct request *r)
     buf_clear(&r->recorded);
     ask.turns = turns_of(r);
     ask.like = near_answer(r);
+    ask.schema = r->schema;
     if (ask.turns != NULL)
         st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
     if (st != ST_OK) {
+        decoder_schema_close(r->schema);
+        r->schema = NULL;
         p->account.refused_total++;
         record_nothing(r, "overloaded");
         respond_error(r, 503, "server_error", "overloaded", "",

@@ -128,6 +128,7 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
                                       .partition = j->partition,
                                       .like = j->request.like,
                                       .adapter = j->adapter,
+                                      .schema = j->request.schema,
                                       .on_text = on_text,
                                       .arg = j,
                                       .stop = {should_stop, j}};

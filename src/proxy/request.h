@@ -38,6 +38,7 @@ struct gather;
 struct http_call;
 struct http_head;
 struct http_stream;
+struct decoder_schema;
 struct local_job;
 struct proxy;
 struct request;
@@ -143,10 +144,11 @@ struct request {
     bool recording;
     bool streams; /* forward: the body goes out as it comes in, and is not kept */
     bool upload_ended;
-    bool tunnel;             /* both sides are bytes now: a WebSocket */
-    bool timed_out;          /* local: the deadline came */
-    struct local_job *local; /* local; NULL when none is under way */
-    struct vectors *vectors; /* vectors; NULL when none is under way */
+    bool tunnel;                   /* both sides are bytes now: a WebSocket */
+    bool timed_out;                /* local: the deadline came */
+    struct local_job *local;       /* local; NULL when none is under way */
+    struct decoder_schema *schema; /* local: of its answer; owned until its end, or NULL */
+    struct vectors *vectors;       /* vectors; NULL when none is under way */
 };
 
 /* From a freelist of the proxy. NULL when memory is out. */

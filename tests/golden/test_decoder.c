@@ -202,9 +202,11 @@ static void ask(struct opened *o, struct span text, const struct decoder_params 
                 struct buf *out, struct decoder_result *result)
 {
     const struct decoder_turn turn = {SPAN("user"), text};
+    const struct decoder_request q = {
+        .turns = &turn, .turn_count = 1, .params = *p, .on_text = on_text, .arg = out};
 
     buf_clear(out);
-    CHECK_STATUS(ST_OK, decoder_chat(o->session, &turn, 1, p, on_text, out, never, result));
+    CHECK_STATUS(ST_OK, decoder_chat(o->session, &q, result));
 }
 
 static void chat(struct opened *o, const struct decoder_params *p, struct buf *out,

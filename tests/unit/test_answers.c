@@ -193,7 +193,7 @@ static void an_answer_is_the_same_alone_and_among_others(void **state)
 static void so_it_is_with_the_real_model(void **state)
 {
     const struct decoder_options o = {
-        .context_max = 512, .sequences = 3, .cache_tokens = 3 * 512};
+        .context_max = 512, .sequences = 3, .cache_tokens = 3 * 512, .kv_type = CACHE_Q8};
     static struct writer alone, w[3];
     struct decoder_session *s;
     struct engine_error why;
@@ -228,6 +228,103 @@ static void so_it_is_with_the_real_model(void **state)
         close_writer(&w[i]);
     decoder_session_close(s);
     decoder_close(d);
+}
+
+/* {"town": "…", "people": 12, …}, whatever the ids of the prompt make of it. */
+static struct decoder_schema *town_schema(void)
+{
+    static const char text[] =
+        "{\"type\":\"object\",\"properties\":{\"town\":{\"type\":\"string\",\"maxLength\":20},"
+        "\"people\":{\"type\":\"integer\",\"minimum\":10},\"mayors\":{\"type\":\"array\","
+        "\"items\":"
+        "{\"enum\":[\"Anna\",\"Annabel\",\"Otto\"]}}},\"required\":[\"town\",\"people\","
+        "\"mayors\"]}";
+    struct decoder_schema *out;
+    struct engine_error why;
+    struct json_error bad;
+    struct arena arena;
+    struct json *json;
+
+    arena_init(&arena, 4096, 64 * 1024);
+    CHECK_STATUS(ST_OK, json_parse(&arena, span_of(text), JSON_DEPTH_MAX, &json, &bad));
+    CHECK_STATUS(ST_OK, decoder_schema_open(json, &out, &why));
+    arena_release(&arena);
+    return out;
+}
+
+static void check_town(struct span text)
+{
+    struct json_error bad;
+    struct arena arena;
+    struct json *json;
+    uint64_t people;
+
+    arena_init(&arena, 4096, 64 * 1024);
+    if (json_parse(&arena, text, JSON_DEPTH_MAX, &json, &bad) != ST_OK)
+        fail_msg("%.*s: %s", (int)text.len, text.ptr, bad.text);
+    assert_non_null(json_get(json, SPAN("town")));
+    assert_true(json_u64(json_get(json, SPAN("people")), &people) && people >= 10);
+    assert_non_null(json_get(json, SPAN("mayors")));
+    arena_release(&arena);
+}
+
+/* Some answers by a schema and one without: greedy and drawn, with room and with little. */
+static void write_towns(enum decoder_guessing guessing, struct writer *w)
+{
+    const struct decoder_options o = {.context_max = 512,
+                                      .sequences = 4,
+                                      .cache_tokens = 4 * 512,
+                                      .kv_type = CACHE_Q8,
+                                      .guessing = guessing};
+    struct decoder_schema *schema = town_schema();
+    struct decoder_session *s;
+    struct engine_error why;
+    struct decoder *d;
+    uint32_t ids[64];
+    char path[512];
+
+    fill_ids(ids, ARRAY_LEN(ids), 40000);
+    assert_true(fixture_model(SMOLLM, path, sizeof(path)));
+    CHECK_STATUS(ST_OK, decoder_open(path, &o, &d, &why));
+    s = open_session(d, 1);
+    for (size_t i = 0; i < 4; i++) {
+        struct decoder_request q = request(&w[i], ids + i, 30, i == 2 ? 24 : 60);
+
+        q.no_end = false;
+        q.schema = i < 3 ? schema : NULL;
+        q.params.temperature = i == 1 ? 1 : 0;
+        q.params.seed = 5;
+        CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
+    }
+    run_to_end(s, w, 4);
+    decoder_session_close(s);
+    decoder_close(d);
+    decoder_schema_close(schema);
+}
+
+static void a_schema_holds_with_guesses_and_without(void **state)
+{
+    static struct writer plain[4], guessed[4];
+    char path[512];
+
+    (void)state;
+    if (!fixture_model(SMOLLM, path, sizeof(path)))
+        skip();
+    write_towns(DECODER_GUESS_NEVER, plain);
+    write_towns(DECODER_GUESS_ALWAYS, guessed);
+    for (size_t i = 0; i < 4; i++) {
+        CHECK_STATUS(ST_OK, plain[i].status);
+        if (i < 3)
+            check_town(buf_span(&plain[i].text));
+        CHECK_SPAN(buf_span(&plain[i].text), buf_span(&guessed[i].text));
+        assert_true(plain[i].result.completion_tokens <= (i == 2 ? 24 : 60));
+    }
+    /* Its tokens ran out, and it was ended. */
+    assert_int_equal(DECODER_LENGTH, plain[2].result.finish);
+    for (size_t i = 0; i < 4; i++) {
+        close_writer(&plain[i]);
+        close_writer(&guessed[i]);
+    }
 }
 
 static void who_writes_does_not_wait_for_a_prompt(void **state)
@@ -639,6 +736,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_answer_is_the_same_alone_and_among_others),
         cmocka_unit_test(so_it_is_with_the_real_model),
+        cmocka_unit_test(a_schema_holds_with_guesses_and_without),
         cmocka_unit_test(who_writes_does_not_wait_for_a_prompt),
         cmocka_unit_test(a_short_prompt_does_not_wait_for_long_ones),
         cmocka_unit_test(one_stops_and_the_others_go_on),

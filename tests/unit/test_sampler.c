@@ -110,6 +110,57 @@ static void shares_are_those_of_the_softmax(void **state)
     assert_true(top[0] == 0 && top[1] > 0 && top[2] > 0);
 }
 
+/* Those that may be drawn, by sorting. */
+static unsigned allowed(const float *logits, float top_p, uint32_t top_k, bool *may)
+{
+    uint32_t order[N];
+    double total = 0, sum = 0;
+    unsigned count = 0, most = top_k > 0 ? top_k : N;
+
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t at = i;
+
+        for (; at > 0 && logits[order[at - 1]] < logits[i]; at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+    for (unsigned i = 0; i < most; i++)
+        total += exp((double)logits[order[i]]);
+    for (uint32_t i = 0; i < N; i++)
+        may[i] = false;
+    while (count < most && (count == 0 || sum < (double)top_p * total)) {
+        sum += exp((double)logits[order[count]]);
+        may[order[count++]] = true;
+    }
+    return count;
+}
+
+static void the_likeliest_are_those_of_a_sort(void **state)
+{
+    static const float tops[] = {0.1f, 0.55f, 0.93f, 1};
+    float logits[N];
+    bool may[N];
+
+    (void)state;
+    for (unsigned k = 0; k < 200; k++) {
+        float top_p = tops[k % ARRAY_LEN(tops)];
+        uint32_t top_k = k / 4 % 5; /* 0: off */
+        unsigned seen = 0;
+
+        for (size_t i = 0; i < N; i++)
+            logits[i] = (float)((k * 131 + i * 7919 + k * i * 31) % 97) / 50;
+        allowed(logits, top_p, top_k, may);
+        for (uint64_t seed = 0; seed < 120; seed++) {
+            uint32_t id = once(logits, 1, top_p, top_k, seed);
+
+            assert_true(may[id]);
+            seen |= 1u << id;
+        }
+        for (unsigned i = 0; i < N; i++)
+            assert_true(!may[i] || (seen & 1u << i) != 0);
+    }
+}
+
 /* --- text on its way out -------------------------------------------------------------- */
 
 static void on_text(void *arg, struct span text)
@@ -169,6 +220,7 @@ int main(void)
         cmocka_unit_test(no_number_never_wins),
         cmocka_unit_test(a_seed_repeats),
         cmocka_unit_test(shares_are_those_of_the_softmax),
+        cmocka_unit_test(the_likeliest_are_those_of_a_sort),
         cmocka_unit_test(text_goes_out_whole_and_without_stop_strings),
     };
 
