@@ -1,3 +1,4 @@
+ibid_fuzz(NAME schema SOURCES fuzz/fuzz_schema.c LIBS engine MUTATE 2000)
 ibid_fuzz(NAME gguf SOURCES fuzz/fuzz_gguf.c fuzz/measure.c fuzz/memory_file.c LIBS engine MUTATE 3000)
 ibid_fuzz(NAME safetensors SOURCES fuzz/fuzz_safetensors.c fuzz/measure.c fuzz/memory_file.c LIBS engine MUTATE 3000)
 ibid_fuzz(NAME adapter SOURCES fuzz/fuzz_adapter.c fuzz/measure.c fuzz/memory_file.c tiny_llama.c gguf_writer.c LIBS engine m MUTATE 2000)
