@@ -410,96 +410,6 @@ static uint32_t compile_object(struct compiler *c, const struct json *schema)
 /* --- one of several ------------------------------------------------------------------------
  */
 
-/* Texts of these two are never the same: of another type, or told apart by a member that both
- * must have. */
-static bool differ(const struct schema *s, uint32_t a, uint32_t b, unsigned depth);
-
-static bool literals_differ(const struct schema_node *x, const struct schema_node *y)
-{
-    for (uint32_t i = 0; i < x->as.literals.count; i++) {
-        for (uint32_t k = 0; k < y->as.literals.count; k++) {
-            if (span_eq(x->as.literals.list[i], y->as.literals.list[k]))
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool objects_differ(const struct schema *s, const struct schema_node *x,
-                           const struct schema_node *y, unsigned depth)
-{
-    for (uint32_t i = 0; i < x->as.object.count; i++) {
-        for (uint32_t k = 0; k < y->as.object.count; k++) {
-            const struct schema_member *a = &x->as.object.members[i],
-                                       *b = &y->as.object.members[k];
-
-            if (a->required && b->required && span_eq(a->key, b->key) &&
-                differ(s, a->node, b->node, depth + 1))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* First bytes of a kind's texts. */
-static const char *begins(enum schema_kind kind)
-{
-    switch (kind) {
-    case SCHEMA_STRING:
-        return "\"";
-    case SCHEMA_NUMBER:
-        return "-0123456789";
-    case SCHEMA_ARRAY:
-        return "[";
-    case SCHEMA_OBJECT:
-        return "{";
-    case SCHEMA_LITERALS:
-    case SCHEMA_ANY_OF:
-        break;
-    }
-    return "";
-}
-
-static bool begins_with(const struct schema_node *literals, const char *first)
-{
-    for (uint32_t i = 0; i < literals->as.literals.count; i++) {
-        if (strchr(first, literals->as.literals.list[i].ptr[0]) != NULL)
-            return true;
-    }
-    return false;
-}
-
-static bool all_differ(const struct schema *s, const struct schema_node *any_of, uint32_t b,
-                       unsigned depth)
-{
-    for (uint32_t i = 0; i < any_of->as.any_of.count; i++) {
-        if (!differ(s, any_of->as.any_of.list[i], b, depth + 1))
-            return false;
-    }
-    return any_of->as.any_of.count > 0; /* 0: we are within it */
-}
-
-static bool differ(const struct schema *s, uint32_t a, uint32_t b, unsigned depth)
-{
-    const struct schema_node *x = &s->nodes[a], *y = &s->nodes[b];
-
-    if (depth > 8)
-        return false;
-    if (x->kind == SCHEMA_ANY_OF)
-        return all_differ(s, x, b, depth);
-    if (y->kind == SCHEMA_ANY_OF)
-        return all_differ(s, y, a, depth);
-    if (x->kind == SCHEMA_LITERALS && y->kind == SCHEMA_LITERALS)
-        return literals_differ(x, y);
-    if (x->kind == SCHEMA_LITERALS)
-        return !begins_with(x, begins(y->kind));
-    if (y->kind == SCHEMA_LITERALS)
-        return !begins_with(y, begins(x->kind));
-    if (x->kind != y->kind)
-        return true;
-    return x->kind == SCHEMA_OBJECT && objects_differ(s, x, y, depth);
-}
-
 static uint32_t compile_list(struct compiler *c, const struct json *list, const char *key)
 {
     struct schema_node n = {.kind = SCHEMA_ANY_OF};
@@ -513,7 +423,7 @@ static uint32_t compile_list(struct compiler *c, const struct json *list, const 
         return add(c, n);
     for (uint32_t i = 0; i < n.as.any_of.count && c->st == ST_OK; i++) {
         for (uint32_t k = 0; k < i; k++) {
-            if (!differ(c->s, n.as.any_of.list[i], n.as.any_of.list[k], 0))
+            if (!schema_differ(c->s, n.as.any_of.list[i], n.as.any_of.list[k]))
                 return refuse(
                     c, ST_INVALID, "oneOf",
                     "has schemas that may both hold, which is not supported; anyOf is");
@@ -896,105 +806,6 @@ static void flatten_all(struct compiler *c)
     }
 }
 
-/* Two of them, or one without an end. */
-static uint32_t plus(uint32_t a, uint32_t b)
-{
-    return a == SCHEMA_ENDLESS || b == SCHEMA_ENDLESS || a > SCHEMA_ENDLESS / 2 ||
-                   b > SCHEMA_ENDLESS / 2
-               ? SCHEMA_ENDLESS
-               : a + b;
-}
-
-struct size {
-    uint32_t least, depth;
-};
-
-/* What holds another also holds `n` of it. */
-static void hold(const struct schema *s, struct size *z, uint32_t node, uint32_t bytes)
-{
-    const struct schema_node *n = &s->nodes[node];
-    uint32_t depth = plus(n->depth, 1);
-
-    z->least = plus(z->least, plus(n->least, bytes));
-    z->depth = depth > z->depth ? depth : z->depth;
-}
-
-uint32_t schema_item(const struct schema_node *array, uint32_t at)
-{
-    return at < array->as.array.first_count ? array->as.array.first[at] : array->as.array.rest;
-}
-
-static struct size size_of_number(const struct number_range *r)
-{
-    (void)r;
-    /* Enough for any; how it ends is found where it is needed. */
-    return (struct size){1, 1};
-}
-
-static struct size size_of(const struct schema *s, const struct schema_node *n)
-{
-    struct size z = {SCHEMA_ENDLESS, SCHEMA_ENDLESS};
-
-    switch (n->kind) {
-    case SCHEMA_LITERALS:
-        for (uint32_t i = 0; i < n->as.literals.count; i++) {
-            if (n->as.literals.list[i].len < z.least)
-                z = (struct size){(uint32_t)n->as.literals.list[i].len, 1};
-        }
-        break;
-    case SCHEMA_STRING:
-        z = (struct size){plus(2, n->as.string.pattern != NULL ? n->as.string.pattern->least[0]
-                                                               : n->as.string.least),
-                          1};
-        break;
-    case SCHEMA_NUMBER:
-        z = size_of_number(&n->as.number);
-        break;
-    case SCHEMA_ARRAY:
-        z = (struct size){2, 1};
-        for (uint32_t i = 0; i < n->as.array.least && z.least != SCHEMA_ENDLESS; i++)
-            hold(s, &z, schema_item(n, i), 1);
-        break;
-    case SCHEMA_OBJECT:
-        z = (struct size){2, 1};
-        for (uint32_t i = 0; i < n->as.object.count; i++) {
-            if (n->as.object.members[i].required)
-                hold(s, &z, n->as.object.members[i].node,
-                     (uint32_t)n->as.object.members[i].key.len + 2);
-        }
-        break;
-    case SCHEMA_ANY_OF:
-        for (uint32_t i = 0; i < n->as.any_of.count; i++) {
-            const struct schema_node *a = &s->nodes[n->as.any_of.list[i]];
-
-            z.least = a->least < z.least ? a->least : z.least;
-            z.depth = a->depth < z.depth ? a->depth : z.depth;
-        }
-        break;
-    }
-    return z;
-}
-
-/* Sizes of nodes that refer to one another: the least that agree. */
-static void measure(struct schema *s)
-{
-    bool more = true;
-
-    while (more) {
-        more = false;
-        for (uint32_t i = 0; i < s->count; i++) {
-            struct schema_node *n = &s->nodes[i];
-            struct size z = size_of(s, n);
-
-            if (z.least < n->least || z.depth < n->depth) {
-                n->least = z.least;
-                n->depth = z.depth;
-                more = true;
-            }
-        }
-    }
-}
-
 /* A key, and any value. */
 static void add_builtin(struct compiler *c)
 {
@@ -1034,7 +845,7 @@ static void compile_all(struct compiler *c)
     flatten_all(c);
     if (c->st != ST_OK)
         return;
-    measure(s);
+    schema_measure(s);
     if (s->nodes[s->root].least == SCHEMA_ENDLESS || s->nodes[s->root].depth > SCHEMA_DEPTH_MAX)
         refuse(c, ST_INVALID, "schema", "has no valid text that ends");
 }

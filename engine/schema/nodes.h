@@ -68,7 +68,13 @@ struct schema {
 #define SCHEMA_KEY 0
 #define SCHEMA_ANY 1
 
-/* The node of a member or an item of `node`. */
+/* The node of an item; SCHEMA_ENDLESS: there is none. */
 uint32_t schema_item(const struct schema_node *array, uint32_t at);
+
+/* Are texts of these two never the same? They are of other types, or told apart by a member
+ * that both must have. */
+bool schema_differ(const struct schema *s, uint32_t a, uint32_t b);
+/* Sets the sizes of nodes, which refer to one another: the least that agree. */
+void schema_measure(struct schema *s);
 
 #endif

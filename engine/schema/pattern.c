@@ -118,7 +118,7 @@ static uint16_t add_class(struct nfa *n, const struct tree *t, uint16_t next)
     for (uint32_t i = 0; i < t->count; i++)
         all = add_fork(n, add_plain(n, t->ranges[i].from, t->ranges[i].to, next), all);
     for (size_t i = 0; i < ARRAY_LEN(escapes); i++) {
-        if (tree_class_has(t, (uint32_t)escapes[i][0]))
+        if (pattern_tree_has(t, (uint32_t)escapes[i][0]))
             all = add_fork(
                 n,
                 add_byte(n, '\\', '\\',
@@ -403,7 +403,7 @@ enum status pattern_open(struct span regex, struct pattern **out, const char **w
     if (n.ways == NULL)
         return ST_NOMEM;
     arena_init(&arena, 16 * 1024, 1024 * 1024);
-    st = tree_parse(&arena, regex, &tree, why);
+    st = pattern_tree_parse(&arena, regex, &tree, why);
     if (st == ST_OK) {
         start = add_tree(&n, tree, add(&n, (struct way){.end = true}));
         *why = n.full ? "is too large" : "has no text";

@@ -264,7 +264,7 @@ static struct tree *one(struct reader *r, uint32_t from, uint32_t to)
     return class_tree(r, &c);
 }
 
-bool tree_class_has(const struct tree *t, uint32_t c)
+bool pattern_tree_has(const struct tree *t, uint32_t c)
 {
     for (uint32_t i = 0; i < t->count; i++) {
         if (c >= t->ranges[i].from && c <= t->ranges[i].to)
@@ -443,8 +443,8 @@ static struct tree *read_top(struct reader *r)
     return all;
 }
 
-enum status tree_parse(struct arena *arena, struct span regex, struct tree **out,
-                       const char **why)
+enum status pattern_tree_parse(struct arena *arena, struct span regex, struct tree **out,
+                               const char **why)
 {
     struct reader r = {.arena = arena, .left = regex};
 

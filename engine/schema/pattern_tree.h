@@ -28,8 +28,8 @@ struct tree {
 
 /* With what may stand around it, where it is not anchored. In `arena`. ST_INVALID and *why, a
  * static text, as pattern_open(). */
-enum status tree_parse(struct arena *arena, struct span regex, struct tree **out,
-                       const char **why) MUST_CHECK;
-bool tree_class_has(const struct tree *t, uint32_t c);
+enum status pattern_tree_parse(struct arena *arena, struct span regex, struct tree **out,
+                               const char **why) MUST_CHECK;
+bool pattern_tree_has(const struct tree *t, uint32_t c);
 
 #endif
