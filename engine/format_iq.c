@@ -21,12 +21,29 @@ static int8_t with_sign(int v, unsigned signs, size_t i)
     return (int8_t)((signs >> i & 1) != 0 ? -v : v);
 }
 
+#define EACH UINT64_C(0x0101010101010101) /* of eight bytes */
+
+/* Two bits of `point` into each byte, the lowest into the first. */
+static uint64_t spread2(uint16_t point)
+{
+    uint64_t x = point;
+
+    x = (x | x << 24) & UINT64_C(0x000000ff000000ff);
+    x = (x | x << 12) & UINT64_C(0x000f000f000f000f);
+    return (x | x << 6) & 3 * EACH;
+}
+
+/* The values of two bits are 8, 25, 43; no grid has the fourth. Bytes do not run over: a value
+ * is not 0, so neither does -v = ~v + 1. */
 static void point2(uint16_t point, unsigned signs, int8_t codes[8])
 {
-    static const int8_t values[4] = {8, 25, 43, 0};
+    uint64_t levels = spread2(point);
+    uint64_t values = 8 * EACH + 17 * levels + (levels >> 1 & EACH);
+    uint64_t bit = (uint64_t)signs * EACH & UINT64_C(0x8040201008040201);
+    uint64_t negative = ((bit + 0x7f * EACH) | bit) >> 7 & EACH;
 
-    for (size_t i = 0; i < 8; i++)
-        codes[i] = with_sign(values[point >> 2 * i & 3], signs, i);
+    values = (values ^ negative * 0xff) + negative;
+    memcpy(codes, &values, sizeof(values));
 }
 
 static void point3(const int8_t values[8], uint16_t point, unsigned signs, int8_t codes[4])

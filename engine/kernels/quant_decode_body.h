@@ -23,7 +23,8 @@
     X(FORMAT_Q4_K)                                                                             \
     X(FORMAT_Q5_K)                                                                             \
     X(FORMAT_Q6_K)                                                                             \
-    X(FORMAT_IQ4_XS)
+    X(FORMAT_IQ4_XS)                                                                           \
+    X(FORMAT_TQ2_0)
 
 /* Inputs that the next slice needs as well are read again: there are no registers to keep
  * them in, and putting them aside costs more. */

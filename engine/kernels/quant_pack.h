@@ -159,6 +159,9 @@ quant_pack_layout(uint32_t type)
                                           .scales_at = 4,
                                           .low = QUANT_PACK_SPLIT,
                                           .low_at = 8};
+    case FORMAT_TQ2_0:
+        return (struct quant_pack_layout){
+            .bytes = 66, .groups = 8, .halves = 1, .halves_at = {64}, .two = 1};
     default:
         return (struct quant_pack_layout){.bytes = 0};
     }

@@ -75,8 +75,13 @@ static void fill_block(const struct format *f, const uint8_t *p, size_t i, size_
 
     r %= LANES;
     f->unpack(p, codes, d, m);
-    for (size_t k = 0; k < f->values; k++)
-        to->codes[h][(i * f->values + k) / 4][r][k % 4] = (int8_t)(codes[k] ^ BYTE_ZERO);
+    for (size_t k = 0; k < f->values; k += 4) {
+        uint32_t four;
+
+        memcpy(&four, codes + k, sizeof(four));
+        four ^= BYTE_ZERO * UINT32_C(0x01010101);
+        memcpy(to->codes[h][(i * f->values + k) / 4][r], &four, sizeof(four));
+    }
     for (size_t g = 0; g < groups; g++) {
         to->d[h][i * groups + g][r] = d[g];
         to->m[h][i * groups + g][r] = f->offsets ? m[g] : 0;
@@ -191,6 +196,9 @@ static void packed_tiles(uint32_t type, const struct meeting *m, size_t n)
         break;
     case FORMAT_Q6_K:
         all_tiles(sums_of(FORMAT_Q6_K), m, n);
+        break;
+    case FORMAT_TQ2_0:
+        all_tiles(sums_of(FORMAT_TQ2_0), m, n);
         break;
     default:
         all_tiles(sums_of(FORMAT_Q8_0), m, n);

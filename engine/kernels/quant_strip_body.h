@@ -42,6 +42,8 @@ struct sums {
 INLINE int zero_of(uint32_t type)
 {
     switch (type) {
+    case FORMAT_TQ2_0:
+        return 1;
     case FORMAT_Q4_0:
         return 8;
     case FORMAT_Q5_0:
@@ -61,6 +63,7 @@ INLINE struct sums sums_of(uint32_t type)
 
     switch (type) {
     case FORMAT_Q4_0:
+    case FORMAT_TQ2_0:
         return (struct sums){.zero = zero, .depth = 8};
     case FORMAT_Q4_1:
     case FORMAT_Q4_K:
@@ -267,7 +270,7 @@ INLINE void strip_open(uint32_t type, const uint8_t *p, struct strip_block *b)
 /* d of group i: of 32 weights, or of 16. */
 INLINE floats strip_scale(uint32_t type, const struct strip_block *b, size_t slice, size_t i)
 {
-    if (quant_pack_layout(type).groups == 1)
+    if (quant_pack_layout(type).groups == 1 || quant_pack_layout(type).scales == 0)
         return b->d[slice];
     return floats_mul(b->d[slice],
                       floats_of(ints_of_signed(b->scales + ROWS * i + LANES * slice)));
