@@ -27,7 +27,8 @@
     X(FORMAT_TQ2_0)
 
 /* Inputs that the next slice needs as well are read again: there are no registers to keep
- * them in, and putting them aside costs more. */
+ * them in, and putting them aside costs more; but for types with two scales, whose own parts
+ * would be read again as well. */
 #define READ_AGAIN() __asm__ volatile("" ::: "memory")
 
 INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
@@ -112,7 +113,7 @@ INLINE void decode_strip(uint32_t type, const struct quant_matrix *w, const uint
             fetch_ahead(p + j * (bytes / l.groups), bytes / l.groups);
             for (size_t h = 0; h < SLICES; h++) {
                 decode_group(type, &b, j, h, c, n, i * l.groups + j, acc);
-                if (n > 2)
+                if (n > 2 && !sums_of(type).halves)
                     READ_AGAIN();
             }
         }
