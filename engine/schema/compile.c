@@ -6,10 +6,12 @@
 
 #include "engine/schema/nodes.h"
 
-#define BYTES_MAX    (8 * 1024 * 1024) /* of the nodes */
+#define BYTES_MAX    (4 * 1024 * 1024) /* of the nodes */
 #define DEPTH_MAX    64                /* of the schema's own nesting */
 #define KNOWN_MAX    SCHEMA_NODES_MAX
-#define PATTERNS_MAX 64
+#define PATTERNS_MAX 32
+#define LIST_MAX     4096 /* values of an enum, required members */
+#define CHOICES_MAX  64   /* of which only one may hold */
 #define ITEMS_MAX    UINT32_MAX
 
 /* What stands where, while it becomes a node: for references, some of them to itself. */
@@ -22,7 +24,7 @@ struct compiler {
     struct schema *s;
     const struct json *root;
     struct known *known;
-    uint32_t known_count, patterns;
+    uint32_t known_count, patterns, pattern_steps; /* steps: that are left */
     unsigned depth;
     char path[160]; /* where we are, for errors */
     struct schema_error *err;
@@ -103,6 +105,8 @@ static uint32_t compile_enum(struct compiler *c, const struct json *values)
 
     if (values->type != JSON_ARRAY || values->count == 0)
         return refuse(c, ST_INVALID, "enum", "must be an array with a value");
+    if (values->count > LIST_MAX)
+        return refuse(c, ST_LIMIT, "enum", "has more than 4096 values");
     for (const struct json *v = values->child; v != NULL && c->st == ST_OK; v = v->next)
         list[n++] = written(c, v);
     return add_literals(c, list, n);
@@ -257,7 +261,7 @@ static const struct pattern *compile_pattern(struct compiler *c, struct span tex
         refuse(c, ST_LIMIT, key, "is one of too many patterns");
         return NULL;
     }
-    st = pattern_open(text, &p, &why);
+    st = pattern_open(text, &c->pattern_steps, &p, &why);
     if (st != ST_OK) {
         refuse(c, st, key, why);
         return NULL;
@@ -380,6 +384,8 @@ static uint32_t compile_object(struct compiler *c, const struct json *schema)
     if ((properties != NULL && properties->type != JSON_OBJECT) ||
         (required != NULL && required->type != JSON_ARRAY))
         return refuse(c, ST_INVALID, "properties", "must be an object, and required an array");
+    if (required != NULL && required->count > LIST_MAX)
+        return refuse(c, ST_LIMIT, "required", "has more than 4096 names");
     if (more != NULL && more->type != JSON_FALSE)
         other = compile(c, more, "additionalProperties");
     list = allot(c,
@@ -416,6 +422,8 @@ static uint32_t compile_list(struct compiler *c, const struct json *list, const 
 
     if (list->type != JSON_ARRAY || list->count == 0)
         return refuse(c, ST_INVALID, key, "must be an array with a schema");
+    if (strcmp(key, "oneOf") == 0 && list->count > CHOICES_MAX)
+        return refuse(c, ST_LIMIT, "oneOf", "has more than 64 schemas");
     n.as.any_of.list = allot(c, list->count, sizeof(uint32_t));
     for (const struct json *v = list->child; v != NULL && c->st == ST_OK; v = v->next)
         n.as.any_of.list[n.as.any_of.count++] = compile(c, v, key);
@@ -853,7 +861,8 @@ static void compile_all(struct compiler *c)
 enum status schema_open(const struct json *json, struct schema **out, struct schema_error *err)
 {
     struct schema *s = calloc(1, sizeof(*s));
-    struct compiler c = {.s = s, .root = json, .path = "#", .err = err};
+    struct compiler c = {
+        .s = s, .root = json, .path = "#", .pattern_steps = PATTERN_STEPS_MAX, .err = err};
 
     *out = NULL;
     (void)snprintf(err->text, sizeof(err->text), "no memory is left for the schema");

@@ -4,13 +4,18 @@
 
 static bool differ(const struct schema *s, uint32_t a, uint32_t b, unsigned depth);
 
+/* Both lists are in order. */
 static bool literals_differ(const struct schema_node *x, const struct schema_node *y)
 {
-    for (uint32_t i = 0; i < x->as.literals.count; i++) {
-        for (uint32_t k = 0; k < y->as.literals.count; k++) {
-            if (span_eq(x->as.literals.list[i], y->as.literals.list[k]))
-                return false;
-        }
+    uint32_t i = 0, k = 0;
+
+    while (i < x->as.literals.count && k < y->as.literals.count) {
+        int order = span_order(x->as.literals.list[i], y->as.literals.list[k]);
+
+        if (order == 0)
+            return false;
+        i += order < 0;
+        k += order > 0;
     }
     return true;
 }

@@ -13,13 +13,20 @@ struct size {
     uint32_t least, depth;
 };
 
-/* What holds another also holds `n` of it. */
-static void hold(const struct schema *s, struct size *z, uint32_t node, uint32_t bytes)
+static uint32_t times(uint32_t a, uint32_t n)
+{
+    return a == SCHEMA_ENDLESS || (n > 0 && a > SCHEMA_ENDLESS / 2 / n) ? SCHEMA_ENDLESS
+                                                                        : a * n;
+}
+
+/* It holds `count` of a node, each with some bytes beside it. */
+static void hold(const struct schema *s, struct size *z, uint32_t node, uint32_t bytes,
+                 uint32_t count)
 {
     const struct schema_node *n = &s->nodes[node];
     uint32_t depth = plus(n->depth, 1);
 
-    z->least = plus(z->least, plus(n->least, bytes));
+    z->least = plus(z->least, times(plus(n->least, bytes), count));
     z->depth = depth > z->depth ? depth : z->depth;
 }
 
@@ -56,15 +63,17 @@ static struct size size_of(const struct schema *s, const struct schema_node *n)
         break;
     case SCHEMA_ARRAY:
         z = (struct size){2, 1};
-        for (uint32_t i = 0; i < n->as.array.least && z.least != SCHEMA_ENDLESS; i++)
-            hold(s, &z, schema_item(n, i), 1);
+        for (uint32_t i = 0; i < n->as.array.least && i < n->as.array.first_count; i++)
+            hold(s, &z, schema_item(n, i), 1, 1);
+        if (n->as.array.least > n->as.array.first_count)
+            hold(s, &z, n->as.array.rest, 1, n->as.array.least - n->as.array.first_count);
         break;
     case SCHEMA_OBJECT:
         z = (struct size){2, 1};
         for (uint32_t i = 0; i < n->as.object.count; i++) {
             if (n->as.object.members[i].required)
                 hold(s, &z, n->as.object.members[i].node,
-                     (uint32_t)n->as.object.members[i].key.len + 2);
+                     (uint32_t)n->as.object.members[i].key.len + 2, 1);
         }
         break;
     case SCHEMA_ANY_OF:
@@ -85,7 +94,8 @@ void schema_measure(struct schema *s)
 
     while (more) {
         more = false;
-        for (uint32_t i = 0; i < s->count; i++) {
+        /* What holds others comes before them. */
+        for (uint32_t i = s->count; i-- > 0;) {
             struct schema_node *n = &s->nodes[i];
             struct size z = size_of(s, n);
 

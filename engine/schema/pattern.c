@@ -10,10 +10,9 @@
 #include "base/unicode.h"
 #include "engine/schema/pattern_tree.h"
 
-#define NFA_MAX   4096
-#define DFA_MAX   512
-#define STEPS_MAX 4000000 /* of the making of one pattern; some milliseconds */
-#define NONE      UINT16_MAX
+#define NFA_MAX 4096
+#define DFA_MAX 512
+#define NONE    UINT16_MAX
 
 /* --- states with several ways out ------------------------------------------------------- */
 
@@ -185,9 +184,14 @@ struct maker {
     uint16_t *members, *stack; /* members of all sets, in order of their numbers */
     uint32_t member_count, member_cap;
     uint8_t *seen;
-    uint32_t steps;
+    uint32_t *steps; /* that are left */
     struct pattern *p;
 };
+
+static void spend(struct maker *m, uint32_t n)
+{
+    *m->steps -= n < *m->steps ? n : *m->steps;
+}
 
 /* What can be reached from `from` without a byte. */
 static void reach(struct maker *m, uint16_t from)
@@ -201,7 +205,7 @@ static void reach(struct maker *m, uint16_t from)
 
         if (m->seen[i])
             continue;
-        m->steps++;
+        spend(m, 1);
         m->seen[i] = 1;
         if (w->fork) {
             m->stack[n++] = w->next;
@@ -228,7 +232,7 @@ static bool state_of(struct maker *m, uint16_t *out)
         s.end = s.end || m->nfa->ways[i].end;
         m->members[first + s.count++] = i;
     }
-    m->steps += m->nfa->count / 8;
+    spend(m, m->nfa->count / 8u + p->states / 8u);
     *out = PATTERN_DEAD;
     if (s.count == 0)
         return true;
@@ -276,8 +280,8 @@ static bool make_state(struct maker *m, uint16_t state)
                 if (!w->end && w->from <= c && w->to >= c)
                     reach(m, w->next);
             }
-            m->steps += s.count;
-            if (m->steps > STEPS_MAX || !state_of(m, &to))
+            spend(m, s.count);
+            if (*m->steps == 0 || !state_of(m, &to))
                 return false;
         }
         m->p->to[state][c] = to;
@@ -285,35 +289,50 @@ static bool make_state(struct maker *m, uint16_t state)
     return true;
 }
 
-/* Bytes to the nearest end, outward from the ends; ways to states without one are closed. */
-static void measure(struct maker *m)
+/* One byte further from the ends than was known; false: nothing is. */
+static bool relax(struct pattern *p, uint16_t i)
 {
-    struct pattern *p = m->p;
-    bool more = true;
+    bool nearer = false;
 
-    for (uint16_t i = 0; i < p->states; i++)
-        p->least[i] = m->sets[i].end ? 0 : UINT32_MAX;
-    while (more) {
-        more = false;
-        for (uint16_t i = 0; i < p->states; i++) {
-            for (unsigned c = 0; c < 256; c++) {
-                uint16_t to = p->to[i][c];
+    for (unsigned c = 0; c < 256; c++) {
+        uint16_t to = p->to[i][c];
 
-                if (to == PATTERN_DEAD || p->least[to] == UINT32_MAX ||
-                    p->least[to] + 1 >= p->least[i])
-                    continue;
-                p->least[i] = p->least[to] + 1;
-                p->nearest[i] = (uint8_t)c;
-                more = true;
-            }
-        }
+        if (to == PATTERN_DEAD || p->least[to] == UINT32_MAX || p->least[to] + 1 >= p->least[i])
+            continue;
+        p->least[i] = p->least[to] + 1;
+        p->nearest[i] = (uint8_t)c;
+        nearer = true;
     }
+    return nearer;
+}
+
+static void close_dead_ends(struct pattern *p)
+{
     for (uint16_t i = 0; i < p->states; i++) {
         for (unsigned c = 0; c < 256; c++) {
             if (p->to[i][c] != PATTERN_DEAD && p->least[p->to[i][c]] == UINT32_MAX)
                 p->to[i][c] = PATTERN_DEAD;
         }
     }
+}
+
+/* Bytes to the nearest end. Later states mostly are nearer to it, so the last comes first.
+ * false: no steps are left. */
+static bool measure(struct maker *m)
+{
+    struct pattern *p = m->p;
+    bool more = true;
+
+    for (uint16_t i = 0; i < p->states; i++)
+        p->least[i] = m->sets[i].end ? 0 : UINT32_MAX;
+    while (more && *m->steps > 0) {
+        more = false;
+        for (uint16_t i = p->states; i-- > 0;)
+            more = relax(p, i) || more;
+        spend(m, p->states * 32u);
+    }
+    close_dead_ends(p);
+    return !more;
 }
 
 static enum status make(struct maker *m, uint16_t start, const char **why)
@@ -329,7 +348,8 @@ static enum status make(struct maker *m, uint16_t start, const char **why)
         if (!make_state(m, i))
             return ST_LIMIT;
     }
-    measure(m);
+    if (!measure(m))
+        return ST_LIMIT;
     *why = "has no text";
     return p->least[0] != UINT32_MAX ? ST_OK : ST_INVALID;
 }
@@ -360,8 +380,8 @@ static void shrink(struct pattern *p)
         p->to = to;
 }
 
-static enum status make_pattern(const struct nfa *n, uint16_t start, struct pattern **out,
-                                const char **why)
+static enum status make_pattern(const struct nfa *n, uint16_t start, uint32_t *steps,
+                                struct pattern **out, const char **why)
 {
     struct maker *m = calloc(1, sizeof(*m));
     enum status st = ST_NOMEM;
@@ -370,6 +390,7 @@ static enum status make_pattern(const struct nfa *n, uint16_t start, struct patt
     if (m == NULL)
         return ST_NOMEM;
     m->nfa = n;
+    m->steps = steps;
     m->member_cap = UINT16_MAX;
     m->members = malloc(m->member_cap * sizeof(*m->members));
     /* Each way is on it twice at most, once for each that leads to it. */
@@ -390,7 +411,8 @@ static enum status make_pattern(const struct nfa *n, uint16_t start, struct patt
     return st;
 }
 
-enum status pattern_open(struct span regex, struct pattern **out, const char **why)
+enum status pattern_open(struct span regex, uint32_t *steps, struct pattern **out,
+                         const char **why)
 {
     struct nfa n = {.ways = malloc(NFA_MAX * sizeof(struct way))};
     struct arena arena;
@@ -411,7 +433,7 @@ enum status pattern_open(struct span regex, struct pattern **out, const char **w
     }
     arena_release(&arena);
     if (st == ST_OK)
-        st = make_pattern(&n, start, out, why);
+        st = make_pattern(&n, start, steps, out, why);
     free(n.ways);
     return st;
 }

@@ -22,9 +22,14 @@ struct pattern {
     uint8_t *nearest;    /* owned; the first of them */
 };
 
-/* Begins in state 0. *why is static text. ST_INVALID: it is none, or has what is not supported;
- * ST_LIMIT: too large; ST_NOMEM. */
-enum status pattern_open(struct span regex, struct pattern **out, const char **why) MUST_CHECK;
+/* Steps of the making of patterns, a few nanoseconds each. */
+#define PATTERN_STEPS_MAX 4000000
+
+/* Begins in state 0. Takes from *steps, which several patterns may share. *why is static text.
+ * ST_INVALID: it is none, or has what is not supported; ST_LIMIT: too large, or no steps are
+ * left; ST_NOMEM. */
+enum status pattern_open(struct span regex, uint32_t *steps, struct pattern **out,
+                         const char **why) MUST_CHECK;
 /* NULL: nothing happens. */
 void pattern_close(struct pattern *p);
 

@@ -271,6 +271,7 @@ static void what_is_not_supported_is_named(void **state)
         {"{\"type\":\"string\",\"minLength\":3,\"maxLength\":2}", "'maxLength'"},
         {"{\"type\":\"array\",\"items\":false,\"minItems\":1}", "'minItems'"},
         {"{\"enum\":[]}", "'enum'"},
+        {"{\"type\":\"array\",\"minItems\":4000000000}", "no valid text"},
         {"{\"$ref\":\"#/$defs/x\"}", "'$ref'"},
         {"{\"$ref\":\"https://example.com/a\"}", "'$ref'"},
         {"{\"allOf\":[{},{}]}", "'allOf'"},
