@@ -220,6 +220,7 @@ def test_health_while_it_drains(make_ibid, upstream):
     assert health[0].returncode == 1 and "503" in health[0].stderr
     assert health[1].returncode == 0 and health[1].stdout == "alive\n"
     assert finish(*started).whole
+    assert ibid.proc.wait(10) == 0
 
 
 def test_the_process_keeps_to_itself(make_ibid, upstream):

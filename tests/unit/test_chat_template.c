@@ -371,8 +371,8 @@ static void what_is_nearly_known_is_refused(void **state)
         "[INST] '[SYSTEM_PROMPT]' set default_system_message =",
         "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x\\",
         "### Instruction: <|EOT|> if not ns.found -%} x",
-        "<\xef\xbd\x9cUser\xef\xbd\x9c> <\xef\xbd\x9c"
-        "Assistant\xef\xbd\x9c></think>",
+        ("<\xef\xbd\x9cUser\xef\xbd\x9c> <\xef\xbd\x9c"
+         "Assistant\xef\xbd\x9c></think>"),
         "",
     };
     struct opened o;
