@@ -297,6 +297,10 @@ static void write_towns(enum decoder_guessing guessing, struct writer *w)
         CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
     }
     run_to_end(s, w, 4);
+    for (size_t i = 0; i < 4; i++) {
+        decoder_answer_close(w[i].answer);
+        w[i].answer = NULL;
+    }
     decoder_session_close(s);
     decoder_close(d);
     decoder_schema_close(schema);
