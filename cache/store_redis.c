@@ -519,7 +519,7 @@ static enum status open_conn(struct store_redis *s, struct connector *connector,
 static enum status open_news(struct store_redis *s, const struct store_options *o)
 {
     const struct store_redis_news_options n = {
-        .prefix = o->prefix, .heard = on_news, .owner = s};
+        .prefix = o->prefix, .deadline_us = s->deadline_us, .heard = on_news, .owner = s};
 
     return store_redis_news_open(s->loop, &n, &s->news);
 }

@@ -16,17 +16,17 @@
 #include "rt/loop.h"
 #include "rt/timer.h"
 
-#define VERSION     "1"
-#define KEY_MAX     192
-#define ID_MAX      48
-#define WAITING_MAX 256
-#define LENGTH_MAX  "10000"
-#define READ_MAX    64
-#define READ_TEXT   "64"
-#define POLL_US     (100u * 1000)
-#define DEADLINE_US (1000u * 1000)
-#define ERROR_MAX   40
-#define HEX_BYTES   (2 * DIGEST_BYTES)
+#define VERSION           "1"
+#define KEY_MAX           192
+#define ID_MAX            48
+#define WAITING_MAX       256
+#define LENGTH_MAX        "10000"
+#define READ_MAX          64
+#define READ_TEXT         "64"
+#define POLL_US           (100u * 1000)
+#define DEADLINE_LEAST_US (1000u * 1000)
+#define ERROR_MAX         40
+#define HEX_BYTES         (2 * DIGEST_BYTES)
 
 struct waiting {
     char text[STORE_REDIS_NEWS_BYTES];
@@ -48,6 +48,13 @@ struct store_redis_news {
     size_t first, count;
     struct store_redis_news_stats stats;
 };
+
+/* Commands have their replies one after the other: what look-ups wait for, it waits for. */
+static uint64_t deadline_us(const struct store_redis_news *n)
+{
+    return n->options.deadline_us > DEADLINE_LEAST_US ? n->options.deadline_us
+                                                      : DEADLINE_LEAST_US;
+}
 
 /* --- an item -------------------------------------------------------------------------- */
 
@@ -244,8 +251,8 @@ static void send_first(struct store_redis_news *n)
 
     if (n->count == 0 || n->sending || n->conn == NULL)
         return;
-    n->sending = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), DEADLINE_US, on_sent,
-                                       n, NULL) == ST_OK;
+    n->sending = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), deadline_us(n),
+                                       on_sent, n, NULL) == ST_OK;
 }
 
 static void on_poll(struct timer *t)
@@ -255,8 +262,8 @@ static void on_poll(struct timer *t)
                                  SPAN("STREAMS"), span_of(n->key), span_of(n->last)};
 
     send_first(n);
-    n->reading = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), DEADLINE_US, on_read,
-                                       n, NULL) == ST_OK;
+    n->reading = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), deadline_us(n),
+                                       on_read, n, NULL) == ST_OK;
     if (!n->reading)
         timer_start(n->loop, &n->poll, POLL_US, on_poll);
 }

@@ -18,7 +18,8 @@ struct store_redis_conn;
 struct store_redis_news;
 
 struct store_redis_news_options {
-    const char *prefix; /* of the operator; copied */
+    const char *prefix;   /* of the operator; copied */
+    uint64_t deadline_us; /* of a look-up: news is waited for as long, and a second at least */
     store_news_fn *heard;
     void *owner;
 };
