@@ -1,5 +1,6 @@
 /* Two questions, separated by the first line end: any bytes are read within bounds, the
- * verdict does not depend on who came first, and a question is never refused for itself. */
+ * verdict does not depend on who came first, but for the guard that is about it, and a question
+ * is never refused for itself. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,12 @@ static void check(struct span a, struct span b, struct guard_outcome *out)
     must(p >= 0 && p <= 1);
 }
 
+/* Only the stored question's own sentences count. */
+static bool is_directed(const struct guard_outcome *o)
+{
+    return o->fired != NULL && strcmp(o->fired, "extra") == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const uint8_t *end = size > 0 ? memchr(data, '\n', size) : NULL;
@@ -50,7 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     b = end != NULL ? copy(end + 1, size - first - 1) : copy(data, 0);
     check(a, b, &there);
     check(b, a, &back);
-    must((there.fired == NULL) == (back.fired == NULL));
+    must((there.fired == NULL) == (back.fired == NULL) || is_directed(&there) ||
+         is_directed(&back));
     guard_text_read(a, &text);
     guard_check_read(&text, a, &same);
     must(same.fired == NULL && same.exchanged <= 1e-9);
