@@ -23,8 +23,9 @@ from client import post, serving, sse, user  # noqa: E402
 from schemas import schemas  # noqa: E402
 
 FRESH = [("x-ibid-cache", "no-cache, no-store")]
-STORY = {"type": "object", "properties": {"title": {"type": "string"}, "chapters": {"type": "array", "items": {"type": "object", "properties": {
-    "heading": {"type": "string", "minLength": 20}, "text": {"type": "string", "minLength": 120}}, "required": ["heading", "text"]}, "minItems": 4}}, "required": ["title", "chapters"]}
+# Short to end, so that what is timed is written by the model.
+STORY = {"type": "object", "properties": {"title": {"type": "string", "maxLength": 60}, "chapters": {"type": "array", "items": {"type": "object", "properties": {
+    "heading": {"type": "string", "maxLength": 60}, "text": {"type": "string"}}, "required": ["heading", "text"]}}}, "required": ["title", "chapters"]}
 
 
 def form(schema):

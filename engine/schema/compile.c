@@ -225,7 +225,7 @@ static uint32_t compile_number(struct compiler *c, const struct json *schema, bo
 /* As RFC 3339, 4122, 1123 and 5321 have them, the plain part of it. */
 static const char *format_pattern(struct span format)
 {
-#define DATE  "\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])"
+#define DATE  "[12]\\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\\d|2[0-8])"
 #define TIME  "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d{1,6})?(Z|[+-]([01]\\d|2[0-3]):[0-5]\\d)"
 #define LABEL "[a-z0-9]{1,20}(-[a-z0-9]{1,20})?"
 #define OCTET "(25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)"

@@ -14,7 +14,7 @@ def number(rng, whole):
         s[rng.choice(["minimum", "exclusiveMinimum"])] = low
     if rng.random() < 0.5:
         s[rng.choice(["maximum", "exclusiveMaximum"])] = low + (rng.choice([10, 31, 2000]) if whole else rng.choice([0.5, 10, 1e7]))
-    if rng.random() < 0.2:
+    if rng.random() < 0.2 and (whole or len(s) < 3):  # two bounds may leave no multiple
         s["multipleOf"] = rng.choice([2, 5]) if whole else rng.choice([0.25, 0.5])
     return s
 
