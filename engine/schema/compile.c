@@ -156,12 +156,11 @@ static const struct json *bound(struct compiler *c, const struct json *schema, c
     return v;
 }
 
-static number_units bound_units(const struct compiler *c, const struct json *v,
-                                unsigned decimals, bool up, bool exclusive)
+static number_units bound_units(const struct json *v, unsigned decimals, bool up,
+                                bool exclusive)
 {
     number_units n = number_units_of(v->text, decimals, up), other;
 
-    (void)c;
     if (!exclusive)
         return n;
     /* Rounded, it is another number already. */
@@ -185,7 +184,7 @@ static void set_bounds(struct compiler *c, const struct json *schema, struct num
 
         if (v == NULL)
             continue;
-        n = bound_units(c, v, r->decimals, bounds[i].least, bounds[i].exclusive);
+        n = bound_units(v, r->decimals, bounds[i].least, bounds[i].exclusive);
         if (bounds[i].least && n > r->least)
             r->least = n;
         else if (!bounds[i].least && n < r->most)

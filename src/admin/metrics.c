@@ -186,6 +186,10 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     gauge(p, "ibid_cache_memory_bytes", "Bytes of entries in memory.", (double)c->memory_bytes);
     counter(p, "ibid_cache_memory_evictions_total",
             "Entries that left memory for want of room.", c->memory_evictions_total);
+}
+
+static void store_lines(struct page *p, const struct cache_stats *c)
+{
     gauge(p, "ibid_store_up", "1 when the store answers.", c->store_present && c->store.up);
     gauge(p, "ibid_store_breaker_open", "1 when the store is not asked for a while.",
           c->store.breaker_open);
@@ -211,6 +215,10 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
           (double)c->store.news_waiting);
     counter(p, "ibid_store_evictions_total", "Entries evicted from the store.",
             c->store.evictions_total);
+}
+
+static void index_lines(struct page *p, const struct cache_stats *c)
+{
     gauge(p, "ibid_index_entries", "Vectors in the index.", (double)c->index.entries);
     gauge(p, "ibid_index_partitions", "Partitions of the index.", (double)c->index.partitions);
     gauge(p, "ibid_index_bytes", "Bytes of the index.", (double)c->index.bytes);
@@ -394,6 +402,8 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
+    store_lines(&p, &c);
+    index_lines(&p, &c);
     policy_lines(&p, cache_bounded(v->proxy->parts.cache));
     savings(&p, &v->proxy->account);
     part_lines(&p, v->proxy);
