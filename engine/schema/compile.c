@@ -667,6 +667,46 @@ static bool stands_alone(const struct json *schema, const char *choice)
     return true;
 }
 
+/* Has a value a type, by its name in a schema? 1.0 is an integer as well. */
+static bool has_type(const struct json *v, struct span type)
+{
+    if (span_eq(type, SPAN("integer")))
+        return v->type == JSON_NUMBER && number_decimals_of(v->text) == 0;
+    if (span_eq(type, SPAN("boolean")))
+        return v->type == JSON_TRUE || v->type == JSON_FALSE;
+    return span_eq(type, span_of(json_type_name(v->type)));
+}
+
+static bool has_one_type(const struct json *v, const struct json *types)
+{
+    if (types->type != JSON_ARRAY)
+        return has_type(v, json_str(types));
+    for (const struct json *t = types->child; t != NULL; t = t->next) {
+        if (has_type(v, json_str(t)))
+            return true;
+    }
+    return false;
+}
+
+/* `type` beside a choice: true of each value, or it would have to be taken apart. */
+static bool type_agrees(const struct json *schema, const char *choice)
+{
+    const struct json *types = json_get(schema, SPAN("type")),
+                      *v = json_get(schema, span_of(choice));
+
+    if (types == NULL)
+        return true;
+    if (strcmp(choice, "const") == 0)
+        return has_one_type(v, types);
+    if (strcmp(choice, "enum") != 0 || v->type != JSON_ARRAY)
+        return false;
+    for (v = v->child; v != NULL; v = v->next) {
+        if (!has_one_type(v, types))
+            return false;
+    }
+    return true;
+}
+
 static uint32_t compile_choice(struct compiler *c, const struct json *schema,
                                const char *choice)
 {
@@ -675,6 +715,9 @@ static uint32_t compile_choice(struct compiler *c, const struct json *schema,
 
     if (!stands_alone(schema, choice))
         return refuse(c, ST_INVALID, choice, "beside other keywords is not supported");
+    if (!type_agrees(schema, choice))
+        return refuse(c, ST_INVALID, "type",
+                      "beside a choice that has another is not supported");
     if (strcmp(choice, "enum") == 0)
         return compile_enum(c, v);
     if (strcmp(choice, "const") == 0) {

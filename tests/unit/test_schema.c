@@ -131,6 +131,7 @@ static const struct {
      {"{\"b\":7}", "{\"a\":null,\"b\":[{}]}"},
      {"{"},
      {"{}", "{\"a\":null}"}},
+    {"{\"type\":[\"integer\",\"boolean\"],\"enum\":[7,true]}", {"7", "true"}, {"t"}, {"8"}},
     {"{\"type\":[\"string\",\"null\"]}", {"null", "\"\""}, {"\"x"}, {"1", "true"}},
     {"{\"anyOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":\"a\"},\"x\":{\"type\":"
      "\"integer\"}},"
@@ -271,6 +272,8 @@ static void what_is_not_supported_is_named(void **state)
         {"{\"type\":\"string\",\"minLength\":3,\"maxLength\":2}", "'maxLength'"},
         {"{\"type\":\"array\",\"items\":false,\"minItems\":1}", "'minItems'"},
         {"{\"enum\":[]}", "'enum'"},
+        {"{\"type\":\"string\",\"enum\":[1,\"a\"]}", "'type'"},
+        {"{\"type\":\"object\",\"anyOf\":[{\"type\":\"null\"}]}", "'type'"},
         {"{\"type\":\"array\",\"minItems\":4000000000}", "no valid text"},
         {"{\"$ref\":\"#/$defs/x\"}", "'$ref'"},
         {"{\"$ref\":\"https://example.com/a\"}", "'$ref'"},
