@@ -146,6 +146,8 @@ static void on_memory_evicted(void *owner, const struct entry *e)
 {
     struct cache *c = owner;
 
+    if (is_zero(&e->partition)) /* never was in the index */
+        return;
     if (c->store == NULL || !c->store->ops->may_have(c->store, &e->key))
         unindex(c, &e->key, &e->partition);
 }

@@ -46,6 +46,11 @@ static struct node *node_of(const struct memory *m, const struct digest *key)
     return n != NULL && digest_eq(&n->entry->key, key) ? n : NULL;
 }
 
+static struct node *oldest(const struct memory *m)
+{
+    return CONTAINER_OF(m->used.next, struct node, used);
+}
+
 /* What a node costs in all. */
 static uint64_t node_bytes(const struct entry *e)
 {
@@ -71,11 +76,9 @@ static void evict(struct memory *m, struct node *n)
     if (m->options.evicted != NULL)
         m->options.evicted(m->options.owner, e);
     entry_unref(e);
-}
-
-static struct node *oldest(const struct memory *m)
-{
-    return CONTAINER_OF(m->used.next, struct node, used);
+    /* The next one to go has not been looked at for long; until then it comes near. */
+    if (!list_empty(&m->used))
+        __builtin_prefetch(oldest(m)->entry);
 }
 
 void memory_close(struct memory *m)

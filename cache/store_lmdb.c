@@ -27,7 +27,7 @@
 #include "rt/timer.h"
 #include "rt/work.h"
 
-#define WRITE_BATCH_MAX 512
+#define WRITE_BATCH_MAX 2048
 /* A transaction costs as much as a dozen entries, and a wait for the disk: under load they
  * begin no closer than this. */
 #define WRITE_GATHER_US   20000

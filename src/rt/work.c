@@ -287,7 +287,6 @@ enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
     w->done = done;
     w->home = home;
     w->pool = p;
-    w->submitted_us = clock_now_us();
     atomic_init(&w->canceled, false);
 
     pthread_mutex_lock(&p->mutex);

@@ -40,7 +40,6 @@ struct work {
     struct work_pool *pool;
     struct work *next;
     struct loop_msg back;
-    uint64_t submitted_us;
     atomic_bool canceled; /* long `run`s poll it and return early */
     bool queued;          /* guarded by pool->mutex */
 };
