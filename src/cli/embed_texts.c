@@ -26,17 +26,14 @@ static bool all_embedded(const enum status *each, size_t count)
 }
 
 static bool embed(const struct encoder *e, const struct span *texts, size_t count,
-                  size_t dimensions, float *out)
+                  size_t dimensions, float *out, enum status *each)
 {
     const struct engine_stop never = {NULL, NULL};
-    enum status *each = calloc(count, sizeof(*each));
     struct encoder_session *s;
     enum status st = ST_OK;
-    bool ok;
 
-    if (each == NULL || encoder_session_open(e, &s) != ST_OK) {
+    if (encoder_session_open(e, &s) != ST_OK) {
         fprintf(stderr, "ibid: out of memory\n");
-        free(each);
         return false;
     }
     for (size_t i = 0; i < count && st == ST_OK; i += BATCH) {
@@ -46,10 +43,8 @@ static bool embed(const struct encoder *e, const struct span *texts, size_t coun
     }
     if (st != ST_OK)
         fprintf(stderr, "ibid: the encoder failed: %s\n", status_text(st));
-    ok = st == ST_OK && all_embedded(each, count);
     encoder_session_close(s);
-    free(each);
-    return ok;
+    return st == ST_OK;
 }
 
 static bool open_encoder(const struct config *c, const char *model, const char *precision,
@@ -69,27 +64,62 @@ static bool open_encoder(const struct config *c, const char *model, const char *
     return false;
 }
 
-bool embed_texts(const struct config *c, const char *model, const char *precision,
-                 const struct span *texts, size_t count, float **vectors, size_t *dimensions)
+/* The encoder stays open, the vectors are the caller's. */
+static bool embed_all(const struct encoder *e, const struct span *texts, size_t count,
+                      float **vectors, size_t *dimensions, enum status *each)
 {
     struct model_info info;
-    struct encoder *e;
     float *v;
-    bool ok;
 
-    if (!open_encoder(c, model, precision, &e))
-        return false;
     encoder_info(e, &info);
     v = malloc(count * info.dimensions * sizeof(*v));
     if (v == NULL)
         fprintf(stderr, "ibid: out of memory\n");
-    ok = v != NULL && embed(e, texts, count, info.dimensions, v);
-    encoder_close(e);
-    if (!ok) {
+    if (v == NULL || !embed(e, texts, count, info.dimensions, v, each)) {
         free(v);
         return false;
     }
     *vectors = v;
     *dimensions = info.dimensions;
     return true;
+}
+
+bool embed_texts(const struct config *c, const char *model, const char *precision,
+                 const struct span *texts, size_t count, float **vectors, size_t *dimensions)
+{
+    enum status *each = calloc(count, sizeof(*each));
+    struct encoder *e;
+    bool ok;
+
+    if (each == NULL)
+        fprintf(stderr, "ibid: out of memory\n");
+    if (each == NULL || !open_encoder(c, model, precision, &e)) {
+        free(each);
+        return false;
+    }
+    ok = embed_all(e, texts, count, vectors, dimensions, each);
+    encoder_close(e);
+    if (ok && !all_embedded(each, count)) {
+        free(*vectors);
+        ok = false;
+    }
+    free(each);
+    return ok;
+}
+
+bool embed_texts_each(const struct config *c, const char *model, const struct span *texts,
+                      size_t count, float **vectors, size_t *dimensions, enum status *each,
+                      char *encoder, size_t encoder_cap)
+{
+    struct model_info info;
+    struct encoder *e;
+    bool ok;
+
+    if (!open_encoder(c, model, NULL, &e))
+        return false;
+    encoder_info(e, &info);
+    snprintf(encoder, encoder_cap, "%s %s", info.id, info.weights);
+    ok = embed_all(e, texts, count, vectors, dimensions, each);
+    encoder_close(e);
+    return ok;
 }

@@ -11,9 +11,10 @@ protocol: base http
 config: base
 engine: base
 cache: base rt
-proxy: base rt http protocol config cache engine
-admin: base rt http protocol config cache engine proxy
-cli: base rt http protocol config cache engine proxy admin
+router: base
+proxy: base rt http protocol config cache engine router
+admin: base rt http protocol config cache engine router proxy
+cli: base rt http protocol config cache engine router proxy admin
 '
 # "header pattern: the only places that may include it"
 libraries='
