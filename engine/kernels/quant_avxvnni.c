@@ -3,6 +3,7 @@
 #define BYTE_ZERO    128
 #define SIGNED_CODES 0
 #define COLUMNS      4
+#define ABREAST      2
 
 #include "engine/kernels/quant_vec_body.h"
 

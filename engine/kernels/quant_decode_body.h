@@ -26,11 +26,6 @@
     X(FORMAT_IQ4_XS)                                                                           \
     X(FORMAT_TQ2_0)
 
-/* Inputs that the next slice needs as well are read again: there are no registers to keep
- * them in, and putting them aside costs more; but for types with two scales, whose own parts
- * would be read again as well. */
-#define READ_AGAIN() __asm__ volatile("" ::: "memory")
-
 INLINE void fetch_ahead(const uint8_t *p, size_t bytes)
 {
     for (size_t i = 0; i < bytes; i += LINE_BYTES)
@@ -59,40 +54,59 @@ INLINE struct columns columns_from(const struct quant_input *in, size_t cols, si
     return c;
 }
 
-/* Group j of a block with block `at` of n columns. In the order of panel_product(), or an
- * answer would depend on the number of columns beside its own. */
+/* What scale i of group j makes of the sums of a slice. */
+INLINE void add_scaled(uint32_t type, const struct strip_block *b, size_t j, size_t i,
+                       size_t slice, const struct columns *c, size_t n, size_t at,
+                       const ints *sum, floats *acc)
+{
+    const struct sums s = sums_of(type);
+    const size_t group = (1 + (size_t)s.halves) * j + i;
+    floats d = strip_scale(type, b, slice, group);
+
+    for (size_t k = 0; k < n; k++) {
+        size_t block = c->blocks[k] + at;
+        floats dx = floats_all(c->in->d[block]);
+
+        acc[k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[k]);
+        if (s.offsets)
+            acc[k] = floats_fma(
+                strip_offset(type, b, slice, group),
+                s.halves ? floats_mul(dx, floats_all((float)c->in->sums[2 * block + i]))
+                         : floats_all(c->in->s[block]),
+                acc[k]);
+    }
+}
+
+/* Group j of a block with block `at` of n columns, `slices` slices from `slice` on. In the
+ * order of panel_product(), or an answer would depend on the number of columns beside its own.
+ */
 INLINE void decode_group(uint32_t type, const struct strip_block *b, size_t j, size_t slice,
-                         const struct columns *c, size_t n, size_t at,
+                         size_t slices, const struct columns *c, size_t n, size_t at,
                          floats acc[SLICES][COLUMNS])
 {
     const struct sums s = sums_of(type);
-    const size_t bytes = quant_pack_group(quant_pack_layout(type));
+    const uint8_t *group = b->codes + quant_pack_group(quant_pack_layout(type)) * j;
     const size_t scales = 1 + (size_t)s.halves, count = FOURS / scales;
-    ints codes[FOURS], sum[COLUMNS];
 
-    strip_codes(type, b->codes + bytes * j, slice, codes);
     for (size_t i = 0; i < scales; i++) {
-        floats d = strip_scale(type, b, slice, scales * j + i);
+        struct products p;
 
-        for (size_t k = 0; k < n; k++)
-            sum[k] = s.zero == 0
-                         ? ints_zero()
-                         : start_of(c->in->sums + 2 * (c->blocks[k] + at), i == 0 ? s.zero : 0,
-                                    !s.halves || i == 1 ? s.zero : 0);
-        add_products(s, codes + count * i, count, c->q, QUANT_BLOCK * at + 4 * count * i, n,
-                     sum);
-        for (size_t k = 0; k < n; k++) {
-            size_t block = c->blocks[k] + at;
-            floats dx = floats_all(c->in->d[block]);
+        for (size_t k = 0; k < slices * n; k++)
+            p.sum[k % slices][k / slices] =
+                s.zero == 0 ? ints_zero()
+                            : start_of(c->in->sums + 2 * (c->blocks[k / slices] + at),
+                                       i == 0 ? s.zero : 0, !s.halves || i == 1 ? s.zero : 0);
+#pragma GCC unroll 8
+        for (size_t g = 0; g < count; g++) {
+            ints codes[ABREAST];
 
-            acc[slice][k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[slice][k]);
-            if (s.offsets)
-                acc[slice][k] = floats_fma(
-                    strip_offset(type, b, slice, scales * j + i),
-                    s.halves ? floats_mul(dx, floats_all((float)c->in->sums[2 * block + i]))
-                             : floats_all(c->in->s[block]),
-                    acc[slice][k]);
+            for (size_t h = 0; h < slices; h++)
+                codes[h] = strip_codes(type, group, slice + h, count * i + g);
+            add_products(s, g, codes, slices, c->q, QUANT_BLOCK * at + 4 * (count * i + g), n,
+                         &p);
         }
+        for (size_t h = 0; h < slices; h++)
+            add_scaled(type, b, j, i, slice + h, c, n, at, p.sum[h], acc[slice + h]);
     }
 }
 
@@ -102,6 +116,7 @@ INLINE void decode_strip(uint32_t type, const struct quant_matrix *w, const uint
 {
     const struct quant_pack_layout l = quant_pack_layout(type);
     const size_t bytes = ROWS * (size_t)l.bytes, blocks = w->row_bytes / l.bytes;
+    const size_t slices = n > 2 ? ABREAST : 1;
     floats acc[SLICES][COLUMNS];
     struct strip_block b;
 
@@ -111,11 +126,8 @@ INLINE void decode_strip(uint32_t type, const struct quant_matrix *w, const uint
         strip_open(type, p, &b);
         for (size_t j = 0; j < l.groups; j++) {
             fetch_ahead(p + j * (bytes / l.groups), bytes / l.groups);
-            for (size_t h = 0; h < SLICES; h++) {
-                decode_group(type, &b, j, h, c, n, i * l.groups + j, acc);
-                if (n > 2 && !sums_of(type).halves)
-                    READ_AGAIN();
-            }
+            for (size_t h = 0; h < SLICES; h += slices)
+                decode_group(type, &b, j, h, slices, c, n, i * l.groups + j, acc);
         }
     }
     for (size_t k = 0; k < SLICES * n; k++)

@@ -3,6 +3,7 @@
 #define BYTE_ZERO    0
 #define SIGNED_CODES 1
 #define COLUMNS      4
+#define ABREAST      1
 
 #include "engine/kernels/quant_vec_body.h"
 

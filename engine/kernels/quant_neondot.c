@@ -2,6 +2,7 @@
 #define BYTE_ZERO    0
 #define SIGNED_CODES 1
 #define COLUMNS      8
+#define ABREAST      1
 
 #include "engine/kernels/quant_vec_body.h"
 

@@ -26,7 +26,6 @@ INLINE void fill_type(uint32_t type, const uint8_t *p, size_t from, size_t count
     const struct sums s = sums_of(type);
     const size_t bytes = ROWS * (size_t)l.bytes, scales = 1 + (size_t)s.halves;
     struct strip_block b;
-    ints codes[FOURS];
 
     for (size_t i = 0; i < count; i++) {
         const uint8_t *block = p + (from + i) * bytes;
@@ -36,9 +35,9 @@ INLINE void fill_type(uint32_t type, const uint8_t *p, size_t from, size_t count
         for (size_t j = 0; j < SLICES * (size_t)l.groups; j++) {
             size_t h = j % SLICES, k = j / SLICES, at = i * l.groups + k;
 
-            strip_codes(type, b.codes + quant_pack_group(l) * k, h, codes);
             for (size_t g = 0; g < FOURS; g++)
-                ints_store(to->codes[h][FOURS * at + g], codes[g]);
+                ints_store(to->codes[h][FOURS * at + g],
+                           strip_codes(type, b.codes + quant_pack_group(l) * k, h, g));
             for (size_t g = 0; g < scales; g++) {
                 floats_store(to->d[h][scales * at + g],
                              strip_scale(type, &b, h, scales * k + g));
@@ -114,51 +113,69 @@ struct meeting {
     float (*sums)[ROWS]; /* [column] */
 };
 
-/* n columns from t on with a slice of the panel. */
+/* What group g of a panel makes of the sums of a slice. */
+INLINE void add_panel(struct sums s, const struct meeting *m, size_t slice, size_t g, size_t t,
+                      size_t n, const ints *sum, floats *acc)
+{
+    const size_t blocks = m->cols / QUANT_BLOCK, scales = 1 + (size_t)s.halves;
+    floats d = floats_load(m->panel->d[slice][g]);
+
+    for (size_t k = 0; k < n; k++) {
+        size_t b = (t + k) * blocks + m->first / QUANT_BLOCK + g / scales;
+        floats dx = floats_all(m->in->d[b]);
+
+        acc[k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[k]);
+        if (s.offsets)
+            acc[k] = floats_fma(
+                floats_load(m->panel->m[slice][g]),
+                s.halves ? floats_mul(dx, floats_all((float)m->in->sums[2 * b + g % scales]))
+                         : floats_all(m->in->s[b]),
+                acc[k]);
+    }
+}
+
+/* n columns from t on with slices of the panel, from `slice` on. */
 INLINE void tile(struct sums s, const struct meeting *m, size_t slice, size_t t, size_t n)
 {
-    const struct panel *p = m->panel;
     const size_t blocks = m->cols / QUANT_BLOCK, scales = 1 + (size_t)s.halves;
     const size_t count = FOURS / scales;
     const int8_t *q[COLUMNS];
-    floats acc[COLUMNS];
+    floats acc[ABREAST][COLUMNS];
 
     for (size_t k = 0; k < n; k++) {
         q[k] = m->in->q + (t + k) * m->cols + m->first;
-        acc[k] = floats_load(m->sums[t + k] + LANES * slice);
+        for (size_t h = 0; h < ABREAST; h++)
+            acc[h][k] = floats_load(m->sums[t + k] + LANES * (slice + h));
     }
     for (size_t g = 0; g < m->count / QUANT_BLOCK * scales; g++) {
         const size_t at = m->first / QUANT_BLOCK + g / scales, i = g % scales;
-        floats d = floats_load(p->d[slice][g]);
-        ints sum[COLUMNS];
+        struct products p;
 
-        for (size_t k = 0; k < n; k++)
-            sum[k] = s.zero == 0 ? ints_zero()
-                                 : start_of(m->in->sums + 2 * ((t + k) * blocks + at),
-                                            !s.halves || i == 0 ? s.zero : 0,
-                                            !s.halves || i == 1 ? s.zero : 0);
-        add_products(s, (const ints *)(const void *)p->codes[slice][count * g], count, q,
-                     4 * count * g, n, sum);
-        for (size_t k = 0; k < n; k++) {
-            size_t b = (t + k) * blocks + at;
-            floats dx = floats_all(m->in->d[b]);
+        for (size_t k = 0; k < ABREAST * n; k++)
+            p.sum[k % ABREAST][k / ABREAST] =
+                s.zero == 0 ? ints_zero()
+                            : start_of(m->in->sums + 2 * ((t + k / ABREAST) * blocks + at),
+                                       !s.halves || i == 0 ? s.zero : 0,
+                                       !s.halves || i == 1 ? s.zero : 0);
+#pragma GCC unroll 8
+        for (size_t v = 0; v < count; v++) {
+            ints codes[ABREAST];
 
-            acc[k] = floats_fma(floats_mul(d, dx), floats_of(sum[k]), acc[k]);
-            if (s.offsets)
-                acc[k] = floats_fma(
-                    floats_load(p->m[slice][g]),
-                    s.halves ? floats_mul(dx, floats_all((float)m->in->sums[2 * b + i]))
-                             : floats_all(m->in->s[b]),
-                    acc[k]);
+            for (size_t h = 0; h < ABREAST; h++)
+                codes[h] = ints_load(m->panel->codes[slice + h][count * g + v]);
+            add_products(s, v, codes, ABREAST, q, 4 * (count * g + v), n, &p);
         }
+        for (size_t h = 0; h < ABREAST; h++)
+            add_panel(s, m, slice + h, g, t, n, p.sum[h], acc[h]);
     }
-    for (size_t k = 0; k < n; k++)
-        floats_store(m->sums[t + k] + LANES * slice, acc[k]);
+    for (size_t k = 0; k < ABREAST * n; k++)
+        floats_store(m->sums[t + k / ABREAST] + LANES * (slice + k % ABREAST),
+                     acc[k % ABREAST][k / ABREAST]);
 }
 
 INLINE void all_tiles(struct sums s, const struct meeting *m, size_t n)
 {
-    for (size_t slice = 0; slice < SLICES; slice++) {
+    for (size_t slice = 0; slice < SLICES; slice += ABREAST) {
         size_t t = 0;
 
         for (; t + COLUMNS <= n; t += COLUMNS)

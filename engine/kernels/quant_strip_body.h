@@ -19,8 +19,9 @@
 
 /* From the kernel file. SIGNED_CODES: 1 where products take signed codes, so that the code for
  * zero is taken off the codes; else it is taken off the sums. BYTE_ZERO: 128 where bytes are
- * multiplied unsigned, the code 128 for zero; 0 where they are signed. COLUMNS: how many meet a
- * vector of codes at a time; their sums have to stay in registers. A sum of products of four
+ * multiplied unsigned, the code 128 for zero; 0 where they are signed. COLUMNS: how many meet
+ * vectors of codes at a time, and ABREAST: of how many slices; their sums have to stay in
+ * registers. A sum of products of four
  * codes and four inputs a lane goes from its start through sum_more()s, as many as its kind of
  * sum holds, to its end. */
 static inline partial sum_begin(ints start);
@@ -126,30 +127,27 @@ INLINE ints bits_at(ints v, unsigned from, unsigned to, int mask)
     return ints_and(moved, ints_bytes(mask << to));
 }
 
-/* The 32 codes of each row of a group: vector g has four from 4 g on. */
-INLINE void strip_codes(uint32_t type, const uint8_t *group, size_t slice, ints out[FOURS])
+/* Of the 32 codes of each row of a group, four from 4 g on. */
+INLINE ints strip_codes(uint32_t type, const uint8_t *group, size_t slice, size_t g)
 {
     const struct quant_pack_layout l = quant_pack_layout(type);
     const size_t two = l.bit != QUANT_PACK_NO_BIT, low = two + 2 * (size_t)l.two;
+    ints out = ints_zero();
 
-    for (size_t g = 0; g < FOURS; g++) {
-        if (l.low == QUANT_PACK_BYTES)
-            out[g] = from_signed(line_at(group, low + g, slice));
-        else if (l.low != QUANT_PACK_NONE)
-            out[g] = bits_at(line_at(group, low + g % 4, slice), g < 4 ? 0 : 4, 0, 15);
-        else
-            out[g] = ints_zero();
-        if (has_table(type))
-            out[g] = ints_look_up(table_of(type), out[g]);
-        if (l.two)
-            out[g] = ints_or(out[g], bits_at(line_at(group, two + g / 4, slice),
-                                             (unsigned)(2 * (g % 4)), l.two_shift, 3));
-        if (l.bit != QUANT_PACK_NO_BIT)
-            out[g] =
-                ints_or(out[g], bits_at(line_at(group, 0, slice), (unsigned)g, l.bit_shift, 1));
-        if (SIGNED_CODES && zero_of(type) != 0)
-            out[g] = ints_sub_bytes(out[g], ints_bytes(zero_of(type)));
-    }
+    if (l.low == QUANT_PACK_BYTES)
+        out = from_signed(line_at(group, low + g, slice));
+    else if (l.low != QUANT_PACK_NONE)
+        out = bits_at(line_at(group, low + g % 4, slice), g < 4 ? 0 : 4, 0, 15);
+    if (has_table(type))
+        out = ints_look_up(table_of(type), out);
+    if (l.two)
+        out = ints_or(out, bits_at(line_at(group, two + g / 4, slice), (unsigned)(2 * (g % 4)),
+                                   l.two_shift, 3));
+    if (l.bit != QUANT_PACK_NO_BIT)
+        out = ints_or(out, bits_at(line_at(group, 0, slice), (unsigned)g, l.bit_shift, 1));
+    if (SIGNED_CODES && zero_of(type) != 0)
+        out = ints_sub_bytes(out, ints_bytes(zero_of(type)));
+    return out;
 }
 
 /* --- scales --------------------------------------------------------------------------- */
@@ -295,26 +293,29 @@ INLINE ints start_of(const int16_t sums[2], int first, int second)
                                                  (int)((unsigned)-second << 16)));
 }
 
-/* sum[k] += `count` vectors of codes with the inputs of column k, from q[k] on. */
-INLINE void add_products(struct sums s, const ints *codes, size_t count, const int8_t *const *q,
-                         size_t at, size_t n, ints *sum)
+/* Sums of some slices' products with some columns, on their way. */
+struct products {
+    ints sum[ABREAST][COLUMNS];
+    partial part[ABREAST][COLUMNS];
+};
+
+/* Vector g of the codes of each slice meets four inputs of each of n columns, those at q[k].
+ * Told of every g in turn, from 0 to a multiple of s.depth. */
+INLINE void add_products(struct sums s, size_t g, const ints codes[ABREAST], size_t slices,
+                         const int8_t *const *q, size_t at, size_t n, struct products *p)
 {
-    for (size_t from = 0; from < count; from += s.depth) {
-        partial part[COLUMNS];
+    for (size_t k = 0; g % s.depth == 0 && k < slices * n; k++)
+        p->part[k % slices][k / slices] = sum_begin(p->sum[k % slices][k / slices]);
+    for (size_t k = 0; k < n; k++) {
+        ints x = ints_spread(q[k] + at);
 
-        for (size_t k = 0; k < n; k++)
-            part[k] = sum_begin(sum[k]);
-        for (size_t g = from; g < from + s.depth; g++) {
-            for (size_t k = 0; k < n; k++) {
-                ints x = ints_spread(q[k] + at + 4 * g);
-
-                part[k] =
-                    s.bytes ? sum_signed(part[k], codes[g], x) : sum_more(part[k], codes[g], x);
-            }
-        }
-        for (size_t k = 0; k < n; k++)
-            sum[k] = sum_end(sum[k], part[k]);
+        for (size_t h = 0; h < slices; h++)
+            p->part[h][k] = s.bytes ? sum_signed(p->part[h][k], codes[h], x)
+                                    : sum_more(p->part[h][k], codes[h], x);
     }
+    for (size_t k = 0; (g + 1) % s.depth == 0 && k < slices * n; k++)
+        p->sum[k % slices][k / slices] =
+            sum_end(p->sum[k % slices][k / slices], p->part[k % slices][k / slices]);
 }
 
 #endif
