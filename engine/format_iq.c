@@ -52,19 +52,25 @@ static void point3(const int8_t values[8], uint16_t point, unsigned signs, int8_
         codes[i] = with_sign(values[point >> 4 * i & 7], signs, i);
 }
 
-/* d; a group: four indices [4], four times seven signs and above them a scale [4] */
-void format_iq_2xxs(const uint8_t *p, int8_t *codes, float *d, float *m)
+void format_iq_scales_2xxs(const uint8_t *p, float d[8])
 {
     float scale = half_at(p);
 
+    for (size_t g = 0; g < 8; g++)
+        d[g] = scale * (0.5f + (float)(u32_at(p + 6 + 8 * g) >> 28)) * 0.25f;
+}
+
+/* d; a group: four indices [4], four times seven signs and above them a scale [4] */
+void format_iq_2xxs(const uint8_t *p, int8_t *codes, float *d, float *m)
+{
     (void)m;
+    format_iq_scales_2xxs(p, d);
     for (size_t g = 0; g < 8; g++) {
         const uint8_t *index = p + 2 + 8 * g;
         uint32_t rest = u32_at(index + 4);
 
-        d[g] = scale * (0.5f + (float)(rest >> 28)) * 0.25f;
         for (size_t k = 0; k < 4; k++)
-            point2(grid_2xxs[index[k]], eight_signs(rest >> 7 * k & 127),
+            point2(format_iq_grid_2xxs[index[k]], eight_signs(rest >> 7 * k & 127),
                    codes + 32 * g + 8 * k);
     }
 }
@@ -72,21 +78,26 @@ void format_iq_2xxs(const uint8_t *p, int8_t *codes, float *d, float *m)
 void format_iq_point_2xs(unsigned index, uint8_t levels[8])
 {
     for (size_t i = 0; i < 8; i++)
-        levels[i] = grid_2xs[index] >> 2 * i & 3;
+        levels[i] = format_iq_grid_2xs[index] >> 2 * i & 3;
+}
+
+void format_iq_scales_2xs(const uint8_t *p, float d[16])
+{
+    float scale = half_at(p);
+
+    for (size_t g = 0; g < 16; g++)
+        d[g] = scale * (0.5f + (float)bits_of(p[66 + g / 2], g % 2 * 4, 15)) * 0.25f;
 }
 
 /* d; index of nine bits and seven signs [64]; scales, half a byte each [8] */
 void format_iq_2xs(const uint8_t *p, int8_t *codes, float *d, float *m)
 {
-    float scale = half_at(p);
-
     (void)m;
-    for (size_t g = 0; g < 16; g++)
-        d[g] = scale * (0.5f + (float)bits_of(p[66 + g / 2], g % 2 * 4, 15)) * 0.25f;
+    format_iq_scales_2xs(p, d);
     for (size_t k = 0; k < 32; k++) {
         unsigned both = u16_at(p + 2 + 2 * k);
 
-        point2(grid_2xs[both & 511], eight_signs(both >> 9), codes + 8 * k);
+        point2(format_iq_grid_2xs[both & 511], eight_signs(both >> 9), codes + 8 * k);
     }
 }
 
@@ -101,7 +112,7 @@ void format_iq_2s(const uint8_t *p, int8_t *codes, float *d, float *m)
     for (size_t k = 0; k < 32; k++) {
         unsigned high = bits_of(p[66 + k / 4], k % 4 * 2, 3);
 
-        point2(grid_2s[p[2 + k] | high << 8], p[34 + k], codes + 8 * k);
+        point2(format_iq_grid_2s[p[2 + k] | high << 8], p[34 + k], codes + 8 * k);
     }
 }
 

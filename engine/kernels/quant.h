@@ -52,7 +52,7 @@ struct quant_kernels {
                    size_t from, size_t to, float *y, size_t ldy);
     /* y = x / sqrt(mean(x^2) + eps) * w (Zhang and Sennrich 2019) */
     void (*rms_norm)(const float *x, const float *w, float eps, size_t n, float *y);
-    /* gate = silu(gate) * up (Shazeer 2020) */
+    /* gate = silu(gate) * up (Shazeer 2020); n of this and the next two is a multiple of 16 */
     void (*silu_mul)(float *gate, const float *up, size_t n);
     /* gate = gelu(gate) * up, gelu in its tanh form (Hendrycks and Gimpel 2016) */
     void (*gelu_mul)(float *gate, const float *up, size_t n);

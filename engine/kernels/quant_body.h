@@ -8,9 +8,8 @@
 #include <string.h>
 
 #include "engine/format.h"
-#include "engine/kernels/float_fast.h"
 #include "engine/kernels/quant.h"
-#include "engine/kernels/quant_prompt_body.h"
+#include "engine/kernels/quant_rows_body.h"
 #include "engine/kernels/vec16_body.h"
 
 /* So many columns meet the bits of a strip, COLUMNS at a time, which is fastest as long as the
@@ -62,7 +61,10 @@ static void fast_matmul(const struct quant_matrix *w, const struct quant_input *
             decode(w, in, n, from, packed, y, ldy);
             from = packed;
         }
-        prompt(w, in, n, from, to, y, ldy);
+        if (n <= ROW_COLUMNS && from >= w->packed)
+            decode_rows(w, in, n, from, to, y, ldy);
+        else if (from < to)
+            prompt(w, in, n, from, to, y, ldy);
     }
 }
 
@@ -112,19 +114,32 @@ static void fast_rms_norm(const float *x, const float *w, float eps, size_t n, f
         y[i] = x[i] * scale * w[i];
 }
 
+/* z / (1 + e^-u) * up */
+INLINE vec16 gated(vec16 z, vec16 u, vec16 up)
+{
+    vec16 below = vec16_add(vec16_all(1), vec16_exp(vec16_sub(vec16_all(0), u)));
+
+    return vec16_mul(vec16_div(z, below), up);
+}
+
 static void fast_silu_mul(float *gate, const float *up, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        gate[i] = gate[i] / (1.0f + fast_exp(-gate[i])) * up[i];
+    for (size_t i = 0; i < n; i += 16) {
+        vec16 z = vec16_load(gate + i);
+
+        vec16_store(gate + i, gated(z, z, vec16_load(up + i)));
+    }
 }
 
 /* (1 + tanh u) / 2 = 1 / (1 + e^-2u) */
 static void fast_gelu_mul(float *gate, const float *up, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        float z = gate[i], u = 0.79788456f * (z + 0.044715f * z * z * z);
+    for (size_t i = 0; i < n; i += 16) {
+        vec16 z = vec16_load(gate + i), cube = vec16_mul(vec16_mul(z, z), z);
+        vec16 u =
+            vec16_mul(vec16_all(2 * 0.79788456f), vec16_fma(vec16_all(0.044715f), cube, z));
 
-        gate[i] = z / (1.0f + fast_exp(-2.0f * u)) * up[i];
+        vec16_store(gate + i, gated(z, u, vec16_load(up + i)));
     }
 }
 

@@ -1,7 +1,7 @@
 /* Many columns (a prompt): the codes of a strip are taken apart once, one byte a code, into a
  * panel that stays in the first cache, and meet all columns, some at a time. Wide matrices go
  * through several panels, their sums kept between. Rows that are not packed are made panels of
- * by the type's own function, whatever the number of columns. Included by quant_body.h. */
+ * by the type's own function. Included by quant_rows_body.h. */
 #ifndef ENGINE_KERNELS_QUANT_PROMPT_BODY_H
 #define ENGINE_KERNELS_QUANT_PROMPT_BODY_H
 

@@ -44,9 +44,9 @@ typedef __m512 floats;
 
 /* Compilers differ in what the intrinsics take. */
 #if defined(__clang__)
-typedef unsigned shift;
+typedef unsigned shift_count;
 #else
-typedef int shift;
+typedef int shift_count;
 #endif
 
 INLINE ints ints_load(const void *p)
@@ -93,12 +93,12 @@ INLINE ints ints_xor(ints a, ints b)
 /* Shifts of 16-bit words: what crosses into the other byte is to be masked. */
 INLINE ints ints_right(ints a, unsigned n)
 {
-    return _mm512_srli_epi16(a, (shift)n);
+    return _mm512_srli_epi16(a, (shift_count)n);
 }
 
 INLINE ints ints_left(ints a, unsigned n)
 {
-    return _mm512_slli_epi16(a, (shift)n);
+    return _mm512_slli_epi16(a, (shift_count)n);
 }
 
 INLINE ints ints_sub_bytes(ints a, ints b)
