@@ -104,7 +104,7 @@ static void a_late_helper_rests(void **state)
     for (unsigned i = 0; i < 50 && alone == 0; i++) {
         atomic_store(&l.helped, false);
         threads_run(t, 64, 1, dawdle, &l);
-        assert_true(atomic_load(&l.helped));
+        /* One that wakes up on this core, where nobody works meanwhile, helps not and rests. */
         atomic_store(&l.calls, 0);
         threads_run(t, 64, 1, count_calls, &l);
         alone = atomic_load(&l.calls) == 1;
