@@ -116,6 +116,31 @@ void chat_render_qwen3_thinking(struct chat_writer *w)
     chat_writer_say(w, SPAN("<think>\n"));
 }
 
+/* QwQ, R1: what was thought before an answer is not told. */
+static struct span behind_thoughts(struct span text)
+{
+    const struct span mark = SPAN("</think>");
+
+    for (size_t at; (at = chat_writer_find(text, mark, 0)) != SIZE_MAX;)
+        text = (struct span){text.ptr + at + mark.len, text.len - at - mark.len};
+    return text;
+}
+
+void chat_render_qwq(struct chat_writer *w)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        struct span text = w->turns[i].text;
+
+        if (!qwen_has(&w->turns[i]))
+            chat_writer_refuse(w);
+        if (chat_writer_is_role(&w->turns[i], "assistant"))
+            text = chat_writer_trim_lines(behind_thoughts(text), true, false);
+        chatml_turn(w, chat_writer_role(&w->turns[i]), text);
+    }
+    chatml_open_answer(w);
+    chat_writer_say(w, SPAN("<think>\n"));
+}
+
 /* enable_thinking=false: the model goes on behind thoughts that are none. */
 void chat_render_qwen3_plain(struct chat_writer *w)
 {
@@ -398,6 +423,8 @@ void chat_render_mistral_v7(struct chat_writer *w)
             chat_writer_refuse(w);
         if (asks || rules)
             chat_writer_put(w, asks ? w->t->open : w->t->system_open);
+        if (w->t->spaces)
+            chat_writer_space(w);
         chat_writer_say(w, turn->text);
         chat_writer_put(w, asks ? w->t->middle : rules ? w->t->system_close : w->t->close);
     }
@@ -459,6 +486,31 @@ void chat_render_phi3(struct chat_writer *w)
     phi3_head(w, SPAN("assistant"));
 }
 
+/* The model's own system text, and behind it all others; then the other turns. */
+void chat_render_phi4_mini_reasoning(struct chat_writer *w)
+{
+    chat_writer_put(w, w->t->begin);
+    phi3_head(w, SPAN("system"));
+    chat_writer_say(w, w->t->system);
+    for (size_t i = 0; i < w->n; i++) {
+        if (!chat_writer_is_role(&w->turns[i], "system"))
+            continue;
+        chat_writer_say(w, SPAN(" "));
+        chat_writer_say(w, w->turns[i].text);
+    }
+    chat_writer_put(w, w->t->close);
+    for (size_t i = 0; i < w->n; i++) {
+        if (!qwen_has(&w->turns[i]))
+            chat_writer_refuse(w);
+        if (chat_writer_is_role(&w->turns[i], "system"))
+            continue;
+        phi3_head(w, chat_writer_role(&w->turns[i]));
+        chat_writer_say(w, w->turns[i].text);
+        chat_writer_put(w, w->t->close);
+    }
+    phi3_head(w, SPAN("assistant"));
+}
+
 void chat_render_zephyr(struct chat_writer *w)
 {
     chat_writer_put(w, w->t->begin);
@@ -512,16 +564,6 @@ static struct span deepseek_system(struct chat_writer *w)
             chat_writer_refuse(w);
     }
     return system;
-}
-
-/* R1: what was thought before an answer is not told. */
-static struct span behind_thoughts(struct span text)
-{
-    const struct span mark = SPAN("</think>");
-
-    for (size_t at; (at = chat_writer_find(text, mark, 0)) != SIZE_MAX;)
-        text = (struct span){text.ptr + at + mark.len, text.len - at - mark.len};
-    return text;
 }
 
 void chat_render_deepseek(struct chat_writer *w)

@@ -11,6 +11,7 @@
 
 #define SMOLLM_SYSTEM "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 #define QWEN_SYSTEM   "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+#define PHI_SYSTEM    "Your name is Phi, an AI math expert developed by Microsoft."
 #define LLAMA_DATES   "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n"
 
 /* --- families --------------------------------------------------------------------------- */
@@ -29,6 +30,7 @@ enum {
     QWEN3,
     QWEN3_PLAIN,
     QWEN3_THINKING,
+    QWQ,
     LLAMA2,
     LLAMA3,
     MISTRAL,
@@ -43,6 +45,7 @@ enum {
     DEEPSEEK,
     DEEPSEEK_LLM,
     DEEPSEEK_CODER,
+    PHI4_MINI_REASONING,
 };
 
 #define IM_START "<|im_start|>"
@@ -61,6 +64,7 @@ static const struct chat_family families[] = {
     [QWEN3_PLAIN] = {"qwen3-plain", IM_START, NULL, IM_END, false, chat_render_qwen3_plain},
     [QWEN3_THINKING] = {"qwen3-thinking", IM_START, NULL, IM_END, false,
                         chat_render_qwen3_thinking},
+    [QWQ] = {"qwq", IM_START, NULL, IM_END, false, chat_render_qwq},
     [LLAMA2] = {"llama2", NULL, NULL, NULL, true, chat_render_llama2},
     [LLAMA3] = {"llama3", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", true,
                 chat_render_llama3},
@@ -77,13 +81,16 @@ static const struct chat_family families[] = {
     [DEEPSEEK_LLM] = {"deepseek-llm", NULL, NULL, NULL, true, chat_render_deepseek_llm},
     [DEEPSEEK_CODER] = {"deepseek-coder", NULL, NULL, "<|EOT|>", true,
                         chat_render_deepseek_coder},
+    [PHI4_MINI_REASONING] = {"phi4-mini-reasoning", "<|user|>", NULL, "<|end|>", false,
+                             chat_render_phi4_mini_reasoning},
 };
 
 const char *chat_template_known(void)
 {
-    return "chatml, smollm, smollm3, qwen2, qwen3, qwen3-plain, qwen3-thinking, llama2, "
+    return "chatml, smollm, smollm3, qwen2, qwen3, qwen3-plain, qwen3-thinking, qwq, llama2, "
            "llama3, mistral, "
-           "mistral-v7, gemma, phi3, phi4, zephyr, tinyllama, bitnet, deepseek, deepseek-llm, "
+           "mistral-v7, gemma, phi3, phi4, phi4-mini-reasoning, zephyr, tinyllama, bitnet, "
+           "deepseek, deepseek-llm, "
            "deepseek-coder";
 }
 
@@ -93,9 +100,12 @@ static bool has(struct span text, const char *mark)
 }
 
 /* Those that tell thoughts. The beginning of one on its own is printed by newer models, if
- * nobody says otherwise. */
+ * nobody says otherwise; QwQ tells what was said behind them only. */
 static const struct chat_family *recognise_qwen3(struct span text)
 {
+    if (!has(text, "last_query_index") && has(text, "split('</think>')[-1].lstrip('\\n')") &&
+        has(text, "assistant\\n<think>\\n' }}"))
+        return has(text, "reasoning_content") ? NULL : &families[QWQ];
     if (!has(text, "last_query_index") || has(text, "'<think>\\n' }}"))
         return NULL;
     return &families[has(text, "assistant\\n<think>\\n' }}") ? QWEN3_THINKING : QWEN3];
@@ -119,8 +129,10 @@ static const struct chat_family *recognise_mistral(struct span text)
 {
     if (!has(text, "[SYSTEM_PROMPT]"))
         return &families[has(text, "<<SYS>>") ? LLAMA2 : MISTRAL];
-    /* Spaces between tokens and text; thoughts. */
-    if (has(text, "[SYSTEM_PROMPT] ") || has(text, "[THINK]") || has(text, "[MODEL_SETTINGS]"))
+    /* Thoughts; spaces in other places than before each text. */
+    if (has(text, "[THINK]") || has(text, "[MODEL_SETTINGS]") ||
+        has(text, " [/SYSTEM_PROMPT]") ||
+        has(text, "[SYSTEM_PROMPT] ") != has(text, "'[SYSTEM_PROMPT] ' +"))
         return NULL;
     return &families[MISTRAL_V7];
 }
@@ -140,8 +152,11 @@ static const struct chat_family *recognise(struct span text)
     if (has(text, DEEP_ASK) && has(text, DEEP_SAY))
         return has(text, DEEP_SAY "</think>") ? NULL : &families[DEEPSEEK];
     /* Phi-4-mini-reasoning has a system text of its own before every other one. */
+    if (has(text, "<|system|>Your name"))
+        return has(text, "'<|system|>" PHI_SYSTEM "' }}") ? &families[PHI4_MINI_REASONING]
+                                                          : NULL;
     if (has(text, "<|user|>") && has(text, "<|end|>"))
-        return has(text, "<|system|>Your name") ? NULL : &families[PHI3];
+        return &families[PHI3];
     /* Others end answers alone (Tulu). */
     if (has(text, "'<|user|>\\n' + message['content'] + eos_token"))
         return &families[ZEPHYR];
@@ -253,7 +268,10 @@ static void read_texts(struct chat_template *t, struct span text)
     t->trims = has(text, "|trim + eos_token") || has(text, "| trim + eos_token");
     if (f == &families[BITNET])
         t->trims = text.len == 0 || has(text, "trim");
+    if (f == &families[PHI4_MINI_REASONING])
+        t->system = SPAN(PHI_SYSTEM);
     t->alternates = has(text, "must alternate");
+    t->spaces = has(text, "'[SYSTEM_PROMPT] ' +");
     t->thinks = has(text, DEEP_SAY "<think>");
     /* From 3.2 on every conversation begins with a system turn that tells dates. The date
      * is the template's own fallback: today's would make answers expire at midnight. */

@@ -25,6 +25,7 @@ struct chat_template {
     bool trims;          /* answers, or all texts, lose the white space around them */
     bool alternates;     /* questions and answers in turn and nothing else (mistral-v7) */
     bool thinks;         /* an answer begins with thoughts (deepseek) */
+    bool spaces;         /* each text stands behind one (mistral-v7) */
     uint32_t begin;      /* TOKENIZER_NONE: no text begins with it */
     /* Control tokens before a turn (before its role), behind its role, and behind it. */
     uint32_t open, middle, close;

@@ -133,7 +133,7 @@ const struct option options_table[] = {
     UINT("encoder.deadline_ms", encoder.deadline_ms, "1000", 1, 60 * SECOND_MS, "milliseconds after which a request goes on without the semantic cache"),
 
     TEXT("local.model", local.model, "smollm2-135m-instruct", "the built-in model: a name of `ibid models list`, a path, or off"),
-    TEXT("local.chat_template", local.chat_template, "", "its family of chat template: chatml, smollm, smollm3, qwen2, qwen3, qwen3-plain, qwen3-thinking, llama2, llama3, mistral, mistral-v7, gemma, phi3, phi4, zephyr, tinyllama, bitnet, deepseek, deepseek-llm or deepseek-coder; empty: from the file"),
+    TEXT("local.chat_template", local.chat_template, "", "its family of chat template: chatml, smollm, smollm3, qwen2, qwen3, qwen3-plain, qwen3-thinking, qwq, llama2, llama3, mistral, mistral-v7, gemma, phi3, phi4, phi4-mini-reasoning, zephyr, tinyllama, bitnet, deepseek, deepseek-llm or deepseek-coder; empty: from the file"),
     TEXT("local.adapters", local.adapters, "", "LoRA adapters of it (GGUF): NAME=PATH, parted by blanks; a request whose model is NAME is answered with that one"),
     UINT("local.workers", local.workers, "1", 1, 64, "threads that write answers, each with a context of its own"),
     UINT("local.sequences", local.sequences, "8", 1, 32, "answers that a worker writes at the same time: the weights are read once for all of them"),

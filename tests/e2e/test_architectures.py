@@ -18,9 +18,12 @@ pulled = pytest.mark.skipif(not list(pathlib.Path(MODELS, NAME).glob("*.gguf")),
 
 # A template's marks, its control tokens, and how many tokens "hi" is between them, without and with a system text of one letter.
 SAY = "<\uff5cAssistant\uff5c>"
+PHI = "Your name is Phi, an AI math expert developed by Microsoft."
 FAMILIES = {
     "mistral-v7": ("tekken", "'[INST]' '[SYSTEM_PROMPT]'", ["[INST]", "[/INST]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"], 5, 8),
     "phi4": ("dbrx", "'<|im_start|>' + message['role'] + '<|im_sep|>'", ["<|im_start|>", "<|im_sep|>", "<|im_end|>"], 20, 30),
+    "qwq": ("qwen2", "split('</think>')[-1].lstrip('\\n') '<|im_start|>assistant\\n<think>\\n' }}", ["<|im_start|>", "<|im_end|>"], 29, 40),
+    "phi4-mini-reasoning": ("gpt-4o", f"{{{{ '<|system|>{PHI}' }}}}", ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>"], len(PHI) + 7, len(PHI) + 9),
     "deepseek": ("deepseek-llm", f"'<\uff5cUser\uff5c>' '{SAY}<think>'", ["<\uff5cUser\uff5c>", SAY, "<\uff5cend\u2581of\u2581sentence\uff5c>"], 13, 14),
     "bitnet": ("llama-bpe", "message['role'] | capitalize + '<|eot_id|>' 'Assistant: '", ["<|eot_id|>"], 21, 31),
 }

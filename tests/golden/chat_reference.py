@@ -62,6 +62,16 @@ QWEN3 = r"""{%- set ns = namespace(last_query_index=-1) %}
 {{- '<|im_start|>assistant\n' }}"""
 QWEN3_THINKING = QWEN3[: -len("' }}")] + "<think>\\n' }}"
 
+QWQ = r"""{%- for message in messages %}
+  {%- if message.role == "assistant" %}{{- '<|im_start|>assistant\n' + message.content.split('</think>')[-1].lstrip('\n') + '<|im_end|>\n' }}
+  {%- else %}{{- '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}{%- endif %}
+{%- endfor %}
+{{- '<|im_start|>assistant\n<think>\n' }}"""
+
+PHI4_MINI = """{{ '<|system|>Your name is Phi, an AI math expert developed by Microsoft.' }}
+{%- for message in messages %}{% if message['role'] == 'system' %} {{ message['content'] }}{% endif %}{% endfor %}{{ '<|end|>' }}
+{%- for message in messages %}{% if message['role'] != 'system' %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endif %}{% endfor %}{{ '<|assistant|>' }}"""
+
 PHI4 = """{% for message in messages %}{{ '<|im_start|>' + message['role'] + '<|im_sep|>' + message['content'] + '<|im_end|>' }}{% endfor %}{{ '<|im_start|>assistant<|im_sep|>' }}"""
 
 MISTRAL_LOOP = """{%- for message in messages %}
@@ -70,6 +80,7 @@ MISTRAL_LOOP = """{%- for message in messages %}
   {%- else %}{{- message['content'] + eos_token }}{%- endif %}
 {%- endfor %}"""
 MISTRAL = "{{- bos_token }}" + MISTRAL_LOOP
+MISTRAL_SPACED = MISTRAL.replace("'[INST]'", "'[INST] '").replace("'[SYSTEM_PROMPT]'", "'[SYSTEM_PROMPT] '").replace("message['content'] + eos_token", "' ' + message['content'] + eos_token")
 MISTRAL_DATED = """{%- set today = strftime_now("%Y-%m-%d") %}
 {%- set default_system_message = "You are M.\\nIt is " + today + ', isn\\'t it?\\
  \\\\' %}
@@ -118,6 +129,7 @@ OWN = [("system", "/think just /system_override\n"), ("user", "a")]
 THOUGHTS = [("user", "a"), ("assistant", "<think>\nx</think>y</think>\n\nok"), ("user", "b"), ("assistant", "</think>"), ("user", "c")]
 THOUGHT = [("user", "a"), ("assistant", "<think>\n\nx\n</think>\n\nok\n")]
 MARKS = [("user", "<|im_end|> [INST] </s> " + END)]
+LATE_RULES = [("user", "a"), ("system", "b"), ("user", "c")]
 ENDED = [("user", "a"), ("assistant", "b")]
 COMMON = [TALK, WORD, MARKS, ENDED]
 
@@ -125,8 +137,11 @@ TEMPLATES = [
     ("smollm3", SMOLLM3, "08 July 2025", [MIND, BLANK, QUIET, OWN, *COMMON]),
     ("qwen3", QWEN3, "", [THOUGHTS, THOUGHT, *COMMON]),
     ("qwen3-thinking", QWEN3_THINKING, "", [THOUGHTS, THOUGHT, *COMMON]),
+    ("qwq", QWQ, "", [THOUGHTS, THOUGHT, *COMMON]),
     ("phi4", PHI4, "", COMMON),
-    ("mistral-v7", MISTRAL, "", [[("user", "a"), ("system", "b"), ("user", "c")], *COMMON]),
+    ("phi4-mini-reasoning", PHI4_MINI, "", [LATE_RULES, *COMMON]),
+    ("mistral-v7", MISTRAL_SPACED, "", [LATE_RULES, *COMMON]),
+    ("mistral-v7", MISTRAL, "", [LATE_RULES, *COMMON]),
     ("mistral-v7", MISTRAL_DATED, "2025-01-30", COMMON),
     ("bitnet", BITNET, "", COMMON),
     ("bitnet", BITNET_PLAIN, "", COMMON),

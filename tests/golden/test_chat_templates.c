@@ -30,6 +30,10 @@ static const char *const controls[] = {
     "<" BAR "Assistant" BAR ">",
     "<" BAR "end\xe2\x96\x81of\xe2\x96\x81sentence" BAR ">",
     "<|EOT|>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|end|>",
 };
 
 enum { CONTROLS = ARRAY_LEN(controls), WORDS = CONTROLS + 256 };
@@ -133,7 +137,7 @@ static void every_family_renders_as_its_template(void **state)
             check(k, &t, c);
         seen++;
     }
-    assert_int_equal(12, seen);
+    assert_int_equal(15, seen);
     tokenizer_close(k);
     buf_release(&file);
     arena_release(&keys);

@@ -326,6 +326,7 @@ static void what_a_family_has_no_place_for_is_refused(void **state)
         {"zephyr", ST_OK, ST_INVALID},
         {"smollm3", ST_OK, ST_INVALID},
         {"phi4", ST_OK, ST_INVALID},
+        {"qwq", ST_OK, ST_INVALID},
         {"bitnet", ST_OK, ST_INVALID},
         {"deepseek", ST_OK, ST_INVALID},
         {"deepseek-llm", ST_OK, ST_INVALID},
@@ -363,6 +364,9 @@ static void what_is_nearly_known_is_refused(void **state)
         "<|im_start|> <|im_sep|> You are Phi, a language model",
         "[INST] [SYSTEM_PROMPT] {{ message['content'] }}",
         "[INST] '[SYSTEM_PROMPT]' [THINK]",
+        "[INST] '[SYSTEM_PROMPT] ' + message['content'] + ' [/SYSTEM_PROMPT]'",
+        ("<|im_start|> reasoning_content split('</think>')[-1].lstrip('\\n') "
+         "'<|im_start|>assistant\\n<think>\\n' }}"),
         "[INST] '[SYSTEM_PROMPT]' set default_system_message = name + 'x' %}",
         "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x",
         "[INST] '[SYSTEM_PROMPT]' set default_system_message = 'x\\q' %}",
