@@ -114,7 +114,9 @@ static bool is_new(unsigned now, unsigned seen)
 
 static bool is_crowding(const struct threads *t)
 {
-    return sched_getcpu() == atomic_load_explicit(&t->cpu, memory_order_relaxed);
+    int cpu = sched_getcpu(); /* -1: nobody knows */
+
+    return cpu >= 0 && cpu == atomic_load_explicit(&t->cpu, memory_order_relaxed);
 }
 
 static unsigned wait_round(struct threads *t, unsigned seen)
