@@ -25,6 +25,7 @@ static const struct {
     {"explain", explain_main,
      "QUESTION QUESTION    whether one's answer would be served for the other"},
     {"tune", tune_main, "PAIRS                the threshold that keeps to an error"},
+    {"route", route_main, "explain TEXT         who would answer a question, and why"},
     {"generate", generate_main, "-p PROMPT            an answer of the built-in model"},
     {"health", health_main, "                     how a running ibid is, as an exit status"},
     {"report", report_main, "[--json]             what a running ibid has saved"},

@@ -105,6 +105,15 @@ static void reasons(struct page *p, const char *name, const char *help,
     }
 }
 
+static void routed(struct page *p, const char *tier, const struct account_reason *list)
+{
+    for (unsigned i = 0; i < ACCOUNT_REASONS; i++) {
+        if (list[i].name != NULL)
+            line(p, "ibid_routed_total{tier=\"%s\",reason=\"%s\"} %" PRIu64 "\n", tier,
+                 list[i].name, list[i].count);
+    }
+}
+
 static void savings(struct page *p, const struct account *a)
 {
     head(p, "ibid_saved_tokens_total", "counter",
@@ -154,6 +163,10 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     counter(p, "ibid_cache_inputs_reused_total",
             "Inputs of requests with several that were answered from entries of their own.",
             a->inputs_reused_total);
+    head(p, "ibid_routed_total", "counter",
+         "Requests that were ibid's to route, by the tier that was asked and why.");
+    routed(p, "local", a->routed_local);
+    routed(p, "upstream", a->routed_upstream);
     reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
     reasons(p, "ibid_cache_exact_only_total",
             "Answers stored for the very same request only, by why.", a->exact_only);

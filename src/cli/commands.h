@@ -14,6 +14,7 @@ int explain_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
 int health_main(int argc, char **argv);
 int report_main(int argc, char **argv);
+int route_main(int argc, char **argv);
 int tune_main(int argc, char **argv);
 
 #endif

@@ -27,6 +27,7 @@
 #include "cli/decoder_settings.h"
 #include "cli/serve_adapters.h"
 #include "cli/encoder_settings.h"
+#include "cli/router_default.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
 #include "config/config.h"
@@ -35,6 +36,7 @@
 #include "proxy/embedder.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
+#include "proxy/routing.h"
 #include "proxy/upstreams.h"
 #include "rt/connect.h"
 #include "rt/listener.h"
@@ -59,6 +61,7 @@ struct server {
     struct decoder *decoder, *guesser;
     struct local_model *local;
     struct upstreams *upstreams;
+    struct routing *routing;
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -238,6 +241,19 @@ static enum status open_upstreams(struct server *s)
     return st;
 }
 
+static enum status open_routing(struct server *s)
+{
+    char why[256] = "";
+    enum status st = routing_open(&s->config, span_of(router_default), span_of(s->encoder_id),
+                                  &s->routing, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    else if (why[0] != '\0')
+        trouble(s, "routing", why);
+    return st;
+}
+
 static enum status open_secrets(struct server *s)
 {
     const struct config *c = &s->config;
@@ -271,6 +287,7 @@ static enum status open_proxy(struct server *s)
         .upstreams = s->upstreams,
         .embedder = s->embedder,
         .local = s->local,
+        .routing = s->routing,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -347,6 +364,7 @@ static void on_cache_closed(void *owner)
 /* No request is left, so no worker has anything to do. */
 static void close_engine(struct server *s)
 {
+    routing_close(s->routing);
     if (s->embedder != NULL)
         embedder_close(s->embedder);
     if (s->local != NULL)
@@ -475,6 +493,8 @@ static enum status open_all(struct server *s)
     open_encoder(s);
     open_local(s);
     st = open_upstreams(s);
+    if (st == ST_OK)
+        st = open_routing(s);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)

@@ -325,6 +325,30 @@ static enum status check_upstream(const struct config *c, const struct config_up
     return st == ST_OK ? check_places(what, u, err) : st;
 }
 
+static enum status check_route(const struct config_route *u, struct config_error *err)
+{
+    const char *colon = strchr(u->header, ':');
+
+    if (u->path[0] != '\0' && (u->path[0] != '/' || u->path[strlen(u->path) - 1] == '/'))
+        return fail(err, "routes: %s: path: begins with '/' and does not end with one",
+                    u->name);
+    if (u->header[0] != '\0' &&
+        (colon == NULL || !is_header_name(u->header, (size_t)(colon - u->header))))
+        return fail(err, "routes: %s: header: expected 'NAME: VALUE'", u->name);
+    if (u->bytes_max != 0 && u->bytes_max < u->bytes_min)
+        return fail(err, "routes: %s: bytes_max: is less than bytes_min", u->name);
+    return ST_OK;
+}
+
+static enum status check_routes(const struct config *c, struct config_error *err)
+{
+    enum status st = ST_OK;
+
+    for (size_t i = 0; st == ST_OK && i < c->route_count; i++)
+        st = check_route(&c->routes[i], err);
+    return st;
+}
+
 static enum status check_upstreams(const struct config *c, struct config_error *err)
 {
     struct config_upstream one = {.name = ""};
@@ -453,6 +477,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
 
     if (st == ST_OK)
         st = check_upstreams(c, err);
+    if (st == ST_OK)
+        st = check_routes(c, err);
     if (st == ST_OK)
         st = check_store(c, err);
     if (st == ST_OK)

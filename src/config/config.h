@@ -18,6 +18,7 @@
 #define CONFIG_LISTEN_MAX    8
 #define CONFIG_PRICES_MAX    256
 #define CONFIG_UPSTREAMS_MAX 16
+#define CONFIG_ROUTES_MAX    32
 /* What an entry can say of itself (stale_min). */
 #define CONFIG_STALE_MAX_S (30 * 86400)
 /* Places of one upstream, the first included. */
@@ -48,6 +49,16 @@ struct config_upstream {
     char credential_header[64];
     /* Seconds as text; empty: as under cache. */
     char stale_while_revalidate_s[16], stale_if_error_s[16];
+};
+
+/* A rule by which a tier is chosen; lists as above. */
+struct config_route {
+    char name[64];
+    char models[CONFIG_TEXT_MAX]; /* patterns */
+    char path[128];
+    char header[256];              /* "NAME: VALUE" */
+    uint64_t bytes_min, bytes_max; /* of the question; bytes_max 0: any */
+    char to[16];                   /* local | upstream | classifier */
 };
 
 struct config {
@@ -139,6 +150,13 @@ struct config {
     } cache;
 
     struct {
+        char models[CONFIG_TEXT_MAX];     /* patterns; empty: none */
+        char classifier[CONFIG_TEXT_MAX]; /* a file, "default" or "off" */
+        double quality_loss_max;
+        double upstream_share; /* below 0: quality_loss_max decides */
+    } route;
+
+    struct {
         char origins[CONFIG_TEXT_MAX]; /* parted by blanks; empty: none of our business */
     } cors;
 
@@ -158,6 +176,9 @@ struct config {
 
     struct config_upstream upstreams[CONFIG_UPSTREAMS_MAX]; /* before upstream.url */
     size_t upstream_count;
+
+    struct config_route routes[CONFIG_ROUTES_MAX]; /* in the order of asking */
+    size_t route_count;
 
     struct config_price prices[CONFIG_PRICES_MAX];
     size_t price_count;

@@ -175,6 +175,11 @@ const struct option options_table[] = {
     UINT("cache.refresh_max", cache.refresh_max, "8", 0, 1000, "answers asked for in the background at the same time; beyond it stale ones are given out and stay so"),
     UINT("cache.regenerate_after_s", cache.regenerate_after_s, "0", 0, 3600, "the very same request within this time after it was served a stored answer means \"again, please\": it goes upstream; 0: never"),
 
+    WORDS("route.models", route.models, "", "names of models, a list or parted by blanks, `*` stands for anything: of a request for one of them ibid chooses who answers, the built-in model or the upstream; empty: it never does, but where routes say so"),
+    PATH("route.classifier", route.classifier, "default", "what chooses: a file of `ibid tune router`, default (the one that ships), or off: then the upstream answers what no rule gives to the built-in model"),
+    REAL("route.quality_loss_max", route.quality_loss_max, "0.02", 0, 1, "quality that may be lost on the average to asking the upstream always, as it was where the classifier was learned: 0.02 are two right answers in a hundred"),
+    REAL("route.upstream_share", route.upstream_share, "-1", -1, 1, "the share of questions that is to go to the upstream, in place of route.quality_loss_max; below 0: that one decides"),
+
     WORDS("cors.origins", cors.origins, "", "origins whose pages may use ibid from a browser, a list or parted by blanks: https://app.example.com, or *; empty: what the upstream says about it is relayed"),
 
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
@@ -194,6 +199,8 @@ const struct option options_table[] = {
 
     {.name = "upstreams", .type = OPTION_RECORDS, .preset = "",
      .help = "upstreams that requests are shared out to, up to 16"},
+    {.name = "routes", .type = OPTION_RECORDS, .preset = "",
+     .help = "rules by which it is chosen who answers, up to 32; the first that applies decides, before route.models and what was learned"},
     {.name = "prices", .type = OPTION_RECORDS, .preset = "",
      .help = "what a model costs, and where and when that was read. Without a price only tokens are counted"},
 };

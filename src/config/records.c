@@ -3,6 +3,7 @@
 #include "config/config.h"
 
 #define PRICE_USD_MAX 1e6 /* a million tokens */
+#define QUESTION_MAX  1000000000
 
 #define CHARS(rec, f) .offset = offsetof(struct rec, f), .size = sizeof(((struct rec *)0)->f)
 #define FIELD(n, kind, rec, f, d, t)                                                           \
@@ -42,7 +43,40 @@ static const struct option upstream_fields[] = {
     FIELD("stale_while_revalidate_s", OPTION_TEXT, config_upstream, stale_while_revalidate_s, "", "in place of `cache.stale_while_revalidate_s`"),
     FIELD("stale_if_error_s", OPTION_TEXT, config_upstream, stale_if_error_s, "", "in place of `cache.stale_if_error_s`"),
 };
+
+static const char *const tiers[] = {"local", "upstream", "classifier", NULL};
+
+static const struct option route_fields[] = {
+    FIELD("name", OPTION_TEXT, config_route, name, NULL, "its name in answers and explanations"),
+    {.name = "to", .type = OPTION_CHOICE, CHARS(config_route, to), .words = tiers,
+     .help = "who answers: the built-in model and nobody else, the upstream, or whom the classifier says"},
+    FIELD("models", OPTION_WORDS, config_route, models, "", "names of models, a list or parted by blanks; `*` stands for anything"),
+    FIELD("path", OPTION_TEXT, config_route, path, "", "what the request's path begins with, whole segments: `/v1/chat`"),
+    FIELD("header", OPTION_TEXT, config_route, header, "", "a header that the request has, and its value: `x-team: blue`"),
+    {.name = "bytes_min", .type = OPTION_UINT, .offset = offsetof(struct config_route, bytes_min), .preset = "0", .high = QUESTION_MAX,
+     .help = "bytes that the question has at least, the last message of the user"},
+    {.name = "bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_route, bytes_max), .preset = "0", .high = QUESTION_MAX,
+     .help = "and at most; 0: any"},
+};
 /* clang-format on */
+
+static const char route_note[] =
+    "\n"
+    "A rule applies when all of its conditions are met. What it gives to `local` nobody else\n"
+    "answers: what the built-in model can not do is refused. See [routing.md](routing.md).\n"
+    "\n"
+    "```yaml\n"
+    "route:\n"
+    "  models: [auto, gpt-4o-mini]\n"
+    "routes:\n"
+    "  - name: secrets\n"
+    "    header: 'x-data: confidential'\n"
+    "    to: local\n"
+    "  - name: long\n"
+    "    models: auto\n"
+    "    bytes_min: 4000\n"
+    "    to: upstream\n"
+    "```\n";
 
 static const char price_note[] =
     "\n"
@@ -100,6 +134,7 @@ static const struct records all[] = {
      ROWS(upstream_fields),
      PLACE(upstreams, upstream_count),
      .note = upstream_note},
+    {.name = "routes", ROWS(route_fields), PLACE(routes, route_count), .note = route_note},
     {.name = "prices", ROWS(price_fields), PLACE(prices, price_count), .note = price_note},
 };
 

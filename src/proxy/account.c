@@ -54,3 +54,8 @@ void account_unstored(struct account *a, const char *reason)
 {
     count_reason(a->unstored, reason);
 }
+
+void account_routed(struct account *a, bool local, const char *reason)
+{
+    count_reason(local ? a->routed_local : a->routed_upstream, reason);
+}

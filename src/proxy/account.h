@@ -56,6 +56,9 @@ struct account {
     struct account_reason miss[ACCOUNT_REASONS];
     struct account_reason unstored[ACCOUNT_REASONS];
     struct account_reason exact_only[ACCOUNT_REASONS]; /* stored, but not by meaning */
+    /* why the upstream was asked, and why the built-in model was, where it was ours to choose
+     */
+    struct account_reason routed_upstream[ACCOUNT_REASONS], routed_local[ACCOUNT_REASONS];
     uint64_t stored_total;
     uint64_t feedback_wrong_total, feedback_right_total;
     uint64_t removed_total;     /* entries, by the admin API */
@@ -77,6 +80,7 @@ void account_init(struct account *a, uint64_t wall_ms);
 void account_latency(struct account_histogram *h, uint64_t us);
 void account_miss(struct account *a, const char *reason);
 void account_unstored(struct account *a, const char *reason);
+void account_routed(struct account *a, bool local, const char *reason);
 void account_exact_only(struct account *a, const char *reason);
 
 #endif

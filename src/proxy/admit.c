@@ -1,10 +1,12 @@
 #include "proxy/admit.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "http/head.h"
 #include "protocol/canonical.h"
+#include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
@@ -35,6 +37,22 @@ static bool wants_local(struct request *r)
     return r->protocol->render != NULL && named;
 }
 
+/* Nobody has named who answers: the settings may leave it to us. */
+static void settle_route(struct request *r)
+{
+    const struct proxy_parts *parts = &r->proxy->parts;
+    struct routing_wish w = {.head = r->head,
+                             .chat = &r->chat,
+                             .serves = r->protocol->render != NULL && parts->local != NULL,
+                             .cannot = local_cannot(&r->chat)};
+
+    if (r->to_local || r->controls.route != ROUTE_ANY || parts->routing == NULL ||
+        r->upstream == NULL || r->protocol->about_model)
+        return;
+    r->routed = routing_settle(parts->routing, &w);
+    r->to_local = r->routed.tier == ROUTING_LOCAL;
+}
+
 /* Is there a model of ours that does what this dialect asks for? */
 static bool serves_locally(const struct request *r)
 {
@@ -43,14 +61,39 @@ static bool serves_locally(const struct request *r)
     return r->protocol->write_vectors != NULL ? parts->embedder != NULL : parts->local != NULL;
 }
 
-static struct span answerer_of(const struct request *r)
+/* Either of both: an answer that the one gave is good for whom the other would be asked, as
+ * long as these two are the ones. */
+static enum status open_answerer(struct request *r, struct span *out)
+{
+    static const struct span mark = {"routed:", 7};
+    struct span up = upstream_identity(r->upstream);
+    struct span own = local_model_identity(r->proxy->parts.local, r->voice);
+    size_t n = mark.len + up.len + 1 + own.len;
+    char *text = arena_alloc(&r->arena, n, 1);
+
+    if (text == NULL)
+        return ST_NOMEM;
+    memcpy(text, mark.ptr, mark.len);
+    memcpy(text + mark.len, up.ptr, up.len);
+    text[mark.len + up.len] = '\n';
+    memcpy(text + mark.len + up.len + 1, own.ptr, own.len);
+    *out = (struct span){text, n};
+    return ST_OK;
+}
+
+static enum status answerer_of(struct request *r, struct span *out)
 {
     const struct proxy_parts *parts = &r->proxy->parts;
 
+    if (r->routed.tier == ROUTING_OPEN)
+        return open_answerer(r, out);
     if (!r->to_local)
-        return upstream_identity(r->upstream);
-    return r->protocol->write_vectors != NULL ? parts->encoder_id
-                                              : local_model_identity(parts->local, r->voice);
+        *out = upstream_identity(r->upstream);
+    else if (r->protocol->write_vectors != NULL)
+        *out = parts->encoder_id;
+    else
+        *out = local_model_identity(parts->local, r->voice);
+    return ST_OK;
 }
 
 /* Why no stored answer may be used or made, or NULL. The same for reading and
@@ -144,13 +187,17 @@ static enum status end_to_end(struct request *r, struct identity *id)
 static enum status identity_of(struct request *r, struct identity *out)
 {
     struct proxy *p = r->proxy;
+    struct span answerer;
+    enum status st = answerer_of(r, &answerer);
 
+    if (st != ST_OK)
+        return st;
     *out = (struct identity){
         .protocol = span_of(r->protocol->name),
         .method = r->head->method,
         .path = r->head->path,
         .query = r->head->query,
-        .answerer = answerer_of(r),
+        .answerer = answerer,
         .scope = r->scope,
         .name_space = r->controls.name_space,
         .encoder = p->parts.encoder_id,
@@ -266,6 +313,7 @@ enum step_result admit_enter(struct request *r)
         return admit_untouched(r);
     controls_read_body(r->chat.body, &r->controls);
     r->to_local = wants_local(r);
+    settle_route(r);
     if (r->to_local && r->protocol->about_model && r->controls.route == ROUTE_ANY) {
         ollama_show(r);
         return STEP_DONE;

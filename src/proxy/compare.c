@@ -72,7 +72,8 @@ void compare_answer(struct request *r, const struct answer *a)
     bool shadow = r->proxy->parts.config->cache.semantic == SEMANTIC_SHADOW;
     struct agreement_text mine;
 
-    if ((!learns && !shadow) || !r->embed_done || r->embed.status != ST_OK || a->text.len == 0)
+    if ((!learns && !shadow) || !r->embed_done || !r->embed.search ||
+        r->embed.status != ST_OK || a->text.len == 0)
         return;
     agreement_read(r->chat.last_text, a->text, &mine);
     if (learns)

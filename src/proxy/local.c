@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "http/server.h"
 #include "protocol/answer.h"
+#include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
@@ -83,6 +84,28 @@ static void fail(struct request *r, enum status st)
     }
 }
 
+/* It was ours to choose, and nothing of an answer is out: then the upstream is asked after all.
+ * false: there is nothing to fall back on. */
+static bool escalate(struct request *r, const char *reason)
+{
+    if (!r->judged || r->flow.head_sent || r->proxy->cutting)
+        return false;
+    r->to_local = false;
+    r->source = SOURCE_NONE;
+    r->routed.tier = ROUTING_UPSTREAM;
+    r->routed.reason = reason;
+    buf_clear(&r->recorded);
+    account_routed(&r->proxy->account, false, reason);
+    return true;
+}
+
+static const char *reason_of(enum status st)
+{
+    return st == ST_LIMIT     ? "escalated_context"
+           : st == ST_TIMEOUT ? "escalated_timeout"
+                              : "escalated_failed";
+}
+
 static void finish_stream(struct request *r, const struct answer *a)
 {
     struct buf *out = &r->proxy->scratch;
@@ -146,11 +169,16 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
     if (!request_drop(r))
         return;
     timer_stop(r->proxy->parts.loop, &r->deadline);
+    st = st != ST_OK && timed_out ? ST_TIMEOUT : st;
+    if (st != ST_OK && escalate(r, reason_of(st))) {
+        request_resume(r);
+        return;
+    }
     request_finish(r);
     if (st == ST_OK)
         finish(r, result);
     else
-        fail(r, timed_out ? ST_TIMEOUT : st);
+        fail(r, st);
 }
 
 static const struct local_events events = {on_text, on_end};
@@ -194,7 +222,7 @@ static struct span near_answer(struct request *r)
 }
 
 /* What the built-in model can not do is refused by name, not answered wrongly. */
-static const char *unsupported(const struct chat_request *q)
+const char *local_cannot(const struct chat_request *q)
 {
     if (q->unsupported != NULL)
         return q->unsupported;
@@ -228,6 +256,8 @@ static bool open_schema(struct request *r)
         r->proxy->account.local_schemas++;
         return true;
     }
+    if (escalate(r, "escalated_schema"))
+        return false;
     (void)snprintf(text, sizeof(text), "the built-in model can not write by this schema: %s",
                    why.text);
     if (st == ST_NOMEM)
@@ -254,7 +284,7 @@ enum step_result local_enter(struct request *r)
                    .stop_count = q->stop_count},
         .scope = &r->scope,
     };
-    const char *why = r->protocol != NULL && r->to_local ? unsupported(q) : NULL;
+    const char *why = r->protocol != NULL && r->to_local ? local_cannot(q) : NULL;
     enum status st = ST_NOMEM;
 
     if (r->protocol == NULL || !r->to_local)
@@ -265,7 +295,7 @@ enum step_result local_enter(struct request *r)
         return STEP_DONE;
     }
     if (!open_schema(r))
-        return STEP_DONE;
+        return r->to_local ? STEP_DONE : STEP_NEXT;
     most = local_model_max_tokens(p->parts.local);
     ask.params.max_tokens =
         q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
@@ -279,6 +309,8 @@ enum step_result local_enter(struct request *r)
     if (st != ST_OK) {
         decoder_schema_close(r->schema);
         r->schema = NULL;
+        if (escalate(r, "escalated_busy"))
+            return STEP_NEXT;
         p->account.refused_total++;
         record_nothing(r, "overloaded");
         respond_error(r, 503, "server_error", "overloaded", "",

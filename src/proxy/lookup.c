@@ -38,7 +38,7 @@ static void on_looked_up(struct embed_job *job, enum status st)
     if (!request_drop(r) || !waited_for)
         return;
     timer_stop(r->proxy->parts.loop, &r->deadline);
-    if (r->embed_done)
+    if (r->embed_done && job->search)
         r->miss_reason = reason_of(r);
     request_resume(r);
 }
@@ -50,7 +50,8 @@ static void on_deadline(struct timer *t)
     struct request *r = CONTAINER_OF(t, struct request, deadline);
 
     r->embed_started = false;
-    r->miss_reason = "encoder_timeout";
+    if (r->embed.search)
+        r->miss_reason = "encoder_timeout";
     r->proxy->account.embed_timeout_total++;
     embedder_cancel(&r->embed);
     request_resume(r);
@@ -68,10 +69,11 @@ enum step_result lookup_enter(struct request *r)
         return STEP_NEXT;
     if ((r->may_read_semantic || r->may_store_semantic) && !admit_partition(r))
         r->may_read_semantic = r->may_store_semantic = false;
-    if (!r->may_read_semantic)
+    /* Who answers may depend on the vector, where nothing stored may. */
+    if (!r->may_read_semantic && (r->routed.tier != ROUTING_OPEN || p->parts.embedder == NULL))
         return STEP_NEXT;
     job->text = r->chat.last_text;
-    job->search = true;
+    job->search = r->may_read_semantic;
     job->partition = r->partition;
     job->cache = p->parts.cache;
     job->keep_record = c->explain.bytes_max > 0;
@@ -82,7 +84,8 @@ enum step_result lookup_enter(struct request *r)
     job->least = r->controls.has_threshold ? r->controls.threshold : 0;
     job->threshold = job->least > c->cache.threshold ? job->least : c->cache.threshold;
     if (embedder_submit(p->parts.embedder, job, p->parts.loop, on_looked_up) != ST_OK) {
-        r->miss_reason = "encoder_busy";
+        if (job->search)
+            r->miss_reason = "encoder_busy";
         p->account.embed_overload_total++;
         return STEP_NEXT;
     }

@@ -30,6 +30,7 @@ struct io;
 struct local_model;
 struct loop;
 struct request;
+struct routing;
 struct upstreams;
 
 /* The parts, opened by the program. Those that may be missing are NULL. */
@@ -40,6 +41,7 @@ struct proxy_parts {
     struct upstreams *upstreams; /* NULL: no upstream */
     struct embedder *embedder;   /* NULL: no semantic cache */
     struct local_model *local;   /* NULL: no built-in model */
+    struct routing *routing;     /* NULL: ibid chooses between no models */
     struct span encoder_id;      /* part of every partition */
     struct span encoder_name;    /* as clients name it */
     struct span version;         /* of the program */

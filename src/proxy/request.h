@@ -28,6 +28,7 @@
 #include "protocol/protocol.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
+#include "proxy/routing.h"
 #include "proxy/source.h"
 #include "rt/timer.h"
 
@@ -109,8 +110,11 @@ struct request {
     struct controls controls;
     struct digest credential; /* HMAC of what the client authenticates with */
     struct digest scope;
-    bool to_local;           /* the built-in model would answer, not the upstream */
-    size_t voice;            /* of it, by the request's model: local_model_find() */
+    bool to_local;                 /* the built-in model would answer, not the upstream */
+    size_t voice;                  /* of it, by the request's model: local_model_find() */
+    struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
+    bool judged;             /* by what was learned: `enough` is set, and both may be asked */
+    double enough;           /* P(the built-in model is) */
     bool may_read;           /* an exact entry may answer */
     bool may_read_semantic;  /* a near one may */
     bool may_store;          /* the answer may become an entry */

@@ -183,6 +183,28 @@ static void add_evidence(struct request *r, struct respond_fields *f)
     add_value(r, f, SPAN("x-ibid-request"), &name);
 }
 
+/* Who was asked, and why, where it was ours to choose. */
+static void add_route(struct request *r, struct respond_fields *f)
+{
+    struct value v = {.whole = true};
+
+    if (r->routed.reason == NULL || (r->source != SOURCE_LOCAL && r->source != SOURCE_UPSTREAM))
+        return;
+    value_text(&v, r->source == SOURCE_LOCAL ? SPAN("local") : SPAN("upstream"));
+    value_text(&v, SPAN("; reason="));
+    value_text(&v, span_of(r->routed.reason));
+    if (r->routed.rule != NULL) {
+        value_text(&v, SPAN("; rule=\""));
+        value_text(&v, span_of(r->routed.rule));
+        value_text(&v, SPAN("\""));
+    }
+    if (r->judged) {
+        value_text(&v, SPAN("; enough="));
+        value_fixed(&v, r->enough, 3);
+    }
+    add_value(r, f, SPAN("x-ibid-route"), &v);
+}
+
 void respond_add_facts(struct request *r, struct respond_fields *f)
 {
     const char *source = source_name(r->source);
@@ -193,6 +215,7 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     if (r->source != SOURCE_NONE)
         respond_add(f, SPAN("x-ibid-source"), span_of(source));
     if (r->entry == NULL) {
+        add_route(r, f);
         add_cache_status(r, f, 0);
         add_evidence(r, f);
         return;

@@ -1,10 +1,25 @@
+#include "config/config.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 
-/* Nothing stored answers. Who does was settled in admit, because it is part of the
- * request's identity; here only what forbids a fresh answer, and what nobody is
- * there to answer. */
+/* Left open in admit: the question is judged, by its vector where there is one. */
+static void judge(struct request *r)
+{
+    const struct embed_job *e = &r->embed;
+    bool has_vector = r->embed_done && e->status == ST_OK;
+    struct classifier_verdict v;
+
+    r->routed.tier = routing_judge(r->proxy->parts.routing, has_vector ? e->vector : NULL,
+                                   r->chat.last_text, &v);
+    r->to_local = r->routed.tier == ROUTING_LOCAL;
+    r->judged = true;
+    r->enough = v.enough;
+}
+
+/* Nothing stored answers. Who does is part of the request's identity and was settled in admit,
+ * or left open there between two whose answers are stored as one's. Else here only what forbids
+ * a fresh answer, and what nobody is there to answer. */
 enum step_result route_enter(struct request *r)
 {
     if (r->controls.only_if_cached) {
@@ -28,5 +43,9 @@ enum step_result route_enter(struct request *r)
                           "upstream.url");
         return STEP_DONE;
     }
+    if (r->routed.tier == ROUTING_OPEN)
+        judge(r);
+    if (r->routed.tier != ROUTING_NONE)
+        account_routed(&r->proxy->account, r->to_local, r->routed.reason);
     return STEP_NEXT;
 }

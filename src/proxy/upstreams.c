@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "http/head.h"
+#include "proxy/conditions.h"
 #include "proxy/upstream.h"
 
 /* --- opening and closing ------------------------------------------------------------------ */
@@ -78,13 +79,6 @@ enum status upstreams_open(struct loop *loop, struct connector *connector,
 /* --- conditions ----------------------------------------------------------------------------
  */
 
-/* Whole segments: "/v1" begins "/v1/models", and not "/v1beta". */
-static bool begins_with(struct span path, struct span start)
-{
-    return path.len >= start.len && memcmp(path.ptr, start.ptr, start.len) == 0 &&
-           (path.len == start.len || path.ptr[start.len] == '/');
-}
-
 static bool has_path(const struct config_upstream *own, const struct upstreams_wish *w)
 {
     struct span path = span_of(own->path);
@@ -92,48 +86,7 @@ static bool has_path(const struct config_upstream *own, const struct upstreams_w
     if (own->strip_path)
         return span_eq(w->stripped, path);
     /* What named another upstream names this one no more. */
-    return w->stripped.len == 0 && (path.len == 0 || begins_with(w->head->path, path));
-}
-
-static bool has_header(const struct config_upstream *own, const struct http_head *h)
-{
-    const char *colon = strchr(own->header, ':');
-    struct span name, value;
-
-    if (colon == NULL)
-        return true;
-    name = (struct span){own->header, (size_t)(colon - own->header)};
-    value = span_of(colon + 1 + strspn(colon + 1, " "));
-    for (size_t i = 0; i < h->field_count; i++) {
-        if (http_name_eq(h->fields[i].name, name) && span_eq(h->fields[i].value, value))
-            return true;
-    }
-    return false;
-}
-
-/* '*' stands for any bytes, none included. A failed match goes back to the last star only,
- * so the work is bounded by the product of both lengths. */
-static bool matches(struct span pattern, struct span s)
-{
-    size_t p = 0, i = 0, star = SIZE_MAX, back = 0;
-
-    while (i < s.len) {
-        if (p < pattern.len && pattern.ptr[p] == '*') {
-            star = p++;
-            back = i;
-        } else if (p < pattern.len && pattern.ptr[p] == s.ptr[i]) {
-            p++;
-            i++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            i = ++back;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.ptr[p] == '*')
-        p++;
-    return p == pattern.len;
+    return w->stripped.len == 0 && (path.len == 0 || conditions_begins(w->head->path, path));
 }
 
 /* What `model` stands for in the list; empty: it is none of its names. */
@@ -151,17 +104,10 @@ static struct span find_alias(const struct config_upstream *own, struct span mod
 
 static bool takes_model(const struct config_upstream *own, const struct upstreams_wish *w)
 {
-    struct span list = span_of(own->models), pattern;
-
     if (own->models[0] == '\0' || w->any_model)
         return true;
-    if (w->model.len == 0)
-        return false;
-    while ((pattern = config_word(&list)).len > 0) {
-        if (matches(pattern, w->model))
-            return true;
-    }
-    return find_alias(own, w->model).len > 0;
+    return w->model.len > 0 &&
+           (conditions_model(own->models, w->model) || find_alias(own, w->model).len > 0);
 }
 
 struct upstream *upstreams_pick(const struct upstreams *u, const struct upstreams_wish *w)
@@ -169,7 +115,7 @@ struct upstream *upstreams_pick(const struct upstreams *u, const struct upstream
     for (size_t i = 0; u != NULL && i < u->count; i++) {
         const struct config_upstream *own = u->list[i]->own;
 
-        if (has_path(own, w) && has_header(own, w->head) && takes_model(own, w))
+        if (has_path(own, w) && conditions_header(own->header, w->head) && takes_model(own, w))
             return u->list[i];
     }
     return NULL;
@@ -183,7 +129,7 @@ struct span upstreams_strip(const struct upstreams *u, struct span path)
         struct span start = span_of(u->list[i]->own->path);
 
         if (u->list[i]->own->strip_path && start.len > longest.len && path.len > start.len &&
-            begins_with(path, start))
+            conditions_begins(path, start))
             longest = start;
     }
     return longest;

@@ -2,3 +2,4 @@ ibid_test(NAME features LABEL unit SOURCES unit/test_features.c LIBS router base
 ibid_test(NAME regression LABEL unit SOURCES unit/test_regression.c LIBS router base m)
 ibid_test(NAME curve LABEL unit SOURCES unit/test_curve.c LIBS router base m)
 ibid_test(NAME classifier LABEL unit SOURCES unit/test_classifier.c LIBS router base m TIMEOUT 180)
+ibid_test(NAME routing LABEL unit SOURCES unit/test_routing.c LIBS proxy router config http base)

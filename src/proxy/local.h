@@ -1,0 +1,10 @@
+/* What the step `local` can not do. */
+#ifndef PROXY_LOCAL_H
+#define PROXY_LOCAL_H
+
+struct chat_request;
+
+/* Why the built-in model can not answer this request, as a sentence; NULL: it can. Static. */
+const char *local_cannot(const struct chat_request *q);
+
+#endif

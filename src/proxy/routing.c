@@ -1,0 +1,229 @@
+#include "proxy/routing.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "config/config.h"
+#include "http/head.h"
+#include "protocol/protocol.h"
+#include "proxy/conditions.h"
+#include "router/classifier_file.h"
+
+/* A token of English is about four bytes; a text with fewer a token overruns the context all
+ * the same, and then the upstream is asked after the fact. */
+#define BYTES_A_TOKEN 4
+
+struct routing {
+    const struct config *config; /* borrowed */
+    bool has_classifier;
+    bool has_vectors; /* of the encoder that the classifier knows */
+    struct classifier classifier;
+    double line;
+};
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+static enum status read_file(const char *path, struct buf *out, char *why, size_t why_cap)
+{
+    char piece[16384];
+    FILE *f = fopen(path, "re");
+    enum status st = f != NULL ? ST_OK : ST_UNAVAILABLE;
+    size_t n;
+
+    while (st == ST_OK && (n = fread(piece, 1, sizeof(piece), f)) > 0)
+        st = buf_append(out, (struct span){piece, n});
+    if (f != NULL) {
+        if (ferror(f))
+            st = ST_UNAVAILABLE;
+        fclose(f);
+    }
+    if (st != ST_OK)
+        snprintf(why, why_cap, "route.classifier: '%s' %s", path,
+                 st == ST_UNAVAILABLE ? "can not be read" : "is too large");
+    return st;
+}
+
+static enum status read_classifier(struct routing *r, struct span text, const char *name,
+                                   char *why, size_t why_cap)
+{
+    char trouble[160];
+    enum status st = classifier_file_read(text, &r->classifier, trouble, sizeof(trouble));
+
+    r->has_classifier = st == ST_OK;
+    if (st != ST_OK)
+        snprintf(why, why_cap, "route.classifier: '%s': %s", name, trouble);
+    return st;
+}
+
+static enum status open_classifier(struct routing *r, struct span default_text, char *why,
+                                   size_t why_cap)
+{
+    const char *name = r->config->route.classifier;
+    struct buf file;
+    enum status st;
+
+    if (name[0] == '\0' || strcmp(name, "off") == 0)
+        return ST_OK;
+    if (strcmp(name, "default") == 0)
+        return default_text.len > 0 ? read_classifier(r, default_text, name, why, why_cap)
+                                    : ST_OK;
+    buf_init(&file, CLASSIFIER_FILE_MAX_BYTES);
+    st = read_file(name, &file, why, why_cap);
+    if (st == ST_OK)
+        st = read_classifier(r, buf_span(&file), name, why, why_cap);
+    buf_release(&file);
+    return st;
+}
+
+static void match_encoder(struct routing *r, struct span encoder_id, char *why, size_t why_cap)
+{
+    const struct classifier *c = &r->classifier;
+
+    r->has_vectors = c->dimensions > 0 && span_eq(span_of(c->encoder), encoder_id);
+    if (c->dimensions > 0 && !r->has_vectors)
+        snprintf(why, why_cap,
+                 "route.classifier was learned with another encoder than there is here; it "
+                 "judges texts without their vectors");
+}
+
+enum status routing_open(const struct config *c, struct span default_text,
+                         struct span encoder_id, struct routing **out, char *why,
+                         size_t why_cap)
+{
+    struct routing *r;
+    enum status st;
+
+    *out = NULL;
+    why[0] = '\0';
+    if (c->route.models[0] == '\0' && c->route_count == 0)
+        return ST_OK;
+    r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return ST_NOMEM;
+    r->config = c;
+    st = open_classifier(r, default_text, why, why_cap);
+    if (st != ST_OK) {
+        free(r);
+        return st;
+    }
+    if (r->has_classifier) {
+        r->line = c->route.upstream_share >= 0
+                      ? classifier_line_for_share(&r->classifier, c->route.upstream_share)
+                      : classifier_line_for_quality(&r->classifier, c->route.quality_loss_max);
+        match_encoder(r, encoder_id, why, why_cap);
+    }
+    *out = r;
+    return ST_OK;
+}
+
+void routing_close(struct routing *r)
+{
+    if (r == NULL)
+        return;
+    classifier_release(&r->classifier);
+    free(r);
+}
+
+/* --- what is known beforehand ------------------------------------------------------------- */
+
+static size_t bytes_of(const struct chat_request *q)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < q->turn_count; i++)
+        n += q->turns[i].text.len;
+    return n;
+}
+
+/* Why the built-in model is out of the question, or NULL. */
+static const char *hard_fact(const struct routing *r, const struct routing_wish *w)
+{
+    const struct chat_request *q = w->chat;
+
+    if (!w->serves)
+        return "not_served";
+    if (q->has_tools || q->has_tool_turns)
+        return "tools";
+    if (q->has_attachments)
+        return "attachments";
+    if (q->has_state)
+        return "server_state";
+    if (w->cannot != NULL)
+        return "unsupported";
+    if (q->last_text.ptr == NULL)
+        return "no_user_text";
+    if (bytes_of(q) / BYTES_A_TOKEN > r->config->local.context_max)
+        return "context";
+    return NULL;
+}
+
+static bool applies(const struct config_route *rule, const struct routing_wish *w)
+{
+    size_t n = w->chat->last_text.len;
+
+    return conditions_path(rule->path, w->head) && conditions_header(rule->header, w->head) &&
+           (rule->models[0] == '\0' || conditions_model(rule->models, w->chat->model)) &&
+           n >= rule->bytes_min && (rule->bytes_max == 0 || n <= rule->bytes_max);
+}
+
+static struct routing_verdict by_rule(const struct config_route *rule)
+{
+    struct routing_verdict v = {ROUTING_OPEN, "classifier", rule->name};
+
+    if (strcmp(rule->to, "classifier") != 0) {
+        v.tier = strcmp(rule->to, "local") == 0 ? ROUTING_LOCAL : ROUTING_UPSTREAM;
+        v.reason = "rule";
+    }
+    return v;
+}
+
+struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w)
+{
+    const struct config *c = r->config;
+    struct routing_verdict v = {ROUTING_NONE, NULL, NULL};
+    const char *fact;
+
+    for (size_t i = 0; i < c->route_count && v.tier == ROUTING_NONE; i++) {
+        if (applies(&c->routes[i], w))
+            v = by_rule(&c->routes[i]);
+    }
+    if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' &&
+        conditions_model(c->route.models, w->chat->model))
+        v = (struct routing_verdict){ROUTING_OPEN, "classifier", NULL};
+    /* A rule that says local means it: what that model can not answer is refused, not sent. */
+    if (v.tier != ROUTING_OPEN)
+        return v;
+    fact = hard_fact(r, w);
+    if (fact != NULL)
+        return (struct routing_verdict){ROUTING_UPSTREAM, fact, NULL};
+    if (!r->has_classifier)
+        return (struct routing_verdict){ROUTING_UPSTREAM, "no_classifier", v.rule};
+    return v;
+}
+
+/* --- what was learned --------------------------------------------------------------------- */
+
+enum routing_tier routing_judge(const struct routing *r, const float *vector, struct span text,
+                                struct classifier_verdict *out)
+{
+    double features[FEATURES_COUNT];
+
+    *out = (struct classifier_verdict){0, 1};
+    if (!r->has_classifier)
+        return ROUTING_UPSTREAM;
+    features_of(text, features);
+    *out = classifier_judge(&r->classifier, r->has_vectors ? vector : NULL, features);
+    return out->loss > r->line ? ROUTING_UPSTREAM : ROUTING_LOCAL;
+}
+
+const struct classifier *routing_classifier(const struct routing *r)
+{
+    return r->has_classifier ? &r->classifier : NULL;
+}
+
+double routing_line(const struct routing *r)
+{
+    return r->line;
+}

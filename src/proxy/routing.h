@@ -1,0 +1,62 @@
+/* Which tier a question is for, the built-in model or the upstream, where the settings leave
+ * that to ibid: first what the request must have, then the operator's rules, then what was
+ * learned. Immutable once opened; any thread. */
+#ifndef PROXY_ROUTING_H
+#define PROXY_ROUTING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/compiler.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "router/classifier.h"
+
+struct chat_request;
+struct config;
+struct http_head;
+struct routing;
+
+enum routing_tier {
+    ROUTING_NONE,     /* none of its business: who answers is settled without it */
+    ROUTING_LOCAL,    /* the built-in model */
+    ROUTING_UPSTREAM, /* the upstream */
+    ROUTING_OPEN,     /* either: routing_judge() says when the vector is there */
+};
+
+struct routing_verdict {
+    enum routing_tier tier;
+    const char *reason; /* one word: "tools", "rule", "classifier"; static */
+    const char *rule;   /* its name, when it was one; borrowed from the settings */
+};
+
+/* `default_text`: the classifier that ships, empty: none does. `encoder_id`: whose vectors will
+ * be judged; empty: there will be none. *out is NULL when nothing is left to it. `why` is said
+ * on failure, and on ST_OK when it is not empty: what will not be as the settings want it. */
+enum status routing_open(const struct config *c, struct span default_text,
+                         struct span encoder_id, struct routing **out, char *why,
+                         size_t why_cap) MUST_CHECK;
+void routing_close(struct routing *r);
+
+/* What is known before the question is looked up. `head` NULL: there is none, so no rule that
+ * asks for a path or a header applies. */
+struct routing_wish {
+    const struct http_head *head;
+    const struct chat_request *chat;
+    bool serves;        /* the built-in model answers in this dialect */
+    const char *cannot; /* why it can not answer this one; NULL: it can */
+};
+
+struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w);
+
+/* For ROUTING_OPEN. `vector` may be NULL. ROUTING_LOCAL or ROUTING_UPSTREAM; without a
+ * classifier the upstream. */
+enum routing_tier routing_judge(const struct routing *r, const float *vector, struct span text,
+                                struct classifier_verdict *out);
+
+/* NULL: none. */
+const struct classifier *routing_classifier(const struct routing *r);
+/* The loss above which the upstream is asked. */
+double routing_line(const struct routing *r);
+
+#endif

@@ -1,0 +1,1 @@
+ibid_fuzz(NAME classifier SOURCES fuzz/fuzz_classifier.c LIBS router base MUTATE 3000)
