@@ -43,6 +43,7 @@ static void settle_route(struct request *r)
     const struct proxy_parts *parts = &r->proxy->parts;
     struct routing_wish w = {.head = r->head,
                              .chat = &r->chat,
+                             .alias = r->alias,
                              .serves = r->protocol->render != NULL && parts->local != NULL,
                              .cannot = local_cannot(&r->chat)};
 

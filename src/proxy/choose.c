@@ -37,6 +37,8 @@ static enum status resolve_alias(struct request *r, bool *renamed)
     struct span model = upstreams_alias(r->upstream, name);
 
     *renamed = !span_eq(model, name);
+    if (*renamed)
+        r->alias = name;
     return *renamed ? rename_model(r, model) : ST_OK;
 }
 

@@ -105,6 +105,7 @@ struct request {
     /* choose */
     struct span stripped;      /* off the path: it named the upstream; of the configuration */
     struct upstream *upstream; /* who would answer; borrowed; NULL: none takes it */
+    struct span alias; /* by which the request named its model; empty: by its own name */
 
     /* admit */
     struct controls controls;

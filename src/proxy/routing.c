@@ -159,13 +159,20 @@ static const char *hard_fact(const struct routing *r, const struct routing_wish 
     return NULL;
 }
 
+/* By the name that the client knows, or the one that the upstream does. */
+static bool names(const char *patterns, const struct routing_wish *w)
+{
+    return conditions_model(patterns, w->chat->model) ||
+           (w->alias.len > 0 && conditions_model(patterns, w->alias));
+}
+
 static bool applies(const struct config_route *rule, const struct routing_wish *w)
 {
     size_t n = w->chat->last_text.len;
 
     return conditions_path(rule->path, w->head) && conditions_header(rule->header, w->head) &&
-           (rule->models[0] == '\0' || conditions_model(rule->models, w->chat->model)) &&
-           n >= rule->bytes_min && (rule->bytes_max == 0 || n <= rule->bytes_max);
+           (rule->models[0] == '\0' || names(rule->models, w)) && n >= rule->bytes_min &&
+           (rule->bytes_max == 0 || n <= rule->bytes_max);
 }
 
 static struct routing_verdict by_rule(const struct config_route *rule)
@@ -189,8 +196,7 @@ struct routing_verdict routing_settle(const struct routing *r, const struct rout
         if (applies(&c->routes[i], w))
             v = by_rule(&c->routes[i]);
     }
-    if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' &&
-        conditions_model(c->route.models, w->chat->model))
+    if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' && names(c->route.models, w))
         v = (struct routing_verdict){ROUTING_OPEN, "classifier", NULL};
     /* A rule that says local means it: what that model can not answer is refused, not sent. */
     if (v.tier != ROUTING_OPEN)

@@ -43,6 +43,7 @@ void routing_close(struct routing *r);
 struct routing_wish {
     const struct http_head *head;
     const struct chat_request *chat;
+    struct span alias;  /* by which it named its model; empty: by chat->model */
     bool serves;        /* the built-in model answers in this dialect */
     const char *cannot; /* why it can not answer this one; NULL: it can */
 };

@@ -96,6 +96,18 @@ def test_what_was_learned(make_ibid, upstream, learned):
 
 
 @needs_decoder
+def test_a_name_of_ones_own(make_ibid, upstream):
+    ibid = make_ibid(local=True, config=json.dumps({
+        "upstreams": [{"name": "u", "url": upstream.url, "aliases": {"auto": "large-1"}}],
+        "route": {"models": "auto", "classifier": "off"},
+        "routes": [{"name": "short", "models": "auto", "bytes_max": 20, "to": "local"}]}))
+    assert ibid.chat("Hello?", model="auto", **SHORT).source == "local"
+    r = ibid.chat("Is this longer than twenty bytes?", model="auto")
+    assert r.headers["x-ibid-route"] == "upstream; reason=no_classifier" and upstream.requests[-1].json["model"] == "large-1"
+    assert "x-ibid-route" not in ibid.chat("Hello?", model="large-1").headers
+
+
+@needs_decoder
 @needs_encoder
 def test_a_small_model_that_fails_is_no_failure(make_ibid, upstream, learned):
     ibid = make_ibid(upstream, local=True, encoder=True, config=config(learned, upstream_share=0),

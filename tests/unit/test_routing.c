@@ -93,6 +93,10 @@ static void rules_go_first(void **arg)
     check(c, &w, ROUTING_UPSTREAM, "no_classifier", NULL);
     q.model = SPAN("other");
     check(c, &w, ROUTING_NONE, NULL, NULL);
+    w.alias = SPAN("auto");
+    check(c, &w, ROUTING_UPSTREAM, "no_classifier", NULL);
+    w.alias = SPAN("auto-");
+    check(c, &w, ROUTING_NONE, NULL, NULL);
     u = add_rule(c, "team", "local");
     strcpy(u->header, "x-team: blue");
     check(c, &w, ROUTING_LOCAL, "rule", "team");
