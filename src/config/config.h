@@ -57,6 +57,7 @@ struct config_route {
     char models[CONFIG_TEXT_MAX]; /* patterns */
     char path[128];
     char header[256];              /* "NAME: VALUE" */
+    char regex[CONFIG_TEXT_MAX];   /* PCRE2, of the question */
     uint64_t bytes_min, bytes_max; /* of the question; bytes_max 0: any */
     char to[16];                   /* local | upstream | classifier */
 };

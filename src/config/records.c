@@ -53,6 +53,7 @@ static const struct option route_fields[] = {
     FIELD("models", OPTION_WORDS, config_route, models, "", "names of models, a list or parted by blanks; `*` stands for anything"),
     FIELD("path", OPTION_TEXT, config_route, path, "", "what the request's path begins with, whole segments: `/v1/chat`"),
     FIELD("header", OPTION_TEXT, config_route, header, "", "a header that the request has, and its value: `x-team: blue`"),
+    FIELD("regex", OPTION_TEXT, config_route, regex, "", "a regular expression (PCRE2) that is found in the question: `(?i)invoice|contract`"),
     {.name = "bytes_min", .type = OPTION_UINT, .offset = offsetof(struct config_route, bytes_min), .preset = "0", .high = QUESTION_MAX,
      .help = "bytes that the question has at least, the last message of the user"},
     {.name = "bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_route, bytes_max), .preset = "0", .high = QUESTION_MAX,

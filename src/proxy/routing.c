@@ -9,6 +9,7 @@
 #include "http/head.h"
 #include "protocol/protocol.h"
 #include "proxy/conditions.h"
+#include "proxy/regex.h"
 #include "router/classifier_file.h"
 
 /* A token of English is about four bytes; a text with fewer a token overruns the context all
@@ -16,7 +17,8 @@
 #define BYTES_A_TOKEN 4
 
 struct routing {
-    const struct config *config; /* borrowed */
+    const struct config *config;            /* borrowed */
+    struct regex *regex[CONFIG_ROUTES_MAX]; /* owned; of each rule, NULL: none */
     bool has_classifier;
     bool has_vectors; /* of the encoder that the classifier knows */
     struct classifier classifier;
@@ -88,6 +90,34 @@ static void match_encoder(struct routing *r, struct span encoder_id, char *why, 
                  "judges texts without their vectors");
 }
 
+void routing_close(struct routing *r)
+{
+    if (r == NULL)
+        return;
+    for (size_t i = 0; i < CONFIG_ROUTES_MAX; i++)
+        regex_close(r->regex[i]);
+    classifier_release(&r->classifier);
+    free(r);
+}
+
+static enum status open_regexes(struct routing *r, char *why, size_t why_cap)
+{
+    char trouble[160];
+
+    for (size_t i = 0; i < r->config->route_count; i++) {
+        const struct config_route *rule = &r->config->routes[i];
+        enum status st = rule->regex[0] == '\0'
+                             ? ST_OK
+                             : regex_open(rule->regex, &r->regex[i], trouble, sizeof(trouble));
+
+        if (st != ST_OK) {
+            snprintf(why, why_cap, "routes: %s: regex: %s", rule->name, trouble);
+            return st;
+        }
+    }
+    return ST_OK;
+}
+
 enum status routing_open(const struct config *c, struct span default_text,
                          struct span encoder_id, struct routing **out, char *why,
                          size_t why_cap)
@@ -103,9 +133,11 @@ enum status routing_open(const struct config *c, struct span default_text,
     if (r == NULL)
         return ST_NOMEM;
     r->config = c;
-    st = open_classifier(r, default_text, why, why_cap);
+    st = open_regexes(r, why, why_cap);
+    if (st == ST_OK)
+        st = open_classifier(r, default_text, why, why_cap);
     if (st != ST_OK) {
-        free(r);
+        routing_close(r);
         return st;
     }
     if (r->has_classifier) {
@@ -116,14 +148,6 @@ enum status routing_open(const struct config *c, struct span default_text,
     }
     *out = r;
     return ST_OK;
-}
-
-void routing_close(struct routing *r)
-{
-    if (r == NULL)
-        return;
-    classifier_release(&r->classifier);
-    free(r);
 }
 
 /* --- what is known beforehand ------------------------------------------------------------- */
@@ -166,13 +190,23 @@ static bool names(const char *patterns, const struct routing_wish *w)
            (w->alias.len > 0 && conditions_model(patterns, w->alias));
 }
 
-static bool applies(const struct config_route *rule, const struct routing_wish *w)
+/* What can not be told within the limits speaks for staying here: the rule applies when it says
+ * local, and else not. */
+static bool found(const struct routing *r, size_t i, struct span question)
 {
+    enum status st = r->regex[i] != NULL ? regex_find(r->regex[i], question) : ST_OK;
+
+    return st == ST_OK || (st == ST_LIMIT && strcmp(r->config->routes[i].to, "local") == 0);
+}
+
+static bool applies(const struct routing *r, size_t i, const struct routing_wish *w)
+{
+    const struct config_route *rule = &r->config->routes[i];
     size_t n = w->chat->last_text.len;
 
     return conditions_path(rule->path, w->head) && conditions_header(rule->header, w->head) &&
            (rule->models[0] == '\0' || names(rule->models, w)) && n >= rule->bytes_min &&
-           (rule->bytes_max == 0 || n <= rule->bytes_max);
+           (rule->bytes_max == 0 || n <= rule->bytes_max) && found(r, i, w->chat->last_text);
 }
 
 static struct routing_verdict by_rule(const struct config_route *rule)
@@ -193,7 +227,7 @@ struct routing_verdict routing_settle(const struct routing *r, const struct rout
     const char *fact;
 
     for (size_t i = 0; i < c->route_count && v.tier == ROUTING_NONE; i++) {
-        if (applies(&c->routes[i], w))
+        if (applies(r, i, w))
             v = by_rule(&c->routes[i]);
     }
     if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' && names(c->route.models, w))

@@ -1,6 +1,6 @@
 /* Which tier a question is for, the built-in model or the upstream, where the settings leave
  * that to ibid: first what the request must have, then the operator's rules, then what was
- * learned. Immutable once opened; any thread. */
+ * learned. Loop thread only. */
 #ifndef PROXY_ROUTING_H
 #define PROXY_ROUTING_H
 

@@ -40,6 +40,7 @@ def test_rules(make_ibid, upstream):
         {"name": "secret", "header": "x-data: secret", "to": "local"},
         {"name": "long", "models": "auto gpt-*", "bytes_min": 200, "to": "upstream"},
         {"name": "small", "models": "gpt-small", "bytes_max": 100, "to": "local"},
+        {"name": "invoices", "regex": "(?i)invoice", "to": "local"},
         {"name": "elsewhere", "path": "/v1/completions", "to": "upstream"}]))
     r = ibid.chat("Hello?", headers={"x-data": "secret"}, **SHORT)
     assert (r.source, r.headers["x-ibid-route"]) == ("local", 'local; reason=rule; rule="secret"')
@@ -51,6 +52,7 @@ def test_rules(make_ibid, upstream):
     r = ibid.chat("Hello?", model="auto")  # route.models, and no classifier
     assert (r.source, r.headers["x-ibid-route"]) == ("upstream", "upstream; reason=no_classifier")
     assert ibid.chat("Hello?", model="other").source == "upstream"
+    assert ibid.chat("My INVOICE?", model="other", **SHORT).headers["x-ibid-route"] == 'local; reason=rule; rule="invoices"'
     # The client's own word goes first.
     assert ibid.chat("Hi?", model="gpt-small", headers={"x-ibid-route": "upstream"}).source == "upstream"
     # What the built-in model can not do is refused, not sent on.
@@ -153,6 +155,9 @@ def test_what_is_wrong_is_named(tmp_path):
         done = run("serve", IBID_ROUTE_MODELS="auto", IBID_ROUTE_CLASSIFIER=name, IBID_ENCODER_MODEL="off", IBID_LOCAL_MODEL="off",
                    IBID_DATA_DIR=str(tmp_path / "data"), IBID_LISTEN="127.0.0.1:0", IBID_ADMIN_LISTEN="127.0.0.1:0")
         assert done.returncode != 0 and word in done.stderr and "route.classifier" in done.stderr
+    (tmp_path / "c.yaml").write_text("routes: [{name: a, to: local, regex: 'x(y'}]")
+    done = run("serve", "-c", str(tmp_path / "c.yaml"), IBID_ENCODER_MODEL="off", IBID_LOCAL_MODEL="off", IBID_DATA_DIR=str(tmp_path / "data"))
+    assert done.returncode != 0 and "routes: a: regex: at byte 3" in done.stderr
 
 
 @needs_encoder

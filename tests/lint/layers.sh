@@ -31,6 +31,7 @@ brotli/: src/http/content_decoder
 zstd\.h: src/http/content_decoder
 yaml\.h: src/config/
 ares\.h: src/rt/
+pcre2\.h: src/proxy/regex
 '
 bad=0
 for dir in src/* cache engine; do

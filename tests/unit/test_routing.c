@@ -127,6 +127,39 @@ static void rules_go_first(void **arg)
     free(c);
 }
 
+static void expressions(void **arg)
+{
+    struct chat_request q = {
+        .model = SPAN("x"), .last_text = SPAN("Our INVOICE, please"), .choices = 1};
+    struct routing_wish w = {.chat = &q, .serves = true};
+    struct config *c = settings();
+    struct config_route *u = add_rule(c, "money", "local");
+    static char many[4001];
+    struct routing *r;
+    char why[256];
+
+    (void)arg;
+    strcpy(u->regex, "(?i)\\binvoice\\b|contract");
+    check(c, &w, ROUTING_LOCAL, "rule", "money");
+    q.last_text = SPAN("our invoices");
+    check(c, &w, ROUTING_NONE, NULL, NULL);
+    q.last_text = (struct span){NULL, 0};
+    check(c, &w, ROUTING_NONE, NULL, NULL);
+    q.last_text = SPAN("\xff\xfe contract");
+    check(c, &w, ROUTING_LOCAL, "rule", "money");
+    /* Never done: what is to stay here stays, and nothing else is decided by it. */
+    memset(many, 'a', sizeof(many) - 1);
+    q.last_text = span_of(many);
+    strcpy(u->regex, "(a+)+[bc]");
+    check(c, &w, ROUTING_LOCAL, "rule", "money");
+    strcpy(u->to, "upstream");
+    check(c, &w, ROUTING_NONE, NULL, NULL);
+    strcpy(u->regex, "a(b");
+    CHECK_STATUS(ST_INVALID, routing_open(c, SPAN(""), SPAN(""), &r, why, sizeof(why)));
+    assert_non_null(strstr(why, "routes: money: regex: at byte 3: "));
+    free(c);
+}
+
 static void facts_go_before_what_was_learned(void **arg)
 {
     struct chat_turn turn = {SPAN("user"), SPAN("Why?")};
@@ -173,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_to_route),
         cmocka_unit_test(rules_go_first),
+        cmocka_unit_test(expressions),
         cmocka_unit_test(facts_go_before_what_was_learned),
     };
 
