@@ -18,6 +18,7 @@ install(FILES LICENSE DESTINATION ${doc_dir} RENAME copyright)
 install(DIRECTORY docs DESTINATION ${doc_dir})
 install(DIRECTORY deploy/prometheus deploy/grafana deploy/kubernetes DESTINATION ${doc_dir}/examples
         PATTERN "*.sh" EXCLUDE)
+install(FILES deploy/prices.yaml DESTINATION ${doc_dir}/examples)
 install(FILES deploy/systemd/ibid.service DESTINATION lib/systemd/system)
 install(FILES deploy/systemd/ibid.yaml DESTINATION ${CMAKE_INSTALL_FULL_SYSCONFDIR}/ibid)
 install(DIRECTORY DESTINATION ${CMAKE_INSTALL_DATADIR}/ibid/models)

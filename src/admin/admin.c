@@ -12,7 +12,7 @@
 #include "http/server.h"
 #include "rt/loop.h"
 
-#define BODY_MAX_BYTES    (4 * 1024 * 1024)
+#define BODY_MAX_BYTES    (8 * 1024 * 1024) /* LEDGER_FILE_BYTES_MAX */
 #define HEAD_MAX_BYTES    16384
 #define CONNECTIONS_MAX   64
 #define TIMEOUT_US        10000000
@@ -55,6 +55,7 @@ static const struct route routes[] = {
     ROUTE("/metrics", metrics_write, "text/plain; version=0.0.4; charset=utf-8", true),
     ROUTE("/admin/v1/stats", views_stats, JSON_TYPE, false),
     ROUTE("/admin/v1/savings", views_savings, JSON_TYPE, false),
+    ROUTE("/admin/v1/ledger", views_ledger, JSON_TYPE, false),
     ROUTE("/admin/v1/policy", views_policy, JSON_TYPE, false),
     ROUTE("/admin/v1/models", views_models, JSON_TYPE, false),
     ROUTE("/admin/v1/config", views_config, "application/yaml", false),

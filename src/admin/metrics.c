@@ -11,6 +11,8 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "proxy/embedder.h"
+#include "proxy/ledger.h"
+#include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
@@ -114,26 +116,65 @@ static void routed(struct page *p, const char *tier, const struct account_reason
     }
 }
 
-static void savings(struct page *p, const struct account *a)
+/* Saved: by what came from stored answers, or from one on its way to somebody else. */
+static void savings(struct page *p, const struct ledger *l)
 {
+    const struct ledger_sums *up = &l->started[SOURCE_UPSTREAM];
+    struct ledger_sums s = ledger_saved(l);
+
     head(p, "ibid_saved_tokens_total", "counter",
          "Tokens of answers that were not paid again.");
-    line(p, "ibid_saved_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", a->saved_prompt_tokens);
-    line(p, "ibid_saved_tokens_total{kind=\"completion\"} %" PRIu64 "\n",
-         a->saved_completion_tokens);
-    gauge(p, "ibid_saved_usd", "Money saved, by the configured prices.", a->saved_usd);
+    line(p, "ibid_saved_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", s.prompt_tokens);
+    line(p, "ibid_saved_tokens_total{kind=\"completion\"} %" PRIu64 "\n", s.completion_tokens);
+    gauge(p, "ibid_saved_usd", "Money saved, by the configured prices.", s.usd);
     gauge(p, "ibid_saved_seconds", "What the original answers took, less what ours took.",
-          a->saved_s);
+          s.saved_s);
+    gauge(p, "ibid_saved_upstream_wh", "Energy saved upstream, by the configured figures.",
+          s.wh);
+    head(
+        p, "ibid_upstream_tokens_total", "counter",
+        "Tokens of the upstreams' answers, as they told them; cached ones are of the prompts.");
+    line(p, "ibid_upstream_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", up->prompt_tokens);
+    line(p, "ibid_upstream_tokens_total{kind=\"cached\"} %" PRIu64 "\n", up->cached_tokens);
+    line(p, "ibid_upstream_tokens_total{kind=\"completion\"} %" PRIu64 "\n",
+         up->completion_tokens);
+    counter(p, "ibid_upstream_unmetered_total",
+            "Answers of the upstreams whose tokens nobody told.", up->unmetered);
+    gauge(p, "ibid_upstream_usd", "Money paid upstream, by the configured prices.", up->usd);
+}
+
+static void own_cost(struct page *p, const struct account *a, const struct ledger *l)
+{
+    const struct ledger_sums *own = &l->started[SOURCE_LOCAL];
+
     head(p, "ibid_cost_cpu_seconds_total", "counter", "Our own work, CPU seconds.");
     line(p, "ibid_cost_cpu_seconds_total{part=\"encoder\"} %.9g\n", a->cost_encoder_s);
     line(p, "ibid_cost_cpu_seconds_total{part=\"lookup\"} %.9g\n", a->cost_lookup_s);
     line(p, "ibid_cost_cpu_seconds_total{part=\"local\"} %.9g\n", a->cost_local_s);
+    head(p, "ibid_energy_wh_total", "counter",
+         "Energy of the process: read from the processor, or estimated from its CPU time.");
+    line(p, "ibid_energy_wh_total{kind=\"measured\"} %.9g\n", l->started_own.measured_wh);
+    line(p, "ibid_energy_wh_total{kind=\"estimated\"} %.9g\n", l->started_own.estimated_wh);
     head(p, "ibid_local_tokens_total", "counter", "Tokens of the built-in model.");
-    line(p, "ibid_local_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", a->local_prompt_tokens);
+    line(p, "ibid_local_tokens_total{kind=\"prompt\"} %" PRIu64 "\n", own->prompt_tokens);
     line(p, "ibid_local_tokens_total{kind=\"completion\"} %" PRIu64 "\n",
-         a->local_completion_tokens);
+         own->completion_tokens);
     counter(p, "ibid_local_schema_answers_total", "Answers that it wrote by a schema.",
             a->local_schemas);
+}
+
+static void ledger_lines(struct page *p, const struct ledger *l, const struct ledger_keeper *k)
+{
+    struct ledger_keeper_stats s = {0};
+
+    if (k != NULL)
+        ledger_keeper_stats(k, &s);
+    gauge(p, "ibid_ledger_rows", "Lines of the ledger.", (double)l->row_count);
+    counter(p, "ibid_ledger_writes_total", "Times it was written to data_dir.", s.writes_total);
+    counter(p, "ibid_ledger_write_failures_total", "Times that failed.", s.failures_total);
+    counter(p, "ibid_ledger_discarded_total", "Answers it had no memory for.", l->discarded);
+    gauge(p, "ibid_energy_measured", "1 when the processor's own counters are read.",
+          s.measured);
 }
 
 static void policy_lines(struct page *p, struct bounded *b)
@@ -418,7 +459,9 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     store_lines(&p, &c);
     index_lines(&p, &c);
     policy_lines(&p, cache_bounded(v->proxy->parts.cache));
-    savings(&p, &v->proxy->account);
+    savings(&p, v->proxy->parts.ledger);
+    own_cost(&p, &v->proxy->account, v->proxy->parts.ledger);
+    ledger_lines(&p, v->proxy->parts.ledger, v->proxy->parts.keeper);
     part_lines(&p, v->proxy);
     explain_lines(&p, &v->proxy->journal);
     upstream_lines(&p, v->proxy);

@@ -9,6 +9,8 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "proxy/embedder.h"
+#include "proxy/ledger.h"
+#include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
@@ -105,6 +107,8 @@ static uint64_t hits(const struct account *a)
 enum status views_savings(struct buf *out, const struct admin_view *v)
 {
     const struct account *a = &v->proxy->account;
+    const struct ledger *l = v->proxy->parts.ledger;
+    struct ledger_sums saved = ledger_saved(l);
     double cost = a->cost_encoder_s + a->cost_lookup_s + a->cost_local_s;
     struct json_writer p = {out, ST_OK, false};
 
@@ -116,15 +120,15 @@ enum status views_savings(struct buf *out, const struct admin_view *v)
     json_writer_close(&p, '}');
     json_writer_u64(&p, "answered_from_cache", hits(a));
     json_writer_open(&p, "saved", '{');
-    json_writer_u64(&p, "prompt_tokens", a->saved_prompt_tokens);
-    json_writer_u64(&p, "completion_tokens", a->saved_completion_tokens);
-    json_writer_u64(&p, "unpriced_tokens", a->saved_unpriced_tokens);
-    json_writer_real(&p, "usd", a->saved_usd);
-    json_writer_real(&p, "seconds", a->saved_s);
+    json_writer_u64(&p, "prompt_tokens", saved.prompt_tokens);
+    json_writer_u64(&p, "completion_tokens", saved.completion_tokens);
+    json_writer_u64(&p, "unpriced_tokens", saved.unpriced_tokens);
+    json_writer_real(&p, "usd", saved.usd);
+    json_writer_real(&p, "seconds", saved.saved_s);
     json_writer_close(&p, '}');
     json_writer_open(&p, "local_model", '{');
-    json_writer_u64(&p, "prompt_tokens", a->local_prompt_tokens);
-    json_writer_u64(&p, "completion_tokens", a->local_completion_tokens);
+    json_writer_u64(&p, "prompt_tokens", l->started[SOURCE_LOCAL].prompt_tokens);
+    json_writer_u64(&p, "completion_tokens", l->started[SOURCE_LOCAL].completion_tokens);
     json_writer_close(&p, '}');
     /* What it cost, as what it is: a negative line. */
     json_writer_open(&p, "own_cost_cpu_seconds", '{');
@@ -136,6 +140,11 @@ enum status views_savings(struct buf *out, const struct admin_view *v)
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));
     return p.st;
+}
+
+enum status views_ledger(struct buf *out, const struct admin_view *v)
+{
+    return ledger_keeper_show(v->proxy->parts.keeper, out);
 }
 
 /* --- /admin/v1/stats ------------------------------------------------------------- */

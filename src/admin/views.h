@@ -17,6 +17,8 @@ enum status views_ready(struct buf *out, const struct admin_view *v, bool *ready
 enum status views_stats(struct buf *out, const struct admin_view *v) MUST_CHECK;
 /* /admin/v1/savings: what was saved, net of our own work. */
 enum status views_savings(struct buf *out, const struct admin_view *v) MUST_CHECK;
+/* /admin/v1/ledger: what `ibid report` reads. */
+enum status views_ledger(struct buf *out, const struct admin_view *v) MUST_CHECK;
 /* /admin/v1/policy: what `bounded` has learned, of all and of the busiest partitions. */
 enum status views_policy(struct buf *out, const struct admin_view *v) MUST_CHECK;
 /* /admin/v1/models */

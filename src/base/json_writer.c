@@ -49,6 +49,13 @@ void json_writer_real(struct json_writer *w, const char *name, double v)
         w->st = buf_printf(w->out, "%.9g", v);
 }
 
+void json_writer_exact(struct json_writer *w, const char *name, double v)
+{
+    begin(w, name);
+    if (w->st == ST_OK)
+        w->st = buf_printf(w->out, "%.17g", v);
+}
+
 void json_writer_bool(struct json_writer *w, const char *name, bool v)
 {
     begin(w, name);

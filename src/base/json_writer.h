@@ -31,6 +31,8 @@ void json_writer_close(struct json_writer *w, char bracket);
 void json_writer_u64(struct json_writer *w, const char *name, uint64_t n);
 /* Nine digits; it must be finite. */
 void json_writer_real(struct json_writer *w, const char *name, double v);
+/* As many as bring back the very number; likewise. */
+void json_writer_exact(struct json_writer *w, const char *name, double v);
 void json_writer_bool(struct json_writer *w, const char *name, bool v);
 /* Invalid UTF-8 becomes U+FFFD. */
 void json_writer_text(struct json_writer *w, const char *name, struct span s);

@@ -133,6 +133,8 @@ bool cache_parts_open_proxy(struct cache_parts *p)
         return complain(why);
     if (!open_encoder(p))
         return false;
+    ledger_init(&p->ledger, c->account.rows_max, clock_wall_ms());
+    parts.ledger = &p->ledger;
     parts.upstreams = p->upstreams;
     parts.embedder = p->embedder;
     parts.encoder_id = span_of(p->encoder_id);
@@ -169,6 +171,7 @@ static void on_proxy_closed(void *owner)
     struct cache_parts *p = owner;
 
     p->proxy = NULL;
+    ledger_release(&p->ledger);
     if (p->upstreams != NULL)
         upstreams_close(p->upstreams, on_upstreams_closed, p);
     else

@@ -8,6 +8,8 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "proxy/ledger.h"
+#include "proxy/ledger.h"
 
 struct config;
 struct connector;
@@ -29,6 +31,7 @@ struct cache_parts {
     struct encoder_session *session;
     struct embedder *embedder;
     struct upstreams *upstreams;
+    struct ledger ledger; /* of the proxy; nothing is answered, so nothing is counted */
     struct proxy *proxy;
     struct buf secret;
     char encoder_id[128];

@@ -40,7 +40,9 @@ static enum status read_file(const char *name, struct buf *out)
     return st;
 }
 
-static enum status load_text(const char *name, struct config *out)
+typedef enum status parse_fn(struct config *c, struct span text, struct config_error *err);
+
+static enum status load_text(const char *name, parse_fn *parse, struct config *out)
 {
     struct config_error err = {.line = 0};
     struct buf text;
@@ -49,7 +51,7 @@ static enum status load_text(const char *name, struct config *out)
     buf_init(&text, FILE_MAX_BYTES + PIECE_BYTES);
     st = read_file(name, &text);
     if (st == ST_OK) {
-        st = config_parse(out, buf_span(&text), &err);
+        st = parse(out, buf_span(&text), &err);
         if (st != ST_OK && err.line != 0)
             fprintf(stderr, "ibid: %s:%u: %s\n", name, err.line, err.text);
         else if (st != ST_OK)
@@ -65,9 +67,12 @@ int config_load_file(const char *file, struct config *out)
     enum status st = ST_OK;
 
     config_defaults(out);
-    if (file != NULL && load_text(file, out) != ST_OK)
+    if (file != NULL && load_text(file, config_parse, out) != ST_OK)
         return EXIT_USAGE;
     st = config_environment(out, environ, &err);
+    if (st == ST_OK && out->prices_file[0] != '\0' &&
+        load_text(out->prices_file, config_add_prices, out) != ST_OK)
+        return EXIT_USAGE;
     if (st == ST_OK)
         st = config_validate(out, &err);
     if (st == ST_OK)

@@ -34,6 +34,7 @@
 #include "config/model_path.h"
 #include "engine/engine.h"
 #include "proxy/embedder.h"
+#include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
 #include "proxy/routing.h"
@@ -52,6 +53,7 @@
 
 struct server {
     struct config config;
+    struct ledger_keeper *keeper;
     struct loop *loop;
     struct connector *connector;
     struct signals *signals;
@@ -278,6 +280,16 @@ static enum status open_secrets(struct server *s)
     return st;
 }
 
+static enum status open_ledger(struct server *s)
+{
+    char why[CONFIG_TEXT_MAX + 256];
+    enum status st = ledger_keeper_open(s->loop, &s->config, &s->keeper, why, sizeof(why));
+
+    if (st == ST_OK && why[0] != '\0')
+        trouble(s, "ledger", why);
+    return st;
+}
+
 static enum status open_proxy(struct server *s)
 {
     struct proxy_parts parts = {
@@ -288,6 +300,8 @@ static enum status open_proxy(struct server *s)
         .embedder = s->embedder,
         .local = s->local,
         .routing = s->routing,
+        .ledger = ledger_keeper_ledger(s->keeper),
+        .keeper = s->keeper,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -361,6 +375,22 @@ static void on_cache_closed(void *owner)
     s->signals = NULL;
 }
 
+static void close_cache(struct server *s)
+{
+    if (s->cache != NULL)
+        cache_close(s->cache, on_cache_closed, s);
+    else
+        on_cache_closed(s);
+}
+
+static void on_ledger_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->keeper = NULL;
+    close_cache(s);
+}
+
 /* No request is left, so no worker has anything to do. */
 static void close_engine(struct server *s)
 {
@@ -376,10 +406,10 @@ static void close_engine(struct server *s)
         decoder_close(s->decoder);
     if (s->guesser != NULL)
         decoder_close(s->guesser);
-    if (s->cache != NULL)
-        cache_close(s->cache, on_cache_closed, s);
+    if (s->keeper != NULL)
+        ledger_keeper_close(s->keeper, on_ledger_closed, s);
     else
-        on_cache_closed(s);
+        close_cache(s);
 }
 
 static void on_upstream_closed(void *owner)
@@ -497,6 +527,8 @@ static enum status open_all(struct server *s)
         st = open_routing(s);
     if (st == ST_OK)
         st = open_cache(s);
+    if (st == ST_OK)
+        st = open_ledger(s);
     if (st == ST_OK)
         st = open_proxy(s);
     if (st == ST_OK)

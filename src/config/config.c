@@ -471,6 +471,23 @@ static enum status check_limits(const struct config *c, struct config_error *err
     return ST_OK;
 }
 
+static enum status check_prices(const struct config *c, struct config_error *err)
+{
+    for (size_t i = 0; i < c->price_count; i++) {
+        const struct config_price *p = &c->prices[i];
+
+        if ((p->request_wh > 0 || p->mtok_wh > 0) && p->energy_source[0] == '\0') {
+            *err = (struct config_error){.line = 0};
+            snprintf(err->text, sizeof(err->text),
+                     "prices: '%.60s' has request_wh or mtok_wh without energy_source; say "
+                     "where the figure was read",
+                     p->model);
+            return ST_INVALID;
+        }
+    }
+    return ST_OK;
+}
+
 enum status config_validate(const struct config *c, struct config_error *err)
 {
     enum status st = check_listeners(c, err);
@@ -489,6 +506,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_cache(c, err);
     if (st == ST_OK)
         st = check_limits(c, err);
+    if (st == ST_OK)
+        st = check_prices(c, err);
     return st;
 }
 
@@ -532,6 +551,53 @@ const struct config_price *config_price_find(const struct config *c, struct span
         }
     }
     return best;
+}
+
+static bool has_price(const struct config *c, const char *model)
+{
+    for (size_t i = 0; i < c->price_count; i++) {
+        if (strcmp(c->prices[i].model, model) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum status config_add_prices(struct config *c, struct span text, struct config_error *err)
+{
+    struct config *file = calloc(1, sizeof(*file)), *plain = calloc(1, sizeof(*plain));
+    enum status st = file != NULL && plain != NULL ? ST_OK : ST_NOMEM;
+
+    *err = (struct config_error){.text = "out of memory"};
+    if (st == ST_OK) {
+        config_defaults(file);
+        config_defaults(plain);
+        st = config_parse(file, text, err);
+    }
+    for (size_t i = 0; st == ST_OK && i < file->price_count; i++) {
+        if (has_price(c, file->prices[i].model))
+            continue;
+        if (c->price_count == CONFIG_PRICES_MAX) {
+            *err = (struct config_error){.line = 0};
+            snprintf(err->text, sizeof(err->text),
+                     "there are more than %d prices together; leave out what is not used",
+                     CONFIG_PRICES_MAX);
+            st = ST_LIMIT;
+        } else {
+            c->prices[c->price_count++] = file->prices[i];
+        }
+    }
+    /* A setting in a file of prices would be taken for one that counts. */
+    if (st == ST_OK) {
+        memset(file->prices, 0, sizeof(file->prices));
+        file->price_count = 0;
+        if (memcmp(file, plain, sizeof(*file)) != 0) {
+            *err = (struct config_error){.text = "only a list 'prices:' may stand here"};
+            st = ST_INVALID;
+        }
+    }
+    free(file);
+    free(plain);
+    return st;
 }
 
 bool config_has_strangers(const struct config *c)

@@ -30,8 +30,12 @@ enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
 struct config_price {
     char model[128]; /* exact name, or a prefix ending in '*' */
     double input_usd_per_mtok, output_usd_per_mtok;
-    char source[256]; /* where the price was read */
-    char date[16];    /* YYYY-MM-DD */
+    double cached_usd_per_mtok; /* of prompt tokens from its own cache; below 0: as any */
+    char source[256];           /* where the price was read */
+    char date[16];              /* YYYY-MM-DD */
+    /* Watt-hours of an answer, and of a million of its tokens beside; 0: not known. */
+    double request_wh, mtok_wh;
+    char energy_source[256];
 };
 
 /* Lists are parted by blanks, as config_word() takes them apart. */
@@ -183,6 +187,14 @@ struct config {
 
     struct config_price prices[CONFIG_PRICES_MAX];
     size_t price_count;
+    char prices_file[CONFIG_TEXT_MAX]; /* more of them; empty: none */
+
+    struct {
+        uint64_t rows_max, flush_s;
+        double cpu_usd_per_hour, cpu_watts; /* of a core; 0: not said */
+        double carbon_g_per_kwh, upstream_carbon_g_per_kwh;
+        char powercap_dir[CONFIG_TEXT_MAX];
+    } account;
 
     char log_level[8]; /* error | warn | info | debug */
 };
@@ -212,6 +224,11 @@ enum status config_validate(const struct config *c, struct config_error *err) MU
 enum status config_write(const struct config *c, bool mask, struct buf *out) MUST_CHECK;
 /* docs/configuration.md: every key, type, bounds, default, environment name, help. */
 enum status config_write_reference(struct buf *out) MUST_CHECK;
+
+/* The list `prices:` of another file (prices_file), which may hold nothing else. A model that
+ * has a price already keeps it. */
+enum status config_add_prices(struct config *c, struct span text,
+                              struct config_error *err) MUST_CHECK;
 
 /* Takes the next word off the front of *list; empty: there is none. */
 struct span config_word(struct span *list);

@@ -182,6 +182,14 @@ const struct option options_table[] = {
 
     WORDS("cors.origins", cors.origins, "", "origins whose pages may use ibid from a browser, a list or parted by blanks: https://app.example.com, or *; empty: what the upstream says about it is relayed"),
 
+    UINT("account.rows_max", account.rows_max, "4096", 64, 8192, "lines of the ledger: a day, a tenant, a route, a model and a source each; beyond it names of the oldest days are given up, sums never"),
+    UINT("account.flush_s", account.flush_s, "10", 1, 3600, "seconds after which the ledger is written to data_dir when something was counted; a crash loses what came since"),
+    REAL("account.cpu_usd_per_hour", account.cpu_usd_per_hour, "0", 0, 1000, "what an hour of one busy core costs you, in US dollars: taken off what was saved; 0: CPU time is shown and not priced"),
+    REAL("account.cpu_watts", account.cpu_watts, "0", 0, 1000, "watts of one busy core, where the processor's own counters can not be read; energy is then marked as estimated. 0: not known"),
+    REAL("account.carbon_g_per_kwh", account.carbon_g_per_kwh, "0", 0, 10000, "grams of CO2e of a kilowatt-hour here; 0: not known"),
+    REAL("account.upstream_carbon_g_per_kwh", account.upstream_carbon_g_per_kwh, "0", 0, 10000, "and at the upstreams"),
+    PATH("account.powercap_dir", account.powercap_dir, "/sys/class/powercap", "where the kernel shows the processor's energy counters (RAPL); empty: they are not asked"),
+
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
     SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether /admin/v1/explain shows the questions and their words; hide: only what was found about them"),
 
@@ -203,6 +211,7 @@ const struct option options_table[] = {
      .help = "rules by which it is chosen who answers, up to 32; the first that applies decides, before route.models and what was learned"},
     {.name = "prices", .type = OPTION_RECORDS, .preset = "",
      .help = "what a model costs, and where and when that was read. Without a price only tokens are counted"},
+    PATH("prices_file", prices_file, "", "a file with a list `prices:` of such records, and nothing else, counted after those above; empty: none"),
 };
 /* clang-format on */
 

@@ -23,8 +23,15 @@ static const struct option price_fields[] = {
     FIELD("model", OPTION_TEXT, config_price, model, NULL, "exact, or a prefix that ends in `*`; the longest wins"),
     USD("input", input_usd_per_mtok, "US dollars per million prompt tokens"),
     USD("output", output_usd_per_mtok, "and per million completion tokens"),
+    {.name = "cached_input", .type = OPTION_REAL, .offset = offsetof(struct config_price, cached_usd_per_mtok), .min = -1, .max = PRICE_USD_MAX, .preset = "-1",
+     .help = "and per million prompt tokens that it read from its own cache; -1: as any"},
     FIELD("source", OPTION_TEXT, config_price, source, NULL, "where it was read"),
     FIELD("date", OPTION_DATE, config_price, date, NULL, "and when"),
+    {.name = "request_wh", .type = OPTION_REAL, .offset = offsetof(struct config_price, request_wh), .min = 0, .max = 1e6, .preset = "0",
+     .help = "watt-hours that an answer takes there; 0: not known"},
+    {.name = "mtok_wh", .type = OPTION_REAL, .offset = offsetof(struct config_price, mtok_wh), .min = 0, .max = 1e9, .preset = "0",
+     .help = "and, beside that, a million tokens of questions and answers"},
+    FIELD("energy_source", OPTION_TEXT, config_price, energy_source, "", "where that was read; needed with either"),
 };
 
 static const struct option upstream_fields[] = {
@@ -81,14 +88,18 @@ static const char route_note[] =
 
 static const char price_note[] =
     "\n"
-    "ibid ships no prices: they change, and a figure without a source is worth nothing.\n"
-    "Enter those you pay:\n"
+    "ibid has no prices built in: they change, and a figure without a source is worth "
+    "nothing.\n"
+    "Enter those you pay; `deploy/prices.yaml` has public list prices to check and to start "
+    "from\n"
+    "(`prices_file`). What stands here counts before what stands there.\n"
     "\n"
     "```yaml\n"
     "prices:\n"
     "  - model: my-model-*        # exact, or a prefix ending in *; the longest wins\n"
     "    input: 0.50              # US dollars per million prompt tokens\n"
     "    output: 1.50             # and per million completion tokens\n"
+    "    cached_input: 0.05       # and per million prompt tokens that it had cached\n"
     "    source: https://example.com/pricing\n"
     "    date: 2026-01-31         # when it was read there\n"
     "```\n";

@@ -96,15 +96,26 @@ size_t answer_time_write(enum answer_time form, uint64_t unix_s, char *out)
     return 0;
 }
 
+void answer_set_cached(struct answer *a, const struct json *v)
+{
+    uint64_t n;
+
+    a->cached_tokens = json_u64(v, &n) ? (n < a->prompt_tokens ? n : a->prompt_tokens) : 0;
+}
+
 /* --- packing -------------------------------------------------------------------------- */
 
 enum { USAGE_NONE, USAGE_PRESENT, USAGE_WITHHELD };
+
+/* Bits of `usage` below the cached tokens. */
+#define USAGE_BITS 2
+#define CACHED_MAX (UINT32_MAX >> USAGE_BITS)
 
 /* Fixed part of a packed answer; native byte order: every machine we run on is little
  * endian, and the version is checked. */
 struct packed {
     uint32_t version;
-    uint32_t usage; /* USAGE_… */
+    uint32_t usage; /* USAGE_…, and above it cached_tokens */
     uint32_t id_at, id_letters;
     uint32_t time_at, time_form;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
@@ -134,6 +145,8 @@ enum status answer_pack(struct buf *out, const struct answer *a)
         {(const char *)&p, sizeof(p)}, a->model, a->text, a->finish_reason, a->json};
     enum status st = ST_OK;
 
+    p.usage |= (uint32_t)(a->cached_tokens < CACHED_MAX ? a->cached_tokens : CACHED_MAX)
+               << USAGE_BITS;
     if (a->model.len > UINT32_MAX || a->text.len > UINT32_MAX ||
         a->finish_reason.len > UINT32_MAX || a->json.len > UINT32_MAX)
         return ST_LIMIT;
@@ -185,8 +198,9 @@ enum status answer_unpack(struct span bytes, struct answer *out)
     a.id_letters = p.id_letters;
     a.time_at = p.time_at;
     a.time_form = (enum answer_time)p.time_form;
-    a.has_usage = p.usage == USAGE_PRESENT;
-    a.usage_withheld = p.usage == USAGE_WITHHELD;
+    a.has_usage = (p.usage & 3) == USAGE_PRESENT;
+    a.usage_withheld = (p.usage & 3) == USAGE_WITHHELD;
+    a.cached_tokens = p.usage >> USAGE_BITS;
     a.prompt_tokens = p.prompt_tokens;
     a.completion_tokens = p.completion_tokens;
     a.total_tokens = p.total_tokens;

@@ -56,6 +56,11 @@ struct answer_stamp {
 
 void answer_stamp_new(struct answer_stamp *out, uint64_t wall_ms);
 
+struct answer;
+/* Sets cached_tokens, which are no more than the prompt's, from a member of the usage; NULL:
+ * none. */
+void answer_set_cached(struct answer *a, const struct json *v);
+
 enum answer_time {
     ANSWER_TIME_NONE,
     ANSWER_TIME_UNIX,    /* ten digits of seconds, which last until 2286 */
@@ -90,6 +95,7 @@ struct answer {
      * known: not an answer for a client who would be told. */
     bool usage_withheld;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
+    uint64_t cached_tokens; /* of the prompt's: read from the upstream's own cache of prompts */
     /* The whole answer in its dialect, as the upstream wrote it but for what each replay
      * gets anew. */
     struct span json;

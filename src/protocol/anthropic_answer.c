@@ -37,6 +37,7 @@ static void read_usage(const struct json *usage, struct answer *a)
     a->prompt_tokens += tokens(usage, SPAN("cache_creation_input_tokens")) +
                         tokens(usage, SPAN("cache_read_input_tokens"));
     a->total_tokens = a->prompt_tokens + a->completion_tokens;
+    answer_set_cached(a, json_get(usage, SPAN("cache_read_input_tokens")));
 }
 
 static enum answer_verdict verdict_of(const struct answer *a, bool calls)

@@ -49,6 +49,7 @@ static void look_at(const struct json *response, struct answer *a, struct seen *
         a->total_tokens = a->prompt_tokens;
     a->completion_tokens =
         a->total_tokens > a->prompt_tokens ? a->total_tokens - a->prompt_tokens : 0;
+    answer_set_cached(a, json_get(usage, SPAN("cachedContentTokenCount")));
 }
 
 /* ai.google.dev/api/generate-content, FinishReason */

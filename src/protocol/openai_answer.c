@@ -35,6 +35,8 @@ void openai_answer_usage(const struct json *usage, struct answer *a)
                    json_u64(json_get(usage, SPAN("completion_tokens")), &a->completion_tokens);
     if (!json_u64(json_get(usage, SPAN("total_tokens")), &a->total_tokens))
         a->total_tokens = a->prompt_tokens + a->completion_tokens;
+    answer_set_cached(
+        a, json_get(json_get(usage, SPAN("prompt_tokens_details")), SPAN("cached_tokens")));
 }
 
 /* A call that is cut short is no call. */

@@ -32,6 +32,8 @@ static void read_usage(const struct json *usage, struct answer *a)
                    json_u64(json_get(usage, SPAN("output_tokens")), &a->completion_tokens);
     if (!json_u64(json_get(usage, SPAN("total_tokens")), &a->total_tokens))
         a->total_tokens = a->prompt_tokens + a->completion_tokens;
+    answer_set_cached(
+        a, json_get(json_get(usage, SPAN("input_tokens_details")), SPAN("cached_tokens")));
 }
 
 /* Items that are no action for the client to take: what was said, and what the upstream's

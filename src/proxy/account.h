@@ -1,7 +1,6 @@
-/* What was answered by whom, what that saved, and what it cost us. Net and
- * honest: tokens of answers that no model had to give again, money only for models
- * with a price (the built-in one has none), our own work as a negative line.
- * Loop thread only. */
+/* Counters of the loop, since the process began: what came, how long it took, why it went the
+ * way it did, and our models' CPU time by part. What answers cost and saved is the ledger's
+ * (ledger.h). Loop thread only. */
 #ifndef PROXY_ACCOUNT_H
 #define PROXY_ACCOUNT_H
 
@@ -39,15 +38,7 @@ struct account {
     struct account_histogram latency[SOURCE_COUNT];
     struct account_histogram step[ACCOUNT_STEPS];
 
-    /* saved, by exact and semantic hits and coalesced requests */
-    uint64_t saved_prompt_tokens, saved_completion_tokens;
-    uint64_t saved_unpriced_tokens; /* of these, tokens of models without a price */
-    double saved_usd;
-    double saved_s; /* what the original answers took, minus what ours took */
-
-    /* given by the built-in model */
-    uint64_t local_prompt_tokens, local_completion_tokens;
-    uint64_t local_schemas; /* answers that had to be valid of one */
+    uint64_t local_schemas; /* the built-in model's answers that had to be valid of one */
 
     /* our own work, CPU seconds */
     double cost_encoder_s, cost_lookup_s, cost_local_s;

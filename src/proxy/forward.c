@@ -96,6 +96,8 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
         forward_note_credential(r, h->status);
     r->flow.is_events = r->protocol != NULL && h->status == 200 && !tap_is_coded(h) &&
                         http_name_eq(tap_media_type(h), protocol_stream_type(r->protocol));
+    if (h->status != 200 && h->status != 101)
+        charge_nothing(r);
     tap_start(r, h);
     upstream_answer_fields(h, &f);
     respond_add_facts(r, &f);

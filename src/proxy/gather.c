@@ -256,6 +256,8 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     upstream_answer_fields(h, &f);
     respond_add_facts(r, &f);
     r->flow.head_sent = true;
+    if (h->status != 200)
+        charge_nothing(r);
     if (http_respond(r->stream, h->status, f.list, f.count,
                      h->framing == HTTP_LENGTH    ? h->content_length
                      : h->framing == HTTP_NO_BODY ? 0
@@ -299,6 +301,7 @@ static enum status fill_in(struct request *r)
 
     if (st != ST_OK)
         return st;
+    charge_answer(r, &whole);
     if (whole.verdict != ANSWER_STORABLE)
         return ST_INVALID;
     for (size_t i = 0; i < g->count; i++) {

@@ -127,7 +127,6 @@ static void finish_stream(struct request *r, const struct answer *a)
 
 static void finish(struct request *r, const struct decoder_result *result)
 {
-    struct account *acc = &r->proxy->account;
     struct buf *out = &r->proxy->scratch;
     struct protocol_text t = {
         .model = local_model_name(r->proxy->parts.local, r->voice),
@@ -138,12 +137,11 @@ static void finish(struct request *r, const struct decoder_result *result)
     };
     struct answer a;
 
-    acc->local_prompt_tokens += result->prompt_tokens;
-    acc->local_completion_tokens += result->completion_tokens;
     if (answer_from_text(r->protocol, &r->arena, &t, &a) != ST_OK) {
         fail(r, ST_NOMEM);
         return;
     }
+    charge_answer(r, &a);
     record_answer(r, &a);
     if (r->chat.stream) {
         finish_stream(r, &a);
@@ -165,6 +163,7 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
     r->local = NULL;
     decoder_schema_close(r->schema);
     r->schema = NULL;
+    r->charge.cpu_us += cpu_us;
     r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
     if (!request_drop(r))
         return;

@@ -9,6 +9,7 @@ static void count_cost(struct request *r)
 {
     struct account *a = &r->proxy->account;
 
+    r->charge.cpu_us += r->embed.embed_cpu_us + r->embed.search_us;
     a->cost_encoder_s += (double)r->embed.embed_cpu_us / 1e6;
     a->cost_lookup_s += (double)r->embed.search_us / 1e6;
 }

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/charge.h"
 #include "proxy/cors.h"
 #include "proxy/forward.h"
 #include "proxy/models.h"
@@ -175,10 +176,10 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
     if (st == ST_OK) {
         a->by_source[r->source]++;
         account_latency(&a->latency[r->source], took_us);
-        if (r->entry != NULL)
-            replay_count(r, took_us);
-    } else if (st != ST_CANCELED) {
-        a->client_gone_total++;
+        charge_delivered(r, took_us);
+    } else {
+        a->client_gone_total += st != ST_CANCELED;
+        charge_broken(r);
     }
     /* The list of models is asked for outside the walk, which cancels its own. */
     if (r->step == NULL && r->call != NULL)

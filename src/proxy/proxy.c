@@ -46,6 +46,7 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     flight_init(&p->flights);
     journal_init(&p->journal, c->explain.bytes_max);
     account_init(&p->account, clock_wall_ms());
+    prices_init(&p->prices, c);
     buf_init(&p->scratch,
              SCRATCH_FACTOR * (c->limits.body_max_bytes + c->cache.answer_max_bytes));
     st = digest_init(&p->digest_ctx);

@@ -20,6 +20,7 @@
 #include "proxy/credential.h"
 #include "proxy/flight.h"
 #include "proxy/journal.h"
+#include "proxy/prices.h"
 
 struct cache;
 struct config;
@@ -27,6 +28,8 @@ struct connector;
 struct embedder;
 struct http_server;
 struct io;
+struct ledger;
+struct ledger_keeper;
 struct local_model;
 struct loop;
 struct request;
@@ -38,14 +41,16 @@ struct proxy_parts {
     const struct config *config;
     struct loop *loop;
     struct cache *cache;
-    struct upstreams *upstreams; /* NULL: no upstream */
-    struct embedder *embedder;   /* NULL: no semantic cache */
-    struct local_model *local;   /* NULL: no built-in model */
-    struct routing *routing;     /* NULL: ibid chooses between no models */
-    struct span encoder_id;      /* part of every partition */
-    struct span encoder_name;    /* as clients name it */
-    struct span version;         /* of the program */
-    struct span secret;          /* keys the scopes; borrowed */
+    struct upstreams *upstreams;  /* NULL: no upstream */
+    struct embedder *embedder;    /* NULL: no semantic cache */
+    struct local_model *local;    /* NULL: no built-in model */
+    struct routing *routing;      /* NULL: ibid chooses between no models */
+    struct span encoder_id;       /* part of every partition */
+    struct span encoder_name;     /* as clients name it */
+    struct span version;          /* of the program */
+    struct span secret;           /* keys the scopes; borrowed */
+    struct ledger *ledger;        /* never NULL */
+    struct ledger_keeper *keeper; /* of it; NULL: it is not kept */
 };
 
 struct proxy {
@@ -54,6 +59,7 @@ struct proxy {
     struct credentials credentials;
     struct flights flights;
     struct account account;
+    struct prices prices;
     struct journal journal;       /* the last decisions */
     struct digest_ctx digest_ctx; /* scratch of the loop thread */
     struct buf scratch;           /* canonical bytes of the request at hand */

@@ -34,6 +34,8 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     (void)call;
     upstream_reached(r->place);
     forward_note_credential(r, h->status);
+    if (h->status != 200)
+        charge_nothing(r);
     tap_start(r, h);
 }
 
@@ -62,6 +64,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
         tap_end(r);
     else
         record_nothing(r, "upstream_failed");
+    charge_background(r);
     finish(r, r->proxy->account.stored_total > before);
 }
 

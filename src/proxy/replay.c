@@ -86,23 +86,6 @@ const char *replay_unsuited(const struct request *r, const struct entry *e)
     return a.usage_withheld ? "usage_unknown" : NULL;
 }
 
-void replay_count(struct request *r, uint64_t took_us)
-{
-    struct account *a = &r->proxy->account;
-    const struct entry *e = r->entry;
-    const struct config_price *price = config_price_find(r->proxy->parts.config, e->model);
-
-    a->saved_s += ((double)e->took_us - (double)took_us) / 1e6;
-    a->saved_prompt_tokens += e->prompt_tokens;
-    a->saved_completion_tokens += e->completion_tokens;
-    if (price != NULL)
-        a->saved_usd += (price->input_usd_per_mtok * e->prompt_tokens +
-                         price->output_usd_per_mtok * e->completion_tokens) /
-                        1e6;
-    else
-        a->saved_unpriced_tokens += (uint64_t)e->prompt_tokens + e->completion_tokens;
-}
-
 /* Before the answer's head: it names the record. */
 static void note_decision(struct request *r)
 {
@@ -118,6 +101,7 @@ static void replay(struct request *r, const struct answer *a)
 {
     struct proxy *p = r->proxy;
 
+    charge_entry(r, r->entry, a);
     p->account.stale_revalidate_total += r->stale_use == STALE_REVALIDATE;
     p->account.stale_error_total += r->stale_use == STALE_ERROR;
     if (r->source != SOURCE_COALESCED && p->parts.config->cache.regenerate_after_s > 0)

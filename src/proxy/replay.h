@@ -17,7 +17,4 @@ void replay_stale(struct request *r);
  * a miss (static). */
 const char *replay_unsuited(const struct request *r, const struct entry *e);
 
-/* The whole answer was delivered after took_us: count what it saved. */
-void replay_count(struct request *r, uint64_t took_us);
-
 #endif

@@ -26,6 +26,7 @@
 #include "cache/cache.h"
 #include "protocol/answer.h"
 #include "protocol/protocol.h"
+#include "proxy/charge.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
 #include "proxy/routing.h"
@@ -140,6 +141,7 @@ struct request {
     struct timer deadline; /* of the step that waits */
 
     /* the answer on its way */
+    struct charge charge; /* what it comes to */
     struct answer_flow flow;
     struct upstream_place *place;    /* forward: where it is asked; borrowed */
     struct http_call *call;          /* forward; NULL when none is under way */

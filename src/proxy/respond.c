@@ -154,16 +154,11 @@ static void add_cache_status(struct request *r, struct respond_fields *f, uint64
 static void add_saved(struct request *r, struct respond_fields *f)
 {
     const struct entry *e = r->entry;
-    const struct config_price *price = config_price_find(r->proxy->parts.config, e->model);
 
     add_u64(r, f, SPAN("x-ibid-saved-tokens"),
             (uint64_t)e->prompt_tokens + e->completion_tokens);
-    if (price != NULL)
-        add_fixed(r, f, SPAN("x-ibid-saved-usd"),
-                  (price->input_usd_per_mtok * e->prompt_tokens +
-                   price->output_usd_per_mtok * e->completion_tokens) /
-                      1e6,
-                  8);
+    if (r->charge.price != NULL)
+        add_fixed(r, f, SPAN("x-ibid-saved-usd"), charge_usd(&r->charge), 8);
 }
 
 static void add_evidence(struct request *r, struct respond_fields *f)

@@ -75,7 +75,7 @@ void tap_start(struct request *r, const struct http_head *h)
 {
     struct span type = tap_media_type(h);
 
-    if (r->protocol == NULL || !r->may_store)
+    if (r->protocol == NULL)
         return;
     if (h->status != 200) {
         record_nothing(r, "status");
@@ -130,6 +130,7 @@ void tap_end(struct request *r)
         record_nothing(r, "no_memory");
         return;
     }
+    charge_answer(r, &a);
     a.usage_withheld = r->chat.stream && !r->chat.include_usage && !a.has_usage;
     gather_record(r, &a);
     record_answer(r, &a);

@@ -95,10 +95,12 @@ static void keep(struct request *r, struct span body)
 {
     struct answer a;
 
-    if (answer_read(r->protocol, &r->arena, body, &a) == ST_OK)
+    if (answer_read(r->protocol, &r->arena, body, &a) == ST_OK) {
+        charge_answer(r, &a);
         record_answer(r, &a);
-    else
+    } else {
         record_nothing(r, "no_memory");
+    }
 }
 
 static void succeed(struct request *r, const struct vectors *v)
@@ -174,6 +176,7 @@ static void on_embedded(struct embed_job *job, enum status st)
 
     job->owner = NULL;
     v->in_flight--;
+    r->charge.cpu_us += job->embed_cpu_us;
     r->proxy->account.cost_encoder_s += (double)job->embed_cpu_us / 1e6;
     if (st == ST_OK)
         st = job->status;

@@ -13,7 +13,7 @@ from conftest import Response
 from upstream import Reply, answer, stream
 
 OPEN = ["/healthz", "/readyz", "/metrics"]
-GUARDED = ["/admin/v1/stats", "/admin/v1/savings", "/admin/v1/models", "/admin/v1/config"]
+GUARDED = ["/admin/v1/stats", "/admin/v1/savings", "/admin/v1/ledger", "/admin/v1/models", "/admin/v1/config"]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@
 #include "check.h"
 #include "config/config.h"
 #include "flow/wire.h"
+#include "proxy/ledger.h"
 #include "proxy/proxy.h"
 #include "proxy/upstreams.h"
 #include "rt/connect.h"
@@ -25,6 +26,7 @@ struct bench {
     struct config config;
     struct cache *cache;
     struct upstreams *upstreams;
+    struct ledger ledger;
     struct proxy *proxy;
     size_t chunk;
     struct wire clients[WIRES_MAX], ups[WIRES_MAX];
@@ -138,6 +140,8 @@ static struct bench *open_bench(size_t chunk)
     parts.config = &b->config;
     parts.loop = b->loop;
     parts.cache = b->cache;
+    ledger_init(&b->ledger, 64, 0);
+    parts.ledger = &b->ledger;
     parts.upstreams = b->upstreams;
     CHECK_STATUS(ST_OK, proxy_open(&parts, &b->proxy));
     return b;
@@ -148,6 +152,7 @@ static void close_bench(struct bench *b)
     proxy_close(b->proxy, on_closed, b);
     run();
     assert_int_equal(b->closed, 1);
+    ledger_release(&b->ledger);
     upstreams_close(b->upstreams, on_closed, b);
     run();
     assert_int_equal(b->closed, 2);
