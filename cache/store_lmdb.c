@@ -692,7 +692,7 @@ static enum status open_threads(struct store_lmdb *s, const struct store_options
                                              .queue_max = o->queue_max + REMOVE_QUEUE_MAX,
                                              .batch_max = WRITE_BATCH_MAX,
                                              .gather_us = WRITE_GATHER_US,
-                                             .background = true,
+                                             .rank = WORK_BEHIND,
                                              .owner = s};
     const struct work_pool_options reader = {
         .threads = 1, .queue_max = READ_QUEUE_MAX, .batch_max = READ_BATCH_MAX, .owner = s};

@@ -260,7 +260,7 @@ enum status store_redis_scan_open(struct loop *loop, const struct store_redis_sc
     s->cursor[0] = '0';
     st = work_pool_open(
         &(struct work_pool_options){
-            .threads = 1, .queue_max = 1, .batch_max = 1, .background = true, .owner = s},
+            .threads = 1, .queue_max = 1, .batch_max = 1, .rank = WORK_BEHIND, .owner = s},
         &s->pool);
     if (st != ST_OK) {
         free(s);

@@ -154,6 +154,13 @@ static void open_guesser(struct server *s, const struct decoder_options *o)
     s->guesser = NULL;
 }
 
+static enum work_rank rank_of(const char *priority)
+{
+    return strcmp(priority, "idle") == 0  ? WORK_LAST
+           : strcmp(priority, "low") == 0 ? WORK_BEHIND
+                                          : WORK_EQUAL;
+}
+
 static void open_local(struct server *s)
 {
     const struct config *c = &s->config;
@@ -163,6 +170,8 @@ static void open_local(struct server *s)
                                     .threads = (unsigned)c->local.threads,
                                     .sequences = (unsigned)c->local.sequences,
                                     .queue_max = (unsigned)c->local.queue_max,
+                                    .rank = rank_of(c->local.priority),
+                                    .cpu_share = c->local.cpu_share,
                                     .max_tokens = (uint32_t)c->local.max_tokens};
     struct engine_error err = {{0}};
     char path[CONFIG_TEXT_MAX], name[128];

@@ -125,6 +125,8 @@ struct config {
         uint64_t context_max, max_tokens;
         char speculate[8]; /* auto | off | always */
         char guess_model[CONFIG_TEXT_MAX];
+        char priority[8]; /* idle | low | normal */
+        double cpu_share;
         uint64_t deadline_ms;
     } local;
 
@@ -164,6 +166,10 @@ struct config {
     struct {
         char origins[CONFIG_TEXT_MAX]; /* parted by blanks; empty: none of our business */
     } cors;
+
+    struct {
+        bool metadata_always; /* metadata: always */
+    } answers;
 
     struct {
         uint64_t bytes_max; /* of the decisions kept; 0: none */

@@ -75,6 +75,8 @@ static const char *const kv_types[] = {"f32", "f16", "q8", NULL};
 static const char *const guesses[] = {"auto", "off", "always", NULL};
 static const char *const strangers[] = {"auto", "yes", "no", NULL};
 static const char *const poolings[] = {"auto", "mean", "cls", NULL};
+static const char *const priorities[] = {"idle", "low", "normal", NULL};
+static const char *const always_asked[] = {"always", "asked", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 _Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3, "the words follow the enums");
@@ -146,6 +148,8 @@ const struct option options_table[] = {
     UINT("local.max_tokens", local.max_tokens, "512", 1, 1048576, "tokens of an answer when the request names no limit, and the most it may name"),
     CHOICE("local.speculate", local.speculate, "auto", guesses, "tokens of an answer are guessed, from the answer of a near question and from what was said, and checked together; no answer changes by that. auto: where it has proved to be faster"),
     TEXT("local.guess_model", local.guess_model, "", "a smaller model of the very vocabulary of local.model, a name or a path, that guesses tokens where nothing else does; empty: none"),
+    CHOICE("local.priority", local.priority, "idle", priorities, "how its threads stand behind everything else on the machine: idle ones compute only while a core has nothing else to do (SCHED_IDLE), low ones get a tenth of a share (nice 10), normal ones a whole one"),
+    REAL("local.cpu_share", local.cpu_share, "1", 0.05, 1, "the part of the time that each of its threads may compute; they sleep for the rest"),
     UINT("local.deadline_ms", local.deadline_ms, "120000", 100, DAY_MS, "for a whole answer, waiting included"),
 
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),
@@ -181,6 +185,8 @@ const struct option options_table[] = {
     REAL("route.upstream_share", route.upstream_share, "-1", -1, 1, "the share of questions that is to go to the upstream, in place of route.quality_loss_max; below 0: that one decides"),
 
     WORDS("cors.origins", cors.origins, "", "origins whose pages may use ibid from a browser, a list or parted by blanks: https://app.example.com, or *; empty: what the upstream says about it is relayed"),
+
+    SWITCH("answers.metadata", answers.metadata_always, "asked", always_asked, "whether the body of an answer that ibid writes itself (from the cache, by the built-in models) says who made it and when, under `metadata`: when the request has x-ibid-metadata, or always"),
 
     UINT("account.rows_max", account.rows_max, "4096", 64, 8192, "lines of the ledger: a day, a tenant, a route, a model and a source each; beyond it names of the oldest days are given up, sums never"),
     UINT("account.flush_s", account.flush_s, "10", 1, 3600, "seconds after which the ledger is written to data_dir when something was counted; a crash loses what came since"),

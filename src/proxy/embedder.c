@@ -167,7 +167,7 @@ enum status embedder_open(struct encoder *encoder, const struct embedder_options
     st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
                                                     .queue_max = o->queue_max,
                                                     .batch_max = e->batch_max,
-                                                    .background = true,
+                                                    .rank = WORK_BEHIND,
                                                     .owner = e},
                         &e->pool);
     if (st != ST_OK) {

@@ -204,7 +204,7 @@ static enum status open_file(struct ledger_keeper *k, const struct config *c, ch
                              size_t why_cap)
 {
     const struct work_pool_options o = {
-        .threads = 1, .queue_max = 1, .batch_max = 1, .background = true, .owner = k};
+        .threads = 1, .queue_max = 1, .batch_max = 1, .rank = WORK_BEHIND, .owner = k};
     enum status st;
 
     (void)snprintf(k->path, sizeof(k->path), "%s/%s", c->data_dir, LEDGER_FILE_NAME);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "http/head.h"
@@ -16,6 +17,7 @@
 /* Text that the loop has not fetched yet; an answer is bounded by max_tokens, so
  * this is only met when the loop is stuck. */
 #define PENDING_MAX_BYTES (1024 * 1024)
+#define REST_MAX_US       900000.0
 
 /* One worker's own things, and what others may read of them. */
 struct desk {
@@ -43,6 +45,7 @@ struct local_model {
     struct voice *voices; /* owned, [voice_count]; the first: the model itself */
     size_t voice_count;
     unsigned workers, threads, sequences;
+    double cpu_share;
     uint32_t max_tokens;
     struct desk desks[]; /* one a worker */
 };
@@ -172,14 +175,15 @@ static void admit(struct local_model *m, struct desk *d)
 }
 
 /* The time of a pass is each answer's by its columns. */
-static void run_pass(struct desk *d)
+static void run_pass(struct desk *d, unsigned threads)
 {
     uint64_t t0 = clock_thread_cpu_us(), took, columns = 0;
     struct decoder_result r;
     enum status st;
 
     decoder_session_pass(d->session);
-    took = clock_thread_cpu_us() - t0;
+    /* The other threads of the session have worked, or waited for it, as long. */
+    took = (clock_thread_cpu_us() - t0) * threads;
     for (size_t i = 0; i < d->count; i++) {
         (void)decoder_answer_ended(d->jobs[i]->answer, &st, &r);
         columns += r.work - d->jobs[i]->work_before;
@@ -253,6 +257,22 @@ static enum status open_session(const struct local_model *m, struct desk *d)
     return st;
 }
 
+/* For as long that the time since began_us is its share. Nobody is let wait for more than
+ * REST_MAX_US at the end. */
+static void rest(const struct local_model *m, const struct desk *d, uint64_t began_us)
+{
+    double took_us = (double)(clock_now_us() - began_us);
+    double us = took_us * (1 / m->cpu_share - 1);
+    struct timespec t;
+
+    if (m->cpu_share >= 1 || d->count == 0)
+        return;
+    if (us > REST_MAX_US)
+        us = REST_MAX_US;
+    t = (struct timespec){.tv_sec = 0, .tv_nsec = (long)(us * 1000)};
+    (void)nanosleep(&t, NULL);
+}
+
 static void run(struct work *first, unsigned worker)
 {
     struct local_model *m = work_pool_owner(first->pool);
@@ -267,11 +287,14 @@ static void run(struct work *first, unsigned worker)
     }
     d->held = job_of(first);
     do {
+        uint64_t began_us = clock_now_us();
+
         admit(m, d);
         publish(d);
         if (d->count > 0)
-            run_pass(d);
+            run_pass(d, m->threads);
         let_go(d);
+        rest(m, d, began_us);
     } while (d->count > 0 || d->held != NULL);
     publish(d);
 }
@@ -341,6 +364,7 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->workers = o->workers;
     m->threads = o->threads;
     m->sequences = o->sequences;
+    m->cpu_share = o->cpu_share;
     m->max_tokens = o->max_tokens;
     st = name_voices(m, o, info.id);
     for (unsigned i = 0; i < o->workers && st == ST_OK; i++) {
@@ -351,7 +375,7 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
         st = work_pool_open(&(struct work_pool_options){.threads = o->workers,
                                                         .queue_max = o->queue_max,
                                                         .batch_max = 1,
-                                                        .background = true,
+                                                        .rank = o->rank,
                                                         .lasting = true,
                                                         .owner = m},
                             &m->pool);

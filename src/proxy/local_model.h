@@ -13,6 +13,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "engine/engine.h"
+#include "rt/work.h"
 
 struct local_job;
 struct local_model;
@@ -33,6 +34,8 @@ struct local_model_options {
     unsigned threads;   /* of one session */
     unsigned sequences; /* answers that a session writes at a time, as the decoder was opened */
     unsigned queue_max;
+    enum work_rank rank;                  /* of its threads */
+    double cpu_share;                     /* of the time that they may compute, up to 1 */
     uint32_t max_tokens;                  /* of one answer */
     const struct local_adapter *adapters; /* copied, but for what they point to */
     size_t adapter_count;                 /* up to LOCAL_ADAPTERS_MAX */

@@ -1,20 +1,39 @@
 #include "rt/loop.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "rt/loop_internal.h"
 
 #define DEFER_ROUNDS_MAX 16
 #define SETTLE_TURNS_MAX 64
+#define WAKER_NS         20000
 
-static void on_inbox(uv_async_t *h)
+/* Not by a uv_async_t: the loop that it wakes waits, at work, until the call that sent it has
+ * returned on the sender's thread. A thread of low priority may have lost its core to the very
+ * loop that it woke, and is then waited for by all clients. */
+static void wake(struct loop *l)
+{
+    static const uint64_t one = 1;
+
+    /* Full, it wakes all the same. */
+    (void)!write(l->wake_fd, &one, sizeof(one));
+}
+
+static void on_inbox(uv_poll_t *h, int status, int events)
 {
     struct loop *l = CONTAINER_OF(h, struct loop, inbox);
     struct loop_msg *m;
+    uint64_t count;
 
+    (void)status;
+    (void)events;
+    /* First this: who posts behind it wakes again. */
+    (void)!read(l->wake_fd, &count, sizeof(count));
     loop_refresh(l);
     uv_mutex_lock(&l->mutex);
     m = l->head;
@@ -37,7 +56,7 @@ static void run_deferred(struct loop *l)
         struct loop_msg *m = l->soon;
 
         if (round == DEFER_ROUNDS_MAX) {
-            uv_async_send(&l->inbox);
+            wake(l);
             return;
         }
         l->soon = NULL;
@@ -95,8 +114,12 @@ enum status loop_open(struct loop **out)
         goto fail_loop;
     if (uv_mutex_init(&l->mutex) != 0)
         goto fail_mutex;
-    if (uv_async_init(&l->uv, &l->inbox, on_inbox) != 0)
-        goto fail_async;
+    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->wake_fd < 0)
+        goto fail_fd;
+    if (uv_poll_init(&l->uv, &l->inbox, l->wake_fd) != 0)
+        goto fail_poll;
+    uv_poll_start(&l->inbox, UV_READABLE, on_inbox);
     /* Neither the inbox nor the timer keeps the loop alive: only work does. */
     uv_unref((uv_handle_t *)&l->inbox);
     uv_check_init(&l->uv, &l->after_poll);
@@ -110,7 +133,9 @@ enum status loop_open(struct loop **out)
     *out = l;
     return ST_OK;
 
-fail_async:
+fail_poll:
+    close(l->wake_fd);
+fail_fd:
     uv_mutex_destroy(&l->mutex);
 fail_mutex:
     uv_loop_close(&l->uv);
@@ -177,7 +202,7 @@ enum status loop_close(struct loop *l)
     if (left.open > 0 || left.closing > 0 || l->refs > 0)
         return ST_INTERNAL;
     while (atomic_load_explicit(&l->wakers, memory_order_acquire) > 0)
-        sched_yield(); /* a system call's length */
+        nanosleep(&(struct timespec){0, WAKER_NS}, NULL); /* a system call's length */
     uv_close((uv_handle_t *)&l->inbox, NULL);
     uv_close((uv_handle_t *)&l->after_poll, NULL);
     uv_close((uv_handle_t *)&l->before_poll, NULL);
@@ -188,6 +213,7 @@ enum status loop_close(struct loop *l)
     rc = uv_loop_close(&l->uv);
     assert(rc == 0);
     (void)rc;
+    close(l->wake_fd);
     uv_mutex_destroy(&l->mutex);
     timer_heap_release(l);
     free(l->read_buffer);
@@ -256,7 +282,7 @@ void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
     /* Not under the lock: the loop that wakes would take this core from a background
      * thread and then wait for the lock that it holds. Once the loop has seen the message
      * it may be closed; loop_close() waits for who is still here. */
-    uv_async_send(&l->inbox);
+    wake(l);
     atomic_fetch_sub_explicit(&l->wakers, 1, memory_order_release);
 }
 

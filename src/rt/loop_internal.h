@@ -16,7 +16,8 @@ struct timer;
 
 struct loop {
     uv_loop_t uv;
-    uv_async_t inbox;
+    int wake_fd; /* an eventfd that `inbox` polls */
+    uv_poll_t inbox;
     uv_check_t after_poll;
     uv_prepare_t before_poll;
     uv_mutex_t mutex;   /* guards head and tail */

@@ -1,7 +1,9 @@
 #include "rt/work.h"
 
 #include <assert.h>
+#include <linux/sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -156,10 +158,18 @@ static struct work *take_batch(struct worker *me)
     return first;
 }
 
-/* On Linux a nice value is a thread's own. Not to get one costs order, not answers. */
-static void step_back(void)
+/* On Linux both are a thread's own, and inherited by those it starts. Not to get them costs
+ * order, not answers. sched(7): whoever wakes up on a core takes it from a SCHED_IDLE thread at
+ * once. */
+static void step_back(enum work_rank rank)
 {
-    (void)!setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
+    static const struct sched_param none = {0};
+
+    if (rank == WORK_LAST && sched_setscheduler(0, SCHED_IDLE, &none) == 0)
+        return;
+    /* One that stands further behind already stays there. */
+    if (rank != WORK_EQUAL && getpriority(PRIO_PROCESS, 0) < BACKGROUND_NICE)
+        (void)!setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
 }
 
 static void *worker_main(void *arg)
@@ -167,8 +177,7 @@ static void *worker_main(void *arg)
     struct worker *me = arg;
     struct work *first;
 
-    if (me->pool->o.background)
-        step_back();
+    step_back(me->pool->o.rank);
     while ((first = take_batch(me)) != NULL) {
         first->run(first, me->number);
         while (first != NULL && !me->pool->o.lasting) {

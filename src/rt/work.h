@@ -44,6 +44,13 @@ struct work {
     bool queued;          /* guarded by pool->mutex */
 };
 
+/* Where its threads, and those that they start, stand when others want the same core. */
+enum work_rank {
+    WORK_EQUAL,
+    WORK_BEHIND, /* loops go first, a tenth of a share is left */
+    WORK_LAST,   /* nothing is left while somebody else wants it (SCHED_IDLE) */
+};
+
 struct work_pool_options {
     unsigned threads;   /* 1 or more */
     unsigned queue_max; /* items that wait; those being run are not counted */
@@ -51,9 +58,9 @@ struct work_pool_options {
                            items of a pool with batches have the same `run` */
     uint64_t gather_us; /* a worker's batches begin so far apart unless they are full; the
                            first after a pause at once. 0: no matter */
-    bool background;    /* loops go first where they share a core with it */
-    bool lasting;       /* `run` goes on with others: it takes them with work_next(), and gives
-                           each item back with work_finish() before it returns */
+    enum work_rank rank;
+    bool lasting; /* `run` goes on with others: it takes them with work_next(), and gives
+                     each item back with work_finish() before it returns */
     void *owner;
 };
 

@@ -66,6 +66,8 @@ class Ibid:
             "IBID_DATA_DIR": str(self.dir / "data"), "IBID_MODEL_DIR": MODELS,
             "IBID_ENCODER_MODEL": "all-minilm-l6-v2" if encoder else "off",
             "IBID_LOCAL_MODEL": "smollm2-135m-instruct" if local else "off",
+            # Tests run beside others, which an idle thread would wait for.
+            "IBID_LOCAL_PRIORITY": "low",
         }
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
             if name in os.environ:

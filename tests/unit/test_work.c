@@ -1,7 +1,10 @@
 #include "rt/work.h"
 
+#include <linux/sched.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/compiler.h"
 #include "check.h"
@@ -189,7 +192,7 @@ static void test_gathers(void **state)
                                         .queue_max = 16,
                                         .batch_max = 4,
                                         .gather_us = 60000000,
-                                        .background = true};
+                                        .rank = WORK_BEHIND};
     const struct work_pool_options soon = {
         .threads = 1, .queue_max = 16, .batch_max = 4, .gather_us = 1000};
     struct job jobs[7] = {0};
@@ -218,6 +221,46 @@ static void test_gathers(void **state)
     work_pool_close(p);
     work_pool_close(q);
     CHECK_STATUS(ST_OK, loop_close(l));
+}
+
+static int seen_policy, seen_nice;
+
+static void run_look(struct work *w, unsigned worker)
+{
+    (void)worker;
+    (void)w;
+    seen_policy = sched_getscheduler(0);
+    seen_nice = getpriority(PRIO_PROCESS, 0);
+}
+
+/* Where its threads stand; what is started from them stands there too. */
+static void test_ranks(void **state)
+{
+    static const enum work_rank ranks[] = {WORK_EQUAL, WORK_BEHIND, WORK_LAST};
+    int nice = getpriority(PRIO_PROCESS, 0);
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        const struct work_pool_options o = {
+            .threads = 1, .queue_max = 1, .batch_max = 1, .rank = ranks[i]};
+        struct job job = {0};
+        struct work_pool *p;
+        struct loop *l;
+
+        CHECK_STATUS(ST_OK, loop_open(&l));
+        CHECK_STATUS(ST_OK, work_pool_open(&o, &p));
+        CHECK_STATUS(ST_OK, work_submit(p, &job.work, l, run_look, done));
+        loop_run(l);
+        work_pool_close(p);
+        CHECK_STATUS(ST_OK, loop_close(l));
+        assert_int_equal(seen_policy, ranks[i] == WORK_LAST ? SCHED_IDLE : SCHED_OTHER);
+        if (ranks[i] == WORK_BEHIND && nice < 10)
+            assert_int_equal(seen_nice, 10);
+        else
+            assert_int_equal(seen_nice, nice);
+    }
+    assert_int_equal(sched_getscheduler(0), SCHED_OTHER);
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), nice);
 }
 
 static void test_cancel_what_waits_and_what_runs(void **state)
@@ -415,6 +458,7 @@ int main(void)
         cmocka_unit_test(test_overload_is_refused_at_the_door),
         cmocka_unit_test(test_takes_what_waits_together),
         cmocka_unit_test(test_gathers),
+        cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_cancel_what_waits_and_what_runs),
         cmocka_unit_test(test_close_with_items_in_flight),
         cmocka_unit_test(test_lasting_work_takes_more_and_gives_each_back),

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Is the built-in model a good neighbour? Exact hits at 500 a second, by turns while it is idle
+# and while it writes answers on a thread of each core.
+#
+#     bench/neighbour.sh [--rounds N] [--seconds S] [--rate N] [--model NAME|PATH] [--priority idle|low|normal] [--cpu-share X]
+#
+# Needs build/release/ibid, the model (ibid models pull smollm2-135m-instruct), a C compiler,
+# python3; exit status 77 without them, 1 when the median of the rounds' p99 is more than 1.5 times
+# what it is beside an idle model. Nothing else should run meanwhile.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+rounds=5 seconds=6 rate=500 model=smollm2-135m-instruct priority=idle share=1
+while [ $# -gt 0 ]; do
+    case $1 in
+    --rounds) rounds=$2; shift ;;
+    --seconds) seconds=$2; shift ;;
+    --rate) rate=$2; shift ;;
+    --model) model=$2; shift ;;
+    --priority) priority=$2; shift ;;
+    --cpu-share) share=$2; shift ;;
+    *) sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    esac
+    shift
+done
+ibid=${IBID_BIN:-$root/build/release/ibid}
+for tool in cc python3; do
+    command -v "$tool" >/dev/null || { echo "neighbour: $tool is missing (apt install gcc python3)"; exit 77; }
+done
+[ -x "$ibid" ] || { echo "neighbour: build/release/ibid is missing; build it first"; exit 77; }
+"$ibid" models show "$model" >/dev/null 2>&1 || { echo "neighbour: the model is missing: ibid models pull $model"; exit 77; }
+
+work=$(mktemp -d)
+pids=()
+stop() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
+trap stop EXIT
+cc -O2 -o "$work/stub" "$root/bench/load/stub.c"
+cc -O2 -o "$work/paced" "$root/bench/load/paced.c"
+ports() { python3 -c 'import socket
+s = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+print(*[x.getsockname()[1] for x in s])'; }
+read -r up port admin <<<"$(ports)"
+"$work/stub" "$up" & pids+=($!)
+cat >"$work/ibid.yaml" <<EOF
+listen: 127.0.0.1:$port
+admin: {listen: 127.0.0.1:$admin}
+data_dir: $work/data
+log_level: warn
+upstream: {url: http://127.0.0.1:$up}
+encoder: {model: "off"}
+local: {model: "$model", threads: $(nproc), priority: $priority, cpu_share: $share}
+EOF
+"$ibid" serve -c "$work/ibid.yaml" & pids+=($!)
+for _ in $(seq 100); do "$ibid" health -c "$work/ibid.yaml" >/dev/null 2>&1 && break; sleep 0.1; done
+python3 "$root/bench/load/neighbour.py" "$work/paced" "$port" "$admin" "$rate" "$seconds" "$rounds" 4 | tee "$work/out"
+python3 - "$work/out" <<'EOF'
+import json, sys
+m = json.loads(open(sys.argv[1]).read().splitlines()[-1])["median"]
+print(f"neighbour: p99 of exact hits {m['idle_p99_us']:.0f} us beside an idle model, {m['busy_p99_us']:.0f} us beside a busy one: {m['ratio_p99']:.2f} times; the model at {m['model_tokens_per_s']:.0f} tokens/s")
+sys.exit(m["ratio_p99"] > 1.5)
+EOF
