@@ -280,6 +280,16 @@ static bool read_mode(struct span value, struct controls *c)
     return http_name_eq(value, SPAN("readWrite"));
 }
 
+static bool read_metadata(struct span value, struct controls *c)
+{
+    bool on;
+
+    if (!parse_switch(value, &on))
+        return false;
+    c->metadata = c->metadata || on;
+    return true;
+}
+
 /* --- the table ------------------------------------------------------------------------- */
 
 #define DIRECTIVES "a list of no-cache, no-store, only-if-cached, max-age=SECONDS, ttl=SECONDS"
@@ -292,6 +302,7 @@ static bool read_mode(struct span value, struct controls *c)
     X("x-ibid-threshold", read_threshold, "a number within 0..1")                              \
     X("x-ibid-namespace", read_namespace, NAME)                                                \
     X("x-ibid-route", read_route, "local or upstream")                                         \
+    X("x-ibid-metadata", read_metadata, SWITCH)                                                \
     X("cache-control", read_cache_control, "")                                                 \
     /* Portkey */                                                                              \
     X("x-portkey-cache-force-refresh", read_refresh, SWITCH)                                   \
@@ -369,7 +380,7 @@ enum status controls_parse(const struct http_head *h, struct controls *out,
         if (known == NULL && controls_is_ours(f->name))
             return refuse(err, f->name,
                           "one that ibid knows: x-ibid-cache, x-ibid-threshold, "
-                          "x-ibid-namespace, x-ibid-route");
+                          "x-ibid-namespace, x-ibid-route, x-ibid-metadata");
     }
     *out = c;
     return ST_OK;

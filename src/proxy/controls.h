@@ -21,6 +21,7 @@ struct controls {
     bool no_store;       /* do not keep the answer */
     bool only_if_cached; /* 504 rather than a fresh answer */
     bool exact_only;     /* nothing by meaning */
+    bool metadata;       /* the body says who made it, where we write it */
     bool has_max_age, has_ttl, has_threshold;
     uint64_t max_age_s; /* a stored answer older than this does not count */
     uint64_t ttl_s;     /* shortens the life of what is stored */

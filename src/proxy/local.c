@@ -8,6 +8,7 @@
 #include "protocol/answer.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
+#include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
@@ -27,6 +28,7 @@ static bool begin_stream(struct request *r)
     r->flow.head_sent = true;
     return r->protocol->live->begin(out, local_model_name(r->proxy->parts.local, r->voice),
                                     &r->flow.stamp, &r->flow.events) == ST_OK &&
+           mark_stream(r, out) == ST_OK &&
            http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
 }
@@ -52,7 +54,7 @@ static void on_text(void *owner, struct span text)
         (buf_clear(out),
          r->protocol->live->delta(out, local_model_name(r->proxy->parts.local, r->voice),
                                   &r->flow.stamp, text, &r->flow.events)) != ST_OK ||
-        http_write(r->stream, buf_span(out), &wait) != ST_OK)
+        mark_stream(r, out) != ST_OK || http_write(r->stream, buf_span(out), &wait) != ST_OK)
         http_abort(r->stream);
 }
 
@@ -118,7 +120,7 @@ static void finish_stream(struct request *r, const struct answer *a)
     buf_clear(out);
     if (r->protocol->live->finish(out, a, &r->flow.stamp, r->chat.include_usage,
                                   &r->flow.events) != ST_OK ||
-        http_write(r->stream, buf_span(out), &wait) != ST_OK) {
+        mark_stream(r, out) != ST_OK || http_write(r->stream, buf_span(out), &wait) != ST_OK) {
         http_abort(r->stream);
         return;
     }
@@ -148,7 +150,8 @@ static void finish(struct request *r, const struct decoder_result *result)
         return;
     }
     buf_clear(out);
-    if (answer_write(out, &a, &r->flow.stamp) == ST_OK)
+    if (answer_write(out, &a, &r->flow.stamp) == ST_OK &&
+        (!mark_wanted(r) || mark_whole(r, out, 0) == ST_OK))
         respond_whole(r, 200, SPAN("application/json"), buf_span(out));
     else
         http_abort(r->stream);

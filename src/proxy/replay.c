@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "proxy/again.h"
+#include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
@@ -29,7 +30,8 @@ static void replay_whole(struct request *r, const struct answer *a)
     struct buf *out = &r->proxy->scratch;
 
     buf_clear(out);
-    if (answer_write(out, a, &r->flow.stamp) != ST_OK) {
+    if (answer_write(out, a, &r->flow.stamp) != ST_OK ||
+        (mark_wanted(r) && mark_whole(r, out, 0) != ST_OK)) {
         http_abort(r->stream);
         return;
     }
@@ -46,6 +48,7 @@ static void replay_events(struct request *r, const struct answer *a)
         buf_clear(out);
         if (answer_write_stream(r->protocol, out, a, &r->flow.stamp, r->chat.include_usage,
                                 &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
+            mark_stream(r, out) != ST_OK ||
             http_write(r->stream, buf_span(out), &wait) != ST_OK) {
             http_abort(r->stream);
             return;

@@ -71,6 +71,7 @@ struct answer_flow {
     size_t cursor;             /* of a replayed stream */
     uint64_t events;           /* of the built-in model's stream, so far */
     bool head_sent;
+    bool marked;    /* a stream of ours has its "metadata" */
     bool line_open; /* the last byte relayed ended no line */
     bool is_events; /* the upstream's: an event stream of a dialect we know */
 };

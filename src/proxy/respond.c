@@ -8,6 +8,7 @@
 #include "http/server.h"
 #include "proxy/cors.h"
 #include "proxy/journal.h"
+#include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 
@@ -207,8 +208,10 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     uint64_t now_ms;
 
     cors_add(r, f);
-    if (r->source != SOURCE_NONE)
+    if (r->source != SOURCE_NONE) {
         respond_add(f, SPAN("x-ibid-source"), span_of(source));
+        mark_add(r, f);
+    }
     if (r->entry == NULL) {
         add_route(r, f);
         add_cache_status(r, f, 0);

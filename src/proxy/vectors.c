@@ -10,6 +10,7 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "protocol/protocol.h"
+#include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
@@ -110,7 +111,10 @@ static void succeed(struct request *r, const struct vectors *v)
     buf_init(&out, SIZE_MAX / 4);
     if (write_answer(r, v, &out) == ST_OK) {
         keep(r, buf_span(&out));
-        respond_whole(r, 200, SPAN("application/json"), buf_span(&out));
+        if (mark_wanted(r) && mark_whole(r, &out, 0) != ST_OK)
+            http_abort(r->stream);
+        else
+            respond_whole(r, 200, SPAN("application/json"), buf_span(&out));
     } else {
         record_nothing(r, "no_memory");
         respond_error(r, 500, "server_error", "local_failed", "", "out of memory");
