@@ -8,13 +8,14 @@ base:
 rt: base
 http: base rt
 protocol: base http
+privacy: base
 config: base
 engine: base
 cache: base rt
 router: base
-proxy: base rt http protocol config cache engine router
-admin: base rt http protocol config cache engine router proxy
-cli: base rt http protocol config cache engine router proxy admin
+proxy: base rt http protocol privacy config cache engine router
+admin: base rt http protocol privacy config cache engine router proxy
+cli: base rt http protocol privacy config cache engine router proxy admin
 '
 # "header pattern: the only places that may include it"
 libraries='
@@ -30,6 +31,7 @@ zlib\.h: src/http/content_decoder
 brotli/: src/http/content_decoder
 zstd\.h: src/http/content_decoder
 yaml\.h: src/config/
+pcre2\.h: src/privacy/regexes
 ares\.h: src/rt/
 pcre2\.h: src/proxy/regex
 '
