@@ -360,6 +360,33 @@ static void explain_lines(struct page *p, const struct journal *j)
     gauge(p, "ibid_explain_bytes", "Memory for them.", (double)j->bytes);
 }
 
+static void privacy_lines(struct page *p, const struct screen *s)
+{
+    static const char *const actions[SCREEN_RULES] = {"off", "count", "replace", "local",
+                                                      "refuse"};
+
+    if (s->finder == NULL)
+        return;
+    head(p, "ibid_privacy_found_total", "counter",
+         "Values that were found in requests, by class and by what was done.");
+    for (unsigned c = 0; c < PRIVACY_CLASSES; c++) {
+        for (unsigned a = RULE_COUNT; a < SCREEN_RULES; a++) {
+            if (s->found[c][a] > 0)
+                line(p, "ibid_privacy_found_total{class=\"%s\",action=\"%s\"} %" PRIu64 "\n",
+                     privacy_class_name((enum privacy_class)c), actions[a], s->found[c][a]);
+        }
+    }
+    head(p, "ibid_privacy_requests_total", "counter",
+         "Requests in which something was found, by the strictest that was done.");
+    for (unsigned a = RULE_COUNT; a < SCREEN_RULES; a++)
+        line(p, "ibid_privacy_requests_total{action=\"%s\"} %" PRIu64 "\n", actions[a],
+             s->requests[a]);
+    counter(p, "ibid_privacy_unread_total", "Requests refused because they can not be read.",
+            s->unread_total);
+    counter(p, "ibid_privacy_restored_total", "Values put back into answers.",
+            s->restored_total);
+}
+
 /* A line of each place of each upstream. */
 enum place_value {
     PLACE_UP,
@@ -464,6 +491,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     ledger_lines(&p, v->proxy->parts.ledger, v->proxy->parts.keeper);
     part_lines(&p, v->proxy);
     explain_lines(&p, &v->proxy->journal);
+    privacy_lines(&p, &v->proxy->screen);
     upstream_lines(&p, v->proxy);
     return p.st;
 }

@@ -6,7 +6,9 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
+#include "cli/privacy_settings.h"
 #include "config/config.h"
+#include "privacy/finder.h"
 
 #define OUTPUT_MAX_BYTES (4 * 1024 * 1024)
 
@@ -30,6 +32,20 @@ static int print(enum status st, struct buf *text)
     return st == ST_OK ? 0 : 1;
 }
 
+/* What only its own compiler can tell. */
+static bool patterns_are_right(const struct config *c)
+{
+    char why[256] = "no memory";
+    struct finder *f;
+    enum status st = privacy_settings_open(c, &f, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: privacy_patterns: %s\n", why);
+    else
+        finder_close(f);
+    return st == ST_OK;
+}
+
 static int print_effective(const char *file, bool quiet)
 {
     struct config *c = malloc(sizeof(*c));
@@ -40,6 +56,8 @@ static int print_effective(const char *file, bool quiet)
         return 1;
     buf_init(&text, OUTPUT_MAX_BYTES);
     rc = config_load_file(file, c);
+    if (rc < 0 && !patterns_are_right(c))
+        rc = 1;
     if (rc < 0)
         rc = quiet ? 0 : print(config_write(c, true, &text), &text);
     free(c);

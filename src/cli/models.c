@@ -189,6 +189,11 @@ static int dispatch(struct job *j, int argc, char **argv)
     manifest_builtin(j->manifest);
     if (strcmp(verb, "list") == 0 && j->name_count == 0)
         return list(j);
+    if (strcmp(verb, "pull") == 0 && j->config->offline) {
+        fprintf(stderr,
+                "ibid: offline: on: nothing is fetched; put the files into model_dir\n");
+        return 1;
+    }
     if (strcmp(verb, "pull") == 0 && j->name_count > 0)
         return pull(j);
     if (strcmp(verb, "show") == 0 && j->name_count == 1)

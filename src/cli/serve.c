@@ -23,16 +23,19 @@
 #include "base/digest.h"
 #include "base/log.h"
 #include "cache/cache.h"
+#include "cache/redis_url.h"
 #include "cli/config_load.h"
 #include "cli/decoder_settings.h"
 #include "cli/serve_adapters.h"
 #include "cli/encoder_settings.h"
 #include "cli/router_default.h"
+#include "cli/privacy_settings.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
+#include "privacy/finder.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
@@ -64,6 +67,7 @@ struct server {
     struct local_model *local;
     struct upstreams *upstreams;
     struct routing *routing;
+    struct finder *finder;
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -262,6 +266,12 @@ static enum status open_routing(struct server *s)
         fprintf(stderr, "ibid: %s\n", why);
     else if (why[0] != '\0')
         trouble(s, "routing", why);
+static enum status open_finder(struct server *s)
+{
+    char why[256] = "no memory";
+    enum status st = privacy_settings_open(&s->config, &s->finder, why, sizeof(why));
+
+        fprintf(stderr, "ibid: privacy_patterns: %s\n", why);
     return st;
 }
 
@@ -311,6 +321,7 @@ static enum status open_proxy(struct server *s)
         .routing = s->routing,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
+        .finder = s->finder,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -516,11 +527,30 @@ static void on_signal(void *owner, int signum)
 
 /* --- the program ------------------------------------------------------------------- */
 
+/* offline: the one place that there is. */
+static bool is_store(void *owner, const struct endpoint *to)
+{
+    const struct server *s = owner;
+    struct redis_url u;
+    char why[128];
+
+    if (strncmp(s->config.store.url, "redis", 5) != 0 || to->via != NULL ||
+        redis_url_parse(s->config.store.url, &u, why, sizeof(why)) != ST_OK)
+        return false;
+    if (u.unix_socket)
+        return to->unix_path != NULL && strcmp(to->unix_path, u.host) == 0;
+    return to->unix_path == NULL && to->port == u.port && strcmp(to->host, u.host) == 0;
+}
+
 static enum status open_all(struct server *s)
 {
-    struct connector_options co = {.dns_ttl_max_s = DNS_TTL_MAX_S};
+    struct connector_options co = {.dns_ttl_max_s = DNS_TTL_MAX_S, .owner = s};
     enum status st = open_secrets(s);
 
+    if (s->config.offline)
+        co.allowed = is_store;
+    if (st == ST_OK)
+        st = open_finder(s);
     if (st == ST_OK)
         st = loop_open(&s->loop);
     if (st == ST_OK)
@@ -614,6 +644,7 @@ int serve_main(int argc, char **argv)
         close_all(s);
         loop_run(s->loop);
     }
+    finder_close(s->finder);
     buf_release(&s->secret);
     buf_release(&s->token);
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)

@@ -485,6 +485,32 @@ static enum status check_prices(const struct config *c, struct config_error *err
             return ST_INVALID;
         }
     }
+static const char *const rule_words[] = {"off", "count", "replace", "local", "refuse"};
+
+enum config_rule config_rule_of(const struct config *c, enum config_rule own)
+{
+    return own == RULE_DEFAULT ? c->privacy.action : own;
+}
+
+enum config_rule config_pattern_rule(const struct config *c, const struct config_pattern *p)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rule_words); i++) {
+        if (strcmp(p->action, rule_words[i]) == 0)
+            return (enum config_rule)i;
+    }
+    return c->privacy.action;
+}
+
+static enum status check_offline(const struct config *c, struct config_error *err)
+{
+    if (!c->offline)
+        return ST_OK;
+    if (c->upstream.url[0] != '\0')
+        return fail(err, "upstream.url: offline: on allows no upstream; take one of them out");
+    if (c->upstream_count > 0)
+        return fail(err,
+                    "upstreams: '%s': offline: on allows no upstream; take one of them out",
+                    c->upstreams[0].name);
     return ST_OK;
 }
 
@@ -496,6 +522,7 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_upstreams(c, err);
     if (st == ST_OK)
         st = check_routes(c, err);
+        st = check_offline(c, err);
     if (st == ST_OK)
         st = check_store(c, err);
     if (st == ST_OK)

@@ -25,6 +25,15 @@
 #define CONFIG_PLACES_MAX 8
 
 enum config_semantic { SEMANTIC_ON, SEMANTIC_OFF, SEMANTIC_SHADOW };
+/* What is done with what was found: RULE_DEFAULT is what privacy.action says. */
+enum config_rule {
+    RULE_OFF,
+    RULE_COUNT,
+    RULE_REPLACE,
+    RULE_LOCAL,
+    RULE_REFUSE,
+    RULE_DEFAULT,
+};
 enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
 
 struct config_price {
@@ -36,6 +45,14 @@ struct config_price {
     /* Watt-hours of an answer, and of a million of its tokens beside; 0: not known. */
     double request_wh, mtok_wh;
     char energy_source[256];
+};
+
+#define CONFIG_PATTERNS_MAX 32
+
+struct config_pattern {
+    char name[64];
+    char regex[512];
+    char action[16]; /* a word of config_rule, or "default" */
 };
 
 /* Lists are parted by blanks, as config_word() takes them apart. */
@@ -51,6 +68,7 @@ struct config_upstream {
     char aliases[CONFIG_TEXT_MAX]; /* NAME=MODEL … */
     char credential[CONFIG_TEXT_MAX];
     char credential_header[64];
+    bool trusted;
     /* Seconds as text; empty: as under cache. */
     char stale_while_revalidate_s[16], stale_if_error_s[16];
 };
@@ -74,6 +92,8 @@ struct config {
         char listen[256];
         char token_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
     } admin;
+
+    bool offline; /* no connection to anything but the store */
 
     char data_dir[CONFIG_TEXT_MAX]; /* "~" expanded */
     char model_dir[CONFIG_TEXT_MAX];
@@ -102,6 +122,7 @@ struct config {
         bool forwarded;                    /* Via and X-Forwarded-For are sent */
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */
         char accept_file[CONFIG_TEXT_MAX]; /* credentials that always count, one a line */
+        bool trusted;
     } upstream;
 
     struct {
@@ -162,6 +183,14 @@ struct config {
         double quality_loss_max;
         double upstream_share; /* below 0: quality_loss_max decides */
     } route;
+        enum config_rule action;
+        enum config_rule email, phone, iban, card, national_id, host, key, private_key, jwt;
+        enum config_rule name, date;
+        bool relay_unread; /* unread: relay */
+    } privacy;
+
+    struct config_pattern patterns[CONFIG_PATTERNS_MAX]; /* privacy_patterns */
+    size_t pattern_count;
 
     struct {
         char origins[CONFIG_TEXT_MAX]; /* parted by blanks; empty: none of our business */
@@ -238,6 +267,10 @@ enum status config_add_prices(struct config *c, struct span text,
 
 /* Takes the next word off the front of *list; empty: there is none. */
 struct span config_word(struct span *list);
+
+/* The rule that one of a class, or of a pattern (its action), comes to. */
+enum config_rule config_rule_of(const struct config *c, enum config_rule own);
+enum config_rule config_pattern_rule(const struct config *c, const struct config_pattern *p);
 
 /* May those who share stored answers wish each other ill? (cache.strangers) */
 bool config_has_strangers(const struct config *c);

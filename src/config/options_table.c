@@ -67,6 +67,10 @@ static const char *const on_off[] = {"on", "off", NULL};
 static const char *const show_hide[] = {"show", "hide", NULL};
 static const char *const semantic[] = {"on", "off", "shadow", NULL};
 static const char *const policies[] = {"threshold", "bounded", NULL};
+static const char *const rules[] = {"off",    "count",   "replace", "local",
+                                    "refuse", "default", NULL};
+static const char *const actions[] = {"off", "count", "replace", "local", "refuse", NULL};
+static const char *const unread[] = {"relay", "refuse", NULL};
 static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const tool_calls[] = {"exact", "off", NULL};
@@ -79,7 +83,8 @@ static const char *const priorities[] = {"idle", "low", "normal", NULL};
 static const char *const always_asked[] = {"always", "asked", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
-_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3, "the words follow the enums");
+_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3 && RULE_DEFAULT == 5,
+               "the words follow the enums");
 _Static_assert(sizeof(enum config_semantic) == sizeof(unsigned) &&
                    sizeof(enum config_scope) == sizeof(unsigned),
                "an OPTION_WORD is written as an unsigned");
@@ -91,6 +96,7 @@ const struct option options_table[] = {
     PATH("data_dir", data_dir, "~/.local/share/ibid", "where the embedded store, the generated secret and the admin token live"),
     PATH("model_dir", model_dir, "~/.cache/ibid/models", "where `ibid models pull` puts models"),
     PATH("secret_file", secret_file, "", "the key that turns credentials into cache scopes, 16 bytes or more; empty: generated in data_dir. Replicas on one Redis need the same"),
+    SWITCH("offline", offline, "off", on_off, "on: no connection is made to anything but the store, upstreams are refused, and the built-in model answers"),
     CHOICE("log_level", log_level, "info", levels, "what is logged"),
 
     TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT or unix:/path"),
@@ -123,6 +129,7 @@ const struct option options_table[] = {
     SWITCH("upstream.forwarded", upstream.forwarded, "off", on_off, "whether Via and X-Forwarded-For are sent; what the client sends of its own goes through either way"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
     PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),
+    SWITCH("upstream.trusted", upstream.trusted, "off", on_off, "on: it may see what `privacy.` finds, which is then counted only; for an upstream of your own"),
 
     TEXT("encoder.model", encoder.model, "all-minilm-l6-v2", "the model that compares questions: a name of `ibid models list`, a path, or off"),
     CHOICE("encoder.precision", encoder.precision, "int8", precisions, "its arithmetic"),
@@ -183,6 +190,19 @@ const struct option options_table[] = {
     PATH("route.classifier", route.classifier, "default", "what chooses: a file of `ibid tune router`, default (the one that ships), or off: then the upstream answers what no rule gives to the built-in model"),
     REAL("route.quality_loss_max", route.quality_loss_max, "0.02", 0, 1, "quality that may be lost on the average to asking the upstream always, as it was where the classifier was learned: 0.02 are two right answers in a hundred"),
     REAL("route.upstream_share", route.upstream_share, "-1", -1, 1, "the share of questions that is to go to the upstream, in place of route.quality_loss_max; below 0: that one decides"),
+    WORD("privacy.action", enum config_rule, privacy.action, "off", actions, "what is done with personal data and secrets in a request that goes to an upstream. off: nothing is looked for; count: it is counted; replace: placeholders are sent, and the values put back into the answer; local: only the built-in model answers; refuse: 403"),
+    WORD("privacy.email", enum config_rule, privacy.email, "default", rules, "e-mail addresses"),
+    WORD("privacy.phone", enum config_rule, privacy.phone, "default", rules, "telephone numbers"),
+    WORD("privacy.iban", enum config_rule, privacy.iban, "default", rules, "bank accounts (IBAN, by its check digits)"),
+    WORD("privacy.card", enum config_rule, privacy.card, "default", rules, "payment cards (by issuer and check digit)"),
+    WORD("privacy.national_id", enum config_rule, privacy.national_id, "default", rules, "numbers by which states know people, of seventeen countries (docs/privacy.md)"),
+    WORD("privacy.host", enum config_rule, privacy.host, "default", rules, "addresses of machines: IPv4, IPv6, MAC, and internal host names"),
+    WORD("privacy.key", enum config_rule, privacy.key, "default", rules, "keys and passwords: by known beginnings, by a name before them, and random words"),
+    WORD("privacy.private_key", enum config_rule, privacy.private_key, "default", rules, "blocks of private keys (PEM, PGP)"),
+    WORD("privacy.jwt", enum config_rule, privacy.jwt, "default", rules, "JSON Web Tokens"),
+    WORD("privacy.name", enum config_rule, privacy.name, "off", rules, "names of people, where a title or `my name is` comes before them"),
+    WORD("privacy.date", enum config_rule, privacy.date, "off", rules, "dates"),
+    SWITCH("privacy.unread", privacy.relay_unread, "refuse", unread, "what is done with a request whose body ibid can not read (a path it does not know, a coded body, one over limits.body_max_bytes, a WebSocket) while a rule is replace, local or refuse"),
 
     WORDS("cors.origins", cors.origins, "", "origins whose pages may use ibid from a browser, a list or parted by blanks: https://app.example.com, or *; empty: what the upstream says about it is relayed"),
 
@@ -215,6 +235,8 @@ const struct option options_table[] = {
      .help = "upstreams that requests are shared out to, up to 16"},
     {.name = "routes", .type = OPTION_RECORDS, .preset = "",
      .help = "rules by which it is chosen who answers, up to 32; the first that applies decides, before route.models and what was learned"},
+    {.name = "privacy_patterns", .type = OPTION_RECORDS, .preset = "",
+     .help = "what else is looked for, up to 32 regular expressions (PCRE2)"},
     {.name = "prices", .type = OPTION_RECORDS, .preset = "",
      .help = "what a model costs, and where and when that was read. Without a price only tokens are counted"},
     PATH("prices_file", prices_file, "", "a file with a list `prices:` of such records, and nothing else, counted after those above; empty: none"),

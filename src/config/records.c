@@ -17,6 +17,8 @@
     }
 
 static const char *const on_off[] = {"on", "off", NULL};
+static const char *const rules[] = {"off",    "count",   "replace", "local",
+                                    "refuse", "default", NULL};
 
 /* clang-format off */
 static const struct option price_fields[] = {
@@ -34,6 +36,13 @@ static const struct option price_fields[] = {
     FIELD("energy_source", OPTION_TEXT, config_price, energy_source, "", "where that was read; needed with either"),
 };
 
+static const struct option pattern_fields[] = {
+    FIELD("name", OPTION_TEXT, config_pattern, name, NULL, "its name in errors"),
+    FIELD("pattern", OPTION_TEXT, config_pattern, regex, NULL, "PCRE2, in UTF-8; what it matches is the value"),
+    {.name = "action", .type = OPTION_CHOICE, CHARS(config_pattern, action), .preset = "default", .words = rules,
+     .help = "as `privacy.action`; default: what that says"},
+};
+
 static const struct option upstream_fields[] = {
     FIELD("name", OPTION_TEXT, config_upstream, name, NULL, "its name in logs, metrics and cache keys"),
     FIELD("url", OPTION_URL, config_upstream, url, NULL, "as `upstream.url`"),
@@ -47,6 +56,8 @@ static const struct option upstream_fields[] = {
     FIELD("aliases", OPTION_PAIRS, config_upstream, aliases, "", "`{NAME: MODEL}`: a request for NAME is one for MODEL"),
     FIELD("credential", OPTION_TEXT, config_upstream, credential, "", "`env:VARIABLE` or `file:PATH`: sent instead of what the client authenticates with, read at start"),
     FIELD("credential_header", OPTION_TEXT, config_upstream, credential_header, "authorization", "where it is sent; in `authorization` after `Bearer `"),
+    {.name = "trusted", .type = OPTION_SWITCH, .offset = offsetof(struct config_upstream, trusted), .preset = "off", .words = on_off,
+     .help = "as `upstream.trusted`"},
     FIELD("stale_while_revalidate_s", OPTION_TEXT, config_upstream, stale_while_revalidate_s, "", "in place of `cache.stale_while_revalidate_s`"),
     FIELD("stale_if_error_s", OPTION_TEXT, config_upstream, stale_if_error_s, "", "in place of `cache.stale_if_error_s`"),
 };
@@ -135,6 +146,14 @@ static const char upstream_note[] =
     "    strip_path: on\n"
     "```\n";
 
+static const char pattern_note[] = "\n"
+                                   "```yaml\n"
+                                   "privacy_patterns:\n"
+                                   "  - name: customer number\n"
+                                   "    pattern: '\\bCN-\\d{6}\\b'\n"
+                                   "    action: replace\n"
+                                   "```\n";
+
 #define ROWS(x) .fields = x, .field_count = ARRAY_LEN(x)
 #define PLACE(list, count)                                                                     \
     .offset = offsetof(struct config, list), .count_offset = offsetof(struct config, count),   \
@@ -147,6 +166,10 @@ static const struct records all[] = {
      PLACE(upstreams, upstream_count),
      .note = upstream_note},
     {.name = "routes", ROWS(route_fields), PLACE(routes, route_count), .note = route_note},
+    {.name = "privacy_patterns",
+     ROWS(pattern_fields),
+     PLACE(patterns, pattern_count),
+     .note = pattern_note},
     {.name = "prices", ROWS(price_fields), PLACE(prices, price_count), .note = price_note},
 };
 

@@ -11,7 +11,7 @@
 #include "proxy/source.h"
 
 #define ACCOUNT_BUCKETS 14
-#define ACCOUNT_STEPS   13
+#define ACCOUNT_STEPS   15
 #define ACCOUNT_REASONS 64
 
 /* Upper bounds of the latency buckets, seconds; the last one is +Inf. */

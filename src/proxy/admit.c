@@ -24,6 +24,8 @@ static bool wants_local(struct request *r)
     bool named =
         parts->local != NULL && local_model_find(parts->local, r->chat.model, &r->voice);
 
+    if (r->screen.local)
+        return true;
     switch (r->controls.route) {
     case ROUTE_LOCAL:
         return true;
@@ -106,6 +108,9 @@ static const char *not_reusable(const struct request *r)
 
     if (!c->cache.exact)
         return "cache_off";
+    /* What was found would be in what is kept. */
+    if (r->screen.found && (r->to_local || r->screen.in_clear))
+        return "private";
     if (q->choices != 1)
         return "choices";
     if (q->has_temperature && q->temperature > c->cache.temperature_max)
@@ -135,6 +140,8 @@ static const char *not_comparable(const struct request *r)
         return "exact_only";
     if (r->protocol->comparable == NULL)
         return "dialect";
+    if (r->screen.found)
+        return "private";
     if (q->last_text.ptr == NULL || q->last_text.len == 0)
         return "no_user_text";
     if (q->has_tools || q->has_tool_turns)
@@ -246,6 +253,11 @@ bool admit_partition(struct request *r)
 
 const char *admit_deposit(struct request *r)
 {
+    enum privacy_class what;
+    char where[64];
+
+    if (screen_look(r, where, sizeof(where), &what) != ST_OK || r->screen.found)
+        return "private";
     decide_reuse(r);
     if (!r->may_store)
         return not_reusable(r);
@@ -324,7 +336,10 @@ enum step_result admit_enter(struct request *r)
         return refuse_local(r);
     if (r->to_local && !serves_locally(r)) {
         respond_error(r, 503, "server_error", "no_answerer", "",
-                      p->parts.upstreams == NULL
+                      r->screen.local
+                          ? "the request has personal data or a secret that may not leave, and "
+                            "the built-in model is not available; see privacy. and /readyz"
+                      : p->parts.upstreams == NULL
                           ? "neither an upstream nor a built-in model is available; set "
                             "upstream.url, or run 'ibid models pull' and see /readyz"
                           : "the built-in model is not available; see /readyz");

@@ -22,6 +22,7 @@
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 #include "proxy/tap.h"
+#include "proxy/unveil.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
 
@@ -100,8 +101,17 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
         charge_nothing(r);
     tap_start(r, h);
     upstream_answer_fields(h, &f);
+    if (r->vault != NULL) {
+        if (unveil_start(r, h) != ST_OK) {
+            http_call_cancel(call);
+            return;
+        }
+        unveil_fields(&f);
+        r->flow.is_events = r->protocol != NULL && h->status == 200 &&
+                            http_name_eq(tap_media_type(h), protocol_stream_type(r->protocol));
+    }
     respond_add_facts(r, &f);
-    if (h->framing == HTTP_LENGTH)
+    if (h->framing == HTTP_LENGTH && r->vault == NULL)
         body = h->content_length;
     else if (h->framing == HTTP_NO_BODY)
         body = is_head_request(r) ? h->content_length : 0;
@@ -120,6 +130,10 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     if (r->closed || r->failed_status != 0)
         return;
     tap_feed(r, data);
+    if (r->vault != NULL && unveil_feed(r, data, &data) != ST_OK) {
+        http_call_cancel(call);
+        return;
+    }
     if (data.len > 0)
         r->flow.line_open = data.ptr[data.len - 1] != '\n';
     if (http_write(r->stream, data, &wait) != ST_OK)
@@ -167,6 +181,8 @@ static void fail_before_head(struct request *r, enum status st, const char *why)
  * one blank line too many is no event, but it would be a line of its own among lines. */
 static struct span cut_event(const struct request *r)
 {
+    if (r->vault != NULL)
+        return (struct span){"", 0}; /* whole events are all that was given out */
     if (r->protocol->framing == FRAMING_LINES)
         return r->flow.line_open ? SPAN("\n") : (struct span){"", 0};
     return r->collector != NULL && collector_between_events(r->collector) ? (struct span){"", 0}
@@ -228,6 +244,18 @@ static bool ask_elsewhere(struct request *r, const struct http_call *call)
     return true;
 }
 
+/* What of a veiled question's answer waited for its end. */
+static bool give_rest(struct request *r)
+{
+    struct span rest;
+    bool wait;
+
+    if (r->vault == NULL)
+        return true;
+    return unveil_finish(r, true, &rest) == ST_OK &&
+           http_write(r->stream, rest, &wait) == ST_OK;
+}
+
 static void on_end(void *owner, struct http_call *call, enum status st, const char *why)
 {
     struct request *r = owner;
@@ -243,7 +271,10 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
     if (st == ST_OK && r->failed_status == 0) {
         /* First kept, then finished: whoever saw the end finds the entry. */
         tap_end(r);
-        http_end(r->stream);
+        if (give_rest(r))
+            http_end(r->stream);
+        else
+            fail_after_head(r);
     } else if (!r->flow.head_sent) {
         fail_before_head(r, st, why);
     } else {
@@ -308,7 +339,7 @@ static enum status start_call(struct request *r)
         q.body_streams = true;
         q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
     }
-    return upstream_start(r->place, h, false, &q, &r->arena, &events, r, &r->call);
+    return upstream_start(r->place, h, r->vault != NULL, &q, &r->arena, &events, r, &r->call);
 }
 
 enum step_result forward_enter(struct request *r)

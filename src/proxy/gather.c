@@ -36,7 +36,7 @@ struct gather {
 static bool applies(const struct request *r)
 {
     return r->entry == NULL && r->protocol != NULL && r->protocol->batched && r->may_read &&
-           !r->to_local && r->chat.batch_count > 1;
+           !r->to_local && r->vault == NULL && r->chat.batch_count > 1;
 }
 
 void gather_release(struct request *r)
@@ -171,7 +171,7 @@ void gather_record(struct request *r, const struct answer *a)
     uint64_t *weights;
 
     if (r->protocol == NULL || !r->protocol->batched || !r->may_store || r->to_local ||
-        r->chat.batch_count < 2 || a->verdict != ANSWER_STORABLE)
+        r->vault != NULL || r->chat.batch_count < 2 || a->verdict != ANSWER_STORABLE)
         return;
     weights = weights_of(r);
     if (weights == NULL || split(r, a, weights, r->chat.batch_count, &all) != ST_OK)

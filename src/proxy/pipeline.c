@@ -28,7 +28,9 @@
 static const struct step pipeline[] = {
     {"decode",  decode_enter,  NULL},           /* bytes -> what is asked; a 400 names the field */
     {"choose",  choose_enter,  NULL},           /* which upstream, and its name of the model */
+    {"screen",  screen_enter,  NULL},           /* personal data and secrets: may it pass? */
     {"admit",   admit_enter,   NULL},           /* who asks, who would answer, what may be reused */
+    {"veil",    veil_enter,    NULL},           /* placeholders for them in what goes upstream */
     {"exact",   exact_enter,   exact_cancel},   /* the same request before: memory, then the store */
     {"gather",  gather_enter,  gather_cancel},  /* several inputs: each may be known */
     {"join",    join_enter,    join_cancel},    /* the same request in flight: wait for its answer */

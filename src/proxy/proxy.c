@@ -47,6 +47,7 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     journal_init(&p->journal, c->explain.bytes_max);
     account_init(&p->account, clock_wall_ms());
     prices_init(&p->prices, c);
+    screen_init(&p->screen, c, parts->finder);
     buf_init(&p->scratch,
              SCRATCH_FACTOR * (c->limits.body_max_bytes + c->cache.answer_max_bytes));
     st = digest_init(&p->digest_ctx);
@@ -120,6 +121,7 @@ void proxy_requests_gone(struct proxy *p)
     credential_close(&p->credentials);
     digest_release(&p->digest_ctx);
     buf_release(&p->scratch);
+    screen_release(&p->screen);
     free(p);
     closed(owner);
 }

@@ -21,11 +21,13 @@
 #include "proxy/flight.h"
 #include "proxy/journal.h"
 #include "proxy/prices.h"
+#include "proxy/screen.h"
 
 struct cache;
 struct config;
 struct connector;
 struct embedder;
+struct finder;
 struct http_server;
 struct io;
 struct ledger;
@@ -51,6 +53,7 @@ struct proxy_parts {
     struct span secret;           /* keys the scopes; borrowed */
     struct ledger *ledger;        /* never NULL */
     struct ledger_keeper *keeper; /* of it; NULL: it is not kept */
+    struct finder *finder;       /* NULL: no personal data is looked for */
 };
 
 struct proxy {
@@ -60,6 +63,7 @@ struct proxy {
     struct flights flights;
     struct account account;
     struct prices prices;
+    struct screen screen;
     struct journal journal;       /* the last decisions */
     struct digest_ctx digest_ctx; /* scratch of the loop thread */
     struct buf scratch;           /* canonical bytes of the request at hand */

@@ -11,6 +11,7 @@
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "proxy/unveil.h"
 #include "rt/loop.h"
 
 /* Bytes of a stream that are made at a time. */
@@ -28,6 +29,7 @@ static void forget(struct request *r)
 static void replay_whole(struct request *r, const struct answer *a)
 {
     struct buf *out = &r->proxy->scratch;
+    struct span body;
 
     buf_clear(out);
     if (answer_write(out, a, &r->flow.stamp) != ST_OK ||
@@ -35,7 +37,28 @@ static void replay_whole(struct request *r, const struct answer *a)
         http_abort(r->stream);
         return;
     }
-    respond_whole(r, 200, SPAN("application/json"), buf_span(out));
+    body = buf_span(out);
+    if (r->vault != NULL && unveil_whole(r, body, &body) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
+    respond_whole(r, 200, SPAN("application/json"), body);
+}
+
+/* One piece of the stream, and with `done` the end of it. */
+static enum status give(struct request *r, struct span piece, bool done, bool *wait)
+{
+    struct span rest;
+    enum status st;
+
+    if (r->vault == NULL)
+        return http_write(r->stream, piece, wait);
+    st = unveil_feed(r, piece, &rest);
+    if (st == ST_OK)
+        st = http_write(r->stream, rest, wait);
+    if (st == ST_OK && done)
+        st = unveil_finish(r, true, &rest);
+    return st == ST_OK && done ? http_write(r->stream, rest, wait) : st;
 }
 
 /* Writes events until the client has to catch up or the terminal one is out. */
@@ -50,6 +73,7 @@ static void replay_events(struct request *r, const struct answer *a)
                                 &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
             mark_stream(r, out) != ST_OK ||
             http_write(r->stream, buf_span(out), &wait) != ST_OK) {
+            give(r, buf_span(out), done, &wait) != ST_OK) {
             http_abort(r->stream);
             return;
         }
@@ -63,6 +87,10 @@ static void replay_stream(struct request *r, const struct answer *a)
     struct respond_fields f = {.count = 0};
 
     respond_add_stream(r, &f);
+    if (r->vault != NULL && unveil_start(r, NULL) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
     if (http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) != ST_OK) {
         http_abort(r->stream);
         return;

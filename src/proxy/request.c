@@ -11,6 +11,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/tap.h"
+#include "proxy/unveil.h"
 #include "rt/loop.h"
 
 /* What a chat of a few messages and its answer take, so that they ask malloc for nothing. */
@@ -99,6 +100,7 @@ static void maybe_free(struct request *r)
     entry_unref(r->entry);
     entry_unref(r->stale);
     tap_release(r);
+    unveil_release(r);
     gather_release(r);
     embedder_job_release(&r->embed);
     list_remove(&r->link);

@@ -30,6 +30,7 @@
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
 #include "proxy/routing.h"
+#include "proxy/screen.h"
 #include "proxy/source.h"
 #include "rt/timer.h"
 
@@ -45,7 +46,9 @@ struct local_job;
 struct proxy;
 struct request;
 struct upstream;
+struct unveil;
 struct upstream_place;
+struct vault;
 struct vectors;
 
 enum step_result {
@@ -108,6 +111,11 @@ struct request {
     struct span stripped;      /* off the path: it named the upstream; of the configuration */
     struct upstream *upstream; /* who would answer; borrowed; NULL: none takes it */
     struct span alias; /* by which the request named its model; empty: by its own name */
+
+    /* screen, veil */
+    struct screen_result screen;
+    struct vault *vault;   /* what placeholders stand for; arena; NULL: nothing is replaced */
+    struct unveil *unveil; /* owned: of the answer on its way; NULL: not begun */
 
     /* admit */
     struct controls controls;

@@ -8,7 +8,10 @@
 enum step_result decode_enter(struct request *r);
 
 enum step_result choose_enter(struct request *r);
+enum step_result screen_enter(struct request *r);
 enum step_result admit_enter(struct request *r);
+
+enum step_result veil_enter(struct request *r);
 
 enum step_result exact_enter(struct request *r);
 void exact_cancel(struct request *r);

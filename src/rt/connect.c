@@ -11,6 +11,7 @@
 #include <string.h>
 #include <uv.h>
 
+#include "base/log.h"
 #include "base/list.h"
 #include "rt/address.h"
 #include "rt/connector.h"
@@ -358,6 +359,12 @@ enum status connect_start(struct connector *c, const struct endpoint *to, uint64
     struct connect_op *op;
     enum status st = ST_OK;
 
+    if (c->allowed != NULL && !c->allowed(c->owner, to)) {
+        log_at(LOG_ERROR, NULL, kv_event("connection_refused"),
+               kv_str("host", to->unix_path != NULL ? to->unix_path : to->host),
+               kv_str("why", "offline"));
+        return ST_INVALID;
+    }
     if (to->unix_path != NULL && strlen(to->unix_path) >= UNIX_PATH_SIZE)
         return ST_INVALID;
     op = calloc(1, sizeof(*op));

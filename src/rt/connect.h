@@ -36,9 +36,15 @@ struct endpoint {
 typedef void connect_done_fn(struct connect_op *op, enum status st, struct io *io,
                              const char *why);
 
+/* Is there where this connector may go? */
+typedef bool connect_allowed_fn(void *owner, const struct endpoint *to);
+
 struct connector_options {
     uint32_t dns_ttl_max_s;  /* an answer is used for at most this long */
     const char *dns_servers; /* NULL: the system's; tests: "127.0.0.1:5353" */
+    /* NULL: anywhere. Asked before anything is sent, a question to a name server included. */
+    connect_allowed_fn *allowed;
+    void *owner;
 };
 
 /* One per loop. */
@@ -48,7 +54,8 @@ enum status connector_open(struct loop *loop, const struct connector_options *o,
  * loop runs dry). */
 void connector_close(struct connector *c);
 
-/* ST_OK: done comes once, later. *op is owned by the connector until then. */
+/* ST_INVALID: it may not go there. ST_OK: done comes once, later. *op is owned by the connector
+ * until then. */
 enum status connect_start(struct connector *c, const struct endpoint *to, uint64_t timeout_us,
                           connect_done_fn *done, void *owner,
                           struct connect_op **op) MUST_CHECK;

@@ -14,6 +14,8 @@ enum status connector_open(struct loop *loop, const struct connector_options *o,
     if (c == NULL)
         return ST_NOMEM;
     c->loop = loop;
+    c->allowed = o->allowed;
+    c->owner = o->owner;
     list_init(&c->ops);
     st = dns_open(loop, o->dns_ttl_max_s, o->dns_servers, &c->dns);
     if (st != ST_OK) {

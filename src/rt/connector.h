@@ -3,13 +3,16 @@
 #define RT_CONNECTOR_H
 
 #include "base/list.h"
+#include "rt/connect.h"
 
 struct dns;
 struct loop;
 
 struct connector {
     struct loop *loop;
-    struct dns *dns;      /* owned */
+    struct dns *dns; /* owned */
+    connect_allowed_fn *allowed;
+    void *owner;          /* of that */
     struct list_node ops; /* whose `done` is due */
 };
 
