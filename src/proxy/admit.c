@@ -308,6 +308,14 @@ static enum step_result admit_untouched(struct request *r)
     return STEP_DONE;
 }
 
+/* What was found would go as it came. */
+static enum step_result refuse_relay(struct request *r)
+{
+    respond_error(r, 503, "server_error", "overloaded", "",
+                  "no memory to keep personal data from the upstream");
+    return STEP_DONE;
+}
+
 /* Who asks, who would answer, and what may be reused. A client's wish that can not
  * be met is said here, before anything is spent. */
 enum step_result admit_enter(struct request *r)
@@ -320,8 +328,11 @@ enum step_result admit_enter(struct request *r)
         return STEP_DONE;
     }
     /* Without memory to know the caller: a plain relay, that proves nothing. */
-    if (credential_of(&p->credentials, r->head, &r->credential) != ST_OK)
+    if (credential_of(&p->credentials, r->head, &r->credential) != ST_OK) {
+        if (r->screen.found)
+            return refuse_relay(r);
         r->protocol = NULL;
+    }
     if (r->protocol == NULL)
         return admit_untouched(r);
     controls_read_body(r->chat.body, &r->controls);
