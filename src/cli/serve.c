@@ -266,11 +266,15 @@ static enum status open_routing(struct server *s)
         fprintf(stderr, "ibid: %s\n", why);
     else if (why[0] != '\0')
         trouble(s, "routing", why);
+    return st;
+}
+
 static enum status open_finder(struct server *s)
 {
     char why[256] = "no memory";
     enum status st = privacy_settings_open(&s->config, &s->finder, why, sizeof(why));
 
+    if (st != ST_OK)
         fprintf(stderr, "ibid: privacy_patterns: %s\n", why);
     return st;
 }

@@ -485,6 +485,9 @@ static enum status check_prices(const struct config *c, struct config_error *err
             return ST_INVALID;
         }
     }
+    return ST_OK;
+}
+
 static const char *const rule_words[] = {"off", "count", "replace", "local", "refuse"};
 
 enum config_rule config_rule_of(const struct config *c, enum config_rule own)
@@ -522,6 +525,7 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_upstreams(c, err);
     if (st == ST_OK)
         st = check_routes(c, err);
+    if (st == ST_OK)
         st = check_offline(c, err);
     if (st == ST_OK)
         st = check_store(c, err);

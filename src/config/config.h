@@ -183,6 +183,8 @@ struct config {
         double quality_loss_max;
         double upstream_share; /* below 0: quality_loss_max decides */
     } route;
+
+    struct {
         enum config_rule action;
         enum config_rule email, phone, iban, card, national_id, host, key, private_key, jwt;
         enum config_rule name, date;
