@@ -341,6 +341,13 @@ static void part_lines(struct page *p, const struct proxy *x)
             s.bad_heads_total);
     counter(p, "ibid_client_timeouts_total", "Clients cut for being too slow.",
             s.timeouts_total);
+    counter(p, "ibid_http2_connections_total", "Client connections that spoke HTTP/2.",
+            s.http2_connections_total);
+    gauge(p, "ibid_http2_streams", "Requests on them now.", s.http2_streams_now);
+    counter(p, "ibid_http2_resets_total", "Requests on them that clients gave up.",
+            s.http2_resets_total);
+    counter(p, "ibid_http2_floods_total",
+            "Such connections ended for frames that are no requests.", s.http2_floods_total);
     if (x->parts.embedder != NULL)
         embedder_counts(x->parts.embedder, &texts, &batches);
     gauge(p, "ibid_encoder_queue", "Texts that wait for the encoder.",

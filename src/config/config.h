@@ -210,6 +210,7 @@ struct config {
     struct {
         uint64_t head_max_bytes, body_max_bytes, json_depth_max;
         uint64_t connections_max;
+        uint64_t http2_streams_max;
         uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
         uint64_t drain_timeout_ms;
         uint64_t requests_max; /* in flight */

@@ -223,6 +223,7 @@ const struct option options_table[] = {
     BYTES("limits.body_max_bytes", limits.body_max_bytes, "16MiB", KIB, GIB, "a decoded body on a cached route; uploads that are passed through have no limit"),
     UINT("limits.json_depth_max", limits.json_depth_max, "64", 8, 128, "nesting of a JSON body"),
     UINT("limits.connections_max", limits.connections_max, "4096", 1, 1000000, "client connections; more are refused with 503"),
+    UINT("limits.http2_streams_max", limits.http2_streams_max, "100", 0, 1000, "requests at once of one HTTP/2 connection; all of them together are no more than limits.connections_max. 0: HTTP/1.1 only"),
     UINT("limits.requests_max", limits.requests_max, "8192", 1, 1000000, "requests in flight; more are refused with 503"),
     UINT("limits.head_timeout_ms", limits.head_timeout_ms, "10000", 1, HOUR_MS, "for a request's head"),
     UINT("limits.body_timeout_ms", limits.body_timeout_ms, "30000", 1, DAY_MS, "between two pieces of a request's body"),

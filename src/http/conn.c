@@ -1,13 +1,16 @@
-/* One connection is one struct conn with the one stream it serves. All that moves is
- * in advance(): read what is there, tell the owner, flush, end. Events of the io call
- * it; calls of the owner only leave a wish and have it deferred, so that no event
- * comes from inside a call and nobody is freed under his own feet. */
+/* One connection is one struct conn, with the one stream it serves, or, when it opens with
+ * HTTP/2's preface, with the frames of many (http2.c). All that moves is in advance(): read
+ * what is there, tell the owner, flush, end. Events of the io call it; calls of the owner
+ * only leave a wish and have it deferred, so that no event comes from inside a call and
+ * nobody is freed under his own feet. */
 #include "http/conn.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "http/http1.h"
+#include "http/http2.h"
 #include "rt/io.h"
 
 #define ARENA_CHUNK_BYTES 16384
@@ -65,6 +68,7 @@ static void on_io_closed(void *owner)
     assert(!c->busy);
     list_remove(&c->link);
     srv->stats.connections_now--;
+    http2_free(c->frames);
     buf_release(&c->in);
     outbox_release(&c->out);
     arena_release(&c->arena);
@@ -103,7 +107,7 @@ void conn_broke(struct conn *c)
     outbox_drop(&c->out);
 }
 
-static void flush(struct conn *c)
+void conn_flush(struct conn *c)
 {
     bool progress, was_writing = c->out.writing;
 
@@ -121,6 +125,8 @@ static void flush(struct conn *c)
 /* With nothing to write: which silence of the client is measured? */
 static void deadline_after_writing(struct conn *c)
 {
+    if (c->state == CONN_FRAMES)
+        conn_set_deadline(c, 0); /* other silences are its streams' */
     if (c->state != CONN_SERVING)
         return; /* lingering has its own */
     if (c->input_ended)
@@ -152,7 +158,7 @@ static void on_io_written(void *owner, enum status st)
 
 /* --- input ----------------------------------------------------------------------- */
 
-static void spend(struct conn *c, size_t n)
+void conn_spend(struct conn *c, size_t n)
 {
     if (c->in.len > 0) {
         buf_consume(&c->in, n);
@@ -178,11 +184,12 @@ static void start_waiting(struct conn *c)
     arena_reset(&c->arena);
     message_start(&c->message, MESSAGE_REQUEST, &c->arena, c->server->o.head_max_bytes, false);
     c->state = CONN_WAITING;
-    c->stream = (struct http_stream){0};
+    c->stream = (struct http_stream){
+        .kind = &http1_kind, .conn = c, .head = &c->message.head, .arena = &c->arena};
     conn_set_deadline(c, c->server->draining ? DRAIN_IDLE_US : c->server->o.idle_timeout_us);
 }
 
-static void linger(struct conn *c)
+void conn_linger(struct conn *c)
 {
     c->state = CONN_LINGER;
     io_shutdown(c->io);
@@ -200,23 +207,43 @@ void conn_refuse(struct conn *c, unsigned status, const char *text)
     c->keep_alive = false;
     c->message.head.minor = 1;
     c->message.head.method = SPAN("GET");
-    if (stream_put_head(c, status, &field, 1, body.len) == ST_OK)
+    if (http1_put_head(&c->stream, status, &field, 1, body.len) == ST_OK)
         (void)!buf_append(&c->out.next, buf_span(&body));
     buf_release(&body);
-    flush(c);
-    linger(c);
+    conn_flush(c);
+    conn_linger(c);
 }
 
 static void begin_stream(struct conn *c)
 {
     struct http_server *srv = c->server;
-    uint64_t started_us = c->stream.started_us;
 
     c->state = CONN_SERVING;
-    c->stream = (struct http_stream){.started_us = started_us};
     srv->stats.requests_total++;
     conn_set_deadline(c, 0);
     srv->events->on_request(srv->owner, &c->stream);
+}
+
+/* By the first bytes (RFC 9113 3.3: prior knowledge). False: more are needed, or it was not
+ * HTTP/1.1. */
+static bool choose_version(struct conn *c)
+{
+    enum http2_preface is = http2_preface(conn_input(c));
+
+    if (c->server->o.http2_streams_max == 0 || is == HTTP2_PREFACE_NOT) {
+        c->chose = true;
+        return true;
+    }
+    if (is == HTTP2_PREFACE_MORE)
+        return false;
+    c->chose = true;
+    if (http2_open(c, &c->frames) != ST_OK) {
+        conn_close(c);
+        return false;
+    }
+    c->state = CONN_FRAMES;
+    conn_set_deadline(c, 0);
+    return false;
 }
 
 static void read_head(struct conn *c)
@@ -230,6 +257,8 @@ static void read_head(struct conn *c)
         c->stream.started_us = loop_now_us(c->server->loop);
         conn_set_deadline(c, c->server->o.head_timeout_us);
     }
+    if (!c->chose && !choose_version(c))
+        return;
     st = message_next(&c->message, conn_input(c), &used, &event);
     if (st != ST_OK) {
         c->server->stats.bad_heads_total++;
@@ -237,7 +266,7 @@ static void read_head(struct conn *c)
                     st == ST_NOMEM ? "out of memory" : c->message.refuse_text);
         return;
     }
-    spend(c, used);
+    conn_spend(c, used);
     if (event == MESSAGE_HEAD)
         begin_stream(c);
 }
@@ -273,7 +302,7 @@ static void read_body(struct conn *c)
         conn_set_deadline(c, 0);
         srv->events->on_body_end(s->owner, s);
     }
-    spend(c, used); /* moves what the piece was in */
+    conn_spend(c, used); /* moves what the piece was in */
 }
 
 static bool can_read_body(const struct conn *c)
@@ -303,6 +332,8 @@ static bool take_input(struct conn *c)
             return false;
         read_body(c);
         break;
+    case CONN_FRAMES:
+        return http2_read(c->frames);
     case CONN_LINGER:
         c->lingered += before;
         buf_clear(&c->in);
@@ -322,7 +353,7 @@ static void end_stream(struct conn *c, enum status st)
 {
     struct http_server *srv = c->server;
     bool was_read = c->stream.body_done || c->message.done;
-    bool endless = c->stream.left == UINT64_MAX;
+    bool endless = c->stream.until_close;
 
     srv->events->on_closed(c->stream.owner, &c->stream, st);
     /* Looked at after the event: in it the server may have been drained or closed. */
@@ -336,7 +367,7 @@ static void end_stream(struct conn *c, enum status st)
         outbox_trim(&c->out, KEEP_BUFFER_BYTES);
         start_waiting(c);
     } else if (st == ST_OK && (!was_read || !c->input_ended)) {
-        linger(c);
+        conn_linger(c);
     } else {
         conn_close(c);
     }
@@ -398,6 +429,8 @@ static bool wants_input(const struct conn *c)
         if (c->stream.body_done || c->message.done)
             return c->in.len == 0;
         return c->stream.body_wanted && c->in.len == 0;
+    case CONN_FRAMES:
+        return c->in.len == 0;
     case CONN_CLOSING:
         break;
     }
@@ -407,7 +440,7 @@ static bool wants_input(const struct conn *c)
 /* With no stream to tell, a connection that can not go on is closed. */
 static bool is_over(const struct conn *c)
 {
-    if (c->state == CONN_SERVING || c->state == CONN_CLOSING)
+    if (c->state == CONN_SERVING || c->state == CONN_FRAMES || c->state == CONN_CLOSING)
         return false;
     return c->broken || (c->state == CONN_LINGER && c->input_ended && conn_pending(c) == 0);
 }
@@ -423,9 +456,13 @@ static void advance(struct conn *c)
         more = !c->broken && take_input(c);
         if (c->state == CONN_CLOSING)
             break;
+        if (c->state == CONN_FRAMES) {
+            http2_move(c->frames);
+            continue;
+        }
         /* One write for head, body and end of an answer that was made at once. */
         if (!more || c->stream.ended || c->stream.aborted)
-            flush(c);
+            conn_flush(c);
         tell_drained(c);
         more |= settle(c);
     }
@@ -437,7 +474,8 @@ static void advance(struct conn *c)
     if (c->deadline_due && c->state != CONN_CLOSING)
         apply_deadline(c);
     /* on_drained or on_body may have written. */
-    if (c->state == CONN_SERVING && c->out.next.len > 0 && !c->out.writing)
+    if ((c->state == CONN_SERVING && c->out.next.len > 0 && !c->out.writing) ||
+        (c->state == CONN_FRAMES && http2_has_wishes(c->frames)))
         conn_wish(c);
 }
 
@@ -457,6 +495,8 @@ static void input_end(struct conn *c, enum status st)
             conn_set_deadline(c, HALF_CLOSED_US);
         c->wrote_since_end = false;
         return;
+    } else if (c->state == CONN_FRAMES) {
+        conn_broke(c); /* its clients end no side of their own (RFC 9113 5.4.1, 6.8) */
     } else if (c->state != CONN_LINGER || conn_pending(c) == 0) {
         conn_close(c);
     }
@@ -503,6 +543,12 @@ static void on_deadline(struct timer *t)
     case CONN_HEAD:
         c->server->stats.timeouts_total++;
         conn_refuse(c, 408, "the request's head took too long");
+        return;
+    case CONN_FRAMES:
+        c->server->stats.timeouts_total++; /* it takes nothing (conn_flush) */
+        c->timed_out = true;
+        conn_broke(c);
+        advance(c);
         return;
     case CONN_SERVING:
         if (still_there(c))

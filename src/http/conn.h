@@ -1,5 +1,6 @@
-/* The inside of the server, for the files that make it up: server.c (all connections),
- * conn.c (what moves one of them), stream.c (what its owner calls). */
+/* The inside of the server, for the files that make it up: server.c (all connections), conn.c
+ * (what moves one of them, and HTTP/1.1 on it), http2.c (HTTP/2 on it), stream.c (what the
+ * owner of a stream calls), http1.c and http2_stream.c (what becomes of it). */
 #ifndef HTTP_CONN_H
 #define HTTP_CONN_H
 
@@ -13,34 +14,20 @@
 #include "http/message.h"
 #include "http/outbox.h"
 #include "http/server.h"
+#include "http/stream.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
 
+struct http2;
 struct io;
 
 enum conn_state {
     CONN_WAITING, /* no byte of a request yet */
     CONN_HEAD,    /* some bytes of a head */
     CONN_SERVING, /* `stream` is with its owner */
+    CONN_FRAMES,  /* HTTP/2: its streams are in `frames` */
     CONN_LINGER,  /* the answer is out; what still comes is thrown away */
     CONN_CLOSING, /* io_close() called */
-};
-
-struct http_stream {
-    void *owner;
-    uint64_t started_us;
-    uint64_t body_given; /* bytes of the answer's body written by the owner */
-    bool body_wanted;
-    bool body_done; /* the request's body was delivered to its end */
-    bool responded; /* a head is out */
-    bool chunked;
-    bool no_body;  /* HEAD: the answer's body is not written */
-    bool switched; /* http_switch(): silence is no fault here, and is measured elsewhere */
-    bool ended;
-    bool aborted;
-    bool told_wait; /* on_drained is due */
-    bool continue_sent;
-    uint64_t left; /* of a body with a length */
 };
 
 struct conn {
@@ -48,11 +35,12 @@ struct conn {
     struct io *io;              /* owned */
     struct list_node link;
     enum conn_state state;
-    struct http_stream stream;
+    struct http_stream stream; /* HTTP/1.1: the one there is */
     struct message message;
-    struct arena arena; /* of the request at hand */
-    struct buf in;      /* read, not parsed yet */
-    struct span fresh;  /* what on_read brought, while advance() runs on it */
+    struct arena arena;   /* of the request at hand */
+    struct http2 *frames; /* owned; NULL: HTTP/1.1 */
+    struct buf in;        /* read, not parsed yet */
+    struct span fresh;    /* what on_read brought, while advance() runs on it */
     struct outbox out;
     bool reading;
     bool busy;     /* advance() runs */
@@ -61,6 +49,7 @@ struct conn {
     bool broken; /* the stream failed: nothing can be written */
     bool timed_out;
     bool keep_alive;
+    bool chose;           /* which version it speaks is known */
     bool wrote_since_end; /* since the last look after the client's end of input */
     struct loop_msg turn;
     struct timer deadline;
@@ -98,18 +87,20 @@ struct conn *conn_new(struct http_server *srv, struct io *io, const char *peer);
 void conn_want_reads(struct conn *c, bool want);
 /* The owner wants something: it is seen to as soon as no call of his is on the stack. */
 void conn_wish(struct conn *c);
+/* Writes what is in the outbox, as far as it goes. */
+void conn_flush(struct conn *c);
 /* The io failed, or shall be as if: nothing is written any more. */
 void conn_broke(struct conn *c);
 void conn_close(struct conn *c);
+/* Nothing more is written, and what still comes is thrown away for a while, so that the
+ * client sees what was written and not a reset. Nothing may be pending. */
+void conn_linger(struct conn *c);
+/* `n` bytes of conn_input() are used. */
+void conn_spend(struct conn *c, size_t n);
 /* 0: none. */
 void conn_set_deadline(struct conn *c, uint64_t after_us);
 /* A request that never became a stream: our words, then the end. */
 void conn_refuse(struct conn *c, unsigned status, const char *text);
-
-static inline struct conn *conn_of(struct http_stream *s)
-{
-    return CONTAINER_OF(s, struct conn, stream);
-}
 
 static inline size_t conn_pending(const struct conn *c)
 {
@@ -121,11 +112,5 @@ static inline struct span conn_input(const struct conn *c)
 {
     return c->in.len > 0 ? buf_span(&c->in) : c->fresh;
 }
-
-/* --- stream.c --- */
-
-/* The head of an answer into c->out; c->keep_alive is decided. */
-enum status stream_put_head(struct conn *c, unsigned status, const struct http_field *fields,
-                            size_t n, uint64_t body_bytes) MUST_CHECK;
 
 #endif

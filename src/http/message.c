@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "http/request_rules.h"
+
 #define LEADING_LINES_MAX 4
 
 static int on_url(llhttp_t *p, const char *at, size_t n);
@@ -182,21 +184,6 @@ static bool has_no_body(const struct message *m)
            (m->head_request || s == 204 || s == 304 || (s >= 100 && s < 200));
 }
 
-static bool parse_length(struct span s, uint64_t *out)
-{
-    uint64_t n = 0;
-
-    if (s.len == 0 || s.len > 18)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] < '0' || s.ptr[i] > '9')
-            return false;
-        n = n * 10 + (uint64_t)(s.ptr[i] - '0');
-    }
-    *out = n;
-    return true;
-}
-
 /* RFC 9112 6.3, without its leniencies. */
 static enum status read_framing(struct message *m)
 {
@@ -210,7 +197,7 @@ static enum status read_framing(struct message *m)
     if (codings > 1 || lengths > 1)
         return refuse(m, 400, "a framing header is repeated");
     if (lengths == 1 &&
-        !parse_length(http_head_get(h, SPAN("content-length")), &h->content_length))
+        !request_rules_length(http_head_get(h, SPAN("content-length")), &h->content_length))
         return refuse(m, 400, "Content-Length must be a number");
     if (codings == 1 &&
         !http_name_eq(http_head_get(h, SPAN("transfer-encoding")), SPAN("chunked")))
@@ -269,56 +256,25 @@ static enum status read_absolute(struct message *m)
     return ST_OK;
 }
 
-static enum status read_target(struct message *m)
-{
-    struct http_head *h = &m->head;
-    const char *q;
-    enum status st;
-
-    h->method = span_of(llhttp_method_name((llhttp_method_t)m->parser.method));
-    if (m->parser.method == HTTP_CONNECT || m->parser.method == HTTP_PRI)
-        return refuse(m, 501, "this method is not supported");
-    if (memchr(h->target.ptr, '#', h->target.len) != NULL)
-        return refuse(m, 400, "a fragment in the request target");
-    if (h->target.ptr[0] != '/' &&
-        !(m->parser.method == HTTP_OPTIONS && span_eq(h->target, SPAN("*")))) {
-        st = read_absolute(m);
-        if (st != ST_OK)
-            return st;
-    }
-    q = memchr(h->target.ptr, '?', h->target.len);
-    h->path = h->target;
-    h->query = (struct span){"", 0};
-    if (q != NULL) {
-        h->path.len = (size_t)(q - h->target.ptr);
-        h->query = (struct span){q + 1, h->target.len - h->path.len - 1};
-    }
-    return ST_OK;
-}
-
-/* HTAB, SP, ',', '/', '\\', '@', '?', '#'. */
-static const uint64_t not_in_host[4] = {0x8000900900000200u, 0x0000000010000001u, 0, 0};
-
 static enum status read_request(struct message *m)
 {
     struct http_head *h = &m->head;
     size_t hosts = http_head_count(h, SPAN("host"));
-    struct span expect = http_head_get(h, SPAN("expect"));
+    enum status st;
 
     if (hosts > 1 || (hosts == 0 && h->minor >= 1))
         return refuse(m, 400, "exactly one Host is needed");
-    if (hosts == 1) {
-        struct span host = http_head_get(h, SPAN("host"));
-
-        for (size_t i = 0; i < host.len; i++) {
-            if (http_in_set(not_in_host, host.ptr[i]))
-                return refuse(m, 400, "the Host has a character that is not allowed");
-        }
+    h->method = span_of(llhttp_method_name((llhttp_method_t)m->parser.method));
+    st = request_rules_check(h, &m->refuse_status, &m->refuse_text);
+    if (st != ST_OK)
+        return st;
+    if (h->target.ptr[0] != '/' && !span_eq(h->target, SPAN("*"))) {
+        st = read_absolute(m);
+        if (st != ST_OK)
+            return st;
     }
-    if (expect.ptr != NULL && !http_name_eq(expect, SPAN("100-continue")))
-        return refuse(m, 417, "the only expectation is 100-continue");
-    h->expect_continue = expect.ptr != NULL && h->minor >= 1;
-    return read_target(m);
+    request_rules_split(h);
+    return ST_OK;
 }
 
 /* --- the head -------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "http/conn.h"
+#include "http/http2.h"
 #include "rt/io.h"
 
 /* Above the limit so many more are told why; the others are just closed. */
@@ -98,7 +99,9 @@ void http_server_drain(struct http_server *srv, void (*drained)(void *owner))
         struct conn *c = CONTAINER_OF(n, struct conn, link);
 
         next = n->next;
-        if (c->state == CONN_WAITING && c->in.len == 0)
+        if (c->state == CONN_FRAMES)
+            http2_drain(c->frames);
+        else if (c->state == CONN_WAITING && c->in.len == 0)
             conn_close(c);
     }
     server_check_gone(srv);
@@ -114,6 +117,9 @@ void http_server_close(struct http_server *srv, void (*closed)(void *owner))
         if (c->state == CONN_SERVING) {
             conn_broke(c);
             c->stream.aborted = true;
+            conn_wish(c);
+        } else if (c->state == CONN_FRAMES) {
+            conn_broke(c);
             conn_wish(c);
         } else {
             conn_close(c);

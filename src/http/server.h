@@ -1,11 +1,11 @@
-/* The server's side of HTTP/1.1: connections, one request at a time on each,
- * bodies in pieces both ways with back-pressure, deadlines and limits.
+/* The server's side of HTTP/1.1, and of HTTP/2 for connections that begin with its preface:
+ * bodies in pieces both ways with back-pressure, deadlines and limits, alike for both.
  *
  * A request is a struct http_stream. Its owner (the proxy) is told of the head,
  * then, once it asks for it, of the body piece by piece, and answers whenever it
- * likes. Pipelined requests wait in the connection's buffer until the answer
- * before them is finished. Loop thread only; no event comes from inside a call
- * of this header. */
+ * likes. Pipelined requests of HTTP/1.1 wait in the connection's buffer until the answer
+ * before them is finished; those of HTTP/2 go on side by side. Loop thread only; no event comes
+ * from inside a call of this header. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
@@ -34,6 +34,9 @@ struct http_server_options {
     size_t out_high_bytes;     /* http_write() says "wait" above this */
     size_t out_low_bytes;      /* on_drained below this */
     size_t arena_max_bytes;    /* of one request */
+    /* Requests at once of one HTTP/2 connection; 0: HTTP/1.1 only. All such requests
+     * together are no more than connections_max; one beyond that is REFUSED_STREAM. */
+    uint32_t http2_streams_max;
 };
 
 struct http_server_events {
@@ -60,6 +63,10 @@ struct http_server_stats {
     uint64_t connections_total, requests_total;
     uint32_t connections_now;
     uint64_t bad_heads_total, timeouts_total, refused_total;
+    uint64_t http2_connections_total;
+    uint32_t http2_streams_now;
+    uint64_t http2_resets_total; /* streams that clients gave up */
+    uint64_t http2_floods_total; /* connections ended for frames that are no requests */
 };
 
 enum status http_server_open(struct loop *loop, const struct http_server_options *o,
@@ -97,7 +104,7 @@ void http_read_start(struct http_stream *s);
 void http_read_stop(struct http_stream *s);
 
 /* The head of the answer. Framing is by body_bytes: a length, or
- * HTTP_BODY_CHUNKED (for an HTTP/1.0 client: until close). Content-Length,
+ * HTTP_BODY_CHUNKED (for an HTTP/1.0 client: until close; HTTP/2 has frames). Content-Length,
  * Transfer-Encoding, Connection and Date are ours; `fields` must not have them
  * nor any hop-by-hop field. ST_INVALID when a field has CR, LF or NUL. */
 #define HTTP_BODY_CHUNKED UINT64_MAX
@@ -107,7 +114,8 @@ enum status http_respond(struct http_stream *s, unsigned status,
 
 /* 101: from here on both sides are bytes without framing. What the client sends comes as its
  * body, after http_read_start(); what is written goes out as it is, until http_end(). Only for
- * a request without a body. `fields` have Upgrade, and nothing else of one hop. */
+ * a request without a body; HTTP/2 has no such thing (ST_INVALID). `fields` have Upgrade, and
+ * nothing else of one hop. */
 enum status http_switch(struct http_stream *s, const struct http_field *fields,
                         size_t n) MUST_CHECK;
 
@@ -119,7 +127,8 @@ enum status http_write(struct http_stream *s, struct span data, bool *wait) MUST
 void http_end(struct http_stream *s);
 
 /* The answer can not be completed: after a head was sent the connection is cut
- * without the last chunk, so that the client sees the breakage. What was
+ * without the last chunk (HTTP/2: the stream is reset), so that the client sees the
+ * breakage. What was
  * written before is flushed first. on_closed follows. */
 void http_abort(struct http_stream *s);
 

@@ -28,6 +28,7 @@ static void server_options(const struct config *c, struct http_server_options *o
         .out_high_bytes = c->limits.buffer_bytes,
         .out_low_bytes = c->limits.buffer_bytes / 2,
         .arena_max_bytes = c->limits.head_max_bytes * 4 + STREAM_ARENA_BYTES,
+        .http2_streams_max = (uint32_t)c->limits.http2_streams_max,
     };
 }
 

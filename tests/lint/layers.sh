@@ -30,6 +30,7 @@ xxhash\.h: src/base/hash
 zlib\.h: src/http/content_decoder
 brotli/: src/http/content_decoder
 zstd\.h: src/http/content_decoder
+nghttp2: src/http/http2
 yaml\.h: src/config/
 pcre2\.h: src/privacy/regexes
 ares\.h: src/rt/
