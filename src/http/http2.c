@@ -139,6 +139,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (s != NULL)
         return nghttp2_session_set_stream_user_data(session, s->id, s);
     srv->stats.refused_total++;
+    h->head_since_us = 0;
+    calm(h, 1);
     (void)!nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                      NGHTTP2_REFUSED_STREAM);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -230,6 +232,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     struct http2 *h = owner;
 
     (void)session, (void)frame, (void)code;
+    h->head_since_us = 0; /* its end will not be told */
     h->conn->server->stats.bad_heads_total++;
     calm(h, 1);
     return 0;

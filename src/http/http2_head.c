@@ -127,11 +127,9 @@ static void find_host(struct http2_stream *s)
 {
     size_t hosts = http_head_count(&s->head, SPAN("host"));
 
-    if (hosts > 1 || (hosts == 0 && s->authority.len == 0))
-        http2_head_refuse(s, 400, "exactly one Host is needed");
-    else if (hosts == 0)
+    if (hosts == 0 && s->authority.len > 0)
         add_field(s, SPAN("host"), s->authority);
-    else if (s->authority.ptr != NULL &&
+    else if (hosts > 0 && s->authority.ptr != NULL &&
              !http_name_eq(s->authority, http_head_get(&s->head, SPAN("host"))))
         http2_head_refuse(s, 400, "the target's authority is not the Host");
 }

@@ -259,11 +259,8 @@ static enum status read_absolute(struct message *m)
 static enum status read_request(struct message *m)
 {
     struct http_head *h = &m->head;
-    size_t hosts = http_head_count(h, SPAN("host"));
     enum status st;
 
-    if (hosts > 1 || (hosts == 0 && h->minor >= 1))
-        return refuse(m, 400, "exactly one Host is needed");
     h->method = span_of(llhttp_method_name((llhttp_method_t)m->parser.method));
     st = request_rules_check(h, &m->refuse_status, &m->refuse_text);
     if (st != ST_OK)

@@ -14,9 +14,21 @@ static enum status refuse(unsigned *status, const char **text, unsigned code, co
 
 enum status request_rules_check(struct http_head *h, unsigned *status, const char **text)
 {
-    struct span host = http_head_get(h, SPAN("host"));
-    struct span expect = http_head_get(h, SPAN("expect"));
+    struct span host = {"", 0}, expect = {NULL, 0};
+    size_t hosts = 0;
 
+    for (size_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+
+        if (http_name_eq(f->name, SPAN("host"))) {
+            host = f->value;
+            hosts++;
+        } else if (expect.ptr == NULL && http_name_eq(f->name, SPAN("expect"))) {
+            expect = f->value;
+        }
+    }
+    if (hosts > 1 || (hosts == 0 && h->minor >= 1))
+        return refuse(status, text, 400, "exactly one Host is needed");
     for (size_t i = 0; i < host.len; i++) {
         if (http_in_set(not_in_host, host.ptr[i]))
             return refuse(status, text, 400, "the Host has a character that is not allowed");

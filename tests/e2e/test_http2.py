@@ -1,5 +1,6 @@
 """HTTP/2 on the listener: the same answers, the same promises, and limits that hold against who knows the frames."""
 import json
+import os
 import signal
 import socket
 import threading
@@ -22,6 +23,11 @@ from wire import Peer, ask, read_all
 CHAT = "/v1/chat/completions"
 SMALL = {"IBID_LIMITS_HEAD_MAX_BYTES": "16KiB", "IBID_LIMITS_HEAD_TIMEOUT_MS": "400", "IBID_LIMITS_BODY_TIMEOUT_MS": "400",
          "IBID_LIMITS_WRITE_TIMEOUT_MS": "600", "IBID_LIMITS_HTTP2_STREAMS_MAX": "10"}
+
+
+def cpu_s(ibid):
+    words = open(f"/proc/{ibid.proc.pid}/stat").read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +135,22 @@ def test_a_body_without_a_length_and_trailers(shared):
     assert up.requests[-1].body == data and not up.requests[-1].header("x-trailer")
 
 
+def test_padding_is_paid_back(shared):
+    """Windows count it (RFC 9113 6.1): many times a window of it goes through."""
+    ibid, up = shared
+    data = json.dumps({"model": "m", "messages": [{"role": "user", "content": "padded " + "x" * 20000}]}).encode()
+    with Client(ibid) as c:
+        assert c.until(lambda: frames.INITIAL_WINDOW in c.settings)
+        n, sent = c.open(request("POST", CHAT, [("authorization", "Bearer sk-test")]), end=False), 0
+        for b in data:
+            assert c.until(lambda: c.room(n, sent) > 257)
+            c.send(DataFrame(n, data=bytes([b]), flags=["PADDED"], pad_length=255))
+            sent += 257
+        c.send(DataFrame(n, data=b"", flags=["END_STREAM"]))
+        assert c.answer(n).status == 200 and sent > 4 << 20
+    assert up.requests[-1].body == data
+
+
 def test_a_stream_is_relayed_as_it_comes(shared):
     ibid, up = shared
     words = " ".join(f"w{i}" for i in range(20))
@@ -221,7 +243,9 @@ def test_a_shut_window_holds_the_upstream_back(shared):
         n = c.open(request("GET", "/v1/files/big/content"))
         s = c.streams[n]
         assert c.until(lambda: len(s.body) == 1000)
+        spent = cpu_s(ibid)
         time.sleep(0.5)
+        assert cpu_s(ibid) - spent < 0.2  # waiting is no work
         c.pump(0.2)
         rss = next(int(line.split()[1]) for line in open(f"/proc/{ibid.proc.pid}/status") if line.startswith("VmRSS"))
         assert len(s.body) == 1000 and rss < 250 * 1024, rss
@@ -423,6 +447,15 @@ def test_a_body_that_stops(small):
         c.send(DataFrame(n, data=b"{"))
         assert c.answer(n).reset == frames.CANCEL
         assert ibid.metric("ibid_client_timeouts_total") == before + 1 and not c.ended
+
+
+def test_a_refused_head_is_no_slow_head(small):
+    ibid, _ = small
+    with Client(ibid) as c:
+        n = c.open([(":method", "GET"), (":scheme", "http"), (":authority", "x")])
+        assert c.answer(n).reset == frames.PROTOCOL_ERROR
+        time.sleep(0.6)  # beyond limits.head_timeout_ms
+        assert c.answer(c.chat("later")).status == 200 and not c.goaway
 
 
 def test_an_idle_connection_is_closed(make_ibid, upstream):

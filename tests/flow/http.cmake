@@ -3,3 +3,8 @@ ibid_test(NAME http_server LABEL flow SOURCES flow/test_http_server.c flow/wire.
 ibid_test(NAME http_client LABEL flow SOURCES flow/test_http_client.c flow/wire.c LIBS http TIMEOUT 120)
 ibid_test(NAME http_torture LABEL torture SOURCES flow/test_http_torture.c LIBS http TIMEOUT 120
           LINK_OPTIONS -Wl,--wrap=calloc,--wrap=realloc,--wrap=arena_alloc)
+if(TARGET http)
+  pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
+endif()
+ibid_test(NAME http2 LABEL flow SOURCES flow/test_http2.c flow/wire.c LIBS http PkgConfig::NGHTTP2 TIMEOUT 120
+          LINK_OPTIONS -Wl,--wrap=calloc,--wrap=realloc,--wrap=arena_alloc)
