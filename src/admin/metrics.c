@@ -226,6 +226,8 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
          a->refreshes_failed_total);
     line(p, "ibid_cache_refreshes_total{result=\"skipped\"} %" PRIu64 "\n",
          a->refreshes_skipped_total);
+    counter(p, "ibid_cache_refreshes_ahead_total",
+            "Of all those, the ones for answers before their end.", a->refreshes_ahead_total);
     counter(p, "ibid_cache_regenerated_total",
             "Requests that were taken for \"again, please\" (cache.regenerate_after_s).",
             a->regenerated_total);

@@ -174,6 +174,7 @@ struct config {
         bool coalesce; /* join an identical request in flight */
         uint64_t stale_while_revalidate_s, stale_if_error_s;
         uint64_t refresh_max; /* in the background at the same time */
+        double refresh_ahead; /* share of a life, at its end; 0: none */
         uint64_t regenerate_after_s;
     } cache;
 

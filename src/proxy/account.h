@@ -61,6 +61,7 @@ struct account {
     uint64_t broken_streams_total;     /* upstream answers that ended too soon */
     uint64_t stale_revalidate_total, stale_error_total; /* stale answers given out */
     uint64_t refreshes_total, refreshes_failed_total, refreshes_skipped_total;
+    uint64_t refreshes_ahead_total; /* of all those: before the end */
     uint64_t regenerated_total;
     uint64_t tunnels_total, tunnels_now;
     uint64_t client_gone_total; /* clients that left before their answer ended */

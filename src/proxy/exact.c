@@ -2,6 +2,7 @@
 #include "cache/cache.h"
 #include "config/config.h"
 #include "proxy/again.h"
+#include "proxy/ahead.h"
 #include "proxy/proxy.h"
 #include "proxy/refresh.h"
 #include "proxy/replay.h"
@@ -38,6 +39,27 @@ static bool take_stale(struct request *r, struct entry *e, uint64_t over_ms)
     return false;
 }
 
+/* Of a tenth of that part, so that an upstream that is down is not asked all the time. */
+#define REST_PARTS 10
+
+/* Popular, and near its end? Then nobody shall have to wait for the next one. */
+static void look_ahead(struct request *r, const struct entry *e, uint64_t now_ms,
+                       uint64_t fresh_ms)
+{
+    struct proxy *p = r->proxy;
+    double share = p->parts.config->cache.refresh_ahead;
+    uint64_t part_ms;
+
+    if (share == 0 || now_ms >= fresh_ms || fresh_ms <= e->created_ms || r->to_local)
+        return;
+    part_ms = (uint64_t)(share * (double)(fresh_ms - e->created_ms));
+    if (now_ms + part_ms < fresh_ms ||
+        !ahead_hit(p->ahead, &r->key, loop_now_us(p->parts.loop), part_ms * 1000 / REST_PARTS))
+        return;
+    p->account.refreshes_ahead_total++;
+    refresh_start(r);
+}
+
 static void answer_from(struct request *r, struct entry *e)
 {
     cache_count_exact(r->proxy->parts.cache, &e->partition);
@@ -57,6 +79,7 @@ static void take(struct request *r, struct entry *e)
         r->miss_reason = replay_unsuited(r, e);
     else if (now_ms < fresh_ms || take_stale(r, e, now_ms - fresh_ms)) {
         answer_from(r, e);
+        look_ahead(r, e, now_ms, fresh_ms);
         return;
     }
     entry_unref(e);

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "proxy/account.h"
 #include "proxy/again.h"
+#include "proxy/ahead.h"
 #include "proxy/credential.h"
 #include "proxy/flight.h"
 #include "proxy/journal.h"
@@ -72,6 +73,7 @@ struct proxy {
     struct list_node spare; /* freelist */
     uint32_t spare_count;
     struct again_slot again[AGAIN_SLOTS];
+    struct ahead_slot ahead[AHEAD_SLOTS];
     uint64_t refreshes; /* requests without a client, among `requests` */
     uint32_t lessons;   /* entries that are being embedded after their answer was out */
     bool draining, cutting;

@@ -1,5 +1,5 @@
-/* A fresh answer for a request that was given a stale one (RFC 5861): asked for in the
- * background, recorded like any other. */
+/* A fresh answer for a request that was given a stale one (RFC 5861), or one near its end:
+ * asked for in the background, recorded like any other. */
 #ifndef PROXY_REFRESH_H
 #define PROXY_REFRESH_H
 

@@ -46,6 +46,30 @@ def test_stale_while_it_is_asked_anew(make_ibid, upstream, streamed):
     assert whole.text == "answer 2" and whole.source == "exact"
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_popular_ones_are_asked_for_before_their_end(make_ibid, upstream, streamed):
+    upstream.default = lambda r: (stream if streamed else answer)(f"answer {len(upstream.requests)}", usage=(1, 1))
+    ibid = make_ibid(upstream, env={"IBID_STORE_TTL_S": "6", "IBID_CACHE_REFRESH_AHEAD": "0.5"})
+    asked = {"stream": streamed}
+    for q in ("popular", "asked once more"):
+        assert ibid.chat(q, **asked).source == "upstream"
+    for _ in range(3):  # not in the first half
+        assert ibid.chat("popular", **asked).source == "exact"
+    assert len(upstream.requests) == 2
+    time.sleep(3.2)
+    assert ibid.chat("asked once more", **asked).source == "exact"
+    for _ in range(4):
+        r = ibid.chat("popular", **asked)
+        assert r.source == "exact" and "ttl=-" not in status_of(r)
+    ibid.wait_metric('ibid_cache_refreshes_total{result="stored"}', 1)
+    assert ibid.metric("ibid_cache_refreshes_ahead_total") == 1
+    assert [r.json["messages"][0]["content"] for r in upstream.requests] == ["popular", "asked once more", "popular"]
+    assert int(ibid.chat("popular", **asked).headers["age"]) <= 2
+    time.sleep(3)  # beyond the first one's end
+    assert ibid.chat("popular", **asked).source == "exact"
+    assert ibid.chat("asked once more", **asked).source == "upstream"
+
+
 def test_one_refresh_at_a_time_and_within_the_budget(make_ibid, upstream):
     upstream.default = lambda r: answer("slow", delay=1.0 if len(upstream.requests) > 2 else 0)
     ibid = make_ibid(upstream, env={**REVALIDATE, "IBID_CACHE_REFRESH_MAX": "1"})
