@@ -22,12 +22,7 @@ static const struct {
 
 static bool is_alike(const struct guard_pair *p, const struct guard_conflict *at, double gate)
 {
-    size_t words_a = at->words_a > 0 ? at->words_a : 1;
-    size_t words_b = at->words_b > 0 ? at->words_b : 1;
-    double forgiven =
-        guard_pair_weight(p->a, at->a, words_a) + guard_pair_weight(p->b, at->b, words_b);
-
-    return guard_pair_rest(p, forgiven) >= gate;
+    return guard_pair_rest(p, guard_pair_forgiven(p, at)) >= gate;
 }
 
 /* The weight of the heaviest own words: more is never forgiven. */

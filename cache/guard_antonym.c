@@ -105,11 +105,9 @@ bool guard_antonym(const struct guard_pair *p, struct guard_conflict *where)
             if (!may_have(&p->b->words[j]))
                 continue;
             find_forms(&p->b->words[j], &y);
-            if (are_opposite(&x, &y)) {
-                *where = (struct guard_conflict){i, j, 0, 0};
-                return true;
-            }
+            if (are_opposite(&x, &y))
+                guard_pair_keep(p, (struct guard_conflict){i, j, 0, 0}, where);
         }
     }
-    return false;
+    return where->a != GUARD_TEXT_NONE;
 }

@@ -23,11 +23,9 @@ bool guard_degree(const struct guard_pair *p, struct guard_conflict *where)
         for (size_t j = 0; guard_pair_own(x) && j < p->b->count; j++) {
             const struct guard_word *y = &p->b->words[j];
 
-            if (guard_pair_own(y) && (is_pair(x, y) || is_pair(y, x))) {
-                *where = (struct guard_conflict){i, j, 0, 0};
-                return true;
-            }
+            if (guard_pair_own(y) && (is_pair(x, y) || is_pair(y, x)))
+                guard_pair_keep(p, (struct guard_conflict){i, j, 0, 0}, where);
         }
     }
-    return false;
+    return where->a != GUARD_TEXT_NONE;
 }

@@ -7,13 +7,6 @@
 
 #include "cache/guard_pair.h"
 
-/* The words of each that are in conflict: the first, GUARD_TEXT_NONE when there is none in
- * particular, and how many. */
-struct guard_conflict {
-    size_t a, b;
-    size_t words_a, words_b; /* 0 counts as 1 */
-};
-
 typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
 
 /* How alike the rest of the wording must be (weighted Jaccard without the words the guard

@@ -71,13 +71,14 @@ bool guard_name(const struct guard_pair *p, struct guard_conflict *where)
 {
     for (size_t i = 0; i < p->a->count; i++) {
         for (size_t j = 0; guard_pair_own(&p->a->words[i]) && j < p->b->count; j++) {
+            struct guard_conflict found = {i, j, 0, 0};
+
             if (!are_names(p, &p->a->words[i], &p->b->words[j]))
                 continue;
-            *where = (struct guard_conflict){i, j, 0, 0};
-            where->words_a = find_whole(p->a, &where->a);
-            where->words_b = find_whole(p->b, &where->b);
-            return true;
+            found.words_a = find_whole(p->a, &found.a);
+            found.words_b = find_whole(p->b, &found.b);
+            guard_pair_keep(p, found, where);
         }
     }
-    return false;
+    return where->a != GUARD_TEXT_NONE;
 }

@@ -133,13 +133,11 @@ static bool find_opposites(const struct guard_pair *p, struct guard_conflict *wh
             const struct guard_word *y = &p->b->words[j];
 
             if (guard_pair_own(y) && (is_opposite(x, y) || is_opposite(y, x) ||
-                                      is_lessened(x, y) || is_lessened(y, x))) {
-                *where = (struct guard_conflict){i, j, 0, 0};
-                return true;
-            }
+                                      is_lessened(x, y) || is_lessened(y, x)))
+                guard_pair_keep(p, (struct guard_conflict){i, j, 0, 0}, where);
         }
     }
-    return false;
+    return where->a != GUARD_TEXT_NONE;
 }
 
 /* "I can't find my bag" asks what "help me find my bag" and "how do I find …" do. */

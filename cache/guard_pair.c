@@ -105,6 +105,21 @@ double guard_pair_rest(const struct guard_pair *p, double forgiven)
     return p->common + own > 0 ? p->common / (p->common + own) : 0;
 }
 
+double guard_pair_forgiven(const struct guard_pair *p, const struct guard_conflict *at)
+{
+    size_t words_a = at->words_a > 0 ? at->words_a : 1;
+    size_t words_b = at->words_b > 0 ? at->words_b : 1;
+
+    return guard_pair_weight(p->a, at->a, words_a) + guard_pair_weight(p->b, at->b, words_b);
+}
+
+void guard_pair_keep(const struct guard_pair *p, struct guard_conflict found,
+                     struct guard_conflict *kept)
+{
+    if (guard_pair_forgiven(p, &found) > guard_pair_forgiven(p, kept))
+        *kept = found;
+}
+
 bool guard_pair_own(const struct guard_word *w)
 {
     return w->partner == GUARD_TEXT_NONE && !w->stop;

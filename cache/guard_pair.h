@@ -13,6 +13,13 @@ struct guard_pair {
     double overlap;          /* weighted Jaccard: common / (common + own), 1 when empty */
 };
 
+/* The words of each that are in conflict: the first, GUARD_TEXT_NONE when there is none in
+ * particular, and how many. */
+struct guard_conflict {
+    size_t a, b;
+    size_t words_a, words_b; /* 0 counts as 1 */
+};
+
 /* Sets the partners of the words. */
 void guard_pair_compare(struct guard_text *a, struct guard_text *b, struct guard_pair *out);
 
@@ -20,6 +27,13 @@ void guard_pair_compare(struct guard_text *a, struct guard_text *b, struct guard
 double guard_pair_rest(const struct guard_pair *p, double forgiven);
 /* The weight of own words among `count` of them from `first` on. */
 double guard_pair_weight(const struct guard_text *t, size_t first, size_t count);
+
+/* The weight of the words in conflict. */
+double guard_pair_forgiven(const struct guard_pair *p, const struct guard_conflict *at);
+/* Keeps the heavier of two conflicts: with it the rest is the most alike, and it is the same
+ * one whoever of the two came first. *kept begins with GUARD_TEXT_NONE for both. */
+void guard_pair_keep(const struct guard_pair *p, struct guard_conflict found,
+                     struct guard_conflict *kept);
 
 /* A word of a question's own that carries meaning. */
 bool guard_pair_own(const struct guard_word *w);

@@ -30,6 +30,7 @@ bool guard_person(const struct guard_pair *p, struct guard_conflict *where)
         {"their", "they", "them", NULL},
     };
     enum { FIRST, SECOND, OWNERS = sizeof(owners) / sizeof(owners[0]) };
+    struct guard_conflict found;
     bool subjects = has_subject(p->a) || has_subject(p->b);
 
     if (p->words_a + p->words_b > 0)
@@ -38,11 +39,10 @@ bool guard_person(const struct guard_pair *p, struct guard_conflict *where)
         for (size_t y = 0; y < OWNERS; y++) {
             if (x == y || (subjects && x <= SECOND && y <= SECOND))
                 continue;
-            *where =
-                (struct guard_conflict){find(p->a, owners[x]), find(p->b, owners[y]), 0, 0};
-            if (where->a != GUARD_TEXT_NONE && where->b != GUARD_TEXT_NONE)
-                return true;
+            found = (struct guard_conflict){find(p->a, owners[x]), find(p->b, owners[y]), 0, 0};
+            if (found.a != GUARD_TEXT_NONE && found.b != GUARD_TEXT_NONE)
+                guard_pair_keep(p, found, where);
         }
     }
-    return false;
+    return where->a != GUARD_TEXT_NONE;
 }

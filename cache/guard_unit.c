@@ -39,11 +39,9 @@ bool guard_unit(const struct guard_pair *p, struct guard_conflict *where)
         if (!is_own_unit(&p->a->words[i]))
             continue;
         for (size_t j = 0; j < p->b->count; j++) {
-            if (is_own_unit(&p->b->words[j]) && differ(&p->a->words[i], &p->b->words[j])) {
-                *where = (struct guard_conflict){i, j, 0, 0};
-                return true;
-            }
+            if (is_own_unit(&p->b->words[j]) && differ(&p->a->words[i], &p->b->words[j]))
+                guard_pair_keep(p, (struct guard_conflict){i, j, 0, 0}, where);
         }
     }
-    return false;
+    return where->a != GUARD_TEXT_NONE;
 }

@@ -299,6 +299,10 @@ static void names(void **state)
         {"how do i deploy to kubernetes", "how do i deploy to kubernets", NULL},
         {"How old is Angela Merkel?", "How old is Barack Obama?", "name"},
         {"Who wrote Hamlet?", "Who wrote Macbeth?", "name"},
+        /* Of several conflicts the heaviest counts, whichever comes first. */
+        {"Which is the best RO water filter in Norway?", "Which is the best water filter in Peru?", "name"},
+        {"Can Home in Norway and Math be sold with the house in the garden?",
+         "Can Mathematics and Hall in Peru be sold with the house in the garden?", "name"},
         {"Who designed the C standard?", "Who designed the C++ standard?", "name"},
         {"Who designed the C# standard?", "Who designed the C++ standard?", "name"},
         {"How do I rebuild the carburetor?", "how do i rebuild the carburator", NULL},
