@@ -76,7 +76,7 @@ void answer_groups_put(struct answer_groups *g, struct answer_group item)
         return;
     at = slot_of(g, item.key);
     if (g->slots[at].key == item.key) {
-        g->slots[at].group = item.group;
+        g->slots[at] = item;
         return;
     }
     if (g->count == g->max) {
@@ -92,7 +92,26 @@ void answer_groups_put(struct answer_groups *g, struct answer_group item)
 void answer_groups_join(struct answer_groups *g, const struct digest *key,
                         const struct digest *with)
 {
-    answer_groups_put(g, (struct answer_group){prefix_of(key), answer_groups_of(g, with)});
+    struct answer_group item = answer_groups_tally(g, prefix_of(key));
+
+    item.group = answer_groups_of(g, with);
+    answer_groups_put(g, item);
+}
+
+struct answer_group answer_groups_tally(const struct answer_groups *g, uint64_t group)
+{
+    const struct answer_group *s = &g->slots[slot_of(g, group)];
+
+    return s->key != 0 ? *s : (struct answer_group){.key = group, .group = group};
+}
+
+void answer_groups_count(struct answer_groups *g, uint64_t group, bool right)
+{
+    struct answer_group item = answer_groups_tally(g, group);
+    uint32_t *of = right ? &item.right : &item.wrong;
+
+    *of += *of < UINT32_MAX;
+    answer_groups_put(g, item);
 }
 
 struct answer_group answer_groups_at(const struct answer_groups *g, size_t i)

@@ -11,29 +11,37 @@
 
 /* Of P(same), when it is turned into log-odds: beyond it, P says no more. */
 #define ODDS_EDGE 1e-4
-/* Where every learning begins: mild trust in P(same), and less of it where other answers are
- * as near. Chosen on the development streams. */
-static const double first_weight[LOGISTIC_INPUTS] = {-0.5, 1.0, 1.0, -1.2, 0, 0, 0, 0};
-static const double first_precision[LOGISTIC_INPUTS] = {1, 1, 1, 1, 3, 3, 3, 1};
+/* Where every learning begins, and how sure that is (1 / variance): the mean and the spread of
+ * what the kinds of traffic of the development streams come to. They agree on what a step of
+ * P(same), a rival and a question that was answered otherwise are worth, and differ most in
+ * how often a near question is the same at all. */
+static const double first_weight[LOGISTIC_INPUTS] = {0, 0.9, 1.2, -2.2, -0.25, 0.2, -0.6, 0};
+static const double first_precision[LOGISTIC_INPUTS] = {0.3, 12, 1.2, 2, 7, 1, 5, 4};
 /* How often two answers that are right are taken for different ones. */
 #define LABEL_FLIPPED 0.06
-/* Below it a label says nothing about what might be served. */
-#define LEARN_FROM  0.02
+/* Below it a label says little about what might be served, and bends the line for it. */
+#define LEARN_FROM  0.1
 #define FADE_LABEL  (1.0 / 4000) /* of labels, an observation */
 #define FADE_RISK   (1.0 / 2000) /* of the sums of risks, a request */
 #define FADE_BUDGET (1.0 / 5000) /* of what was spent, a request */
 /* A new partition counts as one with so many requests of which none was served. */
 #define FIRST_REQUESTS 50
 /* Standard deviations that the lower end of a probability is below it. */
-#define CAUTION 0.5
-/* Wrong hits that the correction of the risk starts from, found and expected. */
-#define FIRST_WRONG 5
+#define CAUTION 0.2
+/* Risks are corrected by how many of the labelled ones below NEAR_RISK were found wrong, of
+ * those expected: near what is served the line may be off. It starts from so many of each; of
+ * what was found, so many standard deviations more are taken, as of a count. */
+#define NEAR_RISK      0.3
+#define FIRST_WRONG    2
+#define FOUND_DOUBT    0.2
+#define FADE_FOUND     (1.0 / 500) /* an observation */
+#define CORRECTION_MIN 0.25
 /* What is saved or overspent is made up for: the share that is tolerable now, of that which
  * the operator named. */
 #define SHARE_MIN 0.25
-#define SHARE_MAX 1.5
+#define SHARE_MAX 1.2
 /* Of what the operator names, this is aimed at: risks are estimates. */
-#define AIM 0.9
+#define AIM 0.87
 /* Hits are asked anyway the more often the riskier they are: what was served again and again
  * without being looked at is where traffic that changes goes wrong. */
 #define EXPLORE_RISK 0.3
@@ -231,20 +239,22 @@ static void note_recent(struct pair p, uint64_t group)
 }
 
 /* 1; log-odds; what supports it and what speaks for others, as logarithms of sums of odds
- * relative to its own; their products; and whether it is a recent one. */
-static void make_features(const struct bounded_model *m, const struct group *g, double total,
-                          double *x)
+ * relative to its own (of the latter the root: the first rival weighs most); how often the
+ * group was right and wrong for a question near it; and whether it is a recent one. */
+static void make_features(const struct bounded *b, const struct bounded_model *m,
+                          const struct group *g, double total, double *x)
 {
+    struct answer_group tally = answer_groups_tally(&b->groups, g->name);
     double own = exp(g->best);
     double support = log(g->mass / own);
-    double rival = log(fmax(1, (total - g->mass + own) / own));
+    double rival = sqrt(log(fmax(1, (total - g->mass + own) / own)));
     const double all[LOGISTIC_INPUTS] = {1,
                                          g->best,
                                          support,
                                          rival,
-                                         support * rival,
                                          g->best * rival,
-                                         g->best * support,
+                                         log1p(tally.right),
+                                         log1p(tally.wrong),
                                          is_recent(m, g->name)};
 
     memcpy(x, all, sizeof(all));
@@ -264,7 +274,7 @@ static bool likeliest(const struct bounded *b, const struct bounded_model *m,
     for (size_t i = 0; i < count; i++) {
         double x[LOGISTIC_INPUTS], s;
 
-        make_features(m, &groups[i], total, x);
+        make_features(b, m, &groups[i], total, x);
         s = logistic_score(&m->logistic, x);
         if (i > 0 && s <= *score)
             continue;
@@ -361,6 +371,11 @@ static void settle(struct bounded *b, struct pair p, double risk, struct decisio
     report(&c[lesson->at], out);
 }
 
+static double correction(const struct bounded_model *m)
+{
+    return fmax(CORRECTION_MIN, (m->found + FOUND_DOUBT * sqrt(m->found)) / m->expected);
+}
+
 void bounded_decide(struct bounded *b, const struct digest *partition,
                     struct decision_candidate *c, size_t n, double least, struct decision *out)
 {
@@ -376,7 +391,7 @@ void bounded_decide(struct bounded *b, const struct digest *partition,
     b->changed = true;
     if (likeliest(b, p.decides, c, n, lesson, &score)) {
         lower = score - CAUTION * logistic_deviation(&p.decides->logistic, lesson->features);
-        risk = fmin(1, (1 - logistic_of(lower)) * p.decides->found / p.decides->expected);
+        risk = fmin(1, (1 - logistic_of(lower)) * correction(p.decides));
         settle(b, p, risk, c, n, least, out);
     } else if (n > 0) {
         report(&c[0], out);
@@ -403,9 +418,9 @@ static void learn(struct bounded_model *m, const struct decision_lesson *lesson,
     m->other_total += !same;
     if (p < LEARN_FROM && !lesson->serve)
         return;
-    if (lesson->serve) { /* what it would have been wrong in, beside what it expected */
-        m->expected += 1 - p;
-        m->found += same ? 0 : 1 - flipped;
+    if (lesson->serve || 1 - p < NEAR_RISK) {
+        m->expected += FADE_FOUND * (FIRST_WRONG - m->expected) + 1 - p;
+        m->found += FADE_FOUND * (FIRST_WRONG - m->found) + (same ? 0 : 1 - flipped);
     }
     logistic_learn(&m->logistic, lesson->features, same, LABEL_FLIPPED, FADE_LABEL,
                    first_precision);
@@ -419,6 +434,8 @@ void bounded_learn(struct bounded *b, const struct digest *partition,
     if (!lesson->judged)
         return;
     pthread_mutex_lock(&b->mutex);
+    answer_groups_count(&b->groups, answer_groups_of(&b->groups, &lesson->keys[lesson->at]),
+                        same);
     own = find_model(b, partition);
     if (own == NULL)
         own = add_model(b, partition);

@@ -3,10 +3,11 @@
  *
  * Candidates whose answers say the same form a group. Of each group: the log-odds of its
  * nearest member's P(same), how many others near the question support it, what speaks for
- * other groups, and whether it was answered with of late (where questions come in bursts, one
- * that was not is the more likely wrong). A logistic regression, a partition each, makes a
+ * other groups, how often it was right and wrong for other questions near it, and whether it
+ * was answered with of late (where questions come in bursts, one that was not is the more
+ * likely wrong). A logistic regression, a partition each, makes a
  * probability of these; a new partition starts where all traffic has come to. Risk = 1 - the
- * lower end of that probability, times what the hits asked anyway have shown to be missing.
+ * lower end of that probability, times what labels near it have shown to be missing.
  * Risks of what would be served are summed up, and the threshold is the one that keeps their
  * sum within the share of all requests, exact hits included, that is tolerable.
  *
@@ -14,7 +15,8 @@
  * theirs. A small share of hits is asked anyway ("explored"), else nothing would be known
  * of them.
  *
- * Of a partition it keeps a fixed number of numbers, of an answer that joined a group two;
+ * Of a partition it keeps a fixed number of numbers, of an answer that joined a group, or was
+ * compared, four;
  * both are bounded, the least recently used go. Threads: any. */
 #ifndef CACHE_BOUNDED_H
 #define CACHE_BOUNDED_H
@@ -38,7 +40,7 @@ struct bounded_options {
     double error_max;        /* wrong answers a request, 0..1 */
     double explore;          /* share of hits that are asked anyway, 0..1; riskier ones more */
     uint32_t partitions_max; /* with a model of their own */
-    uint32_t groups_max;     /* answers that joined a group */
+    uint32_t groups_max;     /* answers that joined a group, and groups that were tried */
     const char *data_dir;    /* NULL or empty: nothing is kept */
     uint64_t seed;           /* of what is explored */
 };
@@ -50,7 +52,7 @@ struct bounded_model {
     double risk[BOUNDED_BINS];              /* sum of risks, by 1 - risk; fades */
     double recent;                          /* requests they are of; fades */
     double requests, spent;                 /* requests, and risk served; fade more slowly */
-    double found, expected;                 /* wrong among hits that were asked anyway */
+    double found, expected;                 /* wrong among labels of little risk */
     uint64_t recent_groups[BOUNDED_RECENT]; /* served or stored last; a ring */
     uint64_t recent_at;
     uint64_t requests_total, served_total, explored_total, same_total, other_total;

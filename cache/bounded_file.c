@@ -13,7 +13,7 @@
 
 #define PATH_BYTES    2048
 #define CHECKSUM_SEED 0x626f756eu
-#define VERSION       1
+#define VERSION       2
 /* Of both; more is not one of ours. */
 #define COUNT_MAX (1u << 24)
 

@@ -68,6 +68,32 @@ static void the_oldest_go(void **arg)
     answer_groups_release(&g);
 }
 
+/* What was counted stays with the group, whoever joins it and whatever it joins. */
+static void counts(void **arg)
+{
+    struct digest a = key_of(1), b = key_of(2);
+    struct answer_group t;
+    struct answer_groups g;
+
+    (void)arg;
+    CHECK_STATUS(ST_OK, answer_groups_init(&g, 8));
+    t = answer_groups_tally(&g, own_group(1));
+    assert_int_equal(t.right + t.wrong, 0);
+    for (unsigned i = 0; i < 5; i++)
+        answer_groups_count(&g, own_group(1), i < 3);
+    assert_int_equal(g.count, 1);
+    answer_groups_join(&g, &b, &a);
+    t = answer_groups_tally(&g, answer_groups_of(&g, &b));
+    assert_int_equal(t.right, 3);
+    assert_int_equal(t.wrong, 2);
+    answer_groups_join(&g, &a, &b);
+    t = answer_groups_tally(&g, own_group(1));
+    assert_int_equal(t.right, 3);
+    t = answer_groups_tally(&g, own_group(2));
+    assert_int_equal(t.right + t.wrong, 0);
+    answer_groups_release(&g);
+}
+
 static void none_are_kept(void **arg)
 {
     struct digest a = key_of(1), b = key_of(2);
@@ -77,6 +103,8 @@ static void none_are_kept(void **arg)
     CHECK_STATUS(ST_OK, answer_groups_init(&g, 0));
     answer_groups_join(&g, &a, &b);
     assert_int_equal(answer_groups_of(&g, &a), own_group(1));
+    answer_groups_count(&g, own_group(1), true);
+    assert_int_equal(answer_groups_tally(&g, own_group(1)).right, 0);
     answer_groups_release(&g);
 }
 
@@ -85,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(joins),
         cmocka_unit_test(the_oldest_go),
+        cmocka_unit_test(counts),
         cmocka_unit_test(none_are_kept),
     };
 

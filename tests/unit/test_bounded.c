@@ -151,6 +151,29 @@ static double probability_of(struct bounded *b, uint8_t name)
     return d.probability;
 }
 
+/* An answer that was wrong for other questions near it is the more likely wrong again, one that
+ * was right the less. */
+static void what_an_answer_was_worth_before_counts(void **arg)
+{
+    struct bounded *b = open_some(0.01, NULL);
+    struct decision d;
+    double right, wrong, unknown;
+
+    (void)arg;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct decision_candidate c = candidate((uint8_t)(1 + i % 20), 0.8);
+
+        bounded_decide(b, &partition, &c, 1, 0, &d);
+        bounded_learn(b, &partition, &d.lesson, uniform() < (i % 20 < 10 ? 0.95 : 0.05));
+    }
+    right = probability_of(b, 1);
+    wrong = probability_of(b, 20);
+    unknown = probability_of(b, 200);
+    if (right < 0.9 || wrong > 0.2 || unknown < wrong || unknown > right)
+        fail_msg("%g, %g and %g of which nothing is known", right, wrong, unknown);
+    bounded_close(b);
+}
+
 /* Where questions come in bursts, a group that is not of the burst is wrong: learned. */
 static void learns_what_bursts_are(void **arg)
 {
@@ -344,6 +367,7 @@ int main(void)
         cmocka_unit_test(keeps_to_the_share),
         cmocka_unit_test(learns),
         cmocka_unit_test(answers_that_agree_support_each_other),
+        cmocka_unit_test(what_an_answer_was_worth_before_counts),
         cmocka_unit_test(learns_what_bursts_are),
         cmocka_unit_test(refused_candidates_are_left_out),
         cmocka_unit_test(a_caller_can_only_tighten),
