@@ -189,7 +189,7 @@ static double odds_of(double p)
 /* A candidate that no guard refused and nobody reported. */
 static bool is_open(const struct decision_candidate *c)
 {
-    return c->probability > 0 && strcmp(c->reason, "hit") == 0;
+    return strcmp(c->reason, "hit") == 0;
 }
 
 struct group {

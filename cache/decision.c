@@ -39,6 +39,17 @@
  * the fit has hardly any capitals. The guard "name" is surer, and hears only like wording. */
 #define WEIGHT_NAMES (-1.0)
 
+/* A guard names a word or two: in a text of more words than DOUBT_WORDS these are the smaller
+ * part, by their share's square. */
+#define DOUBT_WORDS 15.0
+
+static double doubt_of(const struct guard_outcome *g)
+{
+    double share = g->words > DOUBT_WORDS ? DOUBT_WORDS / g->words : 1;
+
+    return g->fired != NULL ? g->doubt * share * share : 0;
+}
+
 static double least(double x, double most)
 {
     return x < most ? x : most;
@@ -52,9 +63,9 @@ double decision_probability(float cosine, const struct guard_outcome *g)
                WEIGHT_SUBSTITUTED * g->substituted + WEIGHT_ADDED * g->added +
                WEIGHT_WORD * least(g->words, WORDS_MAX) +
                WEIGHT_RESPELLED * (g->respelled > 0) + WEIGHT_BARE * g->bare +
-               WEIGHT_NAMES * g->names;
+               WEIGHT_NAMES * g->names - doubt_of(g);
 
-    return g->fired != NULL ? 0 : 1 / (1 + exp(-calibration_apply(z)));
+    return 1 / (1 + exp(-calibration_apply(z)));
 }
 
 /* Somebody said that these two are not the same. */
@@ -80,10 +91,10 @@ static bool judge(struct span question, struct guard_text *read, struct decision
     if (c->similarity < policy->floor)
         return false;
     guard_check_read(read, c->question, &g);
+    c->probability = decision_probability(c->similarity, &g);
     c->reason = g.fired;
     if (g.fired != NULL)
         return false;
-    c->probability = decision_probability(c->similarity, &g);
     c->reason = "below_threshold";
     if (c->probability < policy->threshold)
         return false;
@@ -146,7 +157,7 @@ const char *const *decision_reasons(void)
         "pool",
         "reported",
         "explored",
-#define NAME(name, gate) #name,
+#define NAME(name, gate, doubt) #name,
         GUARD_LIST(NAME)
 #undef NAME
             NULL,

@@ -22,7 +22,7 @@ struct decision_candidate {
     float similarity;     /* cosine */
     struct span question; /* of the stored entry */
 
-    double probability; /* P(same), 0 when a guard fired */
+    double probability; /* P(same); 0 below the floor */
     const char *reason; /* as of a decision; NULL: one before it was taken. Static. */
 };
 
@@ -77,8 +77,8 @@ void decision_make(struct span question, struct decision_candidate *c, size_t n,
 void decision_judge(struct span question, struct decision_candidate *c, size_t n,
                     const struct decision_policy *policy);
 
-/* P(same) from cosine and guards, 0 when one fired; constants fitted off-line (see
- * bench/quality/fit.py). */
+/* P(same) from cosine and guards: one that fired makes it less likely, and refuses the
+ * candidate whatever is left; constants fitted off-line (see bench/quality/fit.py). */
 struct guard_outcome;
 double decision_probability(float cosine, const struct guard_outcome *g);
 

@@ -13,9 +13,9 @@
 static const struct {
     const char *name;
     guard_fn *fires;
-    double gate;
+    double gate, doubt;
 } guards[] = {
-#define ROW(name, gate) {#name, guard_##name, gate},
+#define ROW(name, gate, doubt) {#name, guard_##name, gate, doubt},
     GUARD_LIST(ROW)
 #undef ROW
 };
@@ -64,15 +64,20 @@ static enum guard_verdict ask(const struct guard_pair *p, size_t guard, double a
     return is_alike(p, &at, guards[guard].gate) ? GUARD_FIRED : GUARD_GATED;
 }
 
-static const char *first_fired(const struct guard_pair *p)
+static void note_fired(size_t guard, struct guard_outcome *out)
+{
+    out->fired = guards[guard].name;
+    out->doubt = guards[guard].doubt;
+}
+
+static void find_fired(const struct guard_pair *p, struct guard_outcome *out)
 {
     double alike = most_alike(p);
 
-    for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(guards) && out->fired == NULL; i++) {
         if (ask(p, i, alike) == GUARD_FIRED)
-            return guards[i].name;
+            note_fired(i, out);
     }
-    return NULL;
 }
 
 /* The words that carry meaning are in both, as they are written but for their form, and in
@@ -156,7 +161,7 @@ void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome 
 
     guard_text_read(b, &text);
     compare(a, &text, &p, out);
-    out->fired = first_fired(&p);
+    find_fired(&p, out);
 }
 
 void guard_check(struct span a, struct span b, struct guard_outcome *out)
@@ -178,7 +183,7 @@ void guard_explain(struct guard_text *a, struct guard_text *b, struct guard_outc
     for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
         each[i] = (struct guard_report){guards[i].name, guards[i].gate, ask(&p, i, alike)};
         if (each[i].verdict == GUARD_FIRED && out->fired == NULL)
-            out->fired = guards[i].name;
+            note_fired(i, out);
     }
 }
 

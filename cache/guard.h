@@ -13,6 +13,7 @@
 
 struct guard_outcome {
     const char *fired;  /* name of the first guard that fired; NULL: none. Static. */
+    double doubt;       /* of it (guard_list.h) */
     double overlap;     /* weighted share of common words, 0..1 */
     double exchanged;   /* weight of the words that stand against words of the other */
     unsigned respelled; /* numbers that both have, but not as written: "3", "three" */

@@ -4,7 +4,7 @@
 usage: pairs.py [--threshold P]
 
 Needs what run.py needs. Prints a line a set: pairs, of which the same, average precision of P(same)
-with the guards (a pair that a guard refuses has P = 0), without them, and of the cosine. Then a line a
+with the guards (what one that fires makes of it), without them, and of the cosine. Then a line a
 kind of pairs: what share of the same ones would be served at the threshold (recall), and of the
 others (false hits). No set may be more than .005 worse than its cosine, no cause have more than 1 %
 false hits; what is beyond that is marked with a star. Standard library only."""
@@ -39,7 +39,7 @@ def read(bench, name):
     kinds = [r["kind"] for r in
              run.read_jsonl(bench.eval / "dev/pairs" / (name + ".jsonl.gz"))]
     lines = bench.run("judge", bench.pairs(name), "pairs")
-    return [(kind, l[0] == "1", float(l[1]), float(l[2]), l[3] == "hit")
+    return [(kind, l[0] == "1", float(l[1]), float(l[2]), l[3] == "hit", float(l[12]))
             for kind, l in zip(kinds, lines, strict=True)]
 
 
@@ -47,9 +47,9 @@ def print_precision(sets):
     print("| pairs | number | the same | P(same) | without guards | cosine |  |")
     print("|---" * 7 + "|")
     for name, pairs in sets.items():
-        guarded = average_precision([(p if passed else 0, s) for _, s, _, p, passed in pairs])
-        bare = average_precision([(p, s) for _, s, _, p, _ in pairs])
-        cosine = average_precision([(c, s) for _, s, c, _, _ in pairs])
+        guarded = average_precision([(p, s) for _, s, _, _, _, p in pairs])
+        bare = average_precision([(p, s) for _, s, _, p, _, _ in pairs])
+        cosine = average_precision([(c, s) for _, s, c, _, _, _ in pairs])
         print("| %s | %d | %d | %.3f | %.3f | %.3f | %s |" % (
             name, len(pairs), sum(p[1] for p in pairs), guarded, bare, cosine,
             "*" if guarded < cosine - BELOW_COSINE else ""))
@@ -60,7 +60,7 @@ def print_causes(sets, threshold):
     print("|---" * 5 + "|")
     for name, pairs in sets.items():
         kinds = collections.defaultdict(lambda: {True: [], False: []})
-        for kind, same, _, p, passed in pairs:
+        for kind, same, _, p, passed, _ in pairs:
             kinds[kind][same].append(passed and p >= threshold)
         for kind, served in sorted(kinds.items()):
             cells = ["%.3f of %d" % (sum(hits) / len(hits), len(hits)) if hits else "-"

@@ -529,7 +529,7 @@ static void long_and_broken_texts_are_bounded(void **state)
 static void every_guard_is_a_reason(void **state)
 {
     static const char *const names_of[] = {
-#define NAME(name, gate) #name,
+#define NAME(name, gate, doubt) #name,
         GUARD_LIST(NAME)
 #undef NAME
     };
@@ -565,7 +565,7 @@ static void a_vetoed_candidate_lets_the_next_one_pass(void **state)
     assert_int_equal(d.key.bytes[0], 2);
     /* What was made of each stays with it. */
     assert_string_equal(c[0].reason, "antonym");
-    assert_true(c[0].probability <= 0);
+    assert_true(c[0].probability > 0 && c[0].probability < c[1].probability);
     assert_string_equal(c[1].reason, "hit");
     assert_true(c[1].probability == d.probability);
     assert_null(c[2].reason);
@@ -621,6 +621,34 @@ static void probability_follows_the_evidence(void **state)
         assert_true(surer < probability(t[i].surer[0], t[i].surer[1], 0.93F));
         assert_true(surer == probability(t[i].surer[1], t[i].surer[0], 0.9F));
     }
+}
+
+/* P(same) after a guard is no 0, but nothing is served on it. */
+static void a_guard_refuses_whatever_is_left(void **state)
+{
+    static const char asked[] = "How do I open an account?";
+    const struct decision_policy any = {.threshold = 0, .floor = 0};
+    struct decision_candidate c = {.similarity = 0.99f,
+                                   .question = SPAN("How do I close an account?")};
+    struct guard_outcome g, unguarded, longer;
+    struct decision d;
+    double p;
+
+    (void)state;
+    guard_check(span_of(asked), c.question, &g);
+    unguarded = g;
+    unguarded.fired = NULL;
+    p = decision_probability(0.99f, &g);
+    assert_true(p > 0 && p < decision_probability(0.99f, &unguarded));
+    /* What it names is less of a longer text. */
+    longer = g;
+    longer.words = unguarded.words = 30;
+    assert_true(decision_probability(0.99f, &unguarded) - decision_probability(0.99f, &longer) <
+                0.1 * decision_probability(0.99f, &unguarded));
+    decision_make(span_of(asked), &c, 1, &any, &d);
+    assert_false(d.hit);
+    assert_string_equal(d.reason, "antonym");
+    assert_true(d.probability == p);
 }
 
 /* What unsure pairs get is more likely, in the same order; what is served stays what it was. */
@@ -748,6 +776,7 @@ int main(void)
         cmocka_unit_test(every_guard_is_a_reason),
         cmocka_unit_test(a_vetoed_candidate_lets_the_next_one_pass),
         cmocka_unit_test(probability_follows_the_evidence),
+        cmocka_unit_test(a_guard_refuses_whatever_is_left),
         cmocka_unit_test(probability_is_calibrated),
         cmocka_unit_test(an_explanation_names_guards_and_words),
         cmocka_unit_test(a_record_owns_its_texts_and_is_bounded),
