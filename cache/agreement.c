@@ -1,11 +1,16 @@
 /* The words of the questions are left out because answers repeat them, which makes answers to
- * near questions look alike; the others weigh what they say (guard_common.h). */
+ * near questions look alike; the others weigh what they say (guard_common.h). A number, a yes
+ * or a no decides a short answer ("order 17" / "order 18", "you can" / "you can not") and is
+ * one word of many in a long one. */
 #include "cache/agreement.h"
 
+#include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 #define YES_FROM 0.50
 #define NO_BELOW 0.25
+#define DECISIVE 3.0 /* weight */
 
 static bool has(const uint32_t *hashes, size_t n, uint32_t hash)
 {
@@ -16,6 +21,26 @@ static bool has(const uint32_t *hashes, size_t n, uint32_t hash)
     return false;
 }
 
+static bool is_decisive(const struct guard_word *w)
+{
+    static const char *const words[] = {"yes", "no", "not", "never", "neither", NULL};
+
+    return (w->number && !w->soft) || guard_text_among(w, words);
+}
+
+/* "90 minutes" is "1.5 hours". */
+static uint32_t hash_of(const struct guard_word *w)
+{
+    double value = w->count * w->factor;
+    uint64_t bits;
+
+    if (!w->number || isnan(value))
+        return w->hash;
+    memcpy(&bits, &value, sizeof(bits));
+    bits = (bits ^ (bits >> 32) ^ (uint64_t)(unsigned char)w->unit) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(bits >> 32);
+}
+
 void agreement_read(struct span question, struct span answer, struct agreement_text *out)
 {
     struct guard_text text;
@@ -24,16 +49,18 @@ void agreement_read(struct span question, struct span answer, struct agreement_t
     out->said_count = 0;
     guard_text_read(question, &text);
     for (size_t i = 0; i < text.count; i++)
-        out->asked[i] = text.words[i].hash;
+        out->asked[i] = hash_of(&text.words[i]);
     out->asked_count = text.count;
     guard_text_read(answer, &text);
     for (size_t i = 0; i < text.count; i++) {
         const struct guard_word *w = &text.words[i];
+        bool decisive = is_decisive(w);
+        uint32_t hash = hash_of(w);
 
-        if (w->stop || has(out->said, out->said_count, w->hash))
+        if ((w->stop && !decisive) || has(out->said, out->said_count, hash))
             continue;
-        out->weight[out->said_count] = w->weight;
-        out->said[out->said_count++] = w->hash;
+        out->weight[out->said_count] = decisive ? DECISIVE : w->weight;
+        out->said[out->said_count++] = hash;
     }
 }
 

@@ -18,7 +18,7 @@ struct agreement_text {
     struct span answer; /* borrowed */
     uint32_t asked[GUARD_TEXT_WORDS_MAX];
     size_t asked_count;
-    uint32_t said[GUARD_TEXT_WORDS_MAX]; /* each once; stop words are left out */
+    uint32_t said[GUARD_TEXT_WORDS_MAX]; /* each once; stop words are left out, but for a no */
     double weight[GUARD_TEXT_WORDS_MAX];
     size_t said_count;
 };

@@ -21,6 +21,23 @@ static const struct pair pairs[] = {
     {"How do I reset my password?", "Follow the link that we send you by mail.",
      "How do I delete my account?", "Ask support; an engineer erases everything within a week.",
      AGREEMENT_NO},
+    /* a number, a yes and a no decide where little else is said */
+    {"What is the number of my order?", "Your order has the number 4711.",
+     "Which number has my order?", "Your order has the number 4712.", AGREEMENT_NO},
+    {"How long does it take?", "It takes 90 minutes by train.", "How long will it be?",
+     "It takes 1.5 hours by train.", AGREEMENT_YES},
+    {"Can I pay by card?", "Yes, you can.", "Can one pay by card?", "No, you can't.",
+     AGREEMENT_NO},
+    {"Can I open it online?", "You can open it at the counter.", "May I open it online?",
+     "You can not open it at the counter.", AGREEMENT_UNSURE},
+    /* and are one word of many where more is */
+    {"How do I renew my card?",
+     "Case 17: open the drawer called Cards, press Security, choose Renew and wait for the "
+     "letter.",
+     "How is a card renewed?",
+     "Case 18: open the drawer called Cards, press Security, choose Renew and wait for the "
+     "letter.",
+     AGREEMENT_YES},
     /* equal, though nothing is left of it beside the questions */
     {"Is it yes or no?", "Yes", "Say yes or no", "Yes", AGREEMENT_YES},
     /* nothing is left, and they are not equal: who knows */
