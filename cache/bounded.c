@@ -15,8 +15,8 @@
  * what the kinds of traffic of the development streams come to. They agree on what a step of
  * P(same), a rival and a question that was answered otherwise are worth, and differ most in
  * how often a near question is the same at all. */
-static const double first_weight[LOGISTIC_INPUTS] = {0, 0.9, 1.2, -2.2, -0.25, 0.2, -0.6, 0};
-static const double first_precision[LOGISTIC_INPUTS] = {0.3, 12, 1.2, 2, 7, 1, 5, 4};
+static const double first_weight[LOGISTIC_INPUTS] = {0, 0.95, 1.5, -2.5, -0.45, 0, -0.55, 0};
+static const double first_precision[LOGISTIC_INPUTS] = {0.25, 12, 1.2, 1.4, 8, 0.8, 4, 5};
 /* How often two answers that are right are taken for different ones. */
 #define LABEL_FLIPPED 0.06
 /* Below it a label says little about what might be served, and bends the line for it. */
@@ -34,14 +34,13 @@ static const double first_precision[LOGISTIC_INPUTS] = {0.3, 12, 1.2, 2, 7, 1, 5
 #define NEAR_RISK      0.3
 #define FIRST_WRONG    2
 #define FOUND_DOUBT    0.2
-#define FADE_FOUND     (1.0 / 500) /* an observation */
+#define FADE_FOUND     (1.0 / 250) /* an observation */
 #define CORRECTION_MIN 0.25
-/* What is saved or overspent is made up for: the share that is tolerable now, of that which
- * the operator named. */
+/* What was overspent is made up for, down to this share of what is tolerable. What was saved is
+ * not spent later: traffic that changes would be served on it before it is known. */
 #define SHARE_MIN 0.25
-#define SHARE_MAX 1.2
 /* Of what the operator names, this is aimed at: risks are estimates. */
-#define AIM 0.87
+#define AIM 0.92
 /* Hits are asked anyway the more often the riskier they are: what was served again and again
  * without being looked at is where traffic that changes goes wrong. */
 #define EXPLORE_RISK 0.3
@@ -166,7 +165,7 @@ static size_t first_bin(const struct bounded *b, const struct bounded_model *m)
     double share = 1 + left * FADE_RISK / tolerable;
     size_t at = BOUNDED_BINS;
 
-    share = fmin(SHARE_MAX, fmax(SHARE_MIN, share));
+    share = fmin(1, fmax(SHARE_MIN, share));
     while (at > 0 && (sum += m->risk[at - 1]) <= tolerable * share * m->recent)
         at--;
     return at;
