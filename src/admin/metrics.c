@@ -194,7 +194,8 @@ static void policy_lines(struct page *p, struct bounded *b)
           s.all.spent / s.all.requests);
     gauge(p, "ibid_policy_partitions", "Partitions that have learned for themselves.",
           (double)s.partitions);
-    gauge(p, "ibid_policy_grouped_answers", "Answers known to say what another one says.",
+    gauge(p, "ibid_policy_grouped_answers",
+          "Answers that were compared with others, or say what another one says.",
           (double)s.groups);
 }
 

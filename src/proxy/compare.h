@@ -4,11 +4,13 @@
 #define PROXY_COMPARE_H
 
 struct answer;
+struct entry;
 struct request;
 
-/* Before the answer's entry is put. Does nothing unless the policy is
+/* Before the answer's entry, `stored`, is put. Does nothing unless the policy is
  * `bounded` or it decides in the shadow (cache.semantic). What is found is noted in the
- * journal. Only neighbours in memory are compared: nobody waits for the store. */
-void compare_answer(struct request *r, const struct answer *a);
+ * journal. Neighbours in memory are compared; the one that is learned from, if need be, when
+ * the store has read it, within its deadline: the request is held until then, nobody waits. */
+void compare_answer(struct request *r, const struct answer *a, struct entry *stored);
 
 #endif

@@ -192,7 +192,7 @@ void record_answer(struct request *r, const struct answer *a)
         return;
     }
     if (r->may_store_semantic)
-        compare_answer(r, a);
+        compare_answer(r, a, e);
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
     if (needs_lesson(r, e))

@@ -146,8 +146,10 @@ struct request {
     bool leads;                   /* of `flight` */
     struct embed_job embed;       /* vector, decision, and what they cost */
     bool embed_started, embed_done;
-    uint64_t decision_id;  /* in proxy->journal; JOURNAL_NONE: not there */
-    struct timer deadline; /* of the step that waits */
+    uint64_t decision_id;       /* in proxy->journal; JOURNAL_NONE: not there */
+    struct cache_get neighbour; /* compare: a neighbour is read from the store */
+    struct entry *compared;     /* … owned reference, until then: what is compared with it */
+    struct timer deadline;      /* of the step that waits */
 
     /* the answer on its way */
     struct charge charge; /* what it comes to */
