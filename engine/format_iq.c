@@ -81,19 +81,14 @@ void format_iq_point_2xs(unsigned index, uint8_t levels[8])
         levels[i] = format_iq_grid_2xs[index] >> 2 * i & 3;
 }
 
-void format_iq_scales_2xs(const uint8_t *p, float d[16])
-{
-    float scale = half_at(p);
-
-    for (size_t g = 0; g < 16; g++)
-        d[g] = scale * (0.5f + (float)bits_of(p[66 + g / 2], g % 2 * 4, 15)) * 0.25f;
-}
-
 /* d; index of nine bits and seven signs [64]; scales, half a byte each [8] */
 void format_iq_2xs(const uint8_t *p, int8_t *codes, float *d, float *m)
 {
+    float scale = half_at(p);
+
     (void)m;
-    format_iq_scales_2xs(p, d);
+    for (size_t g = 0; g < 16; g++)
+        d[g] = scale * (0.5f + (float)bits_of(p[66 + g / 2], g % 2 * 4, 15)) * 0.25f;
     for (size_t k = 0; k < 32; k++) {
         unsigned both = u16_at(p + 2 + 2 * k);
 

@@ -11,9 +11,8 @@ format_unpack_fn format_iq_1s, format_iq_1m, format_iq_2xxs, format_iq_2xs, form
 extern const uint16_t format_iq_grid_2xxs[256], format_iq_grid_2xs[512],
     format_iq_grid_2s[1024];
 
-/* The scales of a block alone. */
+/* The scales of a block of IQ2_XXS alone. */
 void format_iq_scales_2xxs(const uint8_t *p, float d[8]);
-void format_iq_scales_2xs(const uint8_t *p, float d[16]);
 
 /* Of IQ2_XS's 512 points, which of the magnitudes 8, 25, 43 (0 to 2) are its coordinates. */
 void format_iq_point_2xs(unsigned index, uint8_t levels[8]);

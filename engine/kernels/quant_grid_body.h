@@ -8,6 +8,7 @@
 
 #include "engine/format_bits.h"
 #include "engine/format_iq.h"
+#include "engine/half.h"
 #include "engine/kernels/quant_vec_body.h"
 
 #define EACH_LANE(a, b, c, d) a, a, a, a, b, b, b, b, c, c, c, c, d, d, d, d
@@ -48,9 +49,24 @@ INLINE uint32_t grid_signs(uint32_t a, uint32_t b, uint32_t c, uint32_t d)
     return all | (odd & 0x01010101) << 7;
 }
 
+/* scale (1/2 + x) / 4 for sixteen half bytes x, rounded in this order. */
+INLINE void grid_scales(const uint8_t *p, float scale, float *d)
+{
+    const __m128i bytes = vec_8_bytes(p), four = _mm_set1_epi8(15);
+    __m128i x = _mm_unpacklo_epi8(_mm_and_si128(bytes, four),
+                                  _mm_and_si128(_mm_srli_epi16(bytes, 4), four));
+
+    for (size_t i = 0; i < 16; i += 8, x = _mm_srli_si128(x, 8)) {
+        __m256 v = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x));
+
+        v = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_add_ps(v, _mm256_set1_ps(0.5f)));
+        _mm256_storeu_ps(d + i, _mm256_mul_ps(v, _mm256_set1_ps(0.25f)));
+    }
+}
+
 static void grid_2xs(const uint8_t *p, int8_t *codes, float *d)
 {
-    format_iq_scales_2xs(p, d);
+    grid_scales(p + 66, half_at(p), d);
     p += 2;
     for (size_t k = 0; k < 8; k++, p += 8) {
         unsigned a = u16_at(p), b = u16_at(p + 2), c = u16_at(p + 4), e = u16_at(p + 6);
