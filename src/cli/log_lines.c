@@ -229,8 +229,11 @@ static const char *put_text(struct log_line *l, const struct json *root, struct 
                             struct span text, struct span path)
 {
     const struct protocol *p = protocol_find(SPAN("POST"), path);
-    const struct protocol_text t = {model, text, SPAN("stop"), usage_of(root, "input"),
-                                    usage_of(root, "output")};
+    const struct protocol_text t = {.model = model,
+                                    .text = text,
+                                    .finish = SPAN("stop"),
+                                    .prompt_tokens = usage_of(root, "input"),
+                                    .completion_tokens = usage_of(root, "output")};
 
     if (text.ptr == NULL)
         return "its output is neither a text, a message with one, nor a whole answer";

@@ -140,17 +140,33 @@ static void put_usage(struct event_writer *e, uint64_t in, uint64_t out)
     event_writer_put(e, SPAN("}"));
 }
 
+static void put_tool_use(struct event_writer *e, const struct protocol_call *c)
+{
+    event_writer_put(e, SPAN("\"tool_use\",\"id\":\"toolu_"));
+    event_writer_put(e, c->id);
+    event_writer_put(e, SPAN("\",\"name\":"));
+    event_writer_text(e, c->name);
+    event_writer_put(e, SPAN(",\"input\":"));
+    event_writer_put(e, c->arguments);
+}
+
 enum status anthropic_answer_render(struct buf *out, const struct protocol_text *t)
 {
+    bool calls = t->call != NULL && span_eq(t->finish, SPAN("stop"));
     struct event_writer e = {out, ST_OK};
 
     event_writer_put(
         &e, SPAN("{\"id\":\"\",\"type\":\"message\",\"role\":\"assistant\",\"model\":"));
     event_writer_text(&e, t->model);
-    event_writer_put(&e, SPAN(",\"content\":[{\"type\":\"text\",\"text\":"));
-    event_writer_text(&e, t->text);
+    event_writer_put(&e, SPAN(",\"content\":[{\"type\":"));
+    if (t->call != NULL) {
+        put_tool_use(&e, t->call);
+    } else {
+        event_writer_put(&e, SPAN("\"text\",\"text\":"));
+        event_writer_text(&e, t->text);
+    }
     event_writer_put(&e, SPAN("}],\"stop_reason\":"));
-    event_writer_text(&e, stop_reason(t->finish));
+    event_writer_text(&e, calls ? SPAN("tool_use") : stop_reason(t->finish));
     event_writer_put(&e, SPAN(",\"stop_sequence\":null"));
     put_usage(&e, t->prompt_tokens, t->completion_tokens);
     event_writer_put(&e, SPAN("}"));

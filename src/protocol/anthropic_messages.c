@@ -6,6 +6,7 @@
 #include "protocol/fields.h"
 #include "protocol/form.h"
 #include "protocol/protocol.h"
+#include "protocol/tools.h"
 #include "protocol/turns.h"
 
 /* Fields that do not change an answer (docs.anthropic.com/en/api/messages): docs/identity.md
@@ -47,19 +48,37 @@ static const struct form_rules form = {
     .text_type = {"text", 4},
 };
 
-/* What the built-in model can not do. */
-static void read_wishes(const struct json *body, struct chat_request *q)
+static const struct tools_form tools = {.type = {"custom", 6},
+                                        .parameters = {"input_schema", 12}};
+
+/* {"type": "any"}, or {"type": "tool", "name": …}. */
+static enum status read_tool_choice(struct arena *arena, const struct json *body,
+                                    struct chat_request *q)
 {
-    struct span choice = json_str(json_get(json_get(body, SPAN("tool_choice")), SPAN("type")));
+    const struct json *choice = json_get(body, SPAN("tool_choice"));
+    struct span type = json_str(json_get(choice, SPAN("type")));
+    bool named = span_eq(type, SPAN("tool"));
+
+    if (!named && !span_eq(type, SPAN("any")))
+        return ST_OK;
+    return tools_read(arena, json_get(body, SPAN("tools")), &tools,
+                      named ? json_str(json_get(choice, SPAN("name"))) : (struct span){"", 0},
+                      q);
+}
+
+/* What the built-in model is asked for. */
+static enum status read_wishes(struct arena *arena, const struct json *body,
+                               struct chat_request *q)
+{
     const struct json *format = fields_get(body, SPAN("output_format"));
 
-    q->must_call_tool = span_eq(choice, SPAN("any")) || span_eq(choice, SPAN("tool"));
     if (format == NULL)
         format = fields_get(json_get(body, SPAN("output_config")), SPAN("format"));
     answer_form_read(json_str(json_get(format, SPAN("type"))), json_get(format, SPAN("schema")),
                      q);
     if (format != NULL && q->form == CHAT_TEXT)
         q->form = CHAT_OTHER;
+    return read_tool_choice(arena, body, q);
 }
 
 static enum status read_scalars(struct arena *arena, const struct json *body,
@@ -128,9 +147,9 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
                   fields_get(body, SPAN("mcp_servers")) != NULL;
     if ((st = read_messages(arena, body, &q, err)) != ST_OK ||
         (st = read_scalars(arena, body, &q, err)) != ST_OK ||
-        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK)
+        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK ||
+        (st = read_wishes(arena, body, &q)) != ST_OK)
         return st;
-    read_wishes(body, &q);
     *out = q;
     return ST_OK;
 }

@@ -102,8 +102,27 @@ static enum status put_usage(struct buf *out, uint64_t prompt, uint64_t completi
                       prompt, completion, prompt + completion);
 }
 
+/* Arguments are JSON within a string. */
+static enum status put_tool_call(struct buf *out, const struct protocol_call *c)
+{
+    enum status st = put(out, SPAN("null,\"tool_calls\":[{\"id\":\"call_"));
+
+    if (st == ST_OK)
+        st = put(out, c->id);
+    if (st == ST_OK)
+        st = put(out, SPAN("\",\"type\":\"function\",\"function\":{\"name\":"));
+    if (st == ST_OK)
+        st = json_write_string(out, c->name);
+    if (st == ST_OK)
+        st = put(out, SPAN(",\"arguments\":"));
+    if (st == ST_OK)
+        st = json_write_string(out, c->arguments);
+    return st == ST_OK ? put(out, SPAN("}}]")) : st;
+}
+
 enum status openai_answer_render(struct buf *out, const struct protocol_text *t)
 {
+    bool calls = t->call != NULL && span_eq(t->finish, SPAN("stop"));
     enum status st =
         put(out, SPAN("{\"id\":\"\",\"object\":\"" OBJECT_WHOLE "\",\"created\":0,\"model\":"));
 
@@ -113,11 +132,11 @@ enum status openai_answer_render(struct buf *out, const struct protocol_text *t)
         st = put(out, SPAN(",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","
                            "\"content\":"));
     if (st == ST_OK)
-        st = json_write_string(out, t->text);
+        st = t->call != NULL ? put_tool_call(out, t->call) : json_write_string(out, t->text);
     if (st == ST_OK)
         st = put(out, SPAN(",\"refusal\":null},\"logprobs\":null,\"finish_reason\":"));
     if (st == ST_OK)
-        st = json_write_string(out, t->finish);
+        st = json_write_string(out, calls ? SPAN("tool_calls") : t->finish);
     if (st == ST_OK)
         st = put(out, SPAN("}],\"usage\":"));
     if (st == ST_OK)

@@ -6,6 +6,7 @@
 #include "protocol/form.h"
 #include "protocol/openai_answer.h"
 #include "protocol/protocol.h"
+#include "protocol/tools.h"
 #include "protocol/turns.h"
 
 /* Top-level fields that do not change an answer (openai.com/docs/api-reference/chat):
@@ -34,18 +35,36 @@ static const struct form_rules form = {
     .text_type = {"text", 4},
 };
 
-/* What the built-in model can not do. */
-static void read_wishes(const struct json *body, struct chat_request *q)
+static const struct tools_form tools = {
+    .type = {"function", 8}, .inside = {"function", 8}, .parameters = {"parameters", 10}};
+
+/* "required", or {"type": "function", "function": {"name": …}}. */
+static enum status read_tool_choice(struct arena *arena, const struct json *body,
+                                    struct chat_request *q)
 {
     const struct json *choice = json_get(body, SPAN("tool_choice"));
+    struct span name = json_str(json_get(json_get(choice, SPAN("function")), SPAN("name")));
+
+    if (choice == NULL ||
+        (choice->type != JSON_OBJECT && !span_eq(json_str(choice), SPAN("required"))))
+        return ST_OK;
+    if (choice->type == JSON_OBJECT && name.len == 0)
+        q->unsupported = "the built-in model calls functions; tool_choice must be none, auto, "
+                         "required, or name a function";
+    return tools_read(arena, json_get(body, SPAN("tools")), &tools, name, q);
+}
+
+/* What the built-in model is asked for. */
+static enum status read_wishes(struct arena *arena, const struct json *body,
+                               struct chat_request *q)
+{
     const struct json *format = json_get(body, SPAN("response_format"));
 
-    q->must_call_tool = choice != NULL && (choice->type == JSON_OBJECT ||
-                                           span_eq(json_str(choice), SPAN("required")));
     answer_form_read(json_str(json_get(format, SPAN("type"))),
                      json_get(json_get(format, SPAN("json_schema")), SPAN("schema")), q);
     if (!json_bool(json_get(body, SPAN("logprobs")), &q->wants_logprobs))
         q->wants_logprobs = false; /* a wrong type is the upstream's to judge */
+    return read_tool_choice(arena, body, q);
 }
 
 static enum status read_scalars(struct arena *arena, const struct json *body,
@@ -124,9 +143,9 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
         fields_get(body, SPAN("tools")) != NULL || fields_get(body, SPAN("functions")) != NULL;
     if ((st = read_messages(arena, body, &q, err)) != ST_OK ||
         (st = read_scalars(arena, body, &q, err)) != ST_OK ||
-        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK)
+        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK ||
+        (st = read_wishes(arena, body, &q)) != ST_OK)
         return st;
-    read_wishes(body, &q);
     *out = q;
     return ST_OK;
 }

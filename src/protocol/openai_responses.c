@@ -7,6 +7,7 @@
 #include "protocol/openai_answer.h"
 #include "protocol/protocol.h"
 #include "protocol/responses_answer.h"
+#include "protocol/tools.h"
 #include "protocol/turns.h"
 
 /* Fields that do not change an answer (platform.openai.com/docs/api-reference/responses):
@@ -35,14 +36,34 @@ static const struct form_rules form = {
     .text_type = {"input_text", 10},
 };
 
-/* What the built-in model can not do. */
-static void read_wishes(const struct json *body, struct chat_request *q)
+static const struct tools_form tools = {.type = {"function", 8},
+                                        .parameters = {"parameters", 10}};
+
+/* "required", or {"type": "function", "name": …}. */
+static enum status read_tool_choice(struct arena *arena, const struct json *body,
+                                    struct chat_request *q)
 {
     const struct json *choice = json_get(body, SPAN("tool_choice"));
+    struct span name = {"", 0};
+
+    if (choice == NULL ||
+        (choice->type != JSON_OBJECT && !span_eq(json_str(choice), SPAN("required"))))
+        return ST_OK;
+    if (choice->type == JSON_OBJECT)
+        name = json_str(json_get(choice, SPAN("name")));
+    if (choice->type == JSON_OBJECT &&
+        (name.len == 0 || !span_eq(json_str(json_get(choice, SPAN("type"))), SPAN("function"))))
+        q->unsupported = "the built-in model calls functions; tool_choice must be none, auto, "
+                         "required, or name a function";
+    return tools_read(arena, json_get(body, SPAN("tools")), &tools, name, q);
+}
+
+/* What the built-in model is asked for, and can not do. */
+static enum status read_wishes(struct arena *arena, const struct json *body,
+                               struct chat_request *q)
+{
     const struct json *format = json_get(json_get(body, SPAN("text")), SPAN("format"));
 
-    q->must_call_tool = choice != NULL && (choice->type == JSON_OBJECT ||
-                                           span_eq(json_str(choice), SPAN("required")));
     answer_form_read(json_str(json_get(format, SPAN("type"))), json_get(format, SPAN("schema")),
                      q);
     if (fields_get(body, SPAN("previous_response_id")) != NULL)
@@ -50,6 +71,7 @@ static void read_wishes(const struct json *body, struct chat_request *q)
                          "absent";
     else if (fields_get(body, SPAN("prompt")) != NULL)
         q->unsupported = "the built-in model knows no stored prompts; prompt must be absent";
+    return read_tool_choice(arena, body, q);
 }
 
 static enum status read_scalars(const struct json *body, struct chat_request *q,
@@ -187,9 +209,9 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
     q.has_tools = fields_filled(json_get(body, SPAN("tools")));
     if ((st = read_input(arena, body, &q, err)) != ST_OK ||
         (st = read_scalars(body, &q, err)) != ST_OK ||
-        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK)
+        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK ||
+        (st = read_wishes(arena, body, &q)) != ST_OK)
         return st;
-    read_wishes(body, &q);
     if (q.turn_count == 0)
         q.unsupported = "the built-in model needs an input to answer";
     *out = q;

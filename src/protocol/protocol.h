@@ -37,6 +37,12 @@ struct chat_turn {
     struct span text; /* its text parts joined by a newline */
 };
 
+/* A function that may be called. */
+struct chat_tool {
+    struct span name, description; /* description: may be empty */
+    const struct json *parameters; /* a JSON schema; NULL: it takes none */
+};
+
 /* What an answer is asked to look like. */
 enum chat_form { CHAT_TEXT, CHAT_JSON, CHAT_OTHER };
 
@@ -70,7 +76,9 @@ struct chat_request {
     bool store_false;         /* "store": false */
 
     /* what the built-in model can not do */
-    bool must_call_tool; /* one that is named, or any */
+    bool must_call_tool; /* one of `tools`; without any, `unsupported` says why */
+    const struct chat_tool *tools;
+    size_t tool_count;
     bool wants_logprobs;
     const char *unsupported; /* something else, as a sentence; static; NULL: nothing */
 
@@ -105,10 +113,17 @@ struct protocol_failure {
     struct span type, code, param, message;
 };
 
+/* A function that the built-in model calls. */
+struct protocol_call {
+    struct span id; /* letters and digits, new for each call; a dialect adds its prefix */
+    struct span name, arguments; /* arguments: JSON */
+};
+
 /* A text of the built-in model, whole. */
 struct protocol_text {
     struct span model, text;
-    struct span finish; /* "stop" or "length" */
+    const struct protocol_call *call; /* in place of the text; NULL: none */
+    struct span finish;               /* "stop" or "length" */
     uint64_t prompt_tokens, completion_tokens;
 };
 

@@ -133,6 +133,21 @@ void responses_answer_item(struct event_writer *w, struct span status, struct sp
     event_writer_put(w, SPAN("]}"));
 }
 
+static void put_call(struct event_writer *w, struct span status, const struct protocol_call *c)
+{
+    event_writer_put(w, SPAN("{\"id\":\"fc_"));
+    event_writer_put(w, c->id);
+    event_writer_put(w, SPAN("\",\"type\":\"function_call\",\"status\":"));
+    event_writer_text(w, status);
+    event_writer_put(w, SPAN(",\"call_id\":\"call_"));
+    event_writer_put(w, c->id);
+    event_writer_put(w, SPAN("\",\"name\":"));
+    event_writer_text(w, c->name);
+    event_writer_put(w, SPAN(",\"arguments\":"));
+    event_writer_text(w, c->arguments);
+    event_writer_put(w, SPAN("}"));
+}
+
 /* What its SDKs read of a response and we do not set. */
 #define REST                                                                                   \
     ",\"instructions\":null,\"metadata\":{},\"parallel_tool_calls\":true,\"temperature\":null" \
@@ -178,7 +193,10 @@ enum status responses_answer_render(struct buf *out, const struct protocol_text 
     event_writer_put(&w, cut ? SPAN("{\"reason\":\"max_output_tokens\"}") : SPAN("null"));
     event_writer_put(&w, SPAN(REST));
     event_writer_put(&w, SPAN(",\"output\":["));
-    responses_answer_item(&w, cut ? SPAN("incomplete") : SPAN("completed"), t->text);
+    if (t->call != NULL)
+        put_call(&w, cut ? SPAN("incomplete") : SPAN("completed"), t->call);
+    else
+        responses_answer_item(&w, cut ? SPAN("incomplete") : SPAN("completed"), t->text);
     event_writer_put(&w, SPAN("]"));
     put_usage(&w, t);
     event_writer_put(&w, SPAN("}"));

@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "proxy/local.h"
+#include "protocol/tools.h"
 #include "proxy/local_model.h"
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
@@ -14,6 +15,9 @@
 #include "proxy/respond.h"
 #include "proxy/steps.h"
 #include "rt/timer.h"
+
+/* Of the id of a call: what is random in it. */
+#define CALL_LETTERS 24
 
 /* The text of the answer is collected in r->recorded; a stream is written beside. */
 
@@ -45,7 +49,8 @@ static void on_text(void *owner, struct span text)
         local_model_cancel(r->local);
         return;
     }
-    if (!r->chat.stream)
+    /* Which function is called with what is told when it is known whole. */
+    if (!r->chat.stream || r->chat.must_call_tool)
         return;
     /* A reader that takes nothing is cut by the server's write time-out; until then
      * what waits for it is bounded by max_tokens. */
@@ -127,9 +132,43 @@ static void finish_stream(struct request *r, const struct answer *a)
     http_end(r->stream);
 }
 
+/* A call, as a stream that came from elsewhere would tell it. */
+static void finish_call_stream(struct request *r, const struct answer *a)
+{
+    struct respond_fields f = {.count = 0};
+    struct buf *out = &r->proxy->scratch;
+    bool done = false, wait;
+
+    respond_add_stream(r, &f);
+    buf_clear(out);
+    r->flow.head_sent = true;
+    /* No longer than max_tokens lets it be, so it need not be paced. */
+    if (answer_write_stream(r->protocol, out, a, &r->flow.stamp, r->chat.include_usage,
+                            &r->flow.cursor, SIZE_MAX / 2, &done) != ST_OK ||
+        !done || http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) != ST_OK ||
+        http_write(r->stream, buf_span(out), &wait) != ST_OK) {
+        http_abort(r->stream);
+        return;
+    }
+    http_end(r->stream);
+}
+
+/* What was written as a call. One that was cut before it was JSON stays a text. */
+static void take_call(struct request *r, struct protocol_text *t, struct protocol_call *call,
+                      struct answer_stamp *stamp)
+{
+    if (!r->chat.must_call_tool || tools_call(&r->arena, &r->chat, t->text, call) != ST_OK)
+        return;
+    answer_stamp_new(stamp, 0);
+    call->id = (struct span){stamp->letters, CALL_LETTERS};
+    t->call = call;
+}
+
 static void finish(struct request *r, const struct decoder_result *result)
 {
     struct buf *out = &r->proxy->scratch;
+    struct protocol_call call;
+    struct answer_stamp of_call;
     struct protocol_text t = {
         .model = local_model_name(r->proxy->parts.local, r->voice),
         .text = buf_span(&r->recorded),
@@ -139,12 +178,19 @@ static void finish(struct request *r, const struct decoder_result *result)
     };
     struct answer a;
 
+    acc->local_prompt_tokens += result->prompt_tokens;
+    acc->local_completion_tokens += result->completion_tokens;
+    take_call(r, &t, &call, &of_call);
     if (answer_from_text(r->protocol, &r->arena, &t, &a) != ST_OK) {
         fail(r, ST_NOMEM);
         return;
     }
     charge_answer(r, &a);
     record_answer(r, &a);
+    if (r->chat.stream && r->chat.must_call_tool) {
+        finish_call_stream(r, &a);
+        return;
+    }
     if (r->chat.stream) {
         finish_stream(r, &a);
         return;
@@ -193,15 +239,50 @@ static void on_deadline(struct timer *t)
     local_model_cancel(r->local);
 }
 
-static struct decoder_turn *turns_of(struct request *r)
+static bool is_system(struct span role)
 {
-    size_t n = r->chat.turn_count;
-    struct decoder_turn *t =
-        arena_alloc(&r->arena, (n > 0 ? n : 1) * sizeof(*t), _Alignof(struct decoder_turn));
+    return span_eq(role, SPAN("system")) || span_eq(role, SPAN("developer"));
+}
 
-    for (size_t i = 0; t != NULL && i < n; i++)
-        t[i] = (struct decoder_turn){r->chat.turns[i].role, r->chat.turns[i].text};
-    return t;
+static enum status join(struct arena *arena, struct span a, struct span b, struct span *out)
+{
+    struct buf text;
+    enum status st;
+
+    buf_init(&text, SIZE_MAX / 4);
+    st = buf_append(&text, a);
+    if (st == ST_OK && a.len > 0)
+        st = buf_append(&text, SPAN("\n\n"));
+    if (st == ST_OK)
+        st = buf_append(&text, b);
+    if (st == ST_OK)
+        st = arena_copy(arena, buf_span(&text), out);
+    buf_release(&text);
+    return st;
+}
+
+/* The conversation for the model. Of functions it is told at the end of the system's turn,
+ * which is there then. */
+static enum status take_turns(struct request *r, struct local_request *ask)
+{
+    const struct chat_request *q = &r->chat;
+    struct decoder_turn *t =
+        arena_alloc(&r->arena, (q->turn_count + 1) * sizeof(*t), _Alignof(struct decoder_turn));
+    struct span told = {NULL, 0};
+    size_t n = 0;
+
+    if (t == NULL || (q->must_call_tool && tools_prompt(&r->arena, q, &told) != ST_OK))
+        return ST_NOMEM;
+    if (told.ptr != NULL && (q->turn_count == 0 || !is_system(q->turns[0].role)))
+        t[n++] = (struct decoder_turn){SPAN("system"), told};
+    for (size_t i = 0; i < q->turn_count; i++)
+        t[n++] = (struct decoder_turn){q->turns[i].role, q->turns[i].text};
+    if (told.ptr != NULL && is_system(t[0].role) && n == q->turn_count &&
+        join(&r->arena, q->turns[0].text, told, &t[0].text) != ST_OK)
+        return ST_NOMEM;
+    ask->turns = t;
+    ask->turn_count = n;
+    return ST_OK;
 }
 
 /* The answer to the nearest question, which was not near enough to be served: ours may be like
@@ -228,9 +309,7 @@ const char *local_cannot(const struct chat_request *q)
 {
     if (q->unsupported != NULL)
         return q->unsupported;
-    if (q->must_call_tool)
-        return "the built-in model calls no tools; tool_choice must be auto or none";
-    if (q->form == CHAT_OTHER)
+    if (q->form == CHAT_OTHER && !q->must_call_tool)
         return "the built-in model writes text, JSON, or JSON of a schema that is there; the "
                "format must be one of these";
     if (q->wants_logprobs)
@@ -248,12 +327,16 @@ const char *local_cannot(const struct chat_request *q)
 static bool open_schema(struct request *r)
 {
     char text[sizeof(((struct engine_error *)NULL)->text) + 64];
-    struct engine_error why;
-    enum status st;
+    const struct json *schema = r->chat.schema;
+    struct engine_error why = {.text = "there is no memory for it"};
+    enum status st = ST_OK;
 
-    if (r->chat.form != CHAT_JSON)
+    if (r->chat.must_call_tool)
+        st = tools_schema(&r->arena, &r->chat, &schema);
+    else if (r->chat.form != CHAT_JSON)
         return true;
-    st = decoder_schema_open(r->chat.schema, &r->schema, &why);
+    if (st == ST_OK)
+        st = decoder_schema_open(schema, &r->schema, &why);
     if (st == ST_OK) {
         r->proxy->account.local_schemas++;
         return true;
@@ -277,7 +360,6 @@ enum step_result local_enter(struct request *r)
     const struct chat_request *q = &r->chat;
     uint32_t most;
     struct local_request ask = {
-        .turn_count = q->turn_count,
         .voice = r->voice,
         .params = {.temperature = q->has_temperature ? (float)q->temperature : 0.0f,
                    .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
@@ -288,6 +370,8 @@ enum step_result local_enter(struct request *r)
     };
     const char *why = r->protocol != NULL && r->to_local ? local_cannot(q) : NULL;
     enum status st = ST_NOMEM;
+    const char *why = r->protocol != NULL && r->to_local ? unsupported(q) : NULL;
+    enum status st;
 
     if (r->protocol == NULL || !r->to_local)
         return STEP_NEXT;
@@ -303,10 +387,10 @@ enum step_result local_enter(struct request *r)
         q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
     answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     buf_clear(&r->recorded);
-    ask.turns = turns_of(r);
     ask.like = near_answer(r);
     ask.schema = r->schema;
-    if (ask.turns != NULL)
+    st = take_turns(r, &ask);
+    if (st == ST_OK)
         st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
     if (st != ST_OK) {
         decoder_schema_close(r->schema);
