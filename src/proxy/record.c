@@ -3,11 +3,13 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "cache/admission.h"
 #include "cache/cache.h"
 #include "cache/entry.h"
 #include "config/config.h"
 #include "protocol/answer.h"
+#include "protocol/json_schema.h"
 #include "proxy/compare.h"
 #include "proxy/embedder.h"
 #include "proxy/pipeline.h"
@@ -164,12 +166,31 @@ static void keep_for_the_same_only(struct request *r, const struct answer *a)
     account_exact_only(&r->proxy->account, why);
 }
 
+/* JSON was asked for, and it is none, or surely not valid of the schema. Its client has it as
+ * the upstream said it; the next one asks anew. */
+static bool misses_form(struct request *r, const struct answer *a)
+{
+    struct json_error why;
+    struct json *said;
+    enum status st;
+
+    if (r->chat.form != CHAT_JSON)
+        return false;
+    st = json_parse(&r->arena, a->text, JSON_DEPTH_MAX, &said, &why);
+    if (st != ST_OK)
+        return st == ST_INVALID;
+    return r->chat.schema != NULL &&
+           json_schema_check(r->chat.schema, said) == JSON_SCHEMA_INVALID;
+}
+
 const char *record_unfit(struct request *r, const struct answer *a)
 {
     if (is_wanted_call(r, a))
         r->may_store_semantic = false; /* an action is reused for the very same request only */
     else if (a->verdict != ANSWER_STORABLE)
         return answer_verdict_name(a->verdict);
+    else if (misses_form(r, a))
+        return "wrong_form";
     keep_for_the_same_only(r, a);
     return NULL;
 }

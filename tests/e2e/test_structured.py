@@ -5,9 +5,11 @@ import json
 import jsonschema
 import pytest
 
-from client import post, serving, sse, user
+from client import post, prove, serving, sse, user
 from conftest import needs_decoder
 from schemas import schemas
+from upstream import answer
+from upstream import stream as stream_of
 
 pytestmark = needs_decoder
 FRESH = [("x-ibid-cache", "no-cache, no-store")]
@@ -131,3 +133,24 @@ def test_pydantic_models_through_the_sdk(alone):
     c = openai.OpenAI(base_url=f"http://127.0.0.1:{alone.port}/v1", api_key="sk-x")
     r = c.chat.completions.parse(model="any", messages=[{"role": "user", "content": "Invent a person."}], response_format=Person, extra_headers={"x-ibid-cache": "no-store"})
     assert isinstance(r.choices[0].message.parsed, Person)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("form, said, kept", [
+    (by_schema(CAT), '{"name": "Tom", "age": 3, "colours": []}', True),
+    (by_schema(CAT), '{"name": "Tom", "age": 31, "colours": []}', False),
+    (by_schema(CAT), 'Here it is: {"name": "Tom"}', False),
+    (by_schema({"type": "string", "pattern": "^a"}), '"b"', True),  # not judged
+    ({"type": "json_object"}, "{}", True), ({"type": "json_object"}, "{", False),
+    ({"type": "text"}, "{", True),
+], ids=["valid", "too old", "prose", "open", "object", "no object", "text"])
+def test_what_an_upstream_says_is_kept_if_it_has_the_form(tmp_path, stream, form, said, kept):
+    """Its client has it either way."""
+    with serving(tmp_path) as (ibid, up):
+        prove(ibid)
+        up.default = lambda r: (stream_of if r.json.get("stream") else answer)(said)
+        body = user("Describe a cat as JSON.", response_format=form, stream=stream)
+        first, again = post(ibid, body), post(ibid, body)
+        assert (first.source, again.source) == ("upstream", "exact" if kept else "upstream")
+        assert ("".join(e["choices"][0]["delta"].get("content") or "" for e in sse(again.body)[0] if e["choices"]) if stream else again.text) == said
+        assert ibid.metric('ibid_cache_unstored_total{reason="wrong_form"}') == (0 if kept else 2)
