@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/confidence.h"
 #include "engine/constraint.h"
 #include "engine/decoder_forward.h"
 #include "engine/decoder_model.h"
@@ -30,7 +31,7 @@ struct decoder_answer {
     size_t pages;                          /* of the cache that are set aside for it */
     uint32_t most;                         /* tokens of the answer */
     const struct decoder_adapter *adapter; /* borrowed; NULL: none */
-    bool no_end, no_guesses, ended;
+    bool no_end, no_guesses, confidence, ended;
     enum status status;
     struct sampler sampler;
     struct constraint constraint;
@@ -249,17 +250,22 @@ static void end_valid(struct decoder_answer *a)
 static bool choose_token(struct decoder_answer *a, float *logits, uint32_t *id)
 {
     struct constraint *c = &a->constraint;
+    size_t vocabulary = a->session->model->weights.shape.vocabulary;
     uint32_t left = a->most - a->result.completion_tokens - 1;
+    struct confidence_row row;
 
+    if (a->confidence)
+        confidence_look(logits, vocabulary, &row);
     if (c->walk == NULL) {
-        *id = sampler_next(&a->sampler, logits, a->session->model->weights.shape.vocabulary);
-        return true;
+        *id = sampler_next(&a->sampler, logits, vocabulary);
+    } else if (!constraint_next(c, &a->sampler, logits, id) ||
+               (!is_end(a->session->model, *id) && !constraint_go(c, *id, left))) {
+        end_valid(a);
+        return false;
     }
-    if (constraint_next(c, &a->sampler, logits, id) &&
-        (is_end(a->session->model, *id) || constraint_go(c, *id, left)))
-        return true;
-    end_valid(a);
-    return false;
+    if (a->confidence)
+        confidence_add(&a->result.confidence, &row, logits[*id]);
+    return true;
 }
 
 /* One more token of the answer. */
@@ -397,6 +403,7 @@ enum status decoder_answer_open(struct decoder_session *s, const struct decoder_
         return ST_NOMEM;
     a->session = s;
     a->no_end = q->no_end;
+    a->confidence = q->confidence;
     a->no_guesses = q->no_guesses;
     a->stop = q->stop;
     a->began_us = clock_now_us();

@@ -179,6 +179,16 @@ struct decoder_params {
 
 enum decoder_finish { DECODER_STOP, DECODER_LENGTH, DECODER_CANCELED };
 
+/* How sure the model was of an answer: of the distributions as it gave them, before
+ * temperature, top_p and schema. Sums over its tokens, the one that ends it included. */
+struct decoder_confidence {
+    uint32_t tokens;
+    double log_p;        /* natural logarithms of the chosen tokens' chances */
+    double least_log_p;  /* the least of them */
+    double entropy;      /* nats */
+    double first_margin; /* at the first token: the best one's chance less the second's */
+};
+
 struct decoder_result {
     enum decoder_finish finish;
     uint32_t prompt_tokens, completion_tokens;
@@ -186,6 +196,7 @@ struct decoder_result {
     uint64_t prompt_us, decode_us;
     uint64_t work; /* columns that were computed for it */
     uint32_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES]; /* tokens */
+    struct decoder_confidence confidence;                                  /* if asked for */
 };
 
 /* A piece of the answer: whole UTF-8 characters, never part of a stop string. */
@@ -228,6 +239,7 @@ struct decoder_request {
     size_t id_count;
     struct decoder_params params; /* the stop strings stay until the answer is closed */
     bool no_end;                  /* tokens that end an answer do not */
+    bool confidence;              /* its figures are wanted: some µs a token */
     bool no_guesses;              /* for this answer; those that are worth it otherwise */
     struct span like;             /* the answer may be like this text; likewise; or empty */
     uint64_t partition; /* only what was computed for requests of the same is taken again */

@@ -1,5 +1,6 @@
 /* `ibid generate`: the built-in model alone, from a shell. */
 #include <signal.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,6 +71,10 @@ static void print_figures(const struct decoder_result *r)
             why[r->finish], r->prompt_tokens, prompt_s,
             prompt_s > 0 ? r->prompt_tokens / prompt_s : 0, r->completion_tokens, decode_s,
             decode_s > 0 ? r->completion_tokens / decode_s : 0);
+    if (r->confidence.tokens > 0)
+        fprintf(stderr, "sure: %.3f a token, %.3f at the least\n",
+                exp(r->confidence.log_p / r->confidence.tokens),
+                exp(r->confidence.least_log_p));
 }
 
 static int chat(const struct job *j, struct decoder_session *s,
@@ -78,6 +83,7 @@ static int chat(const struct job *j, struct decoder_session *s,
     struct decoder_turn turns[TURNS_MAX];
     struct decoder_request q = {.turns = turns,
                                 .params = j->params,
+                                .confidence = true,
                                 .adapter = adapter,
                                 .schema = schema,
                                 .on_text = print_text,

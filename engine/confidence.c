@@ -1,0 +1,88 @@
+#include "engine/confidence.h"
+
+#include <math.h>
+
+#include "engine/kernels/float_fast.h"
+
+#define LANES 16
+/* Further below the best nothing has a chance that a float knows. */
+#define FAR 60.0f
+
+/* Sums in lanes: of a large vocabulary one after the other they would lose digits, and time. */
+struct lanes {
+    float mass[LANES], leaning[LANES]; /* of exp(d), and of d exp(d), d below the best */
+    float next[LANES];                 /* the largest below the best */
+    int best[LANES];                   /* how many are the best */
+};
+
+static float largest(const float *x, size_t n)
+{
+    float lanes[LANES], most = -INFINITY;
+    size_t i = 0;
+
+    for (size_t k = 0; k < LANES; k++)
+        lanes[k] = -INFINITY;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t k = 0; k < LANES; k++)
+            lanes[k] = x[i + k] > lanes[k] ? x[i + k] : lanes[k];
+    }
+    for (; i < n; i++)
+        most = x[i] > most ? x[i] : most;
+    for (size_t k = 0; k < LANES; k++)
+        most = lanes[k] > most ? lanes[k] : most;
+    return most;
+}
+
+static inline void add(struct lanes *l, float most, const float *x, size_t n)
+{
+    for (size_t k = 0; k < n; k++) {
+        float d = x[k] - most > -FAR ? x[k] - most : -FAR;
+        float p = fast_exp(d), below = x[k] < most ? x[k] : -INFINITY;
+
+        l->mass[k] += p;
+        l->leaning[k] += p * d;
+        l->next[k] = below > l->next[k] ? below : l->next[k];
+        l->best[k] += x[k] == most;
+    }
+}
+
+void confidence_look(const float *logits, size_t n, struct confidence_row *out)
+{
+    struct lanes l = {.mass = {0}};
+    double mass = 0, leaning = 0;
+    int best = 0;
+    size_t i = 0;
+
+    for (size_t k = 0; k < LANES; k++)
+        l.next[k] = -INFINITY;
+    out->most = largest(logits, n);
+    out->next = -INFINITY;
+    for (; i + LANES <= n; i += LANES)
+        add(&l, out->most, logits + i, LANES);
+    add(&l, out->most, logits + i, n - i);
+    for (size_t k = 0; k < LANES; k++) {
+        mass += (double)l.mass[k];
+        leaning += (double)l.leaning[k];
+        out->next = l.next[k] > out->next ? l.next[k] : out->next;
+        best += l.best[k];
+    }
+    if (best > 1)
+        out->next = out->most;
+    out->log_sum = log(mass);
+    out->entropy = out->log_sum - leaning / mass;
+}
+
+void confidence_add(struct decoder_confidence *c, const struct confidence_row *row, float logit)
+{
+    double log_p = (double)logit - (double)row->most - row->log_sum;
+    double margin =
+        exp(-row->log_sum) - exp((double)row->next - (double)row->most - row->log_sum);
+
+    if (c->tokens == 0)
+        c->first_margin = margin;
+    if (c->tokens == 0 || log_p < c->least_log_p)
+        c->least_log_p = log_p;
+    c->tokens++;
+    c->log_p += log_p;
+    c->entropy += row->entropy;
+}
