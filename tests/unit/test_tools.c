@@ -76,7 +76,10 @@ static struct protocol_call call_of(const struct chat_request *q, const char *te
 #define F "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":" F_SCH "}}"
 #define F_SCH                                                                                  \
     "{\"$defs\":{\"n\":{\"type\":\"null\"}},\"properties\":{\"a\":{\"$ref\":\"#/$defs/n\"}}}"
-#define G     "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"description\":\"Does g.\"}}"
+#define G "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"description\":\"Does g.\"}}"
+#define EMPTY                                                                                  \
+    "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"parameters\":"                      \
+    "{\"type\":\"object\",\"properties\":{}}}}"
 #define OTHER "{\"type\":\"custom\",\"custom\":{\"name\":\"h\"}}"
 #define NONE  "{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}"
 
@@ -125,8 +128,7 @@ static void one_without_parameters_takes_none(void **state)
     static const char *const forms[] = {
         G,
         "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"parameters\":{}}}",
-        "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"parameters\":"
-        "{\"type\":\"object\",\"properties\":{}}}}",
+        EMPTY,
         "{\"type\":\"function\",\"function\":{\"name\":\"g\",\"parameters\":null}}",
     };
 
