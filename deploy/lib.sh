@@ -9,10 +9,8 @@ quiet=${quiet:-}
 # What building ibid needs on Debian 12.
 build_packages=(
     build-essential cmake ninja-build pkg-config
-    libuv1-dev libssl-dev libc-ares-dev node-llhttp zlib1g-dev libbrotli-dev libzstd-dev
-    liblmdb-dev libhiredis-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev
     libuv1-dev libssl-dev libc-ares-dev node-llhttp libnghttp2-dev zlib1g-dev libbrotli-dev libzstd-dev
-    liblmdb-dev libhiredis-dev libyaml-dev libutf8proc-dev libxxhash-dev
+    liblmdb-dev libhiredis-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev
     libblas-dev liblapack-dev libcmocka-dev
     python3 python3-pip ca-certificates
 )

@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#include "engine/kernels/float_fast.h"
-
 #define LANES 16
 /* Further below the best nothing has a chance that a float knows. */
 #define FAR 60.0f
@@ -33,11 +31,31 @@ static float largest(const float *x, size_t n)
     return most;
 }
 
+/* e^x for x in [-FAR, 0]: 2^n with n = round(x / ln 2) and a polynomial for the rest (Cephes'
+ * expf), which compilers turn into vectors. */
+static inline float exponential(float x)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    float n = x * 1.44269504f + magic - magic, r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    union {
+        int32_t i;
+        float f;
+    } power = {.i = ((int32_t)n + 127) * (1 << 23)};
+
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    return (p * r * r + r + 1.0f) * power.f;
+}
+
 static inline void add(struct lanes *l, float most, const float *x, size_t n)
 {
     for (size_t k = 0; k < n; k++) {
         float d = x[k] - most > -FAR ? x[k] - most : -FAR;
-        float p = fast_exp(d), below = x[k] < most ? x[k] : -INFINITY;
+        float p = exponential(d), below = x[k] < most ? x[k] : -INFINITY;
 
         l->mass[k] += p;
         l->leaning[k] += p * d;

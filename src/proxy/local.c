@@ -6,8 +6,8 @@
 #include "config/config.h"
 #include "http/server.h"
 #include "protocol/answer.h"
-#include "proxy/local.h"
 #include "protocol/tools.h"
+#include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
@@ -178,8 +178,6 @@ static void finish(struct request *r, const struct decoder_result *result)
     };
     struct answer a;
 
-    acc->local_prompt_tokens += result->prompt_tokens;
-    acc->local_completion_tokens += result->completion_tokens;
     take_call(r, &t, &call, &of_call);
     if (answer_from_text(r->protocol, &r->arena, &t, &a) != ST_OK) {
         fail(r, ST_NOMEM);
@@ -369,8 +367,6 @@ enum step_result local_enter(struct request *r)
         .scope = &r->scope,
     };
     const char *why = r->protocol != NULL && r->to_local ? local_cannot(q) : NULL;
-    enum status st = ST_NOMEM;
-    const char *why = r->protocol != NULL && r->to_local ? unsupported(q) : NULL;
     enum status st;
 
     if (r->protocol == NULL || !r->to_local)
