@@ -189,6 +189,8 @@ const struct option options_table[] = {
 
     WORDS("route.models", route.models, "", "names of models, a list or parted by blanks, `*` stands for anything: of a request for one of them ibid chooses who answers, the built-in model or the upstream; empty: it never does, but where routes say so"),
     PATH("route.classifier", route.classifier, "default", "what chooses: a file of `ibid tune router`, default (the one that ships), or off: then the upstream answers what no rule gives to the built-in model"),
+    REAL("route.confidence_min", route.confidence_min, "0", 0, 1, "the built-in model's answer is given out only if its tokens had this chance on the average, else the upstream is asked; 0: without a look at it. With it and without a classifier the built-in model is always asked first"),
+    UINT("route.deadline_ms", route.deadline_ms, "20000", 10, 86400000, "for an answer of the built-in model where ibid chose it, waiting included; then the upstream is asked"),
     REAL("route.quality_loss_max", route.quality_loss_max, "0.02", 0, 1, "quality that may be lost on the average to asking the upstream always, as it was where the classifier was learned: 0.02 are two right answers in a hundred"),
     REAL("route.upstream_share", route.upstream_share, "-1", -1, 1, "the share of questions that is to go to the upstream, in place of route.quality_loss_max; below 0: that one decides"),
     WORD("privacy.action", enum config_rule, privacy.action, "off", actions, "what is done with personal data and secrets in a request that goes to an upstream. off: nothing is looked for; count: it is counted; replace: placeholders are sent, and the values put back into the answer; local: only the built-in model answers; refuse: 403"),

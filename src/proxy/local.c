@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +38,19 @@ static bool begin_stream(struct request *r)
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
 }
 
+/* It was ours to choose, and its answer is looked at before it is given out. */
+static bool is_tried(const struct request *r)
+{
+    return r->judged && r->proxy->parts.config->route.confidence_min > 0;
+}
+
+/* Nothing of the answer goes out before its end: which function is called is told when it is
+ * known whole, and what is not given out in the end must not have begun. */
+static bool is_held(const struct request *r)
+{
+    return r->chat.must_call_tool || is_tried(r);
+}
+
 static void on_text(void *owner, struct span text)
 {
     struct request *r = owner;
@@ -49,8 +63,7 @@ static void on_text(void *owner, struct span text)
         local_model_cancel(r->local);
         return;
     }
-    /* Which function is called with what is told when it is known whole. */
-    if (!r->chat.stream || r->chat.must_call_tool)
+    if (!r->chat.stream || is_held(r))
         return;
     /* A reader that takes nothing is cut by the server's write time-out; until then
      * what waits for it is bounded by max_tokens. */
@@ -106,6 +119,22 @@ static bool escalate(struct request *r, const char *reason)
     return true;
 }
 
+/* Why the answer is not good enough to be given out; NULL: it is. What max_tokens of the client
+ * cuts, the upstream would cut too. */
+static const char *doubt(struct request *r, const struct decoder_result *result)
+{
+    const struct decoder_confidence *c = &result->confidence;
+    bool cut = result->finish == DECODER_LENGTH &&
+               !(r->chat.has_max_tokens && r->chat.max_tokens <= result->completion_tokens);
+
+    if (!is_tried(r))
+        return NULL;
+    r->sure = c->tokens > 0 ? exp(c->log_p / c->tokens) : 0;
+    if (cut)
+        return "escalated_length";
+    return r->sure < r->proxy->parts.config->route.confidence_min ? "escalated_unsure" : NULL;
+}
+
 static const char *reason_of(enum status st)
 {
     return st == ST_LIMIT     ? "escalated_context"
@@ -132,8 +161,8 @@ static void finish_stream(struct request *r, const struct answer *a)
     http_end(r->stream);
 }
 
-/* A call, as a stream that came from elsewhere would tell it. */
-static void finish_call_stream(struct request *r, const struct answer *a)
+/* As a stream that came from elsewhere would tell it. */
+static void finish_held_stream(struct request *r, const struct answer *a)
 {
     struct respond_fields f = {.count = 0};
     struct buf *out = &r->proxy->scratch;
@@ -185,8 +214,8 @@ static void finish(struct request *r, const struct decoder_result *result)
     }
     charge_answer(r, &a);
     record_answer(r, &a);
-    if (r->chat.stream && r->chat.must_call_tool) {
-        finish_call_stream(r, &a);
+    if (r->chat.stream && is_held(r)) {
+        finish_held_stream(r, &a);
         return;
     }
     if (r->chat.stream) {
@@ -206,6 +235,7 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
 {
     struct request *r = owner;
     bool timed_out = r->timed_out;
+    const char *why;
 
     r->local = NULL;
     decoder_schema_close(r->schema);
@@ -216,7 +246,8 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
         return;
     timer_stop(r->proxy->parts.loop, &r->deadline);
     st = st != ST_OK && timed_out ? ST_TIMEOUT : st;
-    if (st != ST_OK && escalate(r, reason_of(st))) {
+    why = st == ST_OK ? doubt(r, result) : reason_of(st);
+    if (why != NULL && escalate(r, why)) {
         request_resume(r);
         return;
     }
@@ -350,6 +381,15 @@ static bool open_schema(struct request *r)
     return false;
 }
 
+/* Where the upstream can be asked in its place, the model has less time. */
+static uint64_t patience_ms(const struct request *r)
+{
+    const struct config *c = r->proxy->parts.config;
+
+    return r->judged && c->route.deadline_ms < c->local.deadline_ms ? c->route.deadline_ms
+                                                                    : c->local.deadline_ms;
+}
+
 /* Answer by the built-in model. Without a temperature it decodes greedily: a small
  * model is at its best there, and the answer can be repeated. */
 enum step_result local_enter(struct request *r)
@@ -385,6 +425,7 @@ enum step_result local_enter(struct request *r)
     buf_clear(&r->recorded);
     ask.like = near_answer(r);
     ask.schema = r->schema;
+    ask.confidence = is_tried(r);
     st = take_turns(r, &ask);
     if (st == ST_OK)
         st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
@@ -400,8 +441,7 @@ enum step_result local_enter(struct request *r)
         return STEP_DONE;
     }
     request_hold(r);
-    timer_start(p->parts.loop, &r->deadline, p->parts.config->local.deadline_ms * 1000,
-                on_deadline);
+    timer_start(p->parts.loop, &r->deadline, patience_ms(r) * 1000, on_deadline);
     return STEP_WAIT;
 }
 

@@ -132,6 +132,7 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
                                       .like = j->request.like,
                                       .adapter = j->adapter,
                                       .schema = j->request.schema,
+                                      .confidence = j->request.confidence,
                                       .on_text = on_text,
                                       .arg = j,
                                       .stop = {should_stop, j}};

@@ -11,6 +11,7 @@
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/routing.h"
 
 #define ERROR_BODY_MAX 4096
 
@@ -194,9 +195,13 @@ static void add_route(struct request *r, struct respond_fields *f)
         value_text(&v, span_of(r->routed.rule));
         value_text(&v, SPAN("\""));
     }
-    if (r->judged) {
+    if (r->judged && routing_classifier(r->proxy->parts.routing) != NULL) {
         value_text(&v, SPAN("; enough="));
         value_fixed(&v, r->enough, 3);
+    }
+    if (r->sure > 0) {
+        value_text(&v, SPAN("; sure="));
+        value_fixed(&v, r->sure, 3);
     }
     add_value(r, f, SPAN("x-ibid-route"), &v);
 }

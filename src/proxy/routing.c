@@ -209,6 +209,12 @@ static bool applies(const struct routing *r, size_t i, const struct routing_wish
            (rule->bytes_max == 0 || n <= rule->bytes_max) && found(r, i, w->chat->last_text);
 }
 
+/* The built-in model's answers are looked at before they are given out. */
+static bool is_cascade(const struct routing *r)
+{
+    return r->config->route.confidence_min > 0;
+}
+
 static struct routing_verdict by_rule(const struct config_route *rule)
 {
     struct routing_verdict v = {ROUTING_OPEN, "classifier", rule->name};
@@ -238,8 +244,10 @@ struct routing_verdict routing_settle(const struct routing *r, const struct rout
     fact = hard_fact(r, w);
     if (fact != NULL)
         return (struct routing_verdict){ROUTING_UPSTREAM, fact, NULL};
-    if (!r->has_classifier)
+    if (!r->has_classifier && !is_cascade(r))
         return (struct routing_verdict){ROUTING_UPSTREAM, "no_classifier", v.rule};
+    if (!r->has_classifier)
+        v.reason = "first";
     return v;
 }
 
@@ -252,7 +260,7 @@ enum routing_tier routing_judge(const struct routing *r, const float *vector, st
 
     *out = (struct classifier_verdict){0, 1};
     if (!r->has_classifier)
-        return ROUTING_UPSTREAM;
+        return is_cascade(r) ? ROUTING_LOCAL : ROUTING_UPSTREAM;
     features_of(text, features);
     *out = classifier_judge(&r->classifier, r->has_vectors ? vector : NULL, features);
     return out->loss > r->line ? ROUTING_UPSTREAM : ROUTING_LOCAL;

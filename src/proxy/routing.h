@@ -51,7 +51,7 @@ struct routing_wish {
 struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w);
 
 /* For ROUTING_OPEN. `vector` may be NULL. ROUTING_LOCAL or ROUTING_UPSTREAM; without a
- * classifier the upstream. */
+ * classifier the built-in model first where its answers are looked at, else the upstream. */
 enum routing_tier routing_judge(const struct routing *r, const float *vector, struct span text,
                                 struct classifier_verdict *out);
 
