@@ -2,9 +2,8 @@
 
     python3 bench/smallfirst/tasks.py > tasks.jsonl
 
-A line: {"kind", "prompt", "right": [texts that would be right], "strong": what the stronger model says}.
-An answer is right if it is one of `right`, but for case, white space and marks at its ends; a longer one if
-its last line is. `strong` is wrong in one of twenty, as the upstream of a cascade is now and then."""
+A line: {"kind", "prompt", "right": [what would be right], "wrong": [what would not], "strong": what the stronger
+model says}. `strong` is wrong in one of twenty, as the upstream of a cascade is now and then."""
 import json
 import random
 import re
@@ -43,7 +42,8 @@ def extraction(r, i):
     text = f"{name} from {city} ordered a lamp for {price} dollars on {day} March; the receipt went to {mail}."
     what, right = [("the e-mail address", mail), ("the city", city), ("the price in dollars", str(price)), ("the name of the person", name)][i % 4]
     also = [f"${right}", f"{right} dollars"] if what == "the price in dollars" else []
-    return f"Write {what} in this text and nothing else.\n\n{text}", [right, *also], [r.choice([c for c in CITIES + NAMES if c != right])]
+    others = [x for x in (mail, city, name) if x != right]
+    return f"Write {what} in this text and nothing else.\n\n{text}", [right, *also], others
 
 
 def formatting(r, i):
@@ -73,19 +73,20 @@ def tasks(n=100, seed=20261127):
                 if prompt not in seen:
                     break
             seen.add(prompt)
-            yield {"kind": make.__name__, "prompt": prompt, "right": right, "strong": right[0] if r.random() >= 0.05 else r.choice(wrong)}
+            yield {"kind": make.__name__, "prompt": prompt, "right": right, "wrong": wrong, "strong": right[0] if r.random() >= 0.05 else r.choice(wrong)}
 
 
 def is_right(task, said):
-    """Case counts where it is what was asked for."""
-    cased = "capital letters" in task["prompt"]
-    lines = [l for l in said.strip().splitlines() if l.strip()]
-
-    def same(a, b):
-        a, b = (re.sub(r"\s+", " ", x).strip(" .!*\"'`:") for x in (a, b))
-        return a == b if cased else a.casefold() == b.casefold()
-
-    return any(same(x, right) for right in task["right"] for x in (said, lines[-1] if lines else ""))
+    """A small model talks around its answer: it is right if it says what is right and none of what would be
+    wrong; of numbers the last one counts, and of what was to be written in a form the form."""
+    kind, right = task["kind"], task["right"]
+    if kind == "arithmetic" or right[0].isdigit():
+        numbers = re.findall(r"-?\d+", said.replace(",", ""))
+        return bool(numbers) and numbers[-1] in right
+    if kind == "formatting":
+        return any(re.search(rf"(?<!\w){re.escape(x)}(?!\w)", said) for x in right) and not any(x in said for x in task["wrong"])
+    found = [x for x in right + task["wrong"] if re.search(rf"\b{re.escape(x)}\b", said, re.I)]
+    return bool(found) and all(x in right for x in found)
 
 
 if __name__ == "__main__":
