@@ -109,7 +109,8 @@ static const char *not_reusable(const struct request *r)
     if (!c->cache.exact)
         return "cache_off";
     /* What was found would be in what is kept. */
-    if (r->screen.found && (r->to_local || r->screen.in_clear))
+    if (r->screen.found &&
+        (r->to_local || r->routed.tier == ROUTING_OPEN || r->screen.in_clear))
         return "private";
     if (q->choices != 1)
         return "choices";

@@ -54,7 +54,7 @@ struct proxy_parts {
     struct span secret;           /* keys the scopes; borrowed */
     struct ledger *ledger;        /* never NULL */
     struct ledger_keeper *keeper; /* of it; NULL: it is not kept */
-    struct finder *finder;       /* NULL: no personal data is looked for */
+    struct finder *finder;        /* NULL: no personal data is looked for */
 };
 
 struct proxy {

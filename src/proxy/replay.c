@@ -71,8 +71,7 @@ static void replay_events(struct request *r, const struct answer *a)
         buf_clear(out);
         if (answer_write_stream(r->protocol, out, a, &r->flow.stamp, r->chat.include_usage,
                                 &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
-            mark_stream(r, out) != ST_OK ||
-            give(r, buf_span(out), done, &wait) != ST_OK) {
+            mark_stream(r, out) != ST_OK || give(r, buf_span(out), done, &wait) != ST_OK) {
             http_abort(r->stream);
             return;
         }

@@ -215,9 +215,9 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
     cors_add(r, f);
     if (r->screen.found)
         respond_add(f, SPAN("x-ibid-privacy"),
-                    r->vault != NULL  ? SPAN("replace")
-                    : r->screen.local ? SPAN("local")
-                                      : SPAN("count"));
+                    r->vault != NULL && !r->to_local ? SPAN("replace")
+                    : r->screen.local                ? SPAN("local")
+                                                     : SPAN("count"));
     if (r->source != SOURCE_NONE) {
         respond_add(f, SPAN("x-ibid-source"), span_of(source));
         mark_add(r, f);
