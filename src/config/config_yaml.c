@@ -15,7 +15,7 @@
 #include "config/records.h"
 
 #define FILE_MAX_BYTES (1024 * 1024)
-#define OPTIONS_MAX    128
+#define OPTIONS_MAX    256
 #define KEY_MAX        64
 
 struct reader {

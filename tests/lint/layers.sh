@@ -32,9 +32,8 @@ brotli/: src/http/content_decoder
 zstd\.h: src/http/content_decoder
 nghttp2: src/http/http2
 yaml\.h: src/config/
-pcre2\.h: src/privacy/regexes
+pcre2\.h: src/privacy/regexes src/proxy/regex
 ares\.h: src/rt/
-pcre2\.h: src/proxy/regex
 '
 bad=0
 for dir in src/* cache engine; do
