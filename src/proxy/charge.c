@@ -143,8 +143,11 @@ void charge_broken(struct request *r)
 {
     struct ledger_sums s = {.requests = 0};
 
-    /* Nobody got what it would have saved; what an upstream was asked for is paid. */
-    if (r->source != SOURCE_UPSTREAM)
+    /* Nobody got what it would have saved; what an upstream was asked for is paid, also where
+     * it has not begun to answer. */
+    if (r->place != NULL && r->entry == NULL)
+        r->source = SOURCE_UPSTREAM;
+    else
         charge_nothing(r);
     if (r->place != NULL || r->charge.cpu_us > 0)
         write_line(r, &s);

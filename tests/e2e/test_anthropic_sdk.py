@@ -198,5 +198,5 @@ def test_a_local_answer(make_ibid):
         assert fields(once) == fields(live) and once.content[0].text and once.stop_reason in ("max_tokens", "end_turn")
         assert once.usage.input_tokens > 5 and live.usage.output_tokens == once.usage.output_tokens > 0
         assert kinds[0] == "message_start" and kinds[-1] == "message_stop"
-        for more in ({"tool_choice": {"type": "any"}, "tools": TOOLS}, {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x.example"}}]}]}):
+        for more in ({"tool_choice": {"type": "tool", "name": "unknown"}, "tools": TOOLS}, {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url", "url": "http://x.example"}}]}]}):
             assert "built-in model" in error(c, anthropic.BadRequestError, **ask, **more).body["error"]["message"]
