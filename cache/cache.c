@@ -561,6 +561,8 @@ void cache_decide(struct cache *c, const struct cache_query *q, struct arena *ar
     } else {
         decision_make(q->question, candidates, n, &policy, out);
     }
+    for (size_t i = 0; i < n && i < DECISION_NEAR_MAX; i++)
+        out->near[out->near_count++] = candidates[i].key;
     if (record != NULL)
         *record = record_of(q, out, candidates, n);
 }

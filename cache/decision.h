@@ -15,6 +15,7 @@
 #define DECISION_CANDIDATES_MAX 8
 #define DECISION_REASON_BYTES   32
 #define DECISION_FEATURES_MAX   8
+#define DECISION_NEAR_MAX       4
 
 /* Input above, what was made of it below. */
 struct decision_candidate {
@@ -65,6 +66,9 @@ struct decision {
      * wants to know whether it is right. Static storage. */
     const char *reason;
     struct decision_lesson lesson; /* of the policy `bounded` only */
+    /* What lay near, the nearest first, whatever was decided: set by cache_decide(). */
+    struct digest near[DECISION_NEAR_MAX];
+    size_t near_count;
 };
 
 /* Candidates best first. The first that passes is taken; if none does, the facts

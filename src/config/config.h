@@ -182,6 +182,7 @@ struct config {
         char models[CONFIG_TEXT_MAX];     /* patterns; empty: none */
         char classifier[CONFIG_TEXT_MAX]; /* a file, "default" or "off" */
         double confidence_min;            /* geometric mean of the tokens' chances; 0: any */
+        uint64_t examples;                /* up to EXAMPLES_MAX */
         uint64_t deadline_ms;
         double quality_loss_max;
         double upstream_share; /* below 0: quality_loss_max decides */

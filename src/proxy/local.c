@@ -8,6 +8,7 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "protocol/tools.h"
+#include "proxy/examples.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/mark.h"
@@ -291,27 +292,34 @@ static enum status join(struct arena *arena, struct span a, struct span b, struc
 }
 
 /* The conversation for the model. Of functions it is told at the end of the system's turn,
- * which is there then. */
+ * which is there then; examples come before the question. */
 static enum status take_turns(struct request *r, struct local_request *ask)
 {
     const struct chat_request *q = &r->chat;
     struct decoder_turn *t =
-        arena_alloc(&r->arena, (q->turn_count + 1) * sizeof(*t), _Alignof(struct decoder_turn));
+        arena_alloc(&r->arena, (q->turn_count + 1 + 2 * EXAMPLES_MAX) * sizeof(*t),
+                    _Alignof(struct decoder_turn));
+    bool has_system = q->turn_count > 0 && is_system(q->turns[0].role);
     struct span told = {NULL, 0};
-    size_t n = 0;
+    size_t n = 0, shown = 0;
+    enum status st = ST_OK;
 
     if (t == NULL || (q->must_call_tool && tools_prompt(&r->arena, q, &told) != ST_OK))
         return ST_NOMEM;
-    if (told.ptr != NULL && (q->turn_count == 0 || !is_system(q->turns[0].role)))
+    if (told.ptr != NULL && !has_system)
         t[n++] = (struct decoder_turn){SPAN("system"), told};
-    for (size_t i = 0; i < q->turn_count; i++)
+    for (size_t i = 0; i < q->turn_count && st == ST_OK; i++) {
+        if (i + 1 == q->turn_count)
+            st = examples_take(r, t + n, &shown);
+        n += shown;
         t[n++] = (struct decoder_turn){q->turns[i].role, q->turns[i].text};
-    if (told.ptr != NULL && is_system(t[0].role) && n == q->turn_count &&
-        join(&r->arena, q->turns[0].text, told, &t[0].text) != ST_OK)
-        return ST_NOMEM;
+    }
+    if (st == ST_OK && told.ptr != NULL && has_system)
+        st = join(&r->arena, q->turns[0].text, told, &t[0].text);
+    r->examples = (unsigned)shown / 2;
     ask->turns = t;
     ask->turn_count = n;
-    return ST_OK;
+    return st;
 }
 
 /* The answer to the nearest question, which was not near enough to be served: ours may be like

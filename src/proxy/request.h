@@ -124,6 +124,7 @@ struct request {
     bool to_local;                 /* the built-in model would answer, not the upstream */
     size_t voice;                  /* of it, by the request's model: local_model_find() */
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
+    unsigned examples;             /* that the built-in model was shown */
     double sure;                   /* of the built-in model's answer; 0: not known (yet) */
     bool judged;             /* by what was learned: `enough` is set, and both may be asked */
     double enough;           /* P(the built-in model is) */

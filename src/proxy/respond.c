@@ -199,6 +199,10 @@ static void add_route(struct request *r, struct respond_fields *f)
         value_text(&v, SPAN("; enough="));
         value_fixed(&v, r->enough, 3);
     }
+    if (r->examples > 0) {
+        value_text(&v, SPAN("; examples="));
+        value_u64(&v, r->examples);
+    }
     if (r->sure > 0) {
         value_text(&v, SPAN("; sure="));
         value_fixed(&v, r->sure, 3);

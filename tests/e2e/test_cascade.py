@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from client import post, prove, said, user
-from conftest import needs_decoder
+from client import prove, said, until
+from conftest import needs_decoder, needs_encoder
 from test_routing import config, routed
 from upstream import Reply, answer, stream
 
@@ -96,3 +96,54 @@ def test_the_line_is_a_chance(tmp_path, odd):
     (tmp_path / "ibid.yaml").write_text(json.dumps({"route": {"confidence_min": odd}}))
     done = run("check", "--config", str(tmp_path / "ibid.yaml"))
     assert done.returncode != 0 and "route.confidence_min" in done.stderr + done.stdout
+
+
+ABOUT = ["How do I reset my password?", "How do I reset my account password?", "How can I reset my password?"]
+
+
+@needs_encoder
+def test_what_the_upstream_answered_shows_the_model_what_is_wanted(make_ibid, upstream):
+    ibid = make_ibid(upstream, local=True, encoder=True, config=config(confidence_min=1, examples=4))
+    upstream.default = lambda r: answer("Open the settings and press the red button.")
+    for key in ("k1", "k2"):
+        prove(ibid, key=key)
+    ask = lambda text, key="k1": ibid.chat(text, model="auto", key=key, max_tokens=30, headers={"x-ibid-threshold": "1"})
+    tokens = {}
+    for i, q in enumerate(ABOUT):
+        before = ibid.metric("ibid_index_entries")
+        r = ask(q)  # x-ibid-threshold: none of them is the other's answer
+        until(lambda: ibid.metric("ibid_index_entries") > before, "the index")
+        assert r.source == "upstream" and (f"; examples={i};" in r.headers["x-ibid-route"]) == (i > 0), r.headers
+    # Another tenant's are nobody's example, nor is what was asked after other turns.
+    assert "examples" not in ask("How do I change my password?", key="k2").headers["x-ibid-route"]
+    r = ibid.chat("", model="auto", key="k1", max_tokens=30, messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How do I change my password?"}])
+    assert "examples" not in r.headers["x-ibid-route"]
+
+
+@needs_encoder
+def test_the_model_does_not_learn_from_itself(make_ibid, upstream):
+    ibid = make_ibid(upstream, local=True, encoder=True, config=config(confidence_min=1e-9, examples=4))
+    both(upstream)
+    prove(ibid)
+    for i, q in enumerate([SURE, "What is the capital city of France?"]):
+        r = ibid.chat(q, model="auto", max_tokens=60, headers={"x-ibid-threshold": "1"})
+        assert r.source == "local" and "examples" not in r.headers["x-ibid-route"]
+        if i == 0:
+            until(lambda: ibid.metric("ibid_index_entries") > 0, "the index")
+
+
+@needs_encoder
+def test_an_example_is_followed(make_ibid, upstream):
+    """Shown what the upstream says to such questions, the model says it too."""
+    said_ = "Please call 555-0100 and ask for Nora."
+    plain = make_ibid(upstream, local=True, config=config(confidence_min=1e-9))
+    ibid = make_ibid(upstream, local=True, encoder=True, config=config(confidence_min=0.9, examples=4))
+    upstream.default = lambda r: answer(said_)
+    prove(ibid)
+    for q in ABOUT:
+        before = ibid.metric("ibid_index_entries")
+        if ibid.chat(q, model="auto", max_tokens=40, headers={"x-ibid-threshold": "1"}).source == "upstream":
+            until(lambda: ibid.metric("ibid_index_entries") > before, "the index")
+    r = ibid.chat("How do I change my password?", model="auto", max_tokens=40, headers={"x-ibid-threshold": "1"})
+    assert said_ not in plain.chat("How do I change my password?", model="auto", max_tokens=40).text
+    assert r.source == "local" and r.text == said_ and "examples=" in r.headers["x-ibid-route"], (r.headers, r.text)
