@@ -167,7 +167,7 @@ if [ -z "$quick" ]; then
     build_and_test clang -L 'unit|flow'
     build_and_test asan -LE lint
     # What has no threads has nothing to be seen there.
-    build_and_test tsan -L 'unit|flow' -E 'kernels|bpe|gguf|importance'
+    build_and_test tsan -L 'unit|flow' -E 'kernels|bpe|gguf|importance|flow.http2'
     must "build fuzz" build fuzz && tests fuzz -L fuzz
     cross_built
 fi
