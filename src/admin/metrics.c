@@ -359,6 +359,9 @@ static void part_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_encoder_batches_total", "Batches embedded.", batches);
     counter(p, "ibid_encoder_overload_total", "Look-ups skipped: encoder queue full.",
             a->embed_overload_total);
+    counter(p, "ibid_encoder_shed_total",
+            "Look-ups skipped: the queue stood, and they had waited long enough.",
+            a->embed_shed_total);
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
     local_lines(p, x->parts.local);

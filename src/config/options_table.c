@@ -139,6 +139,7 @@ const struct option options_table[] = {
     UINT("encoder.workers", encoder.workers, "0", 0, 64, "threads that run it; 0: as many as there are processors, or the container's limit has, at most 4"),
     UINT("encoder.queue_max", encoder.queue_max, "1024", 1, 100000, "questions that may wait; more go on without the semantic cache"),
     UINT("encoder.batch_max", encoder.batch_max, "16", 1, 256, "questions computed together"),
+    UINT("encoder.wait_max_ms", encoder.wait_max_ms, "50", 1, 60 * SECOND_MS, "while questions come faster than they are embedded, those that have waited for so many milliseconds go on without the semantic cache; in a burst they wait"),
     UINT("encoder.deadline_ms", encoder.deadline_ms, "1000", 1, 60 * SECOND_MS, "milliseconds after which a request goes on without the semantic cache"),
 
     TEXT("local.model", local.model, "smollm2-135m-instruct", "the built-in model: a name of `ibid models list`, a path, or off"),
