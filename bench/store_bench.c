@@ -1,6 +1,7 @@
-/* What a store costs: store_bench URL ENTRIES ANSWER_BYTES [FOLDER]
- * Puts, look-ups that hit, closing and opening again, resident memory. FOLDER (LMDB)
- * is made and left there; default is a temporary one, removed. */
+/* What a store costs: store_bench URL ENTRIES ANSWER_BYTES [FOLDER [PARTITIONS]]
+ * Vectors at random, of 1000 partitions or as many as told. Puts, look-ups that hit, closing
+ * and opening again, resident memory. FOLDER (LMDB) is made and left there; default is a
+ * temporary one, removed. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ struct bench {
     struct connector *connector;
     struct store *store;
     struct store_options options;
-    uint64_t entries, visited;
+    uint64_t entries, visited, partitions;
     size_t answer_bytes;
     bool done;
 };
@@ -70,7 +71,7 @@ static struct entry *make(const struct bench *b, uint64_t n)
     static float vector[DIMENSIONS];
     static char answer[1 << 20];
     struct entry in = {.key = key_of(n),
-                       .partition = key_of(n % 1000),
+                       .partition = key_of(n % b->partitions),
                        .created_ms = clock_wall_ms(),
                        .model = SPAN("model"),
                        .question = SPAN("what is it that this question is about?"),
@@ -81,6 +82,12 @@ static struct entry *make(const struct bench *b, uint64_t n)
 
     in.expires_ms = in.created_ms + 86400 * 1000;
     memcpy(answer, &n, sizeof(n));
+    for (size_t i = 0; i < DIMENSIONS; i += 32) {
+        struct digest d = key_of(~(n * DIMENSIONS + i));
+
+        for (size_t k = 0; k < 32; k++)
+            vector[i + k] = (float)(d.bytes[k] - 127.5) * .0007f;
+    }
     if (entry_new(&in, &e) != ST_OK)
         exit(1);
     return e;
@@ -159,7 +166,7 @@ static void put_all(struct bench *b)
         b->store->ops->put(b->store, e);
         in_puts_us += clock_now_us() - at_us;
         entry_unref(e);
-        while (n - ended >= b->options.queue_max / 2) {
+        while (n + 1 - ended >= b->options.queue_max / 2) {
             run_for_ms(b, 1);
             s = stats_of(b);
             ended = s.puts_total + s.errors_total + s.dropped_total;
@@ -268,7 +275,8 @@ int main(int argc, char **argv)
     const struct connector_options co = {.dns_ttl_max_s = 1};
     char folder[256] = "/tmp/ibid-bench-XXXXXX", path[300];
     struct bench b = {.entries = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000,
-                      .answer_bytes = argc > 3 ? strtoull(argv[3], NULL, 10) : 2000};
+                      .answer_bytes = argc > 3 ? strtoull(argv[3], NULL, 10) : 2000,
+                      .partitions = argc > 5 ? strtoull(argv[5], NULL, 10) : 1000};
 
     log_set_level(LOG_WARN);
     if (argc > 4)

@@ -122,6 +122,7 @@ static void on_scanned(void *owner, enum status st, uint64_t entries)
     struct cache *c = owner;
     uint64_t took_us = loop_now_us(c->loop) - c->rebuild_started_us;
 
+    index_fill_end(c->index);
     if (atomic_load_explicit(&c->closing, memory_order_relaxed))
         return;
     if (st != ST_OK) {
@@ -136,8 +137,11 @@ static void on_scanned(void *owner, enum status st, uint64_t entries)
 static void start_rebuild(struct cache *c)
 {
     c->rebuild_started_us = loop_now_us(c->loop);
-    if (c->store->ops->scan(c->store, on_scan_entry, on_scanned, c) != ST_OK)
-        retry_rebuild(c);
+    index_fill_begin(c->index);
+    if (c->store->ops->scan(c->store, on_scan_entry, on_scanned, c) == ST_OK)
+        return;
+    index_fill_end(c->index);
+    retry_rebuild(c);
 }
 
 /* --- what leaves ---------------------------------------------------------------------- */

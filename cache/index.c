@@ -6,22 +6,27 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "cache/index_builder.h"
+#include "cache/index_centres.h"
 #include "cache/index_large.h"
 #include "cache/index_nearest.h"
 #include "cache/index_queue.h"
 #include "cache/index_table.h"
 #include "cache/vector.h"
 
-/* Where FAISS' search becomes cheaper than a scan, .2 ms both (bench/index_bench.c). */
-#define LARGE_FROM         24576
+/* Where a search of lists is cheaper than a scan by more than their upkeep
+ * (bench/index_bench.c). */
+#define LARGE_FROM         12288
 #define QUESTION_MAX_BYTES 65536
 #define QUEUE_SHARE        4  /* of bytes_max may wait */
 #define BATCH              32 /* changes under one lock */
+#define FILL_NAP_NS        1000000
 
 struct index {
     pthread_rwlock_t lock; /* guards `table` */
@@ -29,6 +34,7 @@ struct index {
     struct index_queue queue;
     struct index_builder builder;
     pthread_t writer;
+    atomic_bool filling;
 };
 
 /* --- the writer --------------------------------------------------------------------------- */
@@ -74,19 +80,30 @@ static struct index_change *apply_some(struct index *ix)
     return changes;
 }
 
+/* How many there were. */
+static unsigned free_changes(struct index_change *changes)
+{
+    unsigned n = 0;
+
+    for (; changes != NULL; n++) {
+        struct index_change *next = changes->next;
+
+        free(changes);
+        changes = next;
+    }
+    return n;
+}
+
 static void *writer_main(void *arg)
 {
+    static const struct timespec nap = {.tv_nsec = FILL_NAP_NS};
     struct index *ix = arg;
 
     while (index_queue_wait(&ix->queue)) {
-        struct index_change *changes = apply_some(ix);
-
-        while (changes != NULL) {
-            struct index_change *next = changes->next;
-
-            free(changes);
-            changes = next;
-        }
+        /* To be woken for each of a million costs more than what is done for it. */
+        if (free_changes(apply_some(ix)) < BATCH &&
+            atomic_load_explicit(&ix->filling, memory_order_relaxed))
+            (void)nanosleep(&nap, NULL);
     }
     return NULL;
 }
@@ -240,6 +257,18 @@ size_t index_search(struct index *ix, const struct digest *partition, const floa
 
 /* --- the rest ----------------------------------------------------------------------------- */
 
+void index_fill_begin(struct index *ix)
+{
+    atomic_store_explicit(&ix->filling, true, memory_order_relaxed);
+    index_builder_hold(&ix->builder, true);
+}
+
+void index_fill_end(struct index *ix)
+{
+    atomic_store_explicit(&ix->filling, false, memory_order_relaxed);
+    index_builder_hold(&ix->builder, false);
+}
+
 void index_flush(struct index *ix)
 {
     index_queue_flush(&ix->queue, false);
@@ -270,5 +299,5 @@ void index_stats(struct index *ix, struct index_stats *out)
 
 const char *index_backend(void)
 {
-    return index_large_name();
+    return index_centres_name();
 }

@@ -26,7 +26,7 @@ struct index_options {
     uint32_t dimensions;
     uint32_t entries_max; /* of all partitions; the oldest goes first */
     uint32_t queue_max;   /* adds and removes that wait for the writer */
-    uint32_t large_from;  /* entries of one partition from which FAISS takes over; 0: default */
+    uint32_t large_from;  /* entries of one partition from which it has a structure; 0: default */
     uint64_t bytes_max;   /* for vectors, questions and what finds them (index_table.c) */
 };
 
@@ -54,12 +54,15 @@ size_t index_search(struct index *ix, const struct digest *partition, const floa
                     size_t k, float floor, uint64_t now_ms, struct arena *arena,
                     struct decision_candidate *out);
 
+/* While many entries come at once no structure is begun, which would soon be made anew. */
+void index_fill_begin(struct index *ix);
+void index_fill_end(struct index *ix);
 /* Waits until everything queued before is searchable. Tests, rebuild. */
 void index_flush(struct index *ix);
 /* And until large partitions have their structures. Tests, benches. */
 void index_settle(struct index *ix);
 void index_stats(struct index *ix, struct index_stats *out);
-/* "faiss c api, ivf sq8", "flat": what serves large partitions. */
+/* What finds the centres of large partitions (index_centres.h): "faiss", "sample". */
 const char *index_backend(void);
 
 #endif

@@ -1,6 +1,7 @@
 #include "cache/index_builder.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "cache/index_large.h"
@@ -40,8 +41,8 @@ static bool is_stopped(struct index_builder *b)
 
 /* Up to STEP entries from positions *at, *at + stride, ... ; moves *at on. False: the
  * partition is gone, or the index is closing. */
-static bool copy_some(const struct build *w, size_t *at, size_t stride, float *vectors,
-                      int64_t *ids, size_t *n)
+static bool copy_some(const struct build *w, size_t *at, size_t stride, int8_t *vectors,
+                      struct index_name *names, size_t *n)
 {
     const struct index_partition *p;
 
@@ -55,28 +56,31 @@ static bool copy_some(const struct build *w, size_t *at, size_t stride, float *v
 
         if (row.item == INDEX_ITEM_NONE)
             continue;
-        vector_unpack(row.vector, row.scale, w->dims, vectors + *n * w->dims);
-        ids[(*n)++] = (int64_t)*at;
+        memcpy(vectors + *n * w->dims, row.vector, w->dims);
+        names[(*n)++] = (struct index_name){(uint32_t)*at, row.scale, row.sum};
     }
     pthread_rwlock_unlock(w->b->lock);
     return p != NULL;
 }
 
 /* A sample that is spread over the whole, and a structure trained on it. */
-static enum status train(const struct build *w, struct index_large **out)
+static enum status train(const struct build *w, int8_t *vectors, struct index_large **out)
 {
     size_t want = index_large_sample(w->entries), at = 0, have = 0, n;
     size_t stride = w->count / want > 0 ? w->count / want : 1;
     size_t room = (w->count + stride - 1) / stride + STEP;
     float *sample = malloc(room * w->dims * sizeof(*sample));
+    struct index_name names[STEP];
     enum status st = ST_OK;
-    int64_t ids[STEP];
 
     if (sample == NULL)
         return ST_NOMEM;
     while (st == ST_OK && at < w->count) {
-        if (!copy_some(w, &at, stride, sample + have * w->dims, ids, &n))
+        if (!copy_some(w, &at, stride, vectors, names, &n))
             st = ST_CANCELED;
+        for (size_t i = 0; i < n; i++)
+            vector_unpack(vectors + i * w->dims, names[i].scale, w->dims,
+                          sample + (have + i) * w->dims);
         have += n;
     }
     if (st == ST_OK)
@@ -85,21 +89,19 @@ static enum status train(const struct build *w, struct index_large **out)
     return st;
 }
 
-static enum status fill(struct build *w, struct index_large *large)
+static enum status fill(struct build *w, int8_t *vectors, struct index_large *large)
 {
-    float *vectors = malloc(STEP * w->dims * sizeof(*vectors));
-    enum status st = vectors != NULL ? ST_OK : ST_NOMEM;
+    struct index_name names[STEP];
+    enum status st = ST_OK;
     size_t at = 0, n;
-    int64_t ids[STEP];
 
     while (st == ST_OK && at < w->count) {
-        if (!copy_some(w, &at, 1, vectors, ids, &n))
+        if (!copy_some(w, &at, 1, vectors, names, &n))
             st = ST_CANCELED;
-        else if (n > 0)
-            st = index_large_add(large, vectors, ids, n);
+        for (size_t i = 0; st == ST_OK && i < n; i++)
+            st = index_large_add(large, vectors + i * w->dims, &names[i]);
         w->names += n;
     }
-    free(vectors);
     return st;
 }
 
@@ -140,15 +142,17 @@ static void end_build(struct build *w, struct index_large *large)
 static void build(struct build *w)
 {
     struct index_large *large = NULL;
-    enum status st = train(w, &large);
+    int8_t *vectors = malloc(STEP * w->dims);
+    enum status st = vectors != NULL ? train(w, vectors, &large) : ST_NOMEM;
 
     if (st == ST_OK) {
-        st = fill(w, large);
+        st = fill(w, vectors, large);
         if (st != ST_OK) {
             index_large_close(large);
             large = NULL;
         }
     }
+    free(vectors);
     if (st != ST_OK && st != ST_CANCELED)
         log_at(LOG_WARN, NULL, kv_event("index_build_failed"), kv_status(st));
     end_build(w, large);
@@ -159,7 +163,7 @@ static bool wait_for_work(struct index_builder *b)
     bool stopped;
 
     pthread_mutex_lock(&b->mutex);
-    while (!b->wanted && !b->stopped)
+    while ((!b->wanted || b->held) && !b->stopped)
         pthread_cond_wait(&b->changed, &b->mutex);
     b->wanted = false;
     stopped = b->stopped;
@@ -206,6 +210,14 @@ void index_builder_want(struct index_builder *b)
 {
     pthread_mutex_lock(&b->mutex);
     b->wanted = true;
+    pthread_cond_signal(&b->changed);
+    pthread_mutex_unlock(&b->mutex);
+}
+
+void index_builder_hold(struct index_builder *b, bool held)
+{
+    pthread_mutex_lock(&b->mutex);
+    b->held = held;
     pthread_cond_signal(&b->changed);
     pthread_mutex_unlock(&b->mutex);
 }

@@ -23,15 +23,17 @@ struct index_builder {
 
     pthread_mutex_t mutex; /* guards the following */
     pthread_cond_t changed;
-    bool wanted, stopped;
+    bool wanted, held, stopped;
 };
 
 /* The caller has set what is borrowed. */
 enum status index_builder_start(struct index_builder *b) MUST_CHECK;
-/* Joins the thread: a training that is under way is waited for, seconds at most. */
+/* Joins the thread: a training that is under way is waited for. */
 void index_builder_stop(struct index_builder *b);
 
 /* Some partition needs a structure. Any thread. */
 void index_builder_want(struct index_builder *b);
+/* Begins no build while it is held. Any thread. */
+void index_builder_hold(struct index_builder *b, bool held);
 
 #endif

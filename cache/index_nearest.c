@@ -3,11 +3,7 @@
 #include "base/status.h"
 #include "cache/index_large.h"
 
-/* Asked of a structure beyond k: its codes are coarser than our bytes, and some of what it
- * names may be gone. */
-#define EXTRA 24
-/* Its similarities may be off by so much. */
-#define CODES_ERROR 0.02f
+#define NAMES 128 /* looked at together */
 
 struct search {
     const struct index_partition *p;
@@ -64,8 +60,7 @@ static void scan(struct search *s, size_t from)
     }
 }
 
-/* Measured again with our own bytes, which are what is there now, whatever was there when
- * it was named. */
+/* Measured again, as what is there now, whatever was there when it was listed. */
 static void measure(struct search *s, size_t at)
 {
     struct index_row row;
@@ -80,19 +75,36 @@ static void measure(struct search *s, size_t at)
     offer(s, row.item, similarity);
 }
 
-/* False when the structure can not say: what is gone or late stands before what there may
- * be. */
-static bool ask(struct search *s, size_t want)
+/* Some names of a list. */
+static void look_at(struct search *s, const struct index_name *names, size_t n)
 {
-    int64_t ids[INDEX_LARGE_RESULTS_MAX];
-    float similarity[INDEX_LARGE_RESULTS_MAX];
-    size_t n;
+    const struct index_run *r = &s->p->run;
+    const int8_t *vectors[NAMES];
+    float similarity[NAMES], scales[NAMES];
+    int32_t sums[NAMES];
 
-    if (index_large_search(s->p->large, s->q->vector, want, ids, similarity, &n) != ST_OK)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        measure(s, (size_t)ids[i]);
-    return s->best->n == s->q->k || n < want || similarity[n - 1] < s->q->floor - CODES_ERROR;
+    for (size_t i = 0; i < n; i++) {
+        /* The first stands for one that is gone. */
+        vectors[i] = index_run_vector(r, names[i].at < r->count ? names[i].at : 0);
+        scales[i] = names[i].scale;
+        sums[i] = names[i].sum;
+    }
+    vector_scan_at(&s->q->bytes, vectors, scales, sums, n, r->dims, similarity);
+    for (size_t i = 0; i < n; i++) {
+        if (similarity[i] >= s->q->floor && similarity[i] > bar(s))
+            measure(s, names[i].at);
+    }
+}
+
+static void look_through(struct search *s)
+{
+    const struct index_list *lists[INDEX_LARGE_LISTS_MAX];
+    size_t n = index_large_near(s->p->large, &s->q->bytes, lists);
+
+    for (size_t i = 0; i < n && s->p->run.count > 0; i++) {
+        for (size_t k = 0; k < lists[i]->n; k += NAMES)
+            look_at(s, lists[i]->names + k, lists[i]->n - k < NAMES ? lists[i]->n - k : NAMES);
+    }
 }
 
 void index_nearest_find(const struct index_partition *p, const struct index_items *items,
@@ -101,10 +113,7 @@ void index_nearest_find(const struct index_partition *p, const struct index_item
     struct search s = {p, items, q, out};
 
     out->n = 0;
-    if (p->large == NULL)
-        scan(&s, 0);
-    else if (ask(&s, q->k + EXTRA) || ask(&s, INDEX_LARGE_RESULTS_MAX))
-        scan(&s, p->named);
-    else
-        scan(&s, 0);
+    if (p->large != NULL)
+        look_through(&s);
+    scan(&s, p->large != NULL ? p->named : 0);
 }

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "cache/vector.h"
-
 /* What a search waits for at most: some 100 us each. */
 #define FEED_STEP 8
 #define PACK_STEP 256
@@ -104,28 +102,22 @@ static void pack_some(struct index_partition *p, struct index_items *items)
 /* The structure takes over what came after it, into holes as long as there are any. */
 static struct index_large *feed_some(struct index_partition *p, struct index_items *items)
 {
-    size_t dims = p->run.dims, n = 0;
-    float *vectors = malloc(FEED_STEP * dims * sizeof(*vectors));
-    int64_t ids[FEED_STEP];
-    enum status st = vectors != NULL ? ST_OK : ST_NOMEM;
+    enum status st = ST_OK;
 
-    for (; st == ST_OK && n < FEED_STEP && p->run.count > p->run.fixed; n++) {
+    for (size_t n = 0; st == ST_OK && n < FEED_STEP && p->run.count > p->run.fixed; n++) {
         size_t at = index_run_fix_one(&p->run);
         struct index_row row = index_run_at(&p->run, at);
 
         moved(items, row.item, at);
-        vector_unpack(row.vector, row.scale, dims, vectors + n * dims);
-        ids[n] = (int64_t)at;
+        st = index_large_add(p->large, row.vector,
+                             &(struct index_name){(uint32_t)at, row.scale, row.sum});
+        p->names++;
     }
-    if (st == ST_OK)
-        st = index_large_add(p->large, vectors, ids, n);
-    free(vectors);
     if (st != ST_OK) { /* it can not be relied upon any more */
         p->failed = index_partition_entries(p);
         return start_packing(p);
     }
     p->named = p->run.fixed;
-    p->names += n;
     return NULL;
 }
 

@@ -45,6 +45,10 @@ void index_run_release(struct index_run *r);
 enum status index_run_append(struct index_run *r, const struct index_row *row) MUST_CHECK;
 /* Valid until the run changes. */
 struct index_row index_run_at(const struct index_run *r, size_t at);
+static inline const int8_t *index_run_vector(const struct index_run *r, size_t at)
+{
+    return r->chunks[at / INDEX_RUN_CHUNK].vectors + at % INDEX_RUN_CHUNK * r->dims;
+}
 /* Which item has moved to `at`; INDEX_ITEM_NONE: none has. */
 uint32_t index_run_remove(struct index_run *r, size_t at);
 

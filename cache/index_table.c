@@ -51,18 +51,17 @@ static uint64_t partition_bytes(void)
 }
 
 /* In a structure a quarter may be of what is gone. */
-static uint64_t large_row_bytes(const struct index_table *t)
+static uint64_t large_row_bytes(void)
 {
-    return index_large_row_bytes(t->dims) * 5 / 4;
+    return index_large_row_bytes() * 5 / 4;
 }
 
-static uint64_t entry_bytes(const struct index_table *t, const struct index_partition *p,
-                            const struct index_item *it)
+static uint64_t entry_bytes(const struct index_partition *p, const struct index_item *it)
 {
     uint64_t bytes = sizeof(*it) + sizeof(void *) + index_run_row_bytes(&p->run) +
                      it->question_bytes + 1 + MALLOC_BYTES;
 
-    return p->large != NULL ? bytes + large_row_bytes(t) : bytes;
+    return p->large != NULL ? bytes + large_row_bytes() : bytes;
 }
 
 /* --- partitions --------------------------------------------------------------------------- */
@@ -119,7 +118,7 @@ static void remove_item(struct index_table *t, uint32_t id)
     const struct index_item *it = index_items_at(&t->items, id);
     struct index_partition *p = it->partition;
 
-    t->bytes -= entry_bytes(t, p, it);
+    t->bytes -= entry_bytes(p, it);
     index_partition_remove(p, &t->items, it->at);
     index_items_remove(&t->items, id);
     if (index_partition_entries(p) == 0)
@@ -169,7 +168,7 @@ enum status index_table_add(struct index_table *t, const struct digest *partitio
             drop_partition(t, p);
         return st;
     }
-    t->bytes += entry_bytes(t, p, index_items_at(&t->items, own.item));
+    t->bytes += entry_bytes(p, index_items_at(&t->items, own.item));
     note_size(t, p);
     make_room(t);
     return ST_OK;
@@ -203,7 +202,7 @@ bool index_table_is_busy(const struct index_table *t)
 /* `had`: whether it had a structure before. */
 static void account(struct index_table *t, struct index_partition *p, bool had)
 {
-    uint64_t bytes = large_row_bytes(t) * index_partition_entries(p);
+    uint64_t bytes = large_row_bytes() * index_partition_entries(p);
 
     if (p->large != NULL && !had) {
         t->bytes += bytes;

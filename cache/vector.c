@@ -38,14 +38,23 @@ void vector_dots_c(const uint8_t *query, const int8_t *run, size_t n, size_t dim
     }
 }
 
+void vector_dots_at_c(const uint8_t *query, const int8_t *const *vectors, size_t n, size_t dims,
+                      int32_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        vector_fetch(vectors, i, n, dims);
+        vector_dots_c(query, vectors[i], 1, dims, out + i);
+    }
+}
+
 const struct vector_kernel *vector_kernels(size_t *n)
 {
     static const struct vector_kernel all[] = {
 #if defined(__x86_64__)
-        {"avx512vnni", vector_dots_avx512vnni},
-        {"avx2", vector_dots_avx2},
+        {"avx512vnni", vector_dots_avx512vnni, vector_dots_at_avx512vnni},
+        {"avx2", vector_dots_avx2, vector_dots_at_avx2},
 #endif
-        {"c", vector_dots_c},
+        {"c", vector_dots_c, vector_dots_at_c},
     };
     size_t first = 0;
 
@@ -59,11 +68,13 @@ const struct vector_kernel *vector_kernels(size_t *n)
     return all + first;
 }
 
-static vector_dots_fn *best(void)
+/* For `dims`: others than the C kernel want 32 at a time. */
+static const struct vector_kernel *kernel_for(size_t dims)
 {
     size_t n;
+    const struct vector_kernel *all = vector_kernels(&n);
 
-    return vector_kernels(&n)->dots;
+    return dims % 32 == 0 ? all : all + n - 1;
 }
 
 const char *vector_kernel(void)
@@ -75,18 +86,38 @@ const char *vector_kernel(void)
 
 #define BATCH 256
 
+/* The query's 128 is taken out again. */
+static void to_cosines(const struct vector_query *q, const int32_t *products,
+                       const float *scales, const int32_t *sums, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(products[i] - 128 * sums[i]) * (q->scale * scales[i]);
+}
+
 void vector_scan(const struct vector_query *q, const int8_t *run, const float *scales,
                  const int32_t *sums, size_t n, size_t dims, float *out)
 {
-    vector_dots_fn *dots = dims % 32 == 0 ? best() : vector_dots_c;
+    vector_dots_fn *dots = kernel_for(dims)->dots;
+    int32_t products[BATCH];
 
     for (size_t i = 0; i < n; i += BATCH) {
         size_t m = n - i < BATCH ? n - i : BATCH;
-        int32_t products[BATCH];
 
         dots(q->bytes, run + i * dims, m, dims, products);
-        /* The query's 128 is taken out again. */
-        for (size_t k = 0; k < m; k++)
-            out[i + k] = (float)(products[k] - 128 * sums[i + k]) * (q->scale * scales[i + k]);
+        to_cosines(q, products, scales + i, sums + i, m, out + i);
+    }
+}
+
+void vector_scan_at(const struct vector_query *q, const int8_t *const *vectors,
+                    const float *scales, const int32_t *sums, size_t n, size_t dims, float *out)
+{
+    vector_dots_at_fn *dots_at = kernel_for(dims)->dots_at;
+    int32_t products[BATCH];
+
+    for (size_t i = 0; i < n; i += BATCH) {
+        size_t m = n - i < BATCH ? n - i : BATCH;
+
+        dots_at(q->bytes, vectors + i, m, dims, products);
+        to_cosines(q, products, scales + i, sums + i, m, out + i);
     }
 }

@@ -21,6 +21,11 @@ struct vector_query {
 void vector_scan(const struct vector_query *q, const int8_t *run, const float *scales,
                  const int32_t *sums, size_t n, size_t dims, float *out);
 
+/* The same of vectors that lie apart. */
+void vector_scan_at(const struct vector_query *q, const int8_t *const *vectors,
+                    const float *scales, const int32_t *sums, size_t n, size_t dims,
+                    float *out);
+
 /* The instructions vector_scan() uses here: "avx512vnni", "avx2", "c". */
 const char *vector_kernel(void);
 

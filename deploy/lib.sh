@@ -78,10 +78,10 @@ apt_install() {
         "${front[@]}" apt-get install -q -y --no-install-recommends "$@"
 }
 
-# FAISS with its C library and AVX2, built once; without it large partitions are scanned.
+# FAISS with its C library and AVX2, built once; without it large partitions are searched less well.
 need_faiss() {
     [ -x "$root/deploy/faiss.sh" ] || return 0
-    timed "FAISS" "$root/deploy/faiss.sh" || say "without it large partitions are scanned"
+    timed "FAISS" "$root/deploy/faiss.sh" || say "without it large partitions are searched less well"
 }
 
 # build PRESET [TARGET…]: configures once; ninja looks after itself then.

@@ -9,6 +9,7 @@
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "rt/quota.h"
 
 struct admin;
 struct io;
@@ -32,6 +33,7 @@ struct admin_view {
     uint64_t started_us; /* monotonic, of the process */
     double ready_s;      /* from start to listening */
     const char *version; /* static */
+    struct quota quota;  /* of the container */
 };
 
 /* *view is borrowed and read at each request. */

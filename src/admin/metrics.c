@@ -359,6 +359,9 @@ static void part_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_encoder_batches_total", "Batches embedded.", batches);
     counter(p, "ibid_encoder_overload_total", "Look-ups skipped: encoder queue full.",
             a->embed_overload_total);
+    counter(p, "ibid_encoder_shed_total",
+            "Look-ups skipped: the queue stood, and they had waited long enough.",
+            a->embed_shed_total);
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
     local_lines(p, x->parts.local);
@@ -490,6 +493,11 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     head(&p, "ibid_build_info", "gauge", "Constant 1, with what runs.");
     line(&p, "ibid_build_info{version=\"%s\",kernels=\"%s\",index=\"%s\"} 1\n", v->version,
          cpu_kernels(), index_backend());
+    gauge(&p, "ibid_cpu_limit_cores", "Processors it may use, by affinity and control group.",
+          v->quota.cpus);
+    if (v->quota.memory_bytes > 0)
+        gauge(&p, "ibid_memory_limit_bytes", "Memory its control group may have.",
+              (double)v->quota.memory_bytes);
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);

@@ -31,6 +31,7 @@
 #include "cli/router_default.h"
 #include "cli/privacy_settings.h"
 #include "cli/serve_files.h"
+#include "cli/serve_quota.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/model_path.h"
@@ -588,7 +589,7 @@ static void run(struct server *s)
     s->view.ready_s = (double)(clock_now_us() - s->started_us) / 1e6;
     log_at(LOG_INFO, NULL, kv_event("ready"), kv_str("version", IBID_VERSION),
            kv_str("kernels", cpu_kernels()), kv_str("index", index_backend()),
-           kv_f64("start_s", s->view.ready_s));
+           kv_f64("cpus", s->view.quota.cpus), kv_f64("start_s", s->view.ready_s));
     loop_run(s->loop);
 }
 
@@ -639,6 +640,8 @@ int serve_main(int argc, char **argv)
         return rc;
     }
     set_log_level(s->config.log_level);
+    quota_read("", &s->view.quota);
+    serve_quota_apply(&s->view.quota, &s->config);
     keep_to_itself();
     raise_file_limit();
     st = open_all(s);

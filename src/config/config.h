@@ -132,6 +132,7 @@ struct config {
         char prefix[128];            /* before each question */
         uint64_t memory_max_bytes;   /* 0: no limit */
         uint64_t workers, queue_max, batch_max;
+        uint64_t wait_max_ms; /* while the queue stands */
         uint64_t deadline_ms; /* longer than this: the cache is bypassed */
     } encoder;
 

@@ -65,7 +65,7 @@ struct account {
     uint64_t regenerated_total;
     uint64_t tunnels_total, tunnels_now;
     uint64_t client_gone_total; /* clients that left before their answer ended */
-    uint64_t embed_overload_total, embed_timeout_total;
+    uint64_t embed_overload_total, embed_shed_total, embed_timeout_total;
 };
 
 void account_init(struct account *a, uint64_t wall_ms);

@@ -12,6 +12,10 @@
 #define BATCH_MAX       32
 #define LOOP_TURN_US    500         /* a busy loop has more turns than one in that time */
 #define JOB_ARENA_BYTES (64 * 1024) /* questions of the candidates of one job */
+/* A queue that has not been empty for so long stands: more comes than is done. A burst ends
+ * sooner. (The rule of two patiences is that of Maurer 2015, Fail at Scale, ACM Queue 13(8),
+ * after Nichols and Jacobson 2012, Controlling Queue Delay.) */
+#define STANDS_AFTER_US 100000
 
 /* One worker's own things; touched by that worker only. */
 struct bench {
@@ -28,6 +32,7 @@ struct embedder {
     unsigned workers;
     unsigned batch_max;
     _Atomic uint64_t texts, batches; /* statistics only: relaxed */
+    _Atomic uint64_t empty_us;       /* when its queue was last seen empty; relaxed: a hint */
     struct bench benches[];
 };
 
@@ -112,32 +117,60 @@ static bool prepare(struct embedder *e, struct bench *b)
     return b->vectors != NULL && b->session != NULL;
 }
 
+static void note_empty(struct embedder *e, uint64_t now_us)
+{
+    if (work_pool_queued(e->pool) == 0)
+        atomic_store_explicit(&e->empty_us, now_us, memory_order_relaxed);
+}
+
+/* Of those taken, the jobs that are worth a vector yet: `out`, as many as returned. The others
+ * end with ST_OVERLOAD. */
+static size_t choose(struct embedder *e, struct work *first, struct embed_job **out)
+{
+    uint64_t now = clock_now_us();
+    bool stands;
+    size_t n = 0;
+
+    note_empty(e, now);
+    stands = now - atomic_load_explicit(&e->empty_us, memory_order_relaxed) > STANDS_AFTER_US;
+    for (struct work *w = first; w != NULL; w = w->next) {
+        struct embed_job *job = job_of(w);
+
+        job->embed_cpu_us = job->search_us = 0;
+        job->status = ST_OVERLOAD;
+        if (!stands || job->wait_max_us == 0 || now - job->submitted_us <= job->wait_max_us)
+            out[n++] = job;
+    }
+    return n;
+}
+
 static void run_batch(struct work *first, unsigned worker)
 {
     struct embedder *e = work_pool_owner(first->pool);
     struct bench *b = &e->benches[worker];
+    struct embed_job *jobs[BATCH_MAX];
     struct span texts[BATCH_MAX];
     enum status each[BATCH_MAX], st = ST_NOMEM;
     struct watch watch = {first, b};
     struct engine_stop stop = {batch_canceled, &watch};
     uint64_t t0 = clock_thread_cpu_us(), cpu_us;
-    size_t n = 0, i = 0;
+    size_t n = choose(e, first, jobs);
 
-    for (struct work *w = first; w != NULL; w = w->next) {
-        each[n] = ST_INTERNAL;
-        texts[n++] = job_of(w)->text;
-    }
     assert(n <= e->batch_max);
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        each[i] = ST_INTERNAL;
+        texts[i] = jobs[i]->text;
+    }
     if (prepare(e, b))
         st = encoder_embed(b->session, texts, n, b->vectors, each, stop);
     cpu_us = (clock_thread_cpu_us() - t0) / n;
     atomic_fetch_add_explicit(&e->texts, n, memory_order_relaxed);
     atomic_fetch_add_explicit(&e->batches, 1, memory_order_relaxed);
-    for (struct work *w = first; w != NULL; w = w->next, i++) {
-        struct embed_job *job = job_of(w);
-
-        job->status = st == ST_OK ? each[i] : st;
-        finish(e, b, job, b->vectors + i * e->dimensions, cpu_us);
+    for (size_t i = 0; i < n; i++) {
+        jobs[i]->status = st == ST_OK ? each[i] : st;
+        finish(e, b, jobs[i], b->vectors + i * e->dimensions, cpu_us);
     }
 }
 
@@ -197,6 +230,8 @@ enum status embedder_submit(struct embedder *e, struct embed_job *job, struct lo
     job->vector = NULL;
     job->record = NULL;
     job->status = ST_CANCELED;
+    job->submitted_us = clock_now_us();
+    note_empty(e, job->submitted_us);
     return work_submit(e->pool, &job->work, home, run_batch, on_done);
 }
 

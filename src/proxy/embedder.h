@@ -29,7 +29,11 @@ struct embed_job {
     void *owner; /* the caller's */
 
     struct span text;
-    bool search; /* also look for neighbours and decide */
+    /* While the queue stands: longer than this it does not wait, and ends with ST_OVERLOAD.
+     * 0: for as long as it takes. */
+    uint64_t wait_max_us;
+    uint64_t submitted_us; /* the embedder's */
+    bool search;           /* also look for neighbours and decide */
     struct digest partition;
     double threshold, least; /* of struct cache_query */
     float floor;
@@ -37,8 +41,9 @@ struct embed_job {
     uint32_t top_k;
     bool keep_record; /* of what is looked at */
 
-    enum status status; /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID */
-    float *vector;      /* owned by the job until embedder_job_release() */
+    /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID; ST_OVERLOAD: wait_max_us */
+    enum status status;
+    float *vector; /* owned by the job until embedder_job_release() */
     uint32_t dimensions;
     struct decision decision;       /* when `search` and ST_OK */
     struct decision_record *record; /* likewise; owned as the vector is, NULL: none */

@@ -19,6 +19,8 @@ static const char *reason_of(const struct request *r)
 {
     if (r->embed.status == ST_OK)
         return r->embed.decision.reason;
+    if (r->embed.status == ST_OVERLOAD)
+        return "encoder_behind";
     if (r->embed.status == ST_LIMIT)
         return "text_too_long";
     if (r->embed.status == ST_INVALID)
@@ -39,6 +41,8 @@ static void on_looked_up(struct embed_job *job, enum status st)
     if (!request_drop(r) || !waited_for)
         return;
     timer_stop(r->proxy->parts.loop, &r->deadline);
+    if (r->embed_done && job->status == ST_OVERLOAD)
+        r->proxy->account.embed_shed_total++;
     if (r->embed_done && job->search)
         r->miss_reason = reason_of(r);
     request_resume(r);
@@ -74,6 +78,7 @@ enum step_result lookup_enter(struct request *r)
     if (!r->may_read_semantic && (r->routed.tier != ROUTING_OPEN || p->parts.embedder == NULL))
         return STEP_NEXT;
     job->text = r->chat.last_text;
+    job->wait_max_us = c->encoder.wait_max_ms * 1000;
     job->search = r->may_read_semantic;
     job->partition = r->partition;
     job->cache = p->parts.cache;

@@ -69,6 +69,7 @@ static void learn(struct proxy *p, struct entry *e)
     l->entry = entry_ref(e);
     l->proxy = p;
     l->job.text = l->entry->question;
+    l->job.wait_max_us = 1; /* nobody waits for it: questions go first while the queue stands */
     if (embedder_submit(p->parts.embedder, &l->job, p->parts.loop, on_embedded) != ST_OK) {
         entry_unref(l->entry);
         free(l);

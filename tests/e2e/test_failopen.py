@@ -6,6 +6,7 @@ import threading
 import pytest
 
 import conftest
+from client import until
 from conftest import DECODER, ENCODER, needs_decoder, needs_encoder
 from upstream import answer
 from wire import ask, chat_bytes, exchange
@@ -128,6 +129,33 @@ def test_an_encoder_that_is_too_slow(make_ibid, upstream):
         t.join()
     assert got == [200] * 40
     assert ibid.metric("ibid_encoder_overload_total") + ibid.metric("ibid_encoder_timeouts_total") > 0
+
+
+@needs_encoder
+def test_questions_come_faster_than_they_are_embedded(make_ibid, upstream):
+    """The queue stands: those that wait go on without a look-up long before their deadline, and say so. A burst waits."""
+    ibid = make_ibid(upstream, encoder=True, env={"IBID_ENCODER_DEADLINE_MS": "20000", "IBID_ENCODER_WAIT_MAX_MS": "1", "IBID_ENCODER_BATCH_MAX": "1", "IBID_ENCODER_WORKERS": "1", "IBID_STORE_URL": "memory:"})
+    assert ask(ibid, "proof").status == 200
+    text, got, stop = "What is the meaning of the word " * 12, [], threading.Event()
+
+    def go_on(i):
+        n = 0
+        while not stop.is_set():
+            n += 1
+            r = ask(ibid, f"{text} {i} {n}?")
+            got.append((r.status, "encoder_behind" in r.headers["cache-status"]))
+
+    threads = [threading.Thread(target=go_on, args=(i,)) for i in range(24)]
+    [t.start() for t in threads]
+    until(lambda: ibid.metric("ibid_encoder_shed_total") > 20, "questions that are passed by")
+    stop.set()
+    [t.join() for t in threads]
+    assert {status for status, _ in got} == {200}
+    assert sum(behind for _, behind in got) == ibid.metric("ibid_encoder_shed_total")
+    assert any(not behind for _, behind in got) and ibid.metric("ibid_encoder_timeouts_total") == 0
+    # Nothing waits any more, and the next one is looked up.
+    until(lambda: ibid.metric("ibid_encoder_queue") == 0, "an empty queue")
+    assert "encoder_behind" not in ask(ibid, "And a short one?").headers["cache-status"]
 
 
 # --- the built-in model ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+import cgroup
 from client import later, post, until, user
 from conftest import BIN, needs_decoder
 
@@ -58,3 +59,38 @@ def test_a_wrong_share_is_refused():
     for name, value in (("IBID_LOCAL_CPU_SHARE", "0"), ("IBID_LOCAL_CPU_SHARE", "1.5"), ("IBID_LOCAL_PRIORITY", "high")):
         done = subprocess.run([BIN, "check"], env={"HOME": "/nonexistent", name: value}, capture_output=True, text=True, timeout=30)
         assert done.returncode == 2 and name in done.stderr, (name, done.stderr)
+
+
+@pytest.fixture
+def half_a_processor():
+    try:
+        group = cgroup.make(0.5)
+    except OSError as e:
+        pytest.skip(f"no control group can be made: {e}")
+    yield group
+    cgroup.remove(group)
+
+
+def test_a_containers_limit_is_never_used_up(half_a_processor, make_ibid):
+    """Where the model took all of it, the loop would stand still in most periods, with all of the process."""
+    with cgroup.entered(half_a_processor):
+        ibid = make_ibid(None, local=True, env={"IBID_LOCAL_PRIORITY": "normal", "IBID_LOCAL_THREADS": "2", "IBID_STORE_URL": "memory:"})
+    assert ibid.metric("ibid_cpu_limit_cores") == 0.5
+    post(ibid, user("Say yes.", max_tokens=1))
+    answer = later(post, ibid, user("Tell a long story.", max_tokens=400, temperature=1, seed=1), [("x-ibid-cache", "bypass")])
+    until(lambda: ibid.metric("ibid_local_sequences") == 1, "the model")
+    before, used, end = cgroup.stat(half_a_processor), cpu_s(ibid), time.monotonic() + 4
+    while time.monotonic() < end and ibid.metric("ibid_local_sequences") == 1:
+        time.sleep(0.1)
+    after = cgroup.stat(half_a_processor)
+    periods = after["nr_periods"] - before["nr_periods"]
+    assert periods >= 5 and cpu_s(ibid) - used > 0.2, (before, after)
+    assert after["nr_throttled"] - before["nr_throttled"] <= periods / 4, (before, after)
+    assert answer().status == 200
+    ibid.stop()
+
+
+def test_threads_that_are_left_open(make_ibid):
+    ibid = make_ibid(None, local=True, env={"IBID_LOCAL_PRIORITY": "idle", "IBID_LOCAL_THREADS": "0", "IBID_STORE_URL": "memory:"})
+    assert post(ibid, user("Say yes.", max_tokens=2)).source == "local"
+    assert sum(policy == SCHED_IDLE for policy, _ in threads(ibid)) == min(8, int(ibid.metric("ibid_cpu_limit_cores")))

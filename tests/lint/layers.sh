@@ -22,7 +22,7 @@ libraries='
 uv\.h: src/rt/
 llhttp\.h: src/http/
 hiredis: cache/store_redis
-faiss: cache/index_faiss
+faiss: cache/index_centres_faiss
 openssl: src/rt/io_tls src/base/digest
 lmdb\.h: cache/store_lmdb
 utf8proc\.h: src/base/unicode

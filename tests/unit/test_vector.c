@@ -50,8 +50,10 @@ static uint8_t asked(enum content c, size_t i)
 }
 
 /* Each on a heap block of just its size, so that reading too far is seen under ASan. */
-static void compare(vector_dots_fn *dots, enum content q, enum content v, size_t n, size_t dims)
+static void compare(const struct vector_kernel *k, enum content q, enum content v, size_t n,
+                    size_t dims)
 {
+    const int8_t **apart = malloc(n * sizeof(*apart));
     uint8_t *query = malloc(dims);
     int8_t *run = malloc(n * dims);
     int32_t *want = malloc(n * sizeof(*want)), *got = malloc(n * sizeof(*got));
@@ -61,8 +63,14 @@ static void compare(vector_dots_fn *dots, enum content q, enum content v, size_t
     for (size_t i = 0; i < n * dims; i++)
         run[i] = stored(v, i);
     vector_dots_c(query, run, n, dims, want);
-    dots(query, run, n, dims, got);
+    k->dots(query, run, n, dims, got);
     assert_memory_equal(want, got, n * sizeof(*want));
+    for (size_t i = 0; i < n; i++)
+        apart[i] = run + (n - 1 - i) * dims;
+    k->dots_at(query, apart, n, dims, got);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(want[n - 1 - i], got[i]);
+    free(apart);
     free(query);
     free(run);
     free(want);
@@ -84,8 +92,7 @@ static void every_kernel_says_the_same(void **state)
             for (size_t c = 0; c < ARRAY_LEN(counts); c++)
                 for (unsigned q = AT_RANDOM; q <= ALTERNATING; q++)
                     for (unsigned v = AT_RANDOM; v <= ALTERNATING; v++)
-                        compare(k[i].dots, (enum content)q, (enum content)v, counts[c],
-                                dims[d]);
+                        compare(&k[i], (enum content)q, (enum content)v, counts[c], dims[d]);
 }
 
 static void the_c_kernel_is_right(void **state)
@@ -106,7 +113,8 @@ static void a_scan_is_near_the_cosine(void **state)
     static const size_t all_dims[] = {1, 7, 31, 32, 33, 384, 768};
     enum { N = 300, D = 768 };
     int8_t *run = malloc(N * D), packed[D];
-    static float v[N][D], scales[N], out[N];
+    static float v[N][D], scales[N], out[N], out_apart[N];
+    const int8_t *apart[N];
     float q[D];
     int32_t sums[N], sum;
     uint8_t bytes[D];
@@ -132,6 +140,10 @@ static void a_scan_is_near_the_cosine(void **state)
         for (size_t j = 0; j < dims; j++)
             bytes[j] = (uint8_t)(packed[j] + 128);
         vector_scan(&query, run, scales, sums, N, dims, out);
+        for (size_t i = 0; i < N; i++)
+            apart[i] = run + i * dims;
+        vector_scan_at(&query, apart, scales, sums, N, dims, out_apart);
+        assert_memory_equal(out, out_apart, sizeof(out));
         for (size_t i = 0; i < N; i++) {
             float want = 0;
 
