@@ -14,9 +14,11 @@
 /* Where every learning begins, and how sure that is (1 / variance): the mean and the spread of
  * what the kinds of traffic of the development streams come to. They agree on what a step of
  * P(same), a rival and a question that was answered otherwise are worth, and differ most in
- * how often a near question is the same at all. */
-static const double first_weight[LOGISTIC_INPUTS] = {0, 0.95, 1.5, -2.5, -0.45, 0, -0.55, 0};
-static const double first_precision[LOGISTIC_INPUTS] = {0.25, 12, 1.2, 1.4, 8, 0.8, 4, 5};
+ * how often a near question is the same at all: that is learned first. A looser prior lets the
+ * same stream come out anywhere between half and twice the hits, by the chance of its labels.
+ */
+static const double first_weight[LOGISTIC_INPUTS] = {-0.2, 0.95, 1.5, -2.5, -0.45, 0, -0.55, 0};
+static const double first_precision[LOGISTIC_INPUTS] = {0.25, 20, 2, 2.4, 14, 1.4, 7, 9};
 /* How often two answers that are right are taken for different ones. */
 #define LABEL_FLIPPED 0.06
 /* Below it a label says little about what might be served, and bends the line for it. */
@@ -29,18 +31,19 @@ static const double first_precision[LOGISTIC_INPUTS] = {0.25, 12, 1.2, 1.4, 8, 0
 /* Standard deviations that the lower end of a probability is below it. */
 #define CAUTION 0.2
 /* Risks are corrected by how many of the labelled ones below NEAR_RISK were found wrong, of
- * those expected: near what is served the line may be off. It starts from so many of each; of
- * what was found, so many standard deviations more are taken, as of a count. */
+ * those expected: near what is served the line may be off. It starts from so many of each: of
+ * fewer, the luck of the first labels would decide what is served. Of what was found, so many
+ * standard deviations more are taken, as of a count. */
 #define NEAR_RISK      0.3
-#define FIRST_WRONG    2
+#define FIRST_WRONG    15
 #define FOUND_DOUBT    0.2
-#define FADE_FOUND     (1.0 / 250) /* an observation */
+#define FADE_FOUND     (1.0 / 500) /* an observation */
 #define CORRECTION_MIN 0.25
 /* What was overspent is made up for, down to this share of what is tolerable. What was saved is
  * not spent later: traffic that changes would be served on it before it is known. */
 #define SHARE_MIN 0.25
 /* Of what the operator names, this is aimed at: risks are estimates. */
-#define AIM 0.92
+#define AIM 0.95
 /* Hits are asked anyway the more often the riskier they are: what was served again and again
  * without being looked at is where traffic that changes goes wrong. */
 #define EXPLORE_RISK 0.3

@@ -47,7 +47,7 @@ static double doubt_of(const struct guard_outcome *g)
 {
     double share = g->words > DOUBT_WORDS ? DOUBT_WORDS / g->words : 1;
 
-    return g->fired != NULL ? g->doubt * share * share : 0;
+    return g->doubt * share * share;
 }
 
 static double least(double x, double most)
@@ -157,7 +157,7 @@ const char *const *decision_reasons(void)
         "pool",
         "reported",
         "explored",
-#define NAME(name, gate, doubt) #name,
+#define NAME(name, heard, refuses, doubt) #name,
         GUARD_LIST(NAME)
 #undef NAME
             NULL,

@@ -10,7 +10,7 @@ void explain_pair(struct span a, struct span b, float similarity, struct explana
     guard_text_read(b, &out->b);
     guard_explain(&out->a, &out->b, &out->outcome, out->guards);
     unguarded = out->outcome;
-    unguarded.fired = NULL;
+    unguarded.doubt = 0;
     out->unguarded = decision_probability(similarity, &unguarded);
 }
 

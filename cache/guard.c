@@ -13,17 +13,12 @@
 static const struct {
     const char *name;
     guard_fn *fires;
-    double gate, doubt;
+    double heard, refuses, doubt;
 } guards[] = {
-#define ROW(name, gate, doubt) {#name, guard_##name, gate, doubt},
+#define ROW(name, heard, refuses, doubt) {#name, guard_##name, heard, refuses, doubt},
     GUARD_LIST(ROW)
 #undef ROW
 };
-
-static bool is_alike(const struct guard_pair *p, const struct guard_conflict *at, double gate)
-{
-    return guard_pair_rest(p, guard_pair_forgiven(p, at)) >= gate;
-}
 
 /* The weight of the heaviest own words: more is never forgiven. */
 static double heaviest(const struct guard_text *t)
@@ -56,28 +51,34 @@ static double most_alike(const struct guard_pair *p)
 static enum guard_verdict ask(const struct guard_pair *p, size_t guard, double alike)
 {
     struct guard_conflict at = {GUARD_TEXT_NONE, GUARD_TEXT_NONE, 0, 0};
+    double rest;
 
-    if (alike < guards[guard].gate)
+    if (alike < guards[guard].heard)
         return GUARD_GATED;
     if (!guards[guard].fires(p, &at))
         return GUARD_PASSED;
-    return is_alike(p, &at, guards[guard].gate) ? GUARD_FIRED : GUARD_GATED;
+    rest = guard_pair_rest(p, guard_pair_forgiven(p, &at));
+    if (rest >= guards[guard].refuses)
+        return GUARD_FIRED;
+    return rest >= guards[guard].heard ? GUARD_DOUBTED : GUARD_GATED;
 }
 
-static void note_fired(size_t guard, struct guard_outcome *out)
+static void note(size_t guard, enum guard_verdict says, struct guard_outcome *out)
 {
-    out->fired = guards[guard].name;
-    out->doubt = guards[guard].doubt;
+    if (says != GUARD_FIRED && says != GUARD_DOUBTED)
+        return;
+    if (out->doubt <= 0)
+        out->doubt = guards[guard].doubt;
+    if (says == GUARD_FIRED && out->fired == NULL)
+        out->fired = guards[guard].name;
 }
 
 static void find_fired(const struct guard_pair *p, struct guard_outcome *out)
 {
     double alike = most_alike(p);
 
-    for (size_t i = 0; i < ARRAY_LEN(guards) && out->fired == NULL; i++) {
-        if (ask(p, i, alike) == GUARD_FIRED)
-            note_fired(i, out);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(guards) && out->fired == NULL; i++)
+        note(i, ask(p, i, alike), out);
 }
 
 /* The words that carry meaning are in both, as they are written but for their form, and in
@@ -181,16 +182,17 @@ void guard_explain(struct guard_text *a, struct guard_text *b, struct guard_outc
     compare(a, b, &p, out);
     alike = most_alike(&p);
     for (size_t i = 0; i < ARRAY_LEN(guards); i++) {
-        each[i] = (struct guard_report){guards[i].name, guards[i].gate, ask(&p, i, alike)};
-        if (each[i].verdict == GUARD_FIRED && out->fired == NULL)
-            note_fired(i, out);
+        each[i] = (struct guard_report){guards[i].name, ask(&p, i, alike)};
+        note(i, each[i].verdict, out);
     }
 }
 
 const char *guard_verdict_name(enum guard_verdict v)
 {
-    static const char *const names[] = {
-        [GUARD_PASSED] = "passed", [GUARD_GATED] = "gated", [GUARD_FIRED] = "fired"};
+    static const char *const names[] = {[GUARD_PASSED] = "passed",
+                                        [GUARD_GATED] = "gated",
+                                        [GUARD_DOUBTED] = "doubted",
+                                        [GUARD_FIRED] = "fired"};
 
     return names[v];
 }

@@ -1,7 +1,7 @@
 /* Guards: cheap reasons to say that two questions differ, however alike their vectors
- * are. Each has a name and a gate: how alike the rest of the wording must be for it to
- * speak, because elsewhere it would refuse honest paraphrases. English. They allocate
- * nothing and take any bytes; some microseconds a pair. Pure; any thread. */
+ * are. Each has a name and two gates: how alike the rest of the wording must be for it to be
+ * heard, and to refuse, because elsewhere it would refuse honest paraphrases. English. They
+ * allocate nothing and take any bytes; some microseconds a pair. Pure; any thread. */
 #ifndef CACHE_GUARD_H
 #define CACHE_GUARD_H
 
@@ -13,7 +13,7 @@
 
 struct guard_outcome {
     const char *fired;  /* name of the first guard that fired; NULL: none. Static. */
-    double doubt;       /* of it (guard_list.h) */
+    double doubt;       /* of the first that was heard (guard_list.h); 0: none */
     double overlap;     /* weighted share of common words, 0..1 */
     double exchanged;   /* weight of the words that stand against words of the other */
     unsigned respelled; /* numbers that both have, but not as written: "3", "three" */
@@ -32,14 +32,14 @@ void guard_check(struct span a, struct span b, struct guard_outcome *out);
 void guard_check_read(struct guard_text *a, struct span b, struct guard_outcome *out);
 
 enum guard_verdict {
-    GUARD_PASSED, /* nothing to refuse */
-    GUARD_GATED,  /* not heard: the rest of the wording is not alike enough */
-    GUARD_FIRED,
+    GUARD_PASSED,  /* nothing to refuse */
+    GUARD_GATED,   /* not heard: the rest of the wording is not alike enough */
+    GUARD_DOUBTED, /* heard, but it is not alike enough to refuse: P(same) is less likely */
+    GUARD_FIRED,   /* refused, and P(same) less likely */
 };
 
 struct guard_report {
     const char *name; /* static */
-    double gate;
     enum guard_verdict verdict;
 };
 
@@ -48,7 +48,7 @@ struct guard_report {
  * stay set. */
 void guard_explain(struct guard_text *a, struct guard_text *b, struct guard_outcome *out,
                    struct guard_report each[GUARD_COUNT]);
-/* "passed", "gated", "fired". */
+/* "passed", "gated", "doubted", "fired". */
 const char *guard_verdict_name(enum guard_verdict v);
 
 #endif

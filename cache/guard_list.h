@@ -14,39 +14,43 @@ typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
 #define GUARD_GATE_NONE  0.0
 #define GUARD_GATE_HALF  0.5
 #define GUARD_GATE_NEAR  0.75
+#define GUARD_GATE_CLOSE 0.8
+#define GUARD_GATE_TIGHT 0.85
 #define GUARD_GATE_EQUAL 0.9
 
-/* What P(same) loses in log-odds when it fires: some are seldom wrong when they do, others
- * speak of a detail that may not matter (docs/decisions.md has how often). The verdict does
- * not stand on it. */
+/* What P(same) loses in log-odds when it is heard: some are seldom wrong when they speak,
+ * others speak of a detail that may not matter (docs/decisions.md has how often). */
 #define GUARD_DOUBT      2.5
+#define GUARD_DOUBT_SURE 4.0
 #define GUARD_DOUBT_SOME 1.0
 
-/* X(name, gate, doubt), in the order in which they are asked; the first that fires is the
- * reason. */
+/* X(name, heard, refuses, doubt), in the order in which they are asked. From `heard` on a
+ * conflict makes P(same) less likely; from `refuses` on there is no hit, whatever P says. The
+ * first that refuses is the reason. Between the two the wording is so different that it may
+ * well be another way to ask the same. */
 #define GUARD_LIST(X)                                                                          \
-    X(number, GUARD_GATE_NONE, GUARD_DOUBT)         /* 3 / 5 */                                \
-    X(amount, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)    /* in 2 days / - */                        \
-    X(quote, GUARD_GATE_NONE, GUARD_DOUBT)          /* `git reset` / `git revert` */           \
-    X(unit, GUARD_GATE_NEAR, GUARD_DOUBT)           /* in km / in miles */                     \
-    X(negation, GUARD_GATE_NEAR, GUARD_DOUBT)       /* contain / do not contain */             \
-    X(antonym, GUARD_GATE_NEAR, GUARD_DOUBT)        /* open / closed */                        \
-    X(time, GUARD_GATE_HALF, GUARD_DOUBT)           /* May / June */                           \
-    X(moment, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)    /* tomorrow / - */                         \
-    X(direction, GUARD_GATE_NEAR, GUARD_DOUBT)      /* from A to B / from B to A */            \
-    X(swapped, GUARD_GATE_NEAR, GUARD_DOUBT)        /* does A own B / does B own A */          \
-    X(name, GUARD_GATE_NEAR, GUARD_DOUBT)           /* France / Germany */                     \
-    X(degree, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)    /* faster / fastest */                     \
-    X(question, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME) /* who / when */                           \
-    X(tense, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)    /* did / will */                           \
-    X(person, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)   /* my / your */                            \
-    X(length, GUARD_GATE_NONE, GUARD_DOUBT)         /* a line / a page */                      \
-    X(extra, GUARD_GATE_NONE, GUARD_DOUBT_SOME)     /* … / …? Say that it is closed. */
+    X(number, GUARD_GATE_NONE, GUARD_GATE_NEAR, GUARD_DOUBT_SURE)     /* 3 / 5 */              \
+    X(amount, GUARD_GATE_NEAR, GUARD_GATE_EQUAL, GUARD_DOUBT)         /* in 2 days / - */      \
+    X(quote, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT)           /* `reset` / `revert` */ \
+    X(unit, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)            /* in km / in miles */   \
+    X(negation, GUARD_GATE_NEAR, GUARD_GATE_TIGHT, GUARD_DOUBT)       /* can / can not */      \
+    X(antonym, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)         /* open / closed */      \
+    X(time, GUARD_GATE_HALF, GUARD_GATE_HALF, GUARD_DOUBT)            /* May / June */         \
+    X(moment, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)     /* tomorrow / - */       \
+    X(direction, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)       /* from A to B / to A */ \
+    X(swapped, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)         /* A owns B / B, A */    \
+    X(name, GUARD_GATE_NEAR, GUARD_GATE_CLOSE, GUARD_DOUBT)           /* France / Germany */   \
+    X(degree, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)     /* faster / fastest */   \
+    X(question, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME) /* who / when */         \
+    X(tense, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)    /* did / will */         \
+    X(person, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)   /* my / your */          \
+    X(length, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT)          /* a line / a page */    \
+    X(extra, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT_SOME)      /* …? Say that … */
 
-#define GUARD_DECLARE(name, gate, doubt) guard_fn guard_##name;
+#define GUARD_DECLARE(name, heard, refuses, doubt) guard_fn guard_##name;
 GUARD_LIST(GUARD_DECLARE)
 
-#define GUARD_ONE(name, gate, doubt) +1
+#define GUARD_ONE(name, heard, refuses, doubt) +1
 enum { GUARD_COUNT = 0 GUARD_LIST(GUARD_ONE) };
 
 #endif

@@ -31,16 +31,32 @@ static bool is_name(const struct guard_word *w)
            (w->raw.len > 1 || w->capital);
 }
 
-/* One is the other's beginning or its initials' beginning: "Mathematics" / "math". */
+/* What is left of a word when the beginning it shares with another is taken away is an ending
+ * of a country, its people and language, a science and who is of it. */
+static bool is_ending(struct span s)
+{
+    static const char *const endings[] = {"a", "ain", "an",  "ans", "er", "ers",  "ese",
+                                          "i", "ia",  "ian", "ic",  "is", "ish",  "ist",
+                                          "n", "ns",  "s",   "ans", "y",  "ians", "ists"};
+
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+        if (span_eq(s, span_of(endings[i])))
+            return true;
+    }
+    return false;
+}
+
+/* One is the other's beginning or its initials' beginning ("Mathematics" / "math"), or both
+ * are forms of one name: "Britain" / "British". */
 static bool is_short_form(struct span x, struct span y)
 {
-    struct span s = x.len < y.len ? x : y, l = x.len < y.len ? y : x;
+    size_t n = 0;
 
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] != l.ptr[i])
-            return false;
-    }
-    return s.len >= 4;
+    while (n < x.len && n < y.len && x.ptr[n] == y.ptr[n])
+        n++;
+    return n >= 4 && (n == x.len || n == y.len ||
+                      (is_ending((struct span){x.ptr + n, x.len - n}) &&
+                       is_ending((struct span){y.ptr + n, y.len - n})));
 }
 
 /* A rare word without a capital is a name only against another, and where nothing else

@@ -63,6 +63,8 @@ static bool is_empty(const struct guard_text *t, size_t i)
 
 static bool denies(const struct guard_text *t, size_t i)
 {
+    if (t->words[i].joined)
+        return false;                       /* "non linear" is "nonlinear" */
     if (guard_text_is(&t->words[i], "yet")) /* "is yet to come" */
         return i + 1 < t->count && guard_text_is(&t->words[i + 1], "to");
     return guard_text_among(&t->words[i], denials) && !is_empty(t, i);

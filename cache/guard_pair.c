@@ -1,12 +1,15 @@
 #include "cache/guard_pair.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "cache/guard_quantity.h"
 
 /* A word in another form or spelling ("3" for "three", "closed" for "close") is nearly,
  * not quite, the same. */
 #define OTHER_FORM 0.85
+/* A word of fewer letters is not looked for as two. */
+#define WHOLE_MIN 6
 
 static bool equal(const struct guard_word *x, const struct guard_word *y)
 {
@@ -19,14 +22,48 @@ static bool equal(const struct guard_word *x, const struct guard_word *y)
     return guard_text_same(x, y);
 }
 
+/* The word is these two written together: "Chatroulette" / "Chat Roulette". */
+static bool is_both(const struct guard_word *whole, const struct guard_word *first)
+{
+    const struct guard_word *second = first + 1;
+    size_t n = first->raw.len;
+
+    return whole->raw.len >= WHOLE_MIN && whole->raw.len == n + second->raw.len && n > 0 &&
+           second->raw.len > 0 && memcmp(whole->raw.ptr, first->raw.ptr, n) == 0 &&
+           memcmp(whole->raw.ptr + n, second->raw.ptr, second->raw.len) == 0;
+}
+
+/* Words of x that are two of y; these two have the same partner then. */
+static void match_split(struct guard_text *x, struct guard_text *y)
+{
+    for (size_t i = 0; i < x->count; i++) {
+        if (x->words[i].partner != GUARD_TEXT_NONE || x->words[i].number)
+            continue;
+        for (size_t j = 0; j + 1 < y->count; j++) {
+            struct guard_word *first = &y->words[j], *second = first + 1;
+
+            if (first->partner != GUARD_TEXT_NONE || second->partner != GUARD_TEXT_NONE ||
+                !is_both(&x->words[i], first))
+                continue;
+            x->words[i].partner = j;
+            first->partner = second->partner = i;
+            first->joined = second->joined = true;
+            break;
+        }
+    }
+}
+
 static void match(struct guard_pair *p)
 {
-    for (size_t j = 0; j < p->b->count; j++)
+    for (size_t j = 0; j < p->b->count; j++) {
         p->b->words[j].partner = GUARD_TEXT_NONE;
+        p->b->words[j].joined = false;
+    }
     for (size_t i = 0; i < p->a->count; i++) {
         struct guard_word *x = &p->a->words[i];
 
         x->partner = GUARD_TEXT_NONE;
+        x->joined = false;
         for (size_t j = 0; j < p->b->count; j++) {
             struct guard_word *y = &p->b->words[j];
 
@@ -37,12 +74,14 @@ static void match(struct guard_pair *p)
             break;
         }
     }
+    match_split(p->a, p->b);
+    match_split(p->b, p->a);
 }
 
 /* Weights are the mean of both words, so that it does not matter who came first. */
-static void weigh_common(struct guard_pair *p, const struct guard_word *x)
+static void weigh_common(struct guard_pair *p, const struct guard_word *x,
+                         const struct guard_word *y)
 {
-    const struct guard_word *y = &p->b->words[x->partner];
     double weight = (x->weight + y->weight) / 2;
     bool same = span_eq(x->text, y->text);
 
@@ -58,7 +97,7 @@ static void weigh(struct guard_pair *p)
         const struct guard_word *w = &p->a->words[i];
 
         if (w->partner != GUARD_TEXT_NONE) {
-            weigh_common(p, w);
+            weigh_common(p, w, &p->b->words[w->partner]);
             continue;
         }
         p->own_a += w->weight;
@@ -70,6 +109,8 @@ static void weigh(struct guard_pair *p)
         if (w->partner == GUARD_TEXT_NONE) {
             p->own_b += w->weight;
             p->words_b += !w->stop;
+        } else if (p->a->words[w->partner].partner != i) { /* the second of two */
+            weigh_common(p, &p->a->words[w->partner], w);
         }
     }
 }

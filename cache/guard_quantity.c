@@ -217,6 +217,11 @@ static void read_number(struct guard_word *w)
     if (read_clock(w))
         return;
     LOOK_UP(words, w->raw, i);
+    if (i == ARRAY_LEN(words)) { /* "4 lakhs"; not "the seconds" */
+        LOOK_UP(words, w->text, i);
+        if (i < ARRAY_LEN(words) && words[i].value < 100)
+            i = ARRAY_LEN(words);
+    }
     if (i < ARRAY_LEN(words)) {
         w->number = true;
         w->count = words[i].value;
@@ -300,12 +305,24 @@ static bool is_half_a(const struct guard_word *w, const struct guard_text *t, si
            (guard_text_is(&t->words[i + 1], "a") || guard_text_is(&t->words[i + 1], "an"));
 }
 
+/* "2. What is …": the number of a question in a list. */
+static void drop_item_number(struct guard_text *t)
+{
+    struct guard_word *w = &t->words[0];
+
+    if (t->count < 2 || !w->number || w->ordinal || w->raw.ptr[0] > '9' || !t->words[1].opens)
+        return;
+    t->count--;
+    memmove(t->words, t->words + 1, t->count * sizeof(*w));
+}
+
 void guard_quantity_read(struct guard_text *t)
 {
     size_t to = 0;
 
     for (size_t i = 0; i < t->count; i++)
         read_number(&t->words[i]);
+    drop_item_number(t);
     for (size_t i = 0; i < t->count; i++) {
         struct guard_word w = t->words[i];
 

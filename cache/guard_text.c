@@ -11,18 +11,18 @@
 /* Function words, and those that only frame a question ("can you tell me"). Written by
  * us; sorted. */
 static const char *const stops[] = {
-    "a",     "about", "all",   "am",    "an",    "and",    "any",    "are",   "as",
-    "at",    "be",    "been",  "being", "but",   "by",     "can",    "could", "did",
-    "do",    "does",  "for",   "from",  "get",   "give",   "had",    "has",   "have",
-    "hello", "help",  "her",   "hey",   "hi",    "his",    "how",    "i",     "if",
-    "in",    "into",  "is",    "it",    "its",   "just",   "know",   "let",   "like",
-    "may",   "me",    "might", "mine",  "must",  "my",     "need",   "now",   "of",
-    "on",    "one",   "or",    "our",   "out",   "please", "really", "shall", "should",
-    "so",    "some",  "tell",  "than",  "thank", "thanks", "that",   "the",   "their",
-    "them",  "then",  "there", "these", "they",  "this",   "those",  "to",    "up",
-    "us",    "want",  "was",   "way",   "we",    "were",   "what",   "when",  "where",
-    "which", "who",   "whom",  "whose", "why",   "will",   "with",   "would", "you",
-    "your",
+    "a",     "about",  "all",   "am",    "an",    "and",   "any",   "anybody", "anyone",
+    "are",   "as",     "at",    "be",    "been",  "being", "but",   "by",      "can",
+    "could", "did",    "do",    "does",  "for",   "from",  "get",   "give",    "had",
+    "has",   "have",   "hello", "help",  "her",   "hey",   "hi",    "his",     "how",
+    "i",     "if",     "in",    "into",  "is",    "it",    "its",   "just",    "know",
+    "let",   "like",   "may",   "me",    "might", "mine",  "must",  "my",      "need",
+    "now",   "of",     "on",    "one",   "or",    "our",   "out",   "please",  "really",
+    "shall", "should", "so",    "some",  "tell",  "than",  "thank", "thanks",  "that",
+    "the",   "their",  "them",  "then",  "there", "these", "they",  "this",    "those",
+    "to",    "up",     "us",    "via",   "want",  "was",   "way",   "we",      "were",
+    "what",  "when",   "where", "which", "who",   "whom",  "whose", "why",     "will",
+    "with",  "would",  "you",   "your",
 };
 
 /* What follows the last dot of a file name or host. */

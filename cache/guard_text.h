@@ -25,6 +25,7 @@ struct guard_word {
     bool code;      /* in quotation marks or backquotes, or a path, flag, file name, address */
     double weight;  /* what it says: .15 (stop words) to 1.5 (words nobody uses) */
     size_t partner; /* the equal word of the other question; GUARD_TEXT_NONE: it has none */
+    bool joined;    /* it is half of its partner: "chat room" / "chatroom" */
 
     bool number;
     bool soft;    /* may be none: "one", "first", "half" */

@@ -64,10 +64,10 @@ def near_pairs(bench, sets):
 
 
 def features(lines, least=LEAST):
-    """Of lines of `judge` that no guard refused: inputs of the weights, what those by hand that the
+    """Of lines of `judge` of which no guard has doubts: inputs of the weights, what those by hand that the
     first step does not know add, whether it is the same."""
     v = np.array([[float(l[0]), float(l[1])] + [float(x) for x in l[5:12]]
-                  for l in lines if l[3] == "hit" and float(l[1]) >= least])
+                  for l in lines if l[3] == "hit" and l[2] == l[12] and float(l[1]) >= least])
     same, cosine, exchanged, respelled, bare, words, names, substituted, added = v.T
     x = np.c_[cosine, np.maximum(0, cosine - NEAR), np.minimum(exchanged, EXCHANGED_MAX),
               np.minimum(words, WORDS_MAX), respelled > 0, substituted, added]

@@ -42,7 +42,7 @@ static void judge(const struct row *a, const struct row *b, bool same)
     decision_make(span_of(a->text), &c, 1, &any, &d);
     guard_check(span_of(a->text), span_of(b->text), &g);
     unguarded = g;
-    unguarded.fired = NULL;
+    unguarded.doubt = 0;
     printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f", same,
            (double)c.similarity, decision_probability(c.similarity, &unguarded), d.reason,
            g.overlap, g.exchanged, g.respelled, g.bare, g.words, g.names, g.substituted,

@@ -67,7 +67,8 @@ static void measure(struct tune_pair *x, const float *a, const float *b, size_t 
         dot += (double)a[i] * (double)b[i];
     guard_check(x->a, x->b, &g);
     unguarded = g;
-    unguarded.fired = NULL;
+    if (g.fired != NULL) /* what it would have been worth */
+        unguarded.doubt = 0;
     x->similarity = (float)dot;
     x->probability = decision_probability(x->similarity, &unguarded);
     x->guard = g.fired;

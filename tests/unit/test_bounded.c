@@ -2,6 +2,7 @@
  */
 #include "cache/bounded.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -114,6 +115,47 @@ static void learns(void **arg)
     assert_true(modestly.served > 3 * boldly.served);
     bounded_close(a);
     bounded_close(b);
+}
+
+/* Open questions: few have a candidate at all, and what is near is often another question. */
+static unsigned served_of_open_questions(struct bounded *b, unsigned n)
+{
+    unsigned served = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        double p = 0.3 + 0.69 * uniform();
+        struct decision_candidate c = candidate((uint8_t)(i % 250 + 1), p);
+        bool right = uniform() < p * p;
+        struct decision d;
+
+        if (uniform() > 0.15) {
+            bounded_decide(b, &partition, NULL, 0, 0, &d);
+            continue;
+        }
+        bounded_decide(b, &partition, &c, 1, 0, &d);
+        served += d.hit;
+        if (!d.hit)
+            bounded_learn(b, &partition, &d.lesson, right && uniform() > 0.06);
+    }
+    return served;
+}
+
+/* The same traffic comes to about the same, whatever the luck of its labels is. */
+static void luck_decides_little(void **arg)
+{
+    unsigned least = UINT_MAX, most = 0;
+
+    (void)arg;
+    for (int i = 0; i < 16; i++) {
+        struct bounded *b = open_some(0.01, NULL);
+        unsigned served = served_of_open_questions(b, 8000);
+
+        least = served < least ? served : least;
+        most = served > most ? served : most;
+        bounded_close(b);
+    }
+    if (most > 1.4 * least)
+        fail_msg("%u to %u served", least, most);
 }
 
 /* What stands on one side: eight candidates of the same P, of which `alike` say the same. */
@@ -366,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_to_the_share),
         cmocka_unit_test(learns),
+        cmocka_unit_test(luck_decides_little),
         cmocka_unit_test(answers_that_agree_support_each_other),
         cmocka_unit_test(what_an_answer_was_worth_before_counts),
         cmocka_unit_test(learns_what_bursts_are),

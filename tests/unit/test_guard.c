@@ -101,6 +101,11 @@ static void numbers(void **state)
         {"Is room 101 free?", "Is room 102 free?", "number"},
         {"A house for $1.5 million", "A house for 1,500,000 dollars", NULL},
         {"A table for five", "A table for 5", NULL},
+        {"A house for 4 lakhs", "A house for 400000", NULL},
+        {"A house for 2 millions", "A house for 3 millions", "number"},
+        {"3. How deep is the lake?", "How deep is the lake?", NULL},
+        {"3. How deep is the lake?", "4. How deep is the lake?", NULL},
+        {"7 lakes are deep", "8 lakes are deep", "number"},
         {"What is the population of 5 largest cities", "What is the population of 10 largest cities", "number"},
     };
 
@@ -142,6 +147,10 @@ static void amounts(void **state)
         {"What is new in Java?", "What is new in Java 8?", "amount"},
         {"How do I learn to play chess well?", "What should I learn first to play chess well?", NULL},
         {"Which one is better?", "Which is better?", NULL},
+        {"What are the 5 best tents?", "What are the best tents?", NULL},
+        {"Name the top 10 tents", "Name the top tents", NULL},
+        {"What are the two types of rock?", "What are the types of rock?", NULL},
+        {"Which tents were best in 2019?", "Which tents were best?", "amount"},
     };
 
     (void)state;
@@ -180,6 +189,8 @@ static void negations(void **state)
         {"Should I never drink milk?", "Should I drink milk?", "negation"},
         {"What does not only mean?", "What does only mean?", NULL},
         {"Is honesty important?", "Is dishonesty important?", "negation"},
+        {"What is a non linear spring?", "What is a nonlinear spring?", NULL},
+        {"What is a non-linear spring?", "What is a linear spring?", "negation"},
         {"Are these numbers regular?", "Are these numbers irregular?", "negation"},
     };
 
@@ -301,8 +312,16 @@ static void names(void **state)
         {"Who wrote Hamlet?", "Who wrote Macbeth?", "name"},
         /* Of several conflicts the heaviest counts, whichever comes first. */
         {"Which is the best RO water filter in Norway?", "Which is the best water filter in Peru?", "name"},
-        {"Can Home in Norway and Math be sold with the house in the garden?",
-         "Can Mathematics and Hall in Peru be sold with the house in the garden?", "name"},
+        {"Can Home in Norway and Math be sold together with the old house in the green garden?",
+         "Can Mathematics and Hall in Peru be sold together with the old house in the green garden?", "name"},
+        /* A country, its people and its language. */
+        {"Which rivers flow through Britain?", "Which British rivers are there?", NULL},
+        {"What do the Japanese think of rice?", "What does Japan think of rice?", NULL},
+        {"Do you believe in astrology?", "Do you believe in astrologers?", NULL},
+        {"What is the capital of Slovakia?", "What is the capital of Slovenia?", "name"},
+        {"How large is Austria?", "How large is Australia?", "name"},
+        {"How do I chat on Chat Roulette?", "How do I chat on Chatroulette?", NULL},
+        {"Where do I meet anybody in Leeds?", "Where do I meet anyone in Leeds?", NULL},
         {"Who designed the C standard?", "Who designed the C++ standard?", "name"},
         {"Who designed the C# standard?", "Who designed the C++ standard?", "name"},
         {"How do I rebuild the carburetor?", "how do i rebuild the carburator", NULL},
@@ -319,6 +338,35 @@ static void names(void **state)
 
     (void)state;
     decide(t, ARRAY_LEN(t));
+}
+
+/* Where the wording differs as well, a conflict is no more than a doubt. */
+static void doubts(void **state)
+{
+    static const struct {
+        struct pair pair;
+        size_t guard;
+    } t[] = {
+        {{"How do I lose 5 kilos quickly?", "What is the best diet to get rid of 8 kilos?", NULL}, 0},
+        {{"What did the firm earn in 2019?", "In 2020, how high was the profit of this firm?", NULL}, 0},
+        {{"How can I train a dog?", "How do I train a dog in 6 weeks?", NULL}, 1},
+        {{"Can the tenant not paint walls?", "May a tenant paint some walls?", NULL}, 4},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(t); i++) {
+        static struct explanation e;
+        struct guard_outcome g;
+
+        decide(&t[i].pair, 1);
+        explain_pair(span_of(t[i].pair.a), span_of(t[i].pair.b), 0.9F, &e);
+        if (e.guards[t[i].guard].verdict != GUARD_DOUBTED)
+            fail_msg("'%s' / '%s': %s %s", t[i].pair.a, t[i].pair.b, e.guards[t[i].guard].name,
+                     guard_verdict_name(e.guards[t[i].guard].verdict));
+        guard_check(span_of(t[i].pair.a), span_of(t[i].pair.b), &g);
+        assert_true(g.doubt > 0);
+        assert_true(decision_probability(0.9F, &g) < e.unguarded);
+    }
 }
 
 static void quotes(void **state)
@@ -385,6 +433,8 @@ static void tenses(void **state)
         {"Who will win the cup?", "Who did win the cup?", "tense"},
         {"How do I water the cactus?", "How should I water the cactus?", NULL},
         {"Did the war end?", "Has the war ended?", NULL},
+        {"How did you find a flat abroad?", "How do I find a flat abroad?", NULL},
+        {"What would you do if he was late?", "What will you do if he is late?", NULL},
     };
 
     (void)state;
@@ -439,6 +489,10 @@ static void extra(void **state)
          "How do I close an account? How do I close an account? Visit the branch.", "extra"},
         {"How do I close an account?", "How do I close an account; visit the branch", "extra"},
         {"How do I close an account?", "How do I close an account? Thanks in advance!", NULL},
+        {"How do I close an account?",
+         "How do I close an account? What does it cost, and which papers are needed?", NULL},
+        {"How do I close an account?",
+         "How do I close an account? If not, how long would it take?", NULL},
         {"How do I close an account?",
          "Hi there. Can you help me, please? How do I close an account?", NULL},
         {"How do I close an account?", "How do I close an account that I opened online?", NULL},
@@ -529,7 +583,7 @@ static void long_and_broken_texts_are_bounded(void **state)
 static void every_guard_is_a_reason(void **state)
 {
     static const char *const names_of[] = {
-#define NAME(name, gate, doubt) #name,
+#define NAME(name, heard, refuses, doubt) #name,
         GUARD_LIST(NAME)
 #undef NAME
     };
@@ -637,7 +691,7 @@ static void a_guard_refuses_whatever_is_left(void **state)
     (void)state;
     guard_check(span_of(asked), c.question, &g);
     unguarded = g;
-    unguarded.fired = NULL;
+    unguarded.doubt = 0;
     p = decision_probability(0.99f, &g);
     assert_true(p > 0 && p < decision_probability(0.99f, &unguarded));
     /* What it names is less of a longer text. */
@@ -770,6 +824,7 @@ int main(void)
         cmocka_unit_test(persons),
         cmocka_unit_test(nothing_to_refuse),
         cmocka_unit_test(extra),
+        cmocka_unit_test(doubts),
         cmocka_unit_test(words_around_a_question),
         cmocka_unit_test(among_strangers_a_pair_may_be_none),
         cmocka_unit_test(long_and_broken_texts_are_bounded),
