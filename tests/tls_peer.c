@@ -28,7 +28,10 @@ static void advance(struct tls_peer *p)
     char bytes[8192];
     int n;
 
-    if (!p->secured && SSL_accept(p->ssl) == 1) {
+    int rc = p->secured ? 1 : SSL_do_handshake(p->ssl);
+
+    p->failed |= rc != 1 && SSL_get_error(p->ssl, rc) != SSL_ERROR_WANT_READ;
+    if (!p->secured && rc == 1) {
         const char *name = SSL_get_servername(p->ssl, TLSEXT_NAMETYPE_host_name);
 
         p->secured = true;
@@ -73,18 +76,30 @@ static void on_closed(void *owner)
 
 static const struct io_events events = {on_read, on_written, on_closed};
 
-void tls_peer_init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
+static void init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
 {
     memset(p, 0, sizeof(*p));
     p->inner = inner;
     p->ssl = SSL_new(ctx);
     assert_non_null(p->ssl);
     SSL_set_bio(p->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    SSL_set_accept_state(p->ssl);
     buf_init(&p->in, PEER_LIMIT);
     buf_init(&p->wire, PEER_LIMIT);
     io_attach(inner, &events, p);
     io_read_start(inner);
+}
+
+void tls_peer_init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
+{
+    init(p, inner, ctx);
+    SSL_set_accept_state(p->ssl);
+}
+
+void tls_peer_init_client(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
+{
+    init(p, inner, ctx);
+    SSL_set_connect_state(p->ssl);
+    advance(p);
 }
 
 void tls_peer_release(struct tls_peer *p)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/metrics_tls.h"
 #include "base/buf.h"
 #include "cache/cache.h"
 #include "config/config.h"
@@ -503,5 +504,5 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     explain_lines(&p, &v->proxy->journal);
     privacy_lines(&p, &v->proxy->screen);
     upstream_lines(&p, v->proxy);
-    return p.st;
+    return p.st == ST_OK ? metrics_tls_write(out, v->tls) : p.st;
 }

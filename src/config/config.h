@@ -85,13 +85,21 @@ struct config_route {
 };
 
 struct config {
-    char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "unix:/path" */
+    char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "tls:HOST:PORT", "unix:/path" */
     size_t listen_count;
 
     struct {
         char listen[256];
         char token_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
+        char client_ca_file[CONFIG_TEXT_MAX];
     } admin;
+
+    struct {
+        char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
+        char client_ca_file[CONFIG_TEXT_MAX]; /* empty: no certificate is asked of clients */
+        uint64_t handshake_timeout_ms, handshakes_max;
+        uint64_t reload_s; /* 0: the files are read at start only */
+    } tls;                 /* of the addresses that begin with "tls:" */
 
     bool offline; /* no connection to anything but the store */
 
@@ -281,6 +289,9 @@ enum config_rule config_pattern_rule(const struct config *c, const struct config
 
 /* May those who share stored answers wish each other ill? (cache.strangers) */
 bool config_has_strangers(const struct config *c);
+
+/* Does one of the clients' addresses speak TLS? */
+bool config_listens_tls(const struct config *c);
 
 /* Price of a model; exact name first, then the longest prefix. NULL: unknown. */
 const struct config_price *config_price_find(const struct config *c, struct span model);

@@ -27,6 +27,7 @@ struct io_tls_ctx {
     struct session sessions[SESSIONS_MAX];
     unsigned next; /* the slot that is overwritten when all are taken */
     uint64_t handshakes, resumed;
+    bool pinned;   /* what is trusted may be for anybody */
     unsigned refs; /* the owner and every stream */
 };
 
@@ -112,6 +113,18 @@ enum status io_tls_ctx_open(struct loop *loop, const char *ca_file, struct io_tl
     return ST_OK;
 }
 
+enum status io_tls_ctx_open_pinned(struct loop *loop, const char *cert_file,
+                                   struct io_tls_ctx **out, char *why, size_t why_cap)
+{
+    enum status st = io_tls_ctx_open(loop, cert_file, out, why, why_cap);
+
+    if (st != ST_OK)
+        return st;
+    (*out)->pinned = true;
+    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param((*out)->ssl), X509_V_FLAG_PARTIAL_CHAIN);
+    return ST_OK;
+}
+
 void io_tls_ctx_close(struct io_tls_ctx *c)
 {
     ctx_unref(c);
@@ -133,7 +146,7 @@ static void on_secured(void *owner, SSL *ssl)
     p->ctx->resumed += SSL_session_reused(ssl) != 0;
 }
 
-static bool explain(void *owner, SSL *ssl, char *why, size_t why_cap)
+static enum status explain(void *owner, SSL *ssl, char *why, size_t why_cap)
 {
     const struct peer *p = owner;
     long verdict = SSL_get_verify_result(ssl);
@@ -145,9 +158,7 @@ static bool explain(void *owner, SSL *ssl, char *why, size_t why_cap)
                  X509_verify_cert_error_string(verdict));
     else if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_WRONG_VERSION_NUMBER)
         snprintf(why, why_cap, "the peer does not speak TLS");
-    else
-        return false;
-    return true;
+    return ST_UNAVAILABLE;
 }
 
 static void release(void *owner)
@@ -179,6 +190,8 @@ static bool set_peer(struct peer *peer, SSL *ssl, const char *host)
     memcpy(peer->host, host, strlen(host) + 1);
     if (s != NULL && SSL_SESSION_is_resumable(s->session))
         SSL_set_session(ssl, s->session);
+    if (peer->ctx->pinned)
+        return true;
     /* RFC 6066: no SNI for addresses. */
     if (is_address(host))
         return X509_VERIFY_PARAM_set1_ip_asc(p, host) == 1;

@@ -182,16 +182,20 @@ static void flush(struct tls *t)
     }
 }
 
-static void explain(struct tls *t, enum status st, char *why, size_t why_cap)
+/* In words, and in a status of the kind's. */
+static enum status explain(struct tls *t, enum status st, char *why, size_t why_cap)
 {
-    if (st == ST_CANCELED)
+    why[0] = '\0';
+    if (st == ST_CANCELED) {
         snprintf(why, why_cap, "canceled");
-    else if (t->kind->explain(t->kind_owner, t->ssl, why, why_cap))
-        return;
-    else if (ERR_peek_last_error() != 0)
+        return st;
+    }
+    st = t->kind->explain(t->kind_owner, t->ssl, why, why_cap);
+    if (why[0] == '\0' && ERR_peek_last_error() != 0)
         io_tls_stream_error(why, why_cap);
-    else
+    else if (why[0] == '\0')
         snprintf(why, why_cap, "the peer closed the connection during the handshake");
+    return st;
 }
 
 static void report_ready(struct tls *t, enum status st)
@@ -201,7 +205,7 @@ static void report_ready(struct tls *t, enum status st)
 
     t->ready = NULL;
     if (st != ST_OK)
-        explain(t, st, why, sizeof(why));
+        st = explain(t, st, why, sizeof(why));
     ERR_clear_error();
     if (st == ST_OK) {
         t->kind->secured(t->kind_owner, t->ssl);

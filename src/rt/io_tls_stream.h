@@ -3,7 +3,6 @@
 #ifndef RT_IO_TLS_STREAM_H
 #define RT_IO_TLS_STREAM_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include <openssl/ssl.h>
@@ -19,8 +18,9 @@ struct loop;
 /* What a client's stream and a server's do otherwise. */
 struct io_tls_kind {
     void (*secured)(void *owner, SSL *ssl); /* before `ready` says ST_OK */
-    /* Why the handshake failed; false: as the library says. */
-    bool (*explain)(void *owner, SSL *ssl, char *why, size_t why_cap);
+    /* Why the handshake failed, and the status for it. `why` left empty: as the library says.
+     */
+    enum status (*explain)(void *owner, SSL *ssl, char *why, size_t why_cap);
     void (*release)(void *owner); /* the stream is gone, or never was */
 };
 
