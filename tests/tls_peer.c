@@ -26,9 +26,7 @@ static void flush(struct tls_peer *p)
 static void advance(struct tls_peer *p)
 {
     char bytes[8192];
-    int n;
-
-    int rc = p->secured ? 1 : SSL_do_handshake(p->ssl);
+    int n, rc = p->secured ? 1 : SSL_do_handshake(p->ssl);
 
     p->failed |= rc != 1 && SSL_get_error(p->ssl, rc) != SSL_ERROR_WANT_READ;
     if (!p->secured && rc == 1) {
@@ -95,9 +93,12 @@ void tls_peer_init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
     SSL_set_accept_state(p->ssl);
 }
 
-void tls_peer_init_client(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
+void tls_peer_init_client(struct tls_peer *p, struct io *inner, SSL_CTX *ctx,
+                          SSL_SESSION *session)
 {
     init(p, inner, ctx);
+    if (session != NULL)
+        assert_int_equal(SSL_set_session(p->ssl, session), 1);
     SSL_set_connect_state(p->ssl);
     advance(p);
 }
@@ -113,6 +114,11 @@ void tls_peer_release(struct tls_peer *p)
 void tls_peer_send(struct tls_peer *p, const void *bytes, size_t n)
 {
     assert_int_equal(SSL_write(p->ssl, bytes, (int)n), n);
+    flush(p);
+}
+
+void tls_peer_flush(struct tls_peer *p)
+{
     flush(p);
 }
 
