@@ -476,6 +476,18 @@ static void upstream_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_upstream_failovers_total",
             "Requests that went to another place because the first could not be reached.",
             a->upstream_failovers_total);
+    head(p, "ibid_upstream_hedges_total", "counter",
+         "Requests sent a second time for want of an answer, by which call answered; skipped: "
+         "those that were not, for want of credit or a connection.");
+    line(p, "ibid_upstream_hedges_total{result=\"won\"} %" PRIu64 "\n", x->hedges.won_total);
+    line(p, "ibid_upstream_hedges_total{result=\"lost\"} %" PRIu64 "\n", x->hedges.lost_total);
+    line(p, "ibid_upstream_hedges_total{result=\"failed\"} %" PRIu64 "\n",
+         x->hedges.failed_total);
+    line(p, "ibid_upstream_hedges_total{result=\"skipped\"} %" PRIu64 "\n",
+         x->hedges.skipped_total);
+    counter(p, "ibid_models_list_failures_total",
+            "Upstreams left out of a list of models because they did not give theirs.",
+            x->models.failures_total);
     gauge(p, "ibid_tunnels", "WebSockets open now.", (double)a->tunnels_now);
     counter(p, "ibid_tunnels_total", "WebSockets opened.", a->tunnels_total);
     counter(p, "ibid_upstream_broken_total", "Answers that broke off after their head.",

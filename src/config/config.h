@@ -126,6 +126,8 @@ struct config {
         uint64_t connections_max, waiting_max;
         uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
         uint64_t keep_ms, retry_ms;
+        uint64_t hedge_after_ms;           /* 0: never */
+        double hedge_share;                /* of the requests that could be */
         char proxy_url[CONFIG_TEXT_MAX];   /* "env": of the environment; empty: none */
         bool forwarded;                    /* Via and X-Forwarded-For are sent */
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */

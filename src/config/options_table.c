@@ -133,6 +133,8 @@ const struct option options_table[] = {
     UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
     UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
     UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after a place could not be reached, requests go to the next at once, and one in this time tries it again"),
+    UINT("upstream.hedge_after_ms", upstream.hedge_after_ms, "0", 0, HOUR_MS, "after so long without a head of the answer a request whose answer may be stored is sent a second time, to the next place or on another connection; the first good answer counts and the other call is cut, which the upstream may bill all the same. 0: never"),
+    REAL("upstream.hedge_share", upstream.hedge_share, "0.05", 0, 1, "the share of such requests that is sent a second time at most"),
     URL("upstream.proxy_url", upstream.proxy_url, "", "the HTTP proxy that connections to https:// upstreams are made through (CONNECT): http://[user:password@]host:port, or env for HTTPS_PROXY and NO_PROXY; empty: none"),
     SWITCH("upstream.forwarded", upstream.forwarded, "off", on_off, "whether Via and X-Forwarded-For are sent; what the client sends of its own goes through either way"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
