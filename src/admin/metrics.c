@@ -240,6 +240,8 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
           (double)c->refusals);
     counter(p, "ibid_cache_removed_total", "Entries removed by the admin API.",
             a->removed_total);
+    counter(p, "ibid_cache_imported_total", "Entries that came by the admin API.",
+            a->imported_total);
     gauge(p, "ibid_cache_memory_entries", "Entries in memory.", (double)c->memory_entries);
     gauge(p, "ibid_cache_memory_bytes", "Bytes of entries in memory.", (double)c->memory_bytes);
     counter(p, "ibid_cache_memory_evictions_total",

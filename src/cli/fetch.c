@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -107,9 +108,27 @@ static enum status receive_all(int fd, uint64_t until_us, struct buf *out)
 
 static enum status write_request(const struct fetch *f, struct buf *out)
 {
-    return buf_printf(out, "GET %s HTTP/1.1\r\nHost: ibid\r\nConnection: close\r\n%s%s%s\r\n",
-                      f->path, f->token != NULL ? "Authorization: Bearer " : "",
-                      f->token != NULL ? f->token : "", f->token != NULL ? "\r\n" : "");
+    bool post = f->body.ptr != NULL;
+    enum status st = buf_printf(
+        out, "%s %s HTTP/1.1\r\nHost: ibid\r\nConnection: close\r\n%s%s%s",
+        post ? "POST" : "GET", f->path, f->token != NULL ? "Authorization: Bearer " : "",
+        f->token != NULL ? f->token : "", f->token != NULL ? "\r\n" : "");
+
+    if (st == ST_OK && post)
+        st = buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                        f->body.len);
+    if (st == ST_OK)
+        st = buf_append(out, SPAN("\r\n"));
+    return st == ST_OK && post ? buf_append(out, f->body) : st;
+}
+
+/* The server may take its time to read, but not for ever. */
+static void bound_sending(int fd, unsigned deadline_ms)
+{
+    struct timeval t = {.tv_sec = deadline_ms / 1000,
+                        .tv_usec = (suseconds_t)(deadline_ms % 1000) * 1000};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 }
 
 static enum status exchange_plain(const struct fetch *f, struct span request,
@@ -125,6 +144,7 @@ static enum status exchange_plain(const struct fetch *f, struct span request,
                  strerror(errno));
         return ST_UNAVAILABLE;
     }
+    bound_sending(fd, f->deadline_ms);
     st = send_all(fd, request.ptr, request.len);
     if (st == ST_OK)
         st = receive_all(fd, until, answer);
@@ -190,7 +210,7 @@ enum status fetch_body(const struct fetch *f, struct buf *out, char *why, size_t
     enum status st;
 
     buf_init(&answer, ANSWER_MAX_BYTES);
-    buf_init(&request, REQUEST_BYTES);
+    buf_init(&request, REQUEST_BYTES + f->body.len);
     st = write_request(f, &request);
     if (st != ST_OK)
         snprintf(why, why_cap, "'%s': %s", f->address, status_text(st));

@@ -1,5 +1,5 @@
-/* One GET from the admin listener of a running ibid, by a plain blocking socket, or through
- * TLS. */
+/* One GET, or a POST, to the admin listener of a running ibid, by a plain blocking socket, or
+ * through TLS. */
 #ifndef CLI_FETCH_H
 #define CLI_FETCH_H
 
@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/span.h"
 #include "base/status.h"
 
 struct fetch {
@@ -15,6 +16,7 @@ struct fetch {
     const char *cert_file; /* of that listener (tls.cert_file), with "tls:" */
     const char *path;      /* "/admin/v1/savings" */
     const char *token;     /* NULL: none */
+    struct span body;      /* ptr not NULL: it is a POST of this JSON */
     unsigned deadline_ms;
 };
 
