@@ -33,6 +33,8 @@
 #define PAGE_BYTES_MAX  65536u
 #define KEY_BYTES_MAX   511u
 #define NO_PAGE         UINT64_MAX
+/* Pages that one transaction may hold: MDB_IDL_UM_MAX of LMDB's midl.h. */
+#define UNWRITTEN_MAX 131071u
 
 enum {
     PAGE_BRANCH = 1,
@@ -239,6 +241,8 @@ static enum status take_big(struct check *c, const unsigned char *at, size_t len
     enum status st = take_pages(c, number, pages);
 
     c->found.overflows += pages;
+    if (st == ST_OK && number + pages > c->file_bytes / c->page_bytes)
+        return bad(c, "it ends too early");
     return st == ST_OK && c->integer_keys ? read_free_run(c, number, len) : st;
 }
 
@@ -348,9 +352,10 @@ static enum status check_meta(struct check *c, const unsigned char *m)
     /* The flags of the environment are kept beside those of this tree. */
     if ((free_pages.flags & ~ENV_NOSUBDIR) != TREE_INTEGER_KEY || records.flags != 0)
         return bad(c, "a tree of another kind");
-    if (c->last_page >= c->file_bytes / c->page_bytes)
-        /* A new file is two pages long, and says so. */
-        return c->last_page == 1 ? ST_OK : bad(c, "it ends too early");
+    /* Pages that a transaction took and gave back are free and were never written: the file may
+     * end before them. What is in use must be there (read_at(), take_big()). */
+    if (c->last_page >= c->file_bytes / c->page_bytes + UNWRITTEN_MAX)
+        return bad(c, "it ends too early");
     c->used = calloc((size_t)(c->last_page / 8 + 1), 1);
     if (c->used == NULL)
         return ST_NOMEM;

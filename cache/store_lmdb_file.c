@@ -46,7 +46,8 @@ static const char marker[] = "ibid entries 1";
 struct store_lmdb_file {
     char path[PATH_BYTES_MAX];
     size_t map_bytes;
-    int lock_fd; /* holds the folder for this process */
+    int lock_fd;  /* holds the folder for this process */
+    bool checked; /* all pages that are in use are there, and whole */
     MDB_env *env;
     MDB_dbi dbi;
     pthread_rwlock_t map_lock;
@@ -170,7 +171,8 @@ static void close_env(struct store_lmdb_file *f)
 }
 
 /* LMDB trusts its own page count; reading beyond the end of a cut file would be
- * SIGBUS. */
+ * SIGBUS. Where it is known that nothing is missing but free pages that were never written
+ * (store_lmdb_check.c) the file gets them. */
 static int check_length(const struct store_lmdb_file *f)
 {
     struct stat st;
@@ -187,10 +189,12 @@ static int check_length(const struct store_lmdb_file *f)
     if (fstat(fd, &st) != 0)
         return errno;
     /* A new file has two pages and no more. */
-    return info.me_last_pgno > 1 &&
-                   (uint64_t)st.st_size / pages.ms_psize < (uint64_t)info.me_last_pgno + 1
-               ? MDB_CORRUPTED
-               : 0;
+    if (info.me_last_pgno <= 1 ||
+        (uint64_t)st.st_size / pages.ms_psize >= (uint64_t)info.me_last_pgno + 1)
+        return 0;
+    if (!f->checked)
+        return MDB_CORRUPTED;
+    return ftruncate(fd, (off_t)((info.me_last_pgno + 1) * pages.ms_psize)) == 0 ? 0 : errno;
 }
 
 /* The marker is the first record, or there is none at all yet. */
@@ -302,12 +306,16 @@ static enum status begin_new(struct store_lmdb_file *f, const char *reason, char
 static enum status open_or_renew(struct store_lmdb_file *f, char *why, size_t why_cap)
 {
     const char *damage = "";
+    enum status st;
     int rc;
 
     /* The format of other versions is not known here. */
-    if (MDB_VERSION_MAJOR == 0 && MDB_VERSION_MINOR == 9 &&
-        store_lmdb_check(f->path, &damage) == ST_INVALID)
-        return begin_new(f, damage, why, why_cap);
+    if (MDB_VERSION_MAJOR == 0 && MDB_VERSION_MINOR == 9) {
+        st = store_lmdb_check(f->path, &damage);
+        if (st == ST_INVALID)
+            return begin_new(f, damage, why, why_cap);
+        f->checked = st == ST_OK;
+    }
     rc = open_env(f);
     if (rc == 0)
         return ST_OK;

@@ -56,7 +56,7 @@ void certs_release(struct cert *c)
     EVP_PKEY_free(c->key);
 }
 
-void certs_write(const struct cert *c, char *path, size_t path_cap)
+static FILE *new_file(char *path, size_t path_cap)
 {
     FILE *f;
     int fd;
@@ -66,7 +66,22 @@ void certs_write(const struct cert *c, char *path, size_t path_cap)
     assert_true(fd >= 0);
     f = fdopen(fd, "w");
     assert_non_null(f);
+    return f;
+}
+
+void certs_write(const struct cert *c, char *path, size_t path_cap)
+{
+    FILE *f = new_file(path, path_cap);
+
     assert_int_equal(PEM_write_X509(f, c->x509), 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+void certs_write_key(const struct cert *c, char *path, size_t path_cap)
+{
+    FILE *f = new_file(path, path_cap);
+
+    assert_int_equal(PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL), 1);
     assert_int_equal(fclose(f), 0);
 }
 

@@ -18,6 +18,9 @@ void certs_release(struct cert *c);
 /* A PEM file in a new temporary file; the caller removes it. */
 void certs_write(const struct cert *c, char *path, size_t path_cap);
 
+/* The same for its key. */
+void certs_write_key(const struct cert *c, char *path, size_t path_cap);
+
 /* Settings of a server that shows `c`. */
 SSL_CTX *certs_server(const struct cert *c, int max_version);
 

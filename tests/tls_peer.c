@@ -26,9 +26,10 @@ static void flush(struct tls_peer *p)
 static void advance(struct tls_peer *p)
 {
     char bytes[8192];
-    int n;
+    int n, rc = p->secured ? 1 : SSL_do_handshake(p->ssl);
 
-    if (!p->secured && SSL_accept(p->ssl) == 1) {
+    p->failed |= rc != 1 && SSL_get_error(p->ssl, rc) != SSL_ERROR_WANT_READ;
+    if (!p->secured && rc == 1) {
         const char *name = SSL_get_servername(p->ssl, TLSEXT_NAMETYPE_host_name);
 
         p->secured = true;
@@ -73,18 +74,33 @@ static void on_closed(void *owner)
 
 static const struct io_events events = {on_read, on_written, on_closed};
 
-void tls_peer_init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
+static void init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
 {
     memset(p, 0, sizeof(*p));
     p->inner = inner;
     p->ssl = SSL_new(ctx);
     assert_non_null(p->ssl);
     SSL_set_bio(p->ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    SSL_set_accept_state(p->ssl);
     buf_init(&p->in, PEER_LIMIT);
     buf_init(&p->wire, PEER_LIMIT);
     io_attach(inner, &events, p);
     io_read_start(inner);
+}
+
+void tls_peer_init(struct tls_peer *p, struct io *inner, SSL_CTX *ctx)
+{
+    init(p, inner, ctx);
+    SSL_set_accept_state(p->ssl);
+}
+
+void tls_peer_init_client(struct tls_peer *p, struct io *inner, SSL_CTX *ctx,
+                          SSL_SESSION *session)
+{
+    init(p, inner, ctx);
+    if (session != NULL)
+        assert_int_equal(SSL_set_session(p->ssl, session), 1);
+    SSL_set_connect_state(p->ssl);
+    advance(p);
 }
 
 void tls_peer_release(struct tls_peer *p)
@@ -98,6 +114,11 @@ void tls_peer_release(struct tls_peer *p)
 void tls_peer_send(struct tls_peer *p, const void *bytes, size_t n)
 {
     assert_int_equal(SSL_write(p->ssl, bytes, (int)n), n);
+    flush(p);
+}
+
+void tls_peer_flush(struct tls_peer *p)
+{
     flush(p);
 }
 

@@ -5,6 +5,7 @@
 #include "admin/actions.h"
 #include "admin/call.h"
 #include "admin/entries.h"
+#include "admin/entries_import.h"
 #include "admin/metrics.h"
 #include "admin/views.h"
 #include "base/buf.h"
@@ -81,6 +82,7 @@ static const struct action actions[] = {
     ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
     ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),
     ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge),
+    ACTION("POST", "/admin/v1/entries", false, true, entries_import),
 };
 
 static bool has_token(const struct admin *a, const struct http_head *h)
@@ -153,6 +155,8 @@ static void act(struct admin_call *c, const struct action *t)
         return;
     }
     c->run = t->run;
+    if (t->run == entries_import)
+        buf_init(&c->body, entries_import_bytes_max(c->view));
     if (t->has_body)
         http_read_start(c->stream);
     else

@@ -14,6 +14,7 @@
 struct admin;
 struct io;
 struct loop;
+struct metrics_tls;
 struct proxy;
 
 /* A part that is not as configured, for /readyz: "encoder", and why. */
@@ -25,8 +26,9 @@ struct admin_trouble {
 #define ADMIN_TROUBLES_MAX 8
 
 struct admin_view {
-    struct proxy *proxy; /* borrowed */
-    struct span token;   /* borrowed */
+    struct proxy *proxy;           /* borrowed */
+    struct span token;             /* borrowed */
+    const struct metrics_tls *tls; /* borrowed; NULL: no listener speaks TLS */
     /* What could not be opened at start; the store's state is asked each time. */
     struct admin_trouble troubles[ADMIN_TROUBLES_MAX];
     size_t trouble_count;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/metrics_tls.h"
 #include "base/buf.h"
 #include "cache/cache.h"
 #include "config/config.h"
@@ -239,6 +240,8 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
           (double)c->refusals);
     counter(p, "ibid_cache_removed_total", "Entries removed by the admin API.",
             a->removed_total);
+    counter(p, "ibid_cache_imported_total", "Entries that came by the admin API.",
+            a->imported_total);
     gauge(p, "ibid_cache_memory_entries", "Entries in memory.", (double)c->memory_entries);
     gauge(p, "ibid_cache_memory_bytes", "Bytes of entries in memory.", (double)c->memory_bytes);
     counter(p, "ibid_cache_memory_evictions_total",
@@ -478,6 +481,18 @@ static void upstream_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_upstream_failovers_total",
             "Requests that went to another place because the first could not be reached.",
             a->upstream_failovers_total);
+    head(p, "ibid_upstream_hedges_total", "counter",
+         "Requests sent a second time for want of an answer, by which call answered; skipped: "
+         "those that were not, for want of credit or a connection.");
+    line(p, "ibid_upstream_hedges_total{result=\"won\"} %" PRIu64 "\n", x->hedges.won_total);
+    line(p, "ibid_upstream_hedges_total{result=\"lost\"} %" PRIu64 "\n", x->hedges.lost_total);
+    line(p, "ibid_upstream_hedges_total{result=\"failed\"} %" PRIu64 "\n",
+         x->hedges.failed_total);
+    line(p, "ibid_upstream_hedges_total{result=\"skipped\"} %" PRIu64 "\n",
+         x->hedges.skipped_total);
+    counter(p, "ibid_models_list_failures_total",
+            "Upstreams left out of a list of models because they did not give theirs.",
+            x->models.failures_total);
     gauge(p, "ibid_tunnels", "WebSockets open now.", (double)a->tunnels_now);
     counter(p, "ibid_tunnels_total", "WebSockets opened.", a->tunnels_total);
     counter(p, "ibid_upstream_broken_total", "Answers that broke off after their head.",
@@ -511,5 +526,5 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     explain_lines(&p, &v->proxy->journal);
     privacy_lines(&p, &v->proxy->screen);
     upstream_lines(&p, v->proxy);
-    return p.st;
+    return p.st == ST_OK ? metrics_tls_write(out, v->tls) : p.st;
 }

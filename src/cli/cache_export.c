@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/base64.h"
-#include "base/json.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 #include "cli/args.h"
@@ -20,6 +18,7 @@
 #include "cli/cache_verbs.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
+#include "cli/entry_line.h"
 #include "cli/progress.h"
 #include "config/config.h"
 #include "rt/loop.h"
@@ -56,33 +55,6 @@ struct export
     enum status scan_st;
 };
 
-static enum status write_line(struct buf *out, struct buf *frame, const struct entry *e)
-{
-    char key[2 * DIGEST_BYTES + 1];
-    enum status st;
-
-    buf_clear(out);
-    buf_clear(frame);
-    digest_hex(e->key.bytes, DIGEST_BYTES, key);
-    st =
-        buf_printf(out, "{\"ibid_entry\":1,\"key\":\"%.*s\",\"model\":", 2 * DIGEST_BYTES, key);
-    if (st == ST_OK)
-        st = json_write_string(out, e->model);
-    if (st == ST_OK)
-        st = buf_append(out, SPAN(",\"question\":"));
-    if (st == ST_OK)
-        st = json_write_string(out, e->question);
-    if (st == ST_OK)
-        st = buf_printf(out,
-                        ",\"created_ms\":%" PRIu64 ",\"expires_ms\":%" PRIu64 ",\"frame\":\"",
-                        e->created_ms, e->expires_ms);
-    if (st == ST_OK)
-        st = entry_encode(e, frame);
-    if (st == ST_OK)
-        st = base64_encode(out, buf_span(frame));
-    return st == ST_OK ? buf_append(out, SPAN("\"}\n")) : st;
-}
-
 static enum status note(struct export *x, const struct entry *e)
 {
     if (x->count == x->room) {
@@ -104,7 +76,7 @@ static bool on_entry(void *owner, struct entry *e)
 {
     struct export *x = owner;
 
-    x->st = write_line(&x->text, &x->frame, e);
+    x->st = entry_line_write(&x->text, &x->frame, e);
     if (x->st == ST_OK)
         x->st = note(x, e);
     if (x->st == ST_OK && fwrite(x->text.ptr, 1, x->text.len, x->lines) != x->text.len)

@@ -31,9 +31,10 @@ static const char usage[] =
     "PATH]\n"
     "                         [--header 'NAME: VALUE']… [--namespace NAME] [--bad "
     "skip|refuse]\n"
-    "                         [--dry-run] [-q] [-c FILE] FILE…\n"
-    "  Puts past answers into the store, so that they need not be paid again. FILE is - for\n"
-    "  standard input, or has a JSON object a line, each of\n"
+    "                         [--admin ADDRESS] [--dry-run] [-q] [-c FILE] FILE…\n"
+    "  Puts past answers into the store, so that they need not be paid again: also of an ibid\n"
+    "  that runs, by its admin listener. FILE is - for standard input, or has a JSON object a\n"
+    "  line, each of\n"
     "    ibid cache export                   as it was, under the same secret\n"
     "    OpenAI's batches                    answers; the requests are given by --requests\n"
     "    {path, request, response}           bodies as they are sent and answered\n"
@@ -50,13 +51,16 @@ static const char usage[] =
     "  --namespace NAME     their x-ibid-namespace\n"
     "  --path PATH          of lines that do not say theirs (" PATH_DEFAULT ")\n"
     "  --bad skip|refuse    pass over a line that can not be read, or stop at it (refuse)\n"
+    "  --admin ADDRESS      hand them to the ibid with this admin listener (admin.listen, "
+    "where\n"
+    "                       the store is in use)\n"
     "  --dry-run            read and judge, store nothing\n"
     "  -q, --quiet          say only what goes wrong\n"
     "  -c, --config FILE    settings\n";
 
 struct import {
     struct config *config;
-    const char *requests_path, *credential, *path, *name_space;
+    const char *requests_path, *credential, *path, *name_space, *admin;
     const char **files; /* owned list */
     size_t file_count;
     bool anonymous, skip_bad, dry_run, quiet;
@@ -255,7 +259,7 @@ static void report(const struct import *x)
 
 static int run(struct import *x)
 {
-    bool ok = read_requests(x) && cache_parts_open_store(&x->parts, x->config) &&
+    bool ok = read_requests(x) && cache_parts_open_sink(&x->parts, x->config, x->admin) &&
               cache_parts_open_proxy(&x->parts);
 
     for (size_t i = 0; ok && i < x->file_count; i++)
@@ -357,7 +361,7 @@ static bool take_option(struct import *x, struct args *a, const char **file, boo
     if (args_value(a, "-c", "--config", file) ||
         args_value(a, NULL, "--requests", &x->requests_path) ||
         args_value(a, NULL, "--credential", &x->credential) ||
-        args_value(a, NULL, "--path", &x->path) ||
+        args_value(a, NULL, "--admin", &x->admin) || args_value(a, NULL, "--path", &x->path) ||
         args_value(a, NULL, "--namespace", &x->name_space))
         return true;
     if (strcmp(a->argv[a->at], "-") == 0) { /* standard input */

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "cache/entry.h"
 #include "cache/store.h"
+#include "cli/cache_send.h"
 #include "cli/encoder_settings.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
@@ -64,9 +65,22 @@ static bool is_up(const struct cache_parts *p)
     return stats_of(p).up;
 }
 
-bool cache_parts_open_store(struct cache_parts *p, const struct config *c)
+static bool open_loop(struct cache_parts *p, const struct config *c, char *why, size_t why_cap)
 {
     struct connector_options co = {.dns_ttl_max_s = DNS_TTL_MAX_S};
+
+    *p = (struct cache_parts){.config = c};
+    log_set_level(LOG_ERROR); /* a command says itself what there is to say */
+    buf_init(&p->secret, SECRET_BYTES_MAX);
+    if (serve_files_mkdir(c->data_dir, why, why_cap) != ST_OK)
+        return false;
+    snprintf(why, why_cap, "out of memory");
+    return loop_open(&p->loop) == ST_OK && connector_open(p->loop, &co, &p->connector) == ST_OK;
+}
+
+static bool open_store(struct cache_parts *p, char *why, size_t why_cap)
+{
+    const struct config *c = p->config;
     struct store_options o = {.url = c->store.url,
                               .data_dir = c->data_dir,
                               .ca_file = c->store.ca_file[0] != '\0' ? c->store.ca_file : NULL,
@@ -75,24 +89,50 @@ bool cache_parts_open_store(struct cache_parts *p, const struct config *c)
                               .deadline_ms = (uint32_t)c->store.deadline_ms,
                               .queue_max = (uint32_t)c->store.queue_max,
                               .prefix = c->store.prefix};
+
+    snprintf(why, why_cap,
+             "store.url: memory: ends with its process; there is nothing to read from or to "
+             "write to");
+    if (strcmp(c->store.url, "memory:") == 0 ||
+        store_open(p->loop, p->connector, &o, &p->store, why, why_cap) != ST_OK)
+        return false;
+    if (turn_until(p, is_up))
+        return true;
+    snprintf(why, why_cap, "%s",
+             stats_of(p).trouble[0] != '\0' ? stats_of(p).trouble
+                                            : "the store can not be reached");
+    return false;
+}
+
+bool cache_parts_open_store(struct cache_parts *p, const struct config *c)
+{
     char why[256] = "";
 
-    *p = (struct cache_parts){.config = c};
-    log_set_level(LOG_ERROR); /* a command says itself what there is to say */
-    buf_init(&p->secret, SECRET_BYTES_MAX);
-    if (strcmp(c->store.url, "memory:") == 0)
-        return complain("store.url: memory: ends with its process; there is nothing to read "
-                        "from or to write to");
-    if (serve_files_mkdir(c->data_dir, why, sizeof(why)) != ST_OK)
+    return open_loop(p, c, why, sizeof(why)) && open_store(p, why, sizeof(why)) ? true
+                                                                                : complain(why);
+}
+
+bool cache_parts_open_sink(struct cache_parts *p, const struct config *c, const char *admin)
+{
+    bool shared = strncmp(c->store.url, "redis", 5) == 0;
+    const char *address = admin != NULL ? admin : c->admin.listen;
+    char why[256] = "";
+
+    if (!open_loop(p, c, why, sizeof(why)))
         return complain(why);
-    if (loop_open(&p->loop) != ST_OK || connector_open(p->loop, &co, &p->connector) != ST_OK)
+    if (admin == NULL && open_store(p, why, sizeof(why)))
+        return true;
+    if (admin == NULL && shared)
+        return complain(why);
+    p->send = calloc(1, sizeof(*p->send));
+    if (p->send == NULL)
         return complain("out of memory");
-    if (store_open(p->loop, p->connector, &o, &p->store, why, sizeof(why)) != ST_OK)
-        return complain(why);
-    if (!turn_until(p, is_up))
-        return complain(stats_of(p).trouble[0] != '\0' ? stats_of(p).trouble
-                                                       : "the store can not be reached");
-    return true;
+    if (cache_send_open(p->send, c, address, admin == NULL))
+        return true;
+    if (admin != NULL)
+        return false; /* it was said */
+    fprintf(stderr, "ibid: %s, and no ibid takes entries at '%s'\n", why, address);
+    return false;
 }
 
 /* Without it entries are found by the very same request only, and that is said. */
@@ -189,6 +229,9 @@ void cache_parts_close(struct cache_parts *p)
         if (loop_close(p->loop) != ST_OK)
             (void)complain("a part did not close");
     }
+    if (p->send != NULL)
+        cache_send_close(p->send);
+    free(p->send);
     if (p->embedder != NULL)
         embedder_close(p->embedder);
     if (p->session != NULL)
@@ -214,12 +257,14 @@ static bool is_settled(const struct cache_parts *p)
 
 bool cache_parts_settle(struct cache_parts *p)
 {
+    if (p->send != NULL)
+        return cache_send_settle(p->send);
     return turn_until(p, is_settled);
 }
 
 uint64_t cache_parts_lost(const struct cache_parts *p)
 {
-    uint64_t kept = stats_of(p).puts_total;
+    uint64_t kept = p->send != NULL ? p->submitted - p->send->lost : stats_of(p).puts_total;
 
     return p->submitted > kept ? p->submitted - kept : 0;
 }
@@ -250,9 +295,16 @@ static struct entry *with_vector(struct cache_parts *p, struct entry *e)
 
 bool cache_parts_put(struct cache_parts *p, struct entry *e)
 {
+    bool sent = true;
+
     e = with_vector(p, e);
-    p->store->ops->put(p->store, e);
+    if (p->send != NULL)
+        sent = cache_send_put(p->send, e);
+    else
+        p->store->ops->put(p->store, e);
     entry_unref(e);
     p->submitted++;
+    if (p->send != NULL)
+        return sent;
     return p->submitted % BATCH != 0 || cache_parts_settle(p);
 }

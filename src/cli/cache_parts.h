@@ -11,6 +11,7 @@
 #include "proxy/ledger.h"
 #include "proxy/ledger.h"
 
+struct cache_send;
 struct config;
 struct connector;
 struct embedder;
@@ -26,7 +27,8 @@ struct cache_parts {
     const struct config *config; /* borrowed */
     struct loop *loop;           /* all owned */
     struct connector *connector;
-    struct store *store;
+    struct store *store;     /* NULL: entries are handed to `send` */
+    struct cache_send *send; /* NULL: they are stored here */
     struct encoder *encoder; /* NULL: no semantic cache */
     struct encoder_session *session;
     struct embedder *embedder;
@@ -38,6 +40,10 @@ struct cache_parts {
     uint64_t submitted; /* entries given to the store */
 };
 
+/* Loop, and a way for entries: the store, or where that belongs to an ibid that runs (or is its
+ * memory) that ibid, at `admin` or, when that is NULL, at admin.listen. */
+bool cache_parts_open_sink(struct cache_parts *p, const struct config *c,
+                           const char *admin) MUST_CHECK;
 /* Loop and store; false: what is wrong was said on stderr. cache_parts_close() either way. */
 bool cache_parts_open_store(struct cache_parts *p, const struct config *c) MUST_CHECK;
 /* And what makes entries of requests and answers. */

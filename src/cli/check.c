@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/config_load.h"
 #include "cli/privacy_settings.h"
+#include "cli/tls_settings.h"
 #include "config/config.h"
 #include "privacy/finder.h"
 
@@ -46,6 +47,16 @@ static bool patterns_are_right(const struct config *c)
     return st == ST_OK;
 }
 
+static bool certificates_are_right(const struct config *c)
+{
+    char why[CONFIG_TEXT_MAX + 256];
+    enum status st = tls_settings_check(c, why, sizeof(why));
+
+    if (why[0] != '\0')
+        fprintf(stderr, "ibid: %s%s\n", st == ST_OK ? "warning: " : "tls: ", why);
+    return st == ST_OK;
+}
+
 static int print_effective(const char *file, bool quiet)
 {
     struct config *c = malloc(sizeof(*c));
@@ -56,7 +67,7 @@ static int print_effective(const char *file, bool quiet)
         return 1;
     buf_init(&text, OUTPUT_MAX_BYTES);
     rc = config_load_file(file, c);
-    if (rc < 0 && !patterns_are_right(c))
+    if (rc < 0 && (!patterns_are_right(c) || !certificates_are_right(c)))
         rc = 1;
     if (rc < 0)
         rc = quiet ? 0 : print(config_write(c, true, &text), &text);

@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "cli/fetch_tls.h"
 #include "config/config.h"
+#include "config/listen.h"
 
 #define ANSWER_MAX_BYTES (8 * 1024 * 1024)
 #define PIECE_BYTES      16384
@@ -103,20 +106,74 @@ static enum status receive_all(int fd, uint64_t until_us, struct buf *out)
     }
 }
 
-static enum status exchange(const struct fetch *f, int fd, struct buf *answer)
+static enum status write_request(const struct fetch *f, struct buf *out)
 {
-    char request[REQUEST_BYTES];
+    bool post = f->body.ptr != NULL;
+    enum status st = buf_printf(
+        out, "%s %s HTTP/1.1\r\nHost: ibid\r\nConnection: close\r\n%s%s%s",
+        post ? "POST" : "GET", f->path, f->token != NULL ? "Authorization: Bearer " : "",
+        f->token != NULL ? f->token : "", f->token != NULL ? "\r\n" : "");
+
+    if (st == ST_OK && post)
+        st = buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                        f->body.len);
+    if (st == ST_OK)
+        st = buf_append(out, SPAN("\r\n"));
+    return st == ST_OK && post ? buf_append(out, f->body) : st;
+}
+
+/* The server may take its time to read, but not for ever. */
+static void bound_sending(int fd, unsigned deadline_ms)
+{
+    struct timeval t = {.tv_sec = deadline_ms / 1000,
+                        .tv_usec = (suseconds_t)(deadline_ms % 1000) * 1000};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
+}
+
+static enum status exchange_plain(const struct fetch *f, struct span request,
+                                  struct buf *answer, char *why, size_t why_cap)
+{
     uint64_t until = clock_now_us() + f->deadline_ms * UINT64_C(1000);
-    int n = snprintf(request, sizeof(request),
-                     "GET %s HTTP/1.1\r\nHost: ibid\r\nConnection: close\r\n%s%s%s\r\n",
-                     f->path, f->token != NULL ? "Authorization: Bearer " : "",
-                     f->token != NULL ? f->token : "", f->token != NULL ? "\r\n" : "");
+    bool local = strncmp(f->address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
+    int fd = local ? connect_unix(f->address + strlen(UNIX_PREFIX)) : connect_tcp(f->address);
     enum status st;
 
-    if (n < 0 || (size_t)n >= sizeof(request))
-        return ST_LIMIT;
-    st = send_all(fd, request, (size_t)n);
-    return st == ST_OK ? receive_all(fd, until, answer) : st;
+    if (fd < 0) {
+        snprintf(why, why_cap, "cannot connect to '%s': %s; is ibid running?", f->address,
+                 strerror(errno));
+        return ST_UNAVAILABLE;
+    }
+    bound_sending(fd, f->deadline_ms);
+    st = send_all(fd, request.ptr, request.len);
+    if (st == ST_OK)
+        st = receive_all(fd, until, answer);
+    close(fd);
+    if (st != ST_OK)
+        snprintf(why, why_cap, "'%s': %s", f->address, status_text(st));
+    return st;
+}
+
+static enum status exchange_tls(const struct fetch *f, struct span request, struct buf *answer,
+                                char *why, size_t why_cap)
+{
+    struct fetch_tls t = {.address = listen_place(f->address),
+                          .cert_file = f->cert_file,
+                          .deadline_us = f->deadline_ms * UINT64_C(1000)};
+    char reason[300] = "";
+    enum status st;
+
+    if (f->cert_file == NULL || f->cert_file[0] == '\0') {
+        snprintf(why, why_cap,
+                 "'%s': tls.cert_file is not set; the settings of that ibid say whom to trust",
+                 f->address);
+        return ST_INVALID;
+    }
+    st = fetch_tls_exchange(&t, request, answer, reason, sizeof(reason));
+    if (st != ST_OK)
+        snprintf(why, why_cap, "cannot ask '%s': %s; is ibid running?", f->address,
+                 reason[0] != '\0' ? reason : status_text(st));
+    return st;
 }
 
 /* Status line and end of the head; our own listener answers with a plain body. */
@@ -149,23 +206,21 @@ static enum status take_body(const struct fetch *f, struct buf *answer, struct b
 
 enum status fetch_body(const struct fetch *f, struct buf *out, char *why, size_t why_cap)
 {
-    bool local = strncmp(f->address, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
-    int fd = local ? connect_unix(f->address + strlen(UNIX_PREFIX)) : connect_tcp(f->address);
-    struct buf answer;
+    struct buf answer, request;
     enum status st;
 
-    if (fd < 0) {
-        snprintf(why, why_cap, "cannot connect to '%s': %s; is ibid running?", f->address,
-                 strerror(errno));
-        return ST_UNAVAILABLE;
-    }
     buf_init(&answer, ANSWER_MAX_BYTES);
-    st = exchange(f, fd, &answer);
-    close(fd);
+    buf_init(&request, REQUEST_BYTES + f->body.len);
+    st = write_request(f, &request);
+    if (st != ST_OK)
+        snprintf(why, why_cap, "'%s': %s", f->address, status_text(st));
+    else if (listen_is_tls(f->address))
+        st = exchange_tls(f, buf_span(&request), &answer, why, why_cap);
+    else
+        st = exchange_plain(f, buf_span(&request), &answer, why, why_cap);
     if (st == ST_OK)
         st = take_body(f, &answer, out, why, why_cap);
-    else
-        snprintf(why, why_cap, "'%s': %s", f->address, status_text(st));
+    buf_release(&request);
     buf_release(&answer);
     return st;
 }

@@ -1,4 +1,5 @@
-/* One GET from the admin listener of a running ibid, by a plain blocking socket. */
+/* One GET, or a POST, to the admin listener of a running ibid, by a plain blocking socket, or
+ * through TLS. */
 #ifndef CLI_FETCH_H
 #define CLI_FETCH_H
 
@@ -7,12 +8,15 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/span.h"
 #include "base/status.h"
 
 struct fetch {
-    const char *address; /* "HOST:PORT", "[V6]:PORT", "unix:/path" */
-    const char *path;    /* "/admin/v1/savings" */
-    const char *token;   /* NULL: none */
+    const char *address;   /* "HOST:PORT", "[V6]:PORT", either after "tls:", "unix:/path" */
+    const char *cert_file; /* of that listener (tls.cert_file), with "tls:" */
+    const char *path;      /* "/admin/v1/savings" */
+    const char *token;     /* NULL: none */
+    struct span body;      /* ptr not NULL: it is a POST of this JSON */
     unsigned deadline_ms;
 };
 

@@ -72,6 +72,7 @@ static int judge(const struct job *j, struct span body)
 static int ask(const struct job *j)
 {
     struct fetch f = {.address = j->address != NULL ? j->address : j->config->admin.listen,
+                      .cert_file = j->config->tls.cert_file,
                       .path = j->live ? "/healthz" : "/readyz",
                       .deadline_ms = (unsigned)j->deadline_ms};
     char why[512] = "";

@@ -57,6 +57,7 @@ struct job {
 static bool ask(struct job *j, struct buf *out)
 {
     struct fetch f = {.address = j->address != NULL ? j->address : j->config->admin.listen,
+                      .cert_file = j->config->tls.cert_file,
                       .path = LEDGER_PATH,
                       .token = j->token,
                       .deadline_ms = (unsigned)j->deadline_ms};

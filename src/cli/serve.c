@@ -32,8 +32,10 @@
 #include "cli/privacy_settings.h"
 #include "cli/serve_files.h"
 #include "cli/serve_quota.h"
+#include "cli/serve_tls.h"
 #include "cli/version.h"
 #include "config/config.h"
+#include "config/listen.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
 #include "privacy/finder.h"
@@ -74,6 +76,7 @@ struct server {
     struct admin *admin;
     struct listener *listeners[CONFIG_LISTEN_MAX];
     struct listener *admin_listener;
+    struct serve_tls *tls; /* NULL: no address begins with tls: */
     struct buf secret, token;
     struct admin_view view;
     struct timer drain_timer;
@@ -357,12 +360,41 @@ static void on_admin_client(void *owner, struct io *io, const char *peer)
     admin_accept(s->admin, io, peer);
 }
 
+static void on_tls_client(void *owner, struct io *io, const char *peer)
+{
+    struct server *s = owner;
+
+    tls_door_accept(serve_tls_clients(s->tls), io, peer);
+}
+
+static void on_tls_admin_client(void *owner, struct io *io, const char *peer)
+{
+    struct server *s = owner;
+
+    tls_door_accept(serve_tls_admin(s->tls), io, peer);
+}
+
+static enum status open_tls(struct server *s)
+{
+    struct serve_tls_passes to = {on_client, on_admin_client, s};
+    char why[CONFIG_TEXT_MAX + 256];
+    enum status st = serve_tls_open(s->loop, &s->config, &to, &s->tls, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: tls: %s\n", why);
+    else if (why[0] != '\0')
+        trouble(s, "tls", why);
+    s->view.tls = serve_tls_metrics(s->tls);
+    return st;
+}
+
 static enum status listen_on(struct server *s, const char *address, listener_accept_fn *accept,
                              const char *what, struct listener **out)
 {
     struct listener_options o = {.backlog = LISTEN_BACKLOG};
     char why[256] = "";
-    enum status st = listener_open(s->loop, address, &o, accept, s, out, why, sizeof(why));
+    enum status st =
+        listener_open(s->loop, listen_place(address), &o, accept, s, out, why, sizeof(why));
 
     if (st != ST_OK) {
         fprintf(stderr, "ibid: %s '%s': %s\n", what, address, why);
@@ -375,13 +407,17 @@ static enum status listen_on(struct server *s, const char *address, listener_acc
 
 static enum status open_listeners(struct server *s)
 {
-    enum status st = ST_OK;
+    enum status st = open_tls(s);
 
     for (size_t i = 0; st == ST_OK && i < s->config.listen_count; i++)
-        st = listen_on(s, s->config.listen[i], on_client, "listen", &s->listeners[i]);
+        st = listen_on(s, s->config.listen[i],
+                       listen_is_tls(s->config.listen[i]) ? on_tls_client : on_client, "listen",
+                       &s->listeners[i]);
     if (st == ST_OK)
-        st = listen_on(s, s->config.admin.listen, on_admin_client, "admin.listen",
-                       &s->admin_listener);
+        st = listen_on(s, s->config.admin.listen,
+                       listen_is_tls(s->config.admin.listen) ? on_tls_admin_client
+                                                             : on_admin_client,
+                       "admin.listen", &s->admin_listener);
     return st;
 }
 
@@ -486,6 +522,9 @@ static void close_all(struct server *s)
     if (s->admin_listener != NULL)
         listener_close(s->admin_listener);
     s->admin_listener = NULL;
+    s->view.tls = NULL;
+    serve_tls_close(s->tls);
+    s->tls = NULL;
     /* It looks into the proxy. */
     if (s->admin != NULL)
         admin_close(s->admin, on_admin_closed, s);

@@ -397,10 +397,39 @@ static enum status check_listeners(const struct config *c, struct config_error *
     if (!listen_is_address(c->admin.listen, why, sizeof(why)))
         return fail(err, "admin.listen: %s", why);
     for (size_t i = 0; i < c->listen_count; i++) {
-        if (strcmp(c->listen[i], c->admin.listen) == 0 && !listen_is_any_port(c->listen[i]))
+        if (strcmp(listen_place(c->listen[i]), listen_place(c->admin.listen)) == 0 &&
+            !listen_is_any_port(c->listen[i]))
             return fail(err, "admin.listen: '%s' is the clients' address", c->listen[i]);
     }
     return ST_OK;
+}
+
+/* A setting that looks like protection but has no effect is worse than an error. */
+static enum status check_tls(const struct config *c, struct config_error *err)
+{
+    bool clients = config_listens_tls(c), admin = listen_is_tls(c->admin.listen);
+
+    if ((clients || admin) && c->tls.cert_file[0] == '\0')
+        return fail(err, "tls.cert_file: an address that begins with tls: needs a certificate");
+    if (!clients && !admin && (c->tls.cert_file[0] != '\0' || c->tls.key_file[0] != '\0'))
+        return fail(err, "tls.cert_file: has no effect unless an address of listen or "
+                         "admin.listen begins with tls:");
+    if (!clients && c->tls.client_ca_file[0] != '\0')
+        return fail(err, "tls.client_ca_file: has no effect unless an address of listen begins "
+                         "with tls:");
+    if (!admin && c->admin.client_ca_file[0] != '\0')
+        return fail(err, "admin.client_ca_file: has no effect unless admin.listen begins with "
+                         "tls:");
+    return ST_OK;
+}
+
+bool config_listens_tls(const struct config *c)
+{
+    for (size_t i = 0; i < c->listen_count; i++) {
+        if (listen_is_tls(c->listen[i]))
+            return true;
+    }
+    return false;
 }
 
 static enum status check_proxy(const struct config *c, struct config_error *err)
@@ -521,6 +550,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
 {
     enum status st = check_listeners(c, err);
 
+    if (st == ST_OK)
+        st = check_tls(c, err);
     if (st == ST_OK)
         st = check_upstreams(c, err);
     if (st == ST_OK)

@@ -85,13 +85,21 @@ struct config_route {
 };
 
 struct config {
-    char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "unix:/path" */
+    char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "tls:HOST:PORT", "unix:/path" */
     size_t listen_count;
 
     struct {
         char listen[256];
         char token_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
+        char client_ca_file[CONFIG_TEXT_MAX];
     } admin;
+
+    struct {
+        char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
+        char client_ca_file[CONFIG_TEXT_MAX]; /* empty: no certificate is asked of clients */
+        uint64_t handshake_timeout_ms, handshakes_max;
+        uint64_t reload_s; /* 0: the files are read at start only */
+    } tls;                 /* of the addresses that begin with "tls:" */
 
     bool offline; /* no connection to anything but the store */
 
@@ -118,6 +126,8 @@ struct config {
         uint64_t connections_max, waiting_max;
         uint64_t connect_timeout_ms, first_byte_timeout_ms, idle_timeout_ms, total_timeout_ms;
         uint64_t keep_ms, retry_ms;
+        uint64_t hedge_after_ms;           /* 0: never */
+        double hedge_share;                /* of the requests that could be */
         char proxy_url[CONFIG_TEXT_MAX];   /* "env": of the environment; empty: none */
         bool forwarded;                    /* Via and X-Forwarded-For are sent */
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */
@@ -282,6 +292,9 @@ enum config_rule config_pattern_rule(const struct config *c, const struct config
 
 /* May those who share stored answers wish each other ill? (cache.strangers) */
 bool config_has_strangers(const struct config *c);
+
+/* Does one of the clients' addresses speak TLS? */
+bool config_listens_tls(const struct config *c);
 
 /* Price of a model; exact name first, then the longest prefix. NULL: unknown. */
 const struct config_price *config_price_find(const struct config *c, struct span model);

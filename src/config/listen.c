@@ -7,6 +7,7 @@
 #include "config/value.h"
 
 #define UNIX_PREFIX   "unix:"
+#define TLS_PREFIX    "tls:"
 #define UNIX_PATH_MAX 107 /* sun_path of Linux, without its NUL */
 
 static bool is_socket_path(const char *path, char *why, size_t why_cap)
@@ -19,19 +20,35 @@ static bool is_socket_path(const char *path, char *why, size_t why_cap)
     return false;
 }
 
-bool listen_is_address(const char *text, char *why, size_t why_cap)
+bool listen_is_tls(const char *text)
 {
+    return strncmp(text, TLS_PREFIX, strlen(TLS_PREFIX)) == 0;
+}
+
+const char *listen_place(const char *text)
+{
+    return listen_is_tls(text) ? text + strlen(TLS_PREFIX) : text;
+}
+
+bool listen_is_address(const char *address, char *why, size_t why_cap)
+{
+    const char *text = listen_place(address);
     const char *colon = strrchr(text, ':');
     size_t host = colon != NULL ? (size_t)(colon - text) : 0;
     bool brackets = host > 2 && text[0] == '[' && text[host - 1] == ']';
     uint64_t port;
 
+    if (text != address && strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0) {
+        snprintf(why, why_cap, "a Unix socket has no TLS: nobody listens in there");
+        return false;
+    }
     if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
         return is_socket_path(text + strlen(UNIX_PREFIX), why, why_cap);
     if (host > 0 && value_uint(span_of(colon + 1), &port) == ST_OK && port <= 65535 &&
         strpbrk(text, " \t/") == NULL && (brackets || memchr(text, ':', host) == NULL))
         return true;
-    snprintf(why, why_cap, "'%.80s' is not HOST:PORT, [V6]:PORT or unix:/path", text);
+    snprintf(why, why_cap, "'%.80s' is not HOST:PORT, [V6]:PORT, tls:HOST:PORT or unix:/path",
+             address);
     return false;
 }
 
@@ -60,7 +77,8 @@ enum status listen_add(struct config *c, struct span text, char *why, size_t why
     if (!listen_is_address(slot, why, why_cap))
         return ST_INVALID;
     for (size_t i = 0; i < c->listen_count; i++) {
-        if (strcmp(c->listen[i], slot) == 0 && !listen_is_any_port(slot)) {
+        if (strcmp(listen_place(c->listen[i]), listen_place(slot)) == 0 &&
+            !listen_is_any_port(slot)) {
             snprintf(why, why_cap, "'%s' is there twice", slot);
             return ST_INVALID;
         }

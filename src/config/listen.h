@@ -11,8 +11,13 @@
 
 struct config;
 
-/* "HOST:PORT", "[V6]:PORT" or "unix:/path"; `why` says what else it is. */
+/* "HOST:PORT", "[V6]:PORT", either after "tls:", or "unix:/path"; `why` says what else it is.
+ */
 bool listen_is_address(const char *text, char *why, size_t why_cap) MUST_CHECK;
+
+bool listen_is_tls(const char *text);
+/* Without the "tls:". */
+const char *listen_place(const char *text);
 
 /* Port 0 (a free one) never clashes. */
 bool listen_is_any_port(const char *text);

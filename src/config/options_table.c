@@ -92,15 +92,23 @@ _Static_assert(sizeof(enum config_semantic) == sizeof(unsigned) &&
 /* clang-format off */
 const struct option options_table[] = {
     {.name = "listen", .type = OPTION_LISTEN, .preset = "127.0.0.1:8080",
-     .help = "where clients connect: HOST:PORT, [V6]:PORT or unix:/path; one, or a list (separated by commas in the environment). Port 0 takes a free one"},
+     .help = "where clients connect: HOST:PORT, [V6]:PORT or unix:/path, with TLS tls:HOST:PORT; one, or a list (separated by commas in the environment). Port 0 takes a free one"},
     PATH("data_dir", data_dir, "~/.local/share/ibid", "where the embedded store, the generated secret and the admin token live"),
     PATH("model_dir", model_dir, "~/.cache/ibid/models", "where `ibid models pull` puts models"),
     PATH("secret_file", secret_file, "", "the key that turns credentials into cache scopes, 16 bytes or more; empty: generated in data_dir. Replicas on one Redis need the same"),
     SWITCH("offline", offline, "off", on_off, "on: no connection is made to anything but the store, upstreams are refused, and the built-in model answers"),
     CHOICE("log_level", log_level, "info", levels, "what is logged"),
 
-    TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT or unix:/path"),
+    TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT, tls:HOST:PORT or unix:/path"),
     PATH("admin.token_file", admin.token_file, "", "the bearer token of the admin API; empty: generated as admin.token in data_dir"),
+    PATH("admin.client_ca_file", admin.client_ca_file, "", "authorities of clients of the admin listener: each must then show a certificate of theirs, beside the token; empty: none is asked for"),
+
+    PATH("tls.cert_file", tls.cert_file, "", "the certificate of the addresses that begin with tls:, in PEM, followed by those between it and its authority"),
+    PATH("tls.key_file", tls.key_file, "", "its key, in PEM, without a passphrase; empty: it stands in tls.cert_file"),
+    PATH("tls.client_ca_file", tls.client_ca_file, "", "authorities of clients (PEM): each must then show a certificate of theirs; empty: none is asked for"),
+    UINT("tls.handshake_timeout_ms", tls.handshake_timeout_ms, "10000", 1, HOUR_MS, "from the connection to the end of its handshake"),
+    UINT("tls.handshakes_max", tls.handshakes_max, "512", 1, 100000, "handshakes at once, of one listener; connections beyond that are closed"),
+    UINT("tls.reload_s", tls.reload_s, "10", 0, 86400, "seconds after which the files are looked at again, and read when they have changed: new connections get the new certificate, and what is no good is refused and the old one kept. 0: they are read at start only"),
 
     URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
@@ -125,6 +133,8 @@ const struct option options_table[] = {
     UINT("upstream.total_timeout_ms", upstream.total_timeout_ms, "3600000", 1, DAY_MS, "for a whole answer"),
     UINT("upstream.keep_ms", upstream.keep_ms, "30000", 0, DAY_MS, "how long an idle connection is kept for the next request"),
     UINT("upstream.retry_ms", upstream.retry_ms, "5000", 1, HOUR_MS, "after a place could not be reached, requests go to the next at once, and one in this time tries it again"),
+    UINT("upstream.hedge_after_ms", upstream.hedge_after_ms, "0", 0, HOUR_MS, "after so long without a head of the answer a request whose answer may be stored is sent a second time, to the next place or on another connection; the first good answer counts and the other call is cut, which the upstream may bill all the same. 0: never"),
+    REAL("upstream.hedge_share", upstream.hedge_share, "0.05", 0, 1, "the share of such requests that is sent a second time at most"),
     URL("upstream.proxy_url", upstream.proxy_url, "", "the HTTP proxy that connections to https:// upstreams are made through (CONNECT): http://[user:password@]host:port, or env for HTTPS_PROXY and NO_PROXY; empty: none"),
     SWITCH("upstream.forwarded", upstream.forwarded, "off", on_off, "whether Via and X-Forwarded-For are sent; what the client sends of its own goes through either way"),
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),

@@ -53,6 +53,7 @@ struct account {
     uint64_t stored_total;
     uint64_t feedback_wrong_total, feedback_right_total;
     uint64_t removed_total;     /* entries, by the admin API */
+    uint64_t imported_total;    /* likewise */
     uint64_t shadow_hits_total; /* semantic: shadow would have answered */
     uint64_t upstream_failures_total, upstream_timeouts_total;
     /* of requests with several: answered from their own entries */

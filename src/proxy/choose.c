@@ -62,6 +62,18 @@ static bool named_in_query(struct span query, struct span *model)
     return false;
 }
 
+/* /v1/models/NAME. A coded name is not read. */
+static bool named_in_path(struct span path, struct span *model)
+{
+    struct span start = SPAN("/v1/models/");
+
+    if (path.len <= start.len || memcmp(path.ptr, start.ptr, start.len) != 0 ||
+        memchr(path.ptr, '%', path.len) != NULL)
+        return false;
+    *model = (struct span){path.ptr + start.len, path.len - start.len};
+    return true;
+}
+
 enum status choose_upstream(struct request *r, bool *renamed)
 {
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped};
@@ -70,7 +82,8 @@ enum status choose_upstream(struct request *r, bool *renamed)
     if (r->protocol != NULL)
         w.model = r->chat.model;
     else if (protocol_find(r->head->method, r->head->path) == NULL)
-        w.any_model = !named_in_query(r->head->query, &w.model);
+        w.any_model = !named_in_query(r->head->query, &w.model) &&
+                      !named_in_path(r->head->path, &w.model);
     /* Else a body that we did not read may well name one. */
     r->upstream = upstreams_pick(r->proxy->parts.upstreams, &w);
     return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r, renamed) : ST_OK;

@@ -16,6 +16,7 @@
 #include "protocol/answer.h"
 #include "protocol/collector.h"
 #include "proxy/forwarded.h"
+#include "proxy/hedge.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/replay.h"
@@ -84,6 +85,8 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     struct respond_fields f = {.count = 0};
     uint64_t body = HTTP_BODY_CHUNKED;
 
+    if (!hedge_takes(r, call, h->status))
+        return;
     upstream_reached(r->place);
     if (r->closed)
         return;
@@ -127,7 +130,7 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     struct request *r = owner;
     bool wait = false;
 
-    if (r->closed || r->failed_status != 0)
+    if (r->closed || r->failed_status != 0 || call != r->call)
         return;
     tap_feed(r, data);
     if (r->vault != NULL && unveil_feed(r, data, &data) != ST_OK) {
@@ -240,6 +243,7 @@ static bool ask_elsewhere(struct request *r, const struct http_call *call)
     if (start_call(r) != ST_OK)
         return false;
     request_hold(r);
+    hedge_arm(r, start_call);
     p->account.upstream_failovers_total++;
     return true;
 }
@@ -260,9 +264,13 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
 {
     struct request *r = owner;
 
-    r->call = NULL;
     if (st != ST_OK)
         count_failure(r, st, why);
+    if (hedge_ended(r, call, st)) {
+        (void)!request_drop(r);
+        return;
+    }
+    r->call = NULL;
     if (!request_drop(r))
         return;
     if (st != ST_OK && ask_elsewhere(r, call))
@@ -362,6 +370,7 @@ enum step_result forward_enter(struct request *r)
         return STEP_DONE;
     }
     request_hold(r);
+    hedge_arm(r, start_call);
     if (r->streams)
         start_upload(r);
     return STEP_WAIT;
@@ -369,6 +378,5 @@ enum step_result forward_enter(struct request *r)
 
 void forward_cancel(struct request *r)
 {
-    if (r->call != NULL)
-        http_call_cancel(r->call);
+    hedge_cancel(r);
 }

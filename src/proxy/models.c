@@ -8,6 +8,8 @@
 #include "http/server.h"
 #include "proxy/forwarded.h"
 #include "proxy/local_model.h"
+#include "proxy/models_list.h"
+#include "proxy/models_merge.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
@@ -16,59 +18,16 @@
 #include "proxy/upstreams.h"
 #include "rt/loop.h"
 
-#define LIST_MAX_BYTES (4 * 1024 * 1024)
-#define MODELS_PATH    "/v1/models"
-
-/* An adapter names its model as `parent`. */
-static enum status write_local(struct buf *out, struct local_model *m, size_t voice)
-{
-    enum status st = buf_append(out, SPAN("{\"id\":"));
-
-    if (st == ST_OK)
-        st = json_write_string(out, local_model_name(m, voice));
-    if (st == ST_OK)
-        st = buf_append(out, SPAN(",\"object\":\"model\",\"created\":0,\"owned_by\":\"ibid\""));
-    if (st == ST_OK && voice > 0)
-        st = buf_append(out, SPAN(",\"parent\":"));
-    if (st == ST_OK && voice > 0)
-        st = json_write_string(out, local_model_name(m, 0));
-    return st == ST_OK ? buf_append(out, SPAN("}")) : st;
-}
+#define MODELS_PATH "/v1/models"
 
 /* The upstream's list (NULL: none) and ours, in one. */
-static enum status write_list(struct buf *out, const struct json *upstream,
-                              struct local_model *m)
-{
-    const struct json *data = json_get(upstream, SPAN("data"));
-    enum status st = buf_append(out, SPAN("{\"object\":\"list\",\"data\":["));
-    bool comma = false;
-
-    for (const struct json *x = data != NULL ? data->child : NULL; st == ST_OK && x != NULL;
-         x = x->next) {
-        if (comma)
-            st = buf_append(out, SPAN(","));
-        if (st == ST_OK)
-            st = json_write(out, x);
-        comma = true;
-    }
-    for (size_t i = 0; st == ST_OK && m != NULL && i < local_model_voices(m); i++) {
-        if (comma)
-            st = buf_append(out, SPAN(","));
-        if (st == ST_OK)
-            st = write_local(out, m, i);
-        comma = true;
-    }
-    if (st == ST_OK)
-        st = buf_append(out, SPAN("]}"));
-    return st;
-}
-
 static void respond_list(struct request *r, const struct json *upstream)
 {
     struct buf *out = &r->proxy->scratch;
+    struct models_list_part part = {r->upstream, upstream};
 
     buf_clear(out);
-    if (write_list(out, upstream, r->proxy->parts.local) != ST_OK) {
+    if (models_list_write(out, r, &part, r->upstream != NULL, true) != ST_OK) {
         respond_error(r, 500, "server_error", "", "", "the list of models is too large");
         return;
     }
@@ -182,37 +141,63 @@ static bool ask_upstream(struct request *r)
     return true;
 }
 
-bool models_serve(struct request *r)
+/* What is one of ours alone, or a name that only we know. */
+static enum status write_own(struct request *r, struct span name, struct buf *out)
 {
     struct local_model *m = r->proxy->parts.local;
-    struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .any_model = true};
-    struct span path = r->head->path, name;
+    struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .model = name};
+    const struct upstream *u = upstreams_pick(r->proxy->parts.upstreams, &w);
     size_t voice;
 
-    if (!span_eq(r->head->method, SPAN("GET")) || path.len < sizeof(MODELS_PATH) - 1 ||
-        memcmp(path.ptr, MODELS_PATH, sizeof(MODELS_PATH) - 1) != 0)
-        return false;
-    if (path.len == sizeof(MODELS_PATH) - 1) {
-        if (r->proxy->parts.upstreams == NULL) {
-            r->source = SOURCE_LOCAL;
-            respond_list(r, NULL);
-            return true;
-        }
-        /* Without a model of ours there is nothing to add: relayed untouched. */
-        r->upstream = m != NULL ? upstreams_pick(r->proxy->parts.upstreams, &w) : NULL;
-        if (r->upstream == NULL)
-            return false;
-        r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
-        return ask_upstream(r);
-    }
-    name = (struct span){path.ptr + sizeof(MODELS_PATH), path.len - sizeof(MODELS_PATH)};
-    if (path.ptr[sizeof(MODELS_PATH) - 1] != '/' || m == NULL ||
-        !local_model_find(m, name, &voice))
+    if (m != NULL && local_model_find(m, name, &voice))
+        return models_list_write_local(out, m, voice);
+    if (u != NULL && !span_eq(upstreams_alias(u, name), name))
+        return models_list_write_alias(out, u, name);
+    return ST_NOTFOUND;
+}
+
+static bool serve_one(struct request *r, struct span name)
+{
+    buf_clear(&r->proxy->scratch);
+    if (name.len == 0 || write_own(r, name, &r->proxy->scratch) != ST_OK)
         return false;
     r->source = SOURCE_LOCAL;
-    buf_clear(&r->proxy->scratch);
-    if (write_local(&r->proxy->scratch, m, voice) != ST_OK)
-        return false;
     respond_whole(r, 200, SPAN("application/json"), buf_span(&r->proxy->scratch));
     return true;
+}
+
+static bool serve_list(struct request *r)
+{
+    struct upstream *list[CONFIG_UPSTREAMS_MAX + 1];
+    size_t n = models_merge_whom(r, list, ARRAY_LEN(list));
+
+    if (r->proxy->parts.upstreams == NULL) {
+        r->source = SOURCE_LOCAL;
+        respond_list(r, NULL);
+        return true;
+    }
+    if (n > 1) {
+        models_merge_start(r, list, n);
+        return true;
+    }
+    /* Where there is nothing to add it is relayed untouched. */
+    if (n == 0 || (r->proxy->parts.local == NULL && list[0]->own->aliases[0] == '\0'))
+        return false;
+    r->upstream = list[0];
+    r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
+    return ask_upstream(r);
+}
+
+bool models_serve(struct request *r)
+{
+    struct span path = r->head->path;
+    const size_t n = sizeof(MODELS_PATH) - 1;
+
+    if (!span_eq(r->head->method, SPAN("GET")) || path.len < n ||
+        memcmp(path.ptr, MODELS_PATH, n) != 0)
+        return false;
+    if (path.len == n)
+        return serve_list(r);
+    return path.ptr[n] == '/' &&
+           serve_one(r, (struct span){path.ptr + n + 1, path.len - n - 1});
 }

@@ -1,4 +1,5 @@
-/* GET /v1/models: the upstream's list with the built-in model added. */
+/* GET /v1/models: the upstreams' lists in one, with their aliases and the built-in models;
+ * GET /v1/models/NAME of what only we know. */
 #ifndef PROXY_MODELS_H
 #define PROXY_MODELS_H
 

@@ -119,6 +119,7 @@ void proxy_requests_gone(struct proxy *p)
         return;
     request_pool_release(p);
     journal_release(&p->journal);
+    models_merge_release(&p->models);
     credential_close(&p->credentials);
     digest_release(&p->digest_ctx);
     buf_release(&p->scratch);

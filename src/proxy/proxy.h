@@ -20,7 +20,9 @@
 #include "proxy/ahead.h"
 #include "proxy/credential.h"
 #include "proxy/flight.h"
+#include "proxy/hedge.h"
 #include "proxy/journal.h"
+#include "proxy/models_merge.h"
 #include "proxy/prices.h"
 #include "proxy/screen.h"
 
@@ -65,6 +67,8 @@ struct proxy {
     struct account account;
     struct prices prices;
     struct screen screen;
+    struct hedge_counts hedges;
+    struct models_memos models;   /* lists of upstreams */
     struct journal journal;       /* the last decisions */
     struct digest_ctx digest_ctx; /* scratch of the loop thread */
     struct buf scratch;           /* canonical bytes of the request at hand */

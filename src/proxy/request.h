@@ -29,6 +29,7 @@
 #include "proxy/charge.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
+#include "proxy/hedge.h"
 #include "proxy/routing.h"
 #include "proxy/screen.h"
 #include "proxy/source.h"
@@ -156,8 +157,12 @@ struct request {
     /* the answer on its way */
     struct charge charge; /* what it comes to */
     struct answer_flow flow;
-    struct upstream_place *place;    /* forward: where it is asked; borrowed */
-    struct http_call *call;          /* forward; NULL when none is under way */
+    struct upstream_place *place; /* forward: where it is asked; borrowed */
+    struct http_call *call;       /* forward; NULL when none is under way */
+    struct http_call *rival;      /* hedge: a second one, while either may answer */
+    struct upstream_place *rival_place;
+    hedge_call_fn *hedge_start;
+    bool hedged;                     /* r->call is the second one, and the first has failed */
     struct collector *collector;     /* owned: an event stream is collected beside */
     struct buf recorded;             /* a JSON answer is collected beside */
     struct content_decoder *decoder; /* owned: of a coded answer, before either */

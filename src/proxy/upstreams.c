@@ -111,12 +111,16 @@ static bool takes_model(const struct config_upstream *own, const struct upstream
            (conditions_model(own->models, w->model) || find_alias(own, w->model).len > 0);
 }
 
+bool upstreams_takes(const struct upstream *u, const struct upstreams_wish *w)
+{
+    return has_path(u->own, w) && conditions_header(u->own->header, w->head) &&
+           takes_model(u->own, w);
+}
+
 struct upstream *upstreams_pick(const struct upstreams *u, const struct upstreams_wish *w)
 {
     for (size_t i = 0; u != NULL && i < u->count; i++) {
-        const struct config_upstream *own = u->list[i]->own;
-
-        if (has_path(own, w) && conditions_header(own->header, w->head) && takes_model(own, w))
+        if (upstreams_takes(u->list[i], w))
             return u->list[i];
     }
     return NULL;

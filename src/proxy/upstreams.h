@@ -39,6 +39,9 @@ struct upstreams_wish {
     bool any_model;       /* the request is for no model: conditions on them do not count */
 };
 
+/* Does this one take it? */
+bool upstreams_takes(const struct upstream *u, const struct upstreams_wish *w);
+
 /* NULL: none takes it; also when `u` is NULL. */
 struct upstream *upstreams_pick(const struct upstreams *u, const struct upstreams_wish *w);
 

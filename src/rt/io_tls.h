@@ -1,5 +1,5 @@
-/* TLS over any struct io, by OpenSSL 3 with memory BIOs. The only file pair that
- * sees OpenSSL's SSL API. Loop thread only. */
+/* The client's side of TLS over any struct io, by OpenSSL 3 with memory BIOs. The files io_tls*
+ * are the only ones that see OpenSSL's SSL API. Loop thread only. */
 #ifndef RT_IO_TLS_H
 #define RT_IO_TLS_H
 
@@ -18,6 +18,11 @@ struct io_tls_ctx; /* client settings and session cache; one loop's */
  * On failure `why` says what the file lacks. */
 enum status io_tls_ctx_open(struct loop *loop, const char *ca_file, struct io_tls_ctx **out,
                             char *why, size_t why_cap) MUST_CHECK;
+/* Trusts the certificates in the file themselves, whatever they are for: of a peer whose file
+ * is at hand. */
+enum status io_tls_ctx_open_pinned(struct loop *loop, const char *cert_file,
+                                   struct io_tls_ctx **out, char *why,
+                                   size_t why_cap) MUST_CHECK;
 /* Streams opened with it may outlive it. */
 void io_tls_ctx_close(struct io_tls_ctx *c);
 

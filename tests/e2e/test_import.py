@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, needs_encoder
+from conftest import BIN, free_port, needs_encoder
 from upstream import answer, completion
 
 
@@ -181,8 +181,11 @@ def test_an_alias_and_an_upstream_of_its_own(make_ibid, upstream):
 def test_a_store_that_is_in_use_and_one_that_is_shared(make_ibid, upstream, redis):
     text = lines(exchange("q", "said"))
     ibid = make_ibid(upstream)
-    p = run(ibid, "import", "--anonymous", "-", stdin=text)
-    assert p.returncode == 1 and "process" in p.stderr, p.stderr
+    p = run(ibid, "export")
+    assert p.returncode == 1 and f"in use by process {ibid.proc.pid}" in p.stderr, p.stderr
+    # Its own ibid takes entries while it runs; where that one is not to be found they are refused.
+    p = run(ibid, "import", "--anonymous", "-", stdin=text, env={"IBID_ADMIN_LISTEN": f"127.0.0.1:{free_port()}"})
+    assert p.returncode == 1 and "process" in p.stderr and "no ibid takes entries at" in p.stderr, p.stderr
     p = run(ibid, "export", env={"IBID_STORE_URL": "memory:"})
     assert p.returncode == 1 and "memory: ends with its process" in p.stderr
     shared = make_ibid(upstream, env={"IBID_STORE_URL": redis.url})
@@ -196,6 +199,76 @@ def test_a_store_that_is_in_use_and_one_that_is_shared(make_ibid, upstream, redi
     redis.stop()
     p = run(shared, "import", "--anonymous", "-", stdin=text)
     assert p.returncode == 1 and p.stderr.startswith("ibid: "), p.stderr
+
+
+def test_into_an_ibid_that_runs(stopped, upstream):
+    stopped.start()
+    text = lines(*(exchange(f"question {i}", f"answer {i}") for i in range(3000)))
+    p = run(stopped, "import", *CREDENTIAL, "--dry-run", "-", stdin=text)
+    assert p.returncode == 0 and "3000 taken" in p.stderr and stopped.metric("ibid_cache_imported_total") == 0
+    p = run(stopped, "import", *CREDENTIAL, "-", stdin=text + "no json\n")
+    assert p.returncode == 1 and "line 3001" in p.stderr and "3000 taken" in p.stderr and "1 bad" in p.stderr, p.stderr
+    asked = len(upstream.requests)
+    for i in (0, 1, 1500, 2999):
+        r = stopped.chat(f"question {i}")
+        assert r.source == "exact" and r.text == f"answer {i}"
+    assert len(upstream.requests) == asked and stopped.metric("ibid_cache_imported_total") >= 3000
+    # All of it survives, as if it had been stored by itself.
+    stopped.wait_metric("ibid_store_entries", 3000)
+    stopped.stop()
+    assert run(stopped, "export").stdout.count("\n") == 3000
+    out = run(stopped, "export").stdout
+    stopped.start()
+    p = run(stopped, "import", "-q", "-", stdin=out)
+    assert p.returncode == 0 and p.stderr == ""
+    stopped.stop()
+    p = run(stopped, "export")
+    assert p.returncode == 0, p.stderr
+    assert p.stdout == out, p.stderr + stopped.read_log()
+
+
+def test_into_one_whose_queue_is_short_and_into_mere_memory(make_ibid, upstream, tmp_path):
+    text = lines(*(exchange(f"question {i}", "x" * 2000) for i in range(500)))
+    (tmp_path / "keys").write_text("sk-test\n")
+    for name, env in (("short", {"IBID_STORE_QUEUE_MAX": "8"}), ("memory", {"IBID_STORE_URL": "memory:"})):
+        ibid = make_ibid(upstream, name=name, env={**env, "IBID_UPSTREAM_ACCEPT_FILE": str(tmp_path / "keys")})
+        p = run(ibid, "import", "--credential", f"file:{tmp_path}/keys", "-", stdin=text)
+        assert p.returncode == 0 and "500 taken" in p.stderr and "did not keep" not in p.stderr, p.stderr
+        assert ibid.chat("question 499").source == "exact", name
+        if name == "short":
+            ibid.wait_metric("ibid_store_entries", 500)
+
+
+def test_what_the_admin_listener_takes(make_ibid, upstream):
+    ibid = make_ibid(upstream)
+    post = lambda body, token=True: ibid.request("POST", "/admin/v1/entries", body, {"authorization": f"Bearer {ibid.token()}"} if token else {}, port=ibid.admin_port)
+    assert post("{}", token=False).status == 401
+    counts = lambda taken=0, refused=0: {"lines": taken + refused, "taken": taken, "expired": 0, "refused": refused}
+    assert post("").json == counts()
+    bad = ["{}", "no json", '{"frame":1}', '{"frame":"AAAA"}', '{"frame":"%%%"}']
+    assert post("\n".join(bad) + "\n").json == counts(refused=5)
+    ibid.chat("q")
+    ibid.wait_metric("ibid_store_entries", 1)
+    ibid.stop()
+    line = run(ibid, "export").stdout
+    ibid.start()
+    assert post(line).json == counts(taken=1) and post(line * 3).json == counts(taken=3)
+    broken = json.loads(line)
+    broken["frame"] = broken["frame"][:-12] + "AAAA" + broken["frame"][-8:]  # its checksum tells
+    assert post(json.dumps(broken) + "\n" + line).json == counts(taken=1, refused=1)
+    assert post("x" * 9_500_000).status == 413
+    assert ibid.chat("q").text == ibid.chat("q").text
+
+
+@needs_encoder
+def test_a_running_one_finds_them_by_meaning_too(make_ibid, upstream, tmp_path):
+    (tmp_path / "keys").write_text("sk-test\n")
+    ibid = make_ibid(upstream, encoder=True, env={"IBID_UPSTREAM_ACCEPT_FILE": str(tmp_path / "keys")})
+    p = run(ibid, "import", "--credential", f"file:{tmp_path}/keys", "-", stdin=lines(exchange("How do I reset my password?", "Click on 'forgot'.")))
+    assert p.returncode == 0, p.stderr
+    ibid.wait_metric("ibid_index_entries", 1)
+    r = ibid.chat("How can I reset my password?")
+    assert r.source == "semantic" and r.text == "Click on 'forgot'."
 
 
 def test_many(stopped):

@@ -8,3 +8,8 @@ if(TARGET http)
 endif()
 ibid_test(NAME http2 LABEL flow SOURCES flow/test_http2.c flow/wire.c LIBS http PkgConfig::NGHTTP2 TIMEOUT 120
           LINK_OPTIONS -Wl,--wrap=calloc,--wrap=realloc,--wrap=arena_alloc)
+if(TARGET http)
+  pkg_check_modules(SSL REQUIRED IMPORTED_TARGET openssl)
+endif()
+ibid_test(NAME tls_door LABEL flow SOURCES flow/test_tls_door.c probe.c tls_peer.c certs.c
+          LIBS http PkgConfig::SSL TIMEOUT 120)

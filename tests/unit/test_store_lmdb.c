@@ -235,6 +235,85 @@ static void a_file_that_was_cut_is_set_aside(void **state)
     free(whole);
 }
 
+/* Which of the file's pages are free, by LMDB itself; how many it counts in all. */
+static size_t free_pages(bool *is_free, size_t room)
+{
+    MDB_val key, value;
+    MDB_envinfo info;
+    MDB_cursor *c;
+    MDB_env *env;
+    MDB_txn *txn;
+
+    assert_int_equal(mdb_env_create(&env), 0);
+    assert_int_equal(
+        mdb_env_open(env, path_of("entries.lmdb"), MDB_NOSUBDIR | MDB_RDONLY, 0600), 0);
+    assert_int_equal(mdb_env_info(env, &info), 0);
+    assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    assert_int_equal(mdb_cursor_open(txn, 0, &c), 0); /* 0: the tree of free pages */
+    while (mdb_cursor_get(c, &key, &value, MDB_NEXT) == 0) {
+        const size_t *list = value.mv_data;
+
+        for (size_t i = 1; i <= list[0]; i++) {
+            assert_true(list[i] < room);
+            is_free[list[i]] = true;
+        }
+    }
+    mdb_cursor_close(c);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    return info.me_last_pgno + 1;
+}
+
+/* A transaction that takes pages and gives them back never writes them: then the file ends
+ * before the last page that it counts, and nothing is missing. */
+static void a_file_without_its_last_free_pages_is_whole(void **state)
+{
+    static bool is_free[4096];
+    size_t pages, kept, n;
+    uint64_t visited;
+    char *whole;
+
+    (void)state;
+    memset(is_free, 0, sizeof(is_free));
+    store_fixture_open(&f);
+    for (unsigned i = 0; i < 300; i++)
+        store_fixture_put(&f, i, 3000);
+    store_fixture_settle(&f, 300);
+    for (unsigned i = 100; i < 300; i++) {
+        struct digest key = store_fixture_key(i);
+
+        CHECK_STATUS(ST_OK, f.store->ops->remove(f.store, &key));
+    }
+    /* Commits that move what is in use from the end of the file to pages that are free now. */
+    for (unsigned i = 0; i < 8; i++) {
+        store_fixture_put(&f, 300 + i, 10);
+        store_fixture_settle(&f, 301 + i);
+    }
+    store_fixture_close(&f);
+    pages = free_pages(is_free, ARRAY_LEN(is_free));
+    n = read_file("entries.lmdb", &whole);
+    for (kept = pages; is_free[kept - 1]; kept--)
+        ;
+    assert_true(pages - kept > 10);
+    write_file("entries.lmdb", whole, kept * 4096);
+    store_fixture_open(&f);
+    store_fixture_wait_up(&f);
+    CHECK_STATUS(ST_OK, store_fixture_scan(&f, UINT64_MAX, &visited));
+    assert_int_equal(visited, 108);
+    for (unsigned i = 400; i < 500; i++) /* what was not there can be used */
+        store_fixture_put(&f, i, 3000);
+    store_fixture_settle(&f, 100);
+    CHECK_STATUS(ST_OK, store_fixture_scan(&f, UINT64_MAX, &visited));
+    assert_int_equal(visited, 208);
+    store_fixture_close(&f);
+    assert_int_equal(access(path_of("entries.lmdb.bad"), F_OK), -1);
+    /* One page more is one that is in use. */
+    write_file("entries.lmdb", whole, (kept - 1) * 4096);
+    check_usable(true);
+    assert_true(n >= kept * 4096);
+    free(whole);
+}
+
 static void another_programs_database_is_set_aside(void **state)
 {
     char text[] = "not ours";
@@ -525,6 +604,7 @@ int main(void)
         CASE(expired_entries_leave_without_being_asked_for),
         CASE(a_file_that_is_none_is_set_aside),
         CASE(a_file_that_was_cut_is_set_aside),
+        CASE(a_file_without_its_last_free_pages_is_whole),
         CASE(another_programs_database_is_set_aside),
         CASE(small_entries_are_replaced_again_and_again),
         CASE(a_whole_file_is_found_whole),
