@@ -130,12 +130,16 @@ struct decoder_options {
     uint32_t cache_tokens;     /* of KV cache that a session's answers share, with what is kept
                                   of earlier ones, if that is more than a context */
     enum decoder_guessing guessing;
+    bool look; /* only what it is and whether it is whole is wanted: the file is mapped, not
+                  read, and no session can be opened */
 };
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
                          struct decoder **out, struct engine_error *err) MUST_CHECK;
 void decoder_close(struct decoder *d);
 void decoder_info(const struct decoder *d, struct model_info *out);
+/* Bytes that it takes with its adapters and `sessions` sessions, 1 at the least. */
+uint64_t decoder_memory(const struct decoder *d, unsigned sessions);
 
 /* `threads` >= 1: workers of this session's matrix products, the caller included. */
 enum status decoder_session_open(const struct decoder *d, unsigned threads,

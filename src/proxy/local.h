@@ -3,8 +3,11 @@
 #define PROXY_LOCAL_H
 
 struct chat_request;
+struct request;
 
 /* Why the built-in model can not answer this request, as a sentence; NULL: it can. Static. */
 const char *local_cannot(const struct chat_request *q);
+/* Whatever it waits for in this step breaks off, later. */
+void local_cut(struct request *r);
 
 #endif

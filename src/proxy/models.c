@@ -7,7 +7,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "proxy/forwarded.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
@@ -20,24 +20,24 @@
 #define MODELS_PATH    "/v1/models"
 
 /* An adapter names its model as `parent`. */
-static enum status write_local(struct buf *out, struct local_model *m, size_t voice)
+static enum status write_local(struct buf *out, struct local_models *m, size_t voice)
 {
     enum status st = buf_append(out, SPAN("{\"id\":"));
 
     if (st == ST_OK)
-        st = json_write_string(out, local_model_name(m, voice));
+        st = json_write_string(out, local_models_name(m, voice));
     if (st == ST_OK)
         st = buf_append(out, SPAN(",\"object\":\"model\",\"created\":0,\"owned_by\":\"ibid\""));
-    if (st == ST_OK && voice > 0)
+    if (st == ST_OK && local_models_parent(m, voice).len > 0)
         st = buf_append(out, SPAN(",\"parent\":"));
-    if (st == ST_OK && voice > 0)
-        st = json_write_string(out, local_model_name(m, 0));
+    if (st == ST_OK && local_models_parent(m, voice).len > 0)
+        st = json_write_string(out, local_models_parent(m, voice));
     return st == ST_OK ? buf_append(out, SPAN("}")) : st;
 }
 
 /* The upstream's list (NULL: none) and ours, in one. */
 static enum status write_list(struct buf *out, const struct json *upstream,
-                              struct local_model *m)
+                              struct local_models *m)
 {
     const struct json *data = json_get(upstream, SPAN("data"));
     enum status st = buf_append(out, SPAN("{\"object\":\"list\",\"data\":["));
@@ -51,7 +51,7 @@ static enum status write_list(struct buf *out, const struct json *upstream,
             st = json_write(out, x);
         comma = true;
     }
-    for (size_t i = 0; st == ST_OK && m != NULL && i < local_model_voices(m); i++) {
+    for (size_t i = 0; st == ST_OK && m != NULL && i < local_models_voices(m); i++) {
         if (comma)
             st = buf_append(out, SPAN(","));
         if (st == ST_OK)
@@ -184,7 +184,7 @@ static bool ask_upstream(struct request *r)
 
 bool models_serve(struct request *r)
 {
-    struct local_model *m = r->proxy->parts.local;
+    struct local_models *m = r->proxy->parts.local;
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .any_model = true};
     struct span path = r->head->path, name;
     size_t voice;
@@ -207,7 +207,7 @@ bool models_serve(struct request *r)
     }
     name = (struct span){path.ptr + sizeof(MODELS_PATH), path.len - sizeof(MODELS_PATH)};
     if (path.ptr[sizeof(MODELS_PATH) - 1] != '/' || m == NULL ||
-        !local_model_find(m, name, &voice))
+        !local_models_find(m, name, &voice))
         return false;
     r->source = SOURCE_LOCAL;
     buf_clear(&r->proxy->scratch);

@@ -6,7 +6,7 @@
 #include "engine/engine.h"
 #include "http/head.h"
 #include "protocol/answer.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
@@ -16,19 +16,25 @@ struct model {
     struct span name;
     struct model_info info;
     const char *capability;
+    size_t model; /* of local_models_state(); of a completion */
 };
 
-#define MODELS_MAX (2 + LOCAL_ADAPTERS_MAX)
+#define MODELS_MAX 64
 
 static size_t models_of(const struct request *r, struct model out[MODELS_MAX])
 {
     const struct proxy_parts *parts = &r->proxy->parts;
     size_t n = 0;
 
-    for (size_t i = 0; parts->local != NULL && i < local_model_voices(parts->local); i++) {
-        out[n] = (struct model){.name = local_model_name(parts->local, i),
-                                .capability = "completion"};
-        local_model_info(parts->local, &out[n++].info);
+    for (size_t i = 0;
+         parts->local != NULL && i < local_models_voices(parts->local) && n + 1 < MODELS_MAX;
+         i++) {
+        if (local_models_identity(parts->local, i).len == 0)
+            continue; /* missing or broken */
+        out[n] = (struct model){.name = local_models_name(parts->local, i),
+                                .capability = "completion",
+                                .model = local_models_of(parts->local, i)};
+        local_models_info(parts->local, i, &out[n++].info);
     }
     if (parts->embedder != NULL) {
         out[n] = (struct model){.name = parts->encoder_name, .capability = "embedding"};
