@@ -36,9 +36,10 @@ static void find_ends(struct decoder *m)
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id",
                                        "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    static const char *const texts[] = {"<|im_end|>",      "<|eot_id|>", "<|endoftext|>",
-                                        "<|end_of_text|>", "<|eom_id|>", "<|end|>",
-                                        "<end_of_turn>",   "</s>"};
+    static const char *const texts[] = {"<|im_end|>",      "<|eot_id|>",   "<|endoftext|>",
+                                        "<|end_of_text|>", "<|eom_id|>",   "<|end|>",
+                                        "<end_of_turn>",   "</s>",         "<|fim_pad|>",
+                                        "<|file_sep|>",    "<|repo_name|>"};
     uint64_t id;
     uint32_t found;
 
@@ -114,6 +115,7 @@ static enum status build(struct decoder *m, struct threads *t, const struct deco
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;
     find_ends(m);
+    decoder_fill_find(&m->gguf, m->tokens, s->vocabulary, &m->fill);
     model_id(m->file.bytes, m->id);
     st = check_memory(m, o->memory_max_bytes, err);
     return st == ST_OK && !o->look ? pack_weights(m, t, err) : st;

@@ -515,6 +515,7 @@ static enum status ask_model(struct request *r)
     const struct chat_request *q = &r->chat;
     uint32_t most = local_model_max_tokens(r->use.model);
     struct local_request ask = {
+        .continues = q->continues,
         .voice = local_models_adapter(p->parts.local, r->voice),
         .params = {.temperature = q->has_temperature ? (float)q->temperature : 0.0f,
                    .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
@@ -539,11 +540,23 @@ static enum status ask_model(struct request *r)
     return st;
 }
 
+/* One that was never taught it would write nonsense. */
+static enum step_result refuse_to_fill(struct request *r)
+{
+    local_models_leave(r->proxy->parts.local, &r->use);
+    respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "suffix",
+                  "this model has no tokens to fill in a text by; leave suffix out, or name a "
+                  "model for code");
+    return STEP_DONE;
+}
+
 /* The model is there. */
 static enum step_result ask_or_escalate(struct request *r)
 {
     enum status st;
 
+    if (r->chat.continues && r->chat.turn_count > 1 && !local_model_fills(r->use.model))
+        return refuse_to_fill(r);
     if (!open_schema(r)) {
         local_models_leave(r->proxy->parts.local, &r->use);
         return r->to_local ? STEP_DONE : STEP_NEXT;

@@ -116,6 +116,7 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
 {
     const struct decoder_request q = {.turns = j->request.turns,
                                       .turn_count = j->request.turn_count,
+                                      .continues = j->request.continues,
                                       .params = j->request.params,
                                       .partition = j->partition,
                                       .like = j->request.like,
@@ -362,6 +363,11 @@ void local_model_close(struct local_model *m)
 uint32_t local_model_max_tokens(const struct local_model *m)
 {
     return m->max_tokens;
+}
+
+bool local_model_fills(const struct local_model *m)
+{
+    return decoder_fills(m->decoder);
 }
 
 static uint64_t get(_Atomic uint64_t *from)

@@ -44,7 +44,8 @@ struct local_model_options {
 struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
-    size_t voice; /* 0: the model itself; above: the adapter before it in the list */
+    bool continues; /* as in struct decoder_request */
+    size_t voice;   /* 0: the model itself; above: the adapter before it in the list */
     struct decoder_params params;
     struct span
         like; /* the answer may be like this text: its words are guessed; stays, or empty */
@@ -70,6 +71,8 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
 void local_model_close(struct local_model *m);
 
 uint32_t local_model_max_tokens(const struct local_model *m);
+/* Can it fill in what stands between two texts? */
+bool local_model_fills(const struct local_model *m);
 
 struct local_counts {
     uint64_t queued, running;

@@ -1,6 +1,7 @@
 #include "proxy/ollama.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json_writer.h"
 #include "engine/engine.h"
@@ -16,7 +17,8 @@ struct model {
     struct span name;
     struct model_info info;
     const char *capability;
-    size_t model; /* of local_models_state(); of a completion */
+    bool embeds;  /* the encoder */
+    size_t model; /* else: of local_models_state() */
 };
 
 #define MODELS_MAX 64
@@ -37,7 +39,8 @@ static size_t models_of(const struct request *r, struct model out[MODELS_MAX])
         local_models_info(parts->local, i, &out[n++].info);
     }
     if (parts->embedder != NULL) {
-        out[n] = (struct model){.name = parts->encoder_name, .capability = "embedding"};
+        out[n] = (struct model){
+            .name = parts->encoder_name, .capability = "embedding", .embeds = true};
         embedder_info(parts->embedder, &out[n++].info);
     }
     return n;
@@ -93,15 +96,27 @@ static void write_model(struct json_writer *w, const struct request *r, const st
     json_writer_close(w, '}');
 }
 
-static void write_list(struct json_writer *w, const struct request *r)
+static bool is_loaded(const struct request *r, const struct model *m)
+{
+    struct local_models_state s;
+
+    if (m->embeds)
+        return true;
+    local_models_state(r->proxy->parts.local, m->model, &s);
+    return strcmp(s.word, "loaded") == 0;
+}
+
+static void write_list(struct json_writer *w, const struct request *r, bool loaded_only)
 {
     struct model models[MODELS_MAX];
     size_t n = models_of(r, models);
 
     json_writer_open(w, NULL, '{');
     json_writer_open(w, "models", '[');
-    for (size_t i = 0; i < n; i++)
-        write_model(w, r, &models[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!loaded_only || is_loaded(r, &models[i]))
+            write_model(w, r, &models[i]);
+    }
     json_writer_close(w, ']');
     json_writer_close(w, '}');
 }
@@ -129,8 +144,10 @@ bool ollama_serve(struct request *r)
     if (r->proxy->parts.upstreams != NULL || !span_eq(r->head->method, SPAN("GET")))
         return false;
     buf_clear(w.out);
-    if (span_eq(path, SPAN("/api/tags")) || span_eq(path, SPAN("/api/ps")))
-        write_list(&w, r);
+    if (span_eq(path, SPAN("/api/tags")))
+        write_list(&w, r, false);
+    else if (span_eq(path, SPAN("/api/ps")))
+        write_list(&w, r, true);
     else if (span_eq(path, SPAN("/api/version")))
         write_version(&w, r);
     else

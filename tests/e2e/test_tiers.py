@@ -59,11 +59,14 @@ def test_a_model_is_loaded_when_it_is_first_wanted(make_ibid):
     assert tags["gemma"]["details"]["family"] == "gemma3" and tags["gemma"]["size"] > 2e8
     shown = ibid.request("POST", "/api/show", json.dumps({"model": "gemma"})).json
     assert shown["model_info"]["general.parameter_count"] == 268098176
+    running = lambda: [m["name"] for m in ibid.request("GET", "/api/ps").json["models"]]
     before = states(ibid)
+    assert running() == [SMALL]
     assert (before[SMALL]["state"], before["gemma"]["state"]) == ("loaded", "unloaded") and figure(ibid, "loaded", "gemma") == 0
     r = ask(ibid, "gemma")
     assert r.status == 200 and r.source == "local" and r.json["model"] == "gemma" and 'model="gemma"' in r.headers["x-ibid-made"]
     after = states(ibid)
+    assert running() == [SMALL, "gemma"]
     assert after["gemma"]["state"] == "loaded" and after["gemma"]["loads"] == 1 and after["gemma"]["tokens_per_s"] > 0
     assert after["gemma"]["loaded_bytes"] == before["gemma"]["loaded_bytes"]  # what was reckoned beforehand is what it takes
     assert ibid.metric("ibid_local_loaded_bytes") == sum(m["loaded_bytes"] for m in after.values())
@@ -73,7 +76,7 @@ def test_a_model_is_loaded_when_it_is_first_wanted(make_ibid):
 
 @needs_gemma
 def test_two_that_do_not_fit_take_turns(make_ibid):
-    free = make_ibid(local=True, config=settings([gemma(load="start")]))
+    free = make_ibid(local=True, config=settings([gemma()]))
     alone = {n: ask(free, n).text for n in (SMALL, "gemma")}
     need = {n: m["loaded_bytes"] for n, m in states(free).items()}
     free.stop()
@@ -312,3 +315,11 @@ def test_a_model_that_never_fits_is_told(make_ibid, tmp_path):
     assert ask(ibid, "tiny", max_tokens=4).status == 200 and ask(ibid, SMALL).status == 503
     # Unnamed, it is for the first that is there.
     assert ask(ibid, "whatever", max_tokens=4).json["model"] == "tiny"
+
+
+def test_it_is_explained_without_a_server(tmp_path):
+    rules = [{"name": "code", "regex": "(?i)python", "to": "local:tiny"}]
+    (tmp_path / "ibid.yaml").write_text(settings([random_model(tmp_path)], routes=rules, ladder=["tiny", SMALL], models="auto", confidence_min=0.5))
+    explain = lambda text, *args: run("route", "explain", text, "--config", str(tmp_path / "ibid.yaml"), *args, IBID_ENCODER_MODEL="off")
+    assert explain("Some Python").stdout == "local; reason=rule; rule=code; model=tiny\n"
+    assert json.loads(explain("Some Python", "--json").stdout)["model"] == "tiny"
