@@ -116,6 +116,22 @@ static void routed(struct page *p, const char *tier, const struct account_reason
     }
 }
 
+static void speed_lines(struct page *p, const struct speed_counts *c)
+{
+    head(p, "ibid_class_requests_total", "counter", "Requests of a speed class.");
+    for (unsigned i = SPEED_COMPLETION; i < SPEED_CLASSES; i++)
+        line(p, "ibid_class_requests_total{class=\"%s\"} %" PRIu64 "\n",
+             speed_name((enum speed_class)i), c->requests_total[i]);
+    head(p, "ibid_class_misses_total", "counter",
+         "Of them, those that took longer than theirs.");
+    for (unsigned i = SPEED_COMPLETION; i < SPEED_CLASSES; i++)
+        line(p, "ibid_class_misses_total{class=\"%s\"} %" PRIu64 "\n",
+             speed_name((enum speed_class)i), c->misses_total[i]);
+    counter(p, "ibid_class_superseded_total",
+            "Completions that ended because the same session asked again.",
+            c->superseded_total);
+}
+
 /* Saved: by what came from stored answers, or from one on its way to somebody else. */
 static void savings(struct page *p, const struct ledger *l)
 {
@@ -209,6 +225,7 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
          "Requests that were ibid's to route, by the tier that was asked and why.");
     routed(p, "local", a->routed_local);
     routed(p, "upstream", a->routed_upstream);
+    speed_lines(p, &a->speed);
     reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
     reasons(p, "ibid_cache_exact_only_total",
             "Answers stored for the very same request only, by why.", a->exact_only);

@@ -195,7 +195,7 @@ static int find_out(struct job *j)
         fprintf(stderr, "ibid: nothing is routed: set route.models or routes\n");
         return EXIT_USAGE;
     }
-    j->verdict = routing_settle(j->routing, &wish);
+    j->verdict = routing_settle(j->routing, &wish, routing_rule(j->routing, &wish));
     return j->verdict.tier != ROUTING_OPEN || judge(j, encoder) ? 0 : 1;
 }
 

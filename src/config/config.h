@@ -83,6 +83,8 @@ struct config_route {
     char regex[CONFIG_TEXT_MAX];   /* PCRE2, of the question */
     uint64_t bytes_min, bytes_max; /* of the question; bytes_max 0: any */
     char to[160];                  /* local | local:NAME | upstream | classifier */
+    char speed[16];                /* none | completion | interactive | batch */
+    uint64_t deadline_ms;          /* 0: as others */
 };
 
 /* A model on this machine beside local.model; config_models.h gives both alike. */

@@ -62,6 +62,7 @@ static const struct option upstream_fields[] = {
     FIELD("stale_if_error_s", OPTION_TEXT, config_upstream, stale_if_error_s, "", "in place of `cache.stale_if_error_s`"),
 };
 
+static const char *const speeds[] = {"none", "completion", "interactive", "batch", NULL};
 static const char *const loads[] = {"start", "demand", NULL};
 
 static const struct option model_fields[] = {
@@ -97,6 +98,10 @@ static const struct option route_fields[] = {
      .help = "bytes that the question has at least, the last message of the user"},
     {.name = "bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_route, bytes_max), .preset = "0", .high = QUESTION_MAX,
      .help = "and at most; 0: any"},
+    {.name = "class", .type = OPTION_CHOICE, CHARS(config_route, speed), .preset = "none", .words = speeds,
+     .help = "how soon an answer of a model on this machine is wanted: `completion` ends when the same session (`x-ibid-session`, or `user`) asks again, `batch` begins when the model writes for nobody else, `interactive` does neither"},
+    {.name = "deadline_ms", .type = OPTION_UINT, .offset = offsetof(struct config_route, deadline_ms), .preset = "0", .high = 86400000,
+     .help = "in place of `local.deadline_ms` and `route.deadline_ms`; answers that take longer are counted by class. 0: those"},
 };
 /* clang-format on */
 

@@ -66,15 +66,20 @@ static void settle_route(struct request *r)
                              .serves = r->protocol->render != NULL && parts->local != NULL,
                              .cannot = local_cannot(&r->chat)};
     bool alone = parts->upstreams == NULL && parts->local != NULL;
+    const struct config_route *rule = NULL;
     size_t named;
 
+    /* Of what class it is, rules say also where its model is named. */
+    if (parts->routing != NULL && !r->protocol->about_model)
+        rule = routing_rule(parts->routing, &w);
+    speed_settle(r, rule);
     if (r->controls.route != ROUTE_ANY || parts->routing == NULL || r->protocol->about_model ||
         (alone ? r->protocol->render == NULL ||
                      local_models_find(parts->local, r->chat.model, &named)
                : r->to_local || r->upstream == NULL))
         return;
     w.absent = r->absent;
-    r->routed = routing_settle(parts->routing, &w);
+    r->routed = routing_settle(parts->routing, &w, rule);
     if (alone && r->routed.tier == ROUTING_UPSTREAM)
         r->routed = (struct routing_verdict){.tier = ROUTING_NONE};
     r->to_local = alone || r->routed.tier == ROUTING_LOCAL;

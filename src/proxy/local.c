@@ -112,7 +112,10 @@ static void fail(struct request *r, enum status st)
     bool wait;
 
     record_nothing(r, "local_failed");
-    if (st == ST_CANCELED && r->proxy->cutting && !r->flow.head_sent) {
+    if (r->speed.superseded && !r->flow.head_sent) {
+        respond_error(r, 409, "invalid_request_error", "superseded", "",
+                      "the same session has asked for something else meanwhile");
+    } else if (st == ST_CANCELED && r->proxy->cutting && !r->flow.head_sent) {
         respond_error(r, 503, "server_error", "shutting_down", "", "ibid is shutting down");
     } else if (r->flow.head_sent) {
         buf_clear(out);
@@ -142,7 +145,7 @@ static bool move_on(struct request *r, const char *reason, bool larger_too)
     bool in_time = r->patience_us > loop_now_us(r->proxy->parts.loop);
     size_t rung = 0;
 
-    if (!r->judged || r->flow.head_sent || r->proxy->cutting)
+    if (!r->judged || r->flow.head_sent || r->proxy->cutting || r->speed.superseded)
         return false;
     r->to_local = larger_too && in_time && find_larger(r, &rung);
     if (!r->to_local && r->upstream == NULL) {
@@ -345,7 +348,7 @@ static void on_deadline(struct timer *t)
     }
     local_models_leave(r->proxy->parts.local, &r->use);
     if (request_drop(r))
-        end(r, r->proxy->cutting ? ST_CANCELED : ST_TIMEOUT, NULL);
+        end(r, r->proxy->cutting || r->speed.superseded ? ST_CANCELED : ST_TIMEOUT, NULL);
 }
 
 static bool is_system(struct span role)
@@ -474,6 +477,8 @@ static uint64_t patience_ms(const struct request *r)
 {
     const struct config *c = r->proxy->parts.config;
 
+    if (r->speed.deadline_ms > 0)
+        return r->speed.deadline_ms;
     return r->judged && r->upstream != NULL && c->route.deadline_ms < c->local.deadline_ms
                ? c->route.deadline_ms
                : c->local.deadline_ms;
@@ -585,8 +590,11 @@ enum step_result local_enter(struct request *r)
         respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "", why);
         return STEP_DONE;
     }
-    if (r->patience_us == 0)
+    if (r->patience_us == 0) {
         r->patience_us = loop_now_us(r->proxy->parts.loop) + patience_ms(r) * 1000;
+        speed_supersede(r);
+    }
+    r->use.patient = r->speed.class == SPEED_BATCH;
     if (r->use.model == NULL)
         st = local_models_take(models, local_models_of(models, r->voice), &r->use, on_ready);
     if (st == ST_OK)
@@ -604,6 +612,11 @@ void local_cancel(struct request *r)
     }
     local_models_leave(r->proxy->parts.local, &r->use);
     (void)!request_drop(r);
+}
+
+bool local_is_busy(const struct request *r)
+{
+    return r->local != NULL || r->use.waits;
 }
 
 void local_cut(struct request *r)

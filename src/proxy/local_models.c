@@ -45,7 +45,11 @@ struct tier {
     uint64_t began_us; /* of TIER_LOADING */
     uint64_t used_us;  /* last */
     uint32_t users, waiting;
-    struct list_node waiters;    /* struct local_use */
+    uint32_t pressing;         /* of the users: those that are not patient */
+    struct list_node waiters;  /* struct local_use */
+    struct list_node patients; /* of the same, those that are */
+    struct loop_msg idle;
+    bool is_idle_told;           /* `idle` is under way */
     struct list_node wanted;     /* in set->wanted */
     struct local_loading loaded; /* the thread's in TIER_LOADING and TIER_UNLOADING */
     uint64_t loads_total, failures_total, evictions_total;
@@ -139,25 +143,45 @@ static bool get_known(struct tier *t, const struct local_loading *l)
     return false;
 }
 
+static void tell(struct tier *t, struct local_use *use)
+{
+    struct local_models *m = t->set;
+
+    list_remove(&use->link);
+    use->waits = false;
+    t->waiting--;
+    m->wait_s += (double)(loop_now_us(m->loop) - use->since_us) / 1e6;
+    if (t->state == TIER_LOADED) {
+        use->model = t->loaded.model;
+        t->users++;
+        t->pressing += !use->patient;
+    }
+    use->ready(use);
+}
+
+/* The patient ones, where nobody else is there. */
+static void tell_patients(struct tier *t)
+{
+    while (!list_empty(&t->patients) &&
+           ((t->state == TIER_LOADED && t->pressing == 0) || t->state == TIER_BROKEN))
+        tell(t, CONTAINER_OF(t->patients.next, struct local_use, link));
+}
+
+static void on_idle(struct loop_msg *msg)
+{
+    struct tier *t = CONTAINER_OF(msg, struct tier, idle);
+
+    t->is_idle_told = false;
+    tell_patients(t);
+}
+
 /* Those who wait are told, with the model or without. One of them may be done with it at once,
  * and the model make room for another one: then the rest of them waits on. */
 static void tell_waiters(struct tier *t)
 {
-    struct local_models *m = t->set;
-
-    while (!list_empty(&t->waiters) && (t->state == TIER_LOADED || t->state == TIER_BROKEN)) {
-        struct local_use *use = CONTAINER_OF(t->waiters.next, struct local_use, link);
-
-        list_remove(&use->link);
-        use->waits = false;
-        t->waiting--;
-        m->wait_s += (double)(loop_now_us(m->loop) - use->since_us) / 1e6;
-        if (t->state == TIER_LOADED) {
-            use->model = t->loaded.model;
-            t->users++;
-        }
-        use->ready(use);
-    }
+    while (!list_empty(&t->waiters) && (t->state == TIER_LOADED || t->state == TIER_BROKEN))
+        tell(t, CONTAINER_OF(t->waiters.next, struct local_use, link));
+    tell_patients(t);
 }
 
 static void on_done(struct work *w, enum status st);
@@ -227,6 +251,12 @@ static void on_last(struct loop_msg *msg)
     void (*closed)(void *owner) = m->closed;
     void *owner = m->owner;
 
+    for (size_t i = 0; i < m->count; i++) {
+        if (m->tiers[i].is_idle_told) {
+            loop_defer(m->loop, &m->last, on_last); /* behind what is under way */
+            return;
+        }
+    }
     work_pool_close(m->pool);
     for (size_t i = 0; i < m->count; i++)
         local_loading_close(&m->tiers[i].loaded);
@@ -372,8 +402,9 @@ enum status local_models_take(struct local_models *m, size_t model, struct local
 
     assert(use->model == NULL && !use->waits);
     use->index = model;
-    if (t->state == TIER_LOADED) {
+    if (t->state == TIER_LOADED && !(use->patient && t->pressing > 0)) {
         t->users++;
+        t->pressing += !use->patient;
         t->used_us = now;
         use->model = t->loaded.model;
         return ST_OK;
@@ -385,7 +416,7 @@ enum status local_models_take(struct local_models *m, size_t model, struct local
     use->ready = ready;
     use->waits = true;
     use->since_us = now;
-    list_append(&t->waiters, &use->link);
+    list_append(use->patient ? &t->patients : &t->waiters, &use->link);
     t->waiting++;
     m->waits_total++;
     if (t->state == TIER_UNLOADED)
@@ -411,6 +442,11 @@ void local_models_leave(struct local_models *m, struct local_use *use)
     use->model = NULL;
     assert(t->users > 0);
     t->users--;
+    t->pressing -= !use->patient;
+    if (t->pressing == 0 && !list_empty(&t->patients) && !t->is_idle_told) {
+        t->is_idle_told = true;
+        loop_defer(m->loop, &t->idle, on_idle); /* not from within who gives it back */
+    }
     t->used_us = loop_now_us(m->loop);
     leave_if_idle(t);
     /* Who waits for room may have it now from one that is idle. */
@@ -597,6 +633,7 @@ static enum status init_tier(struct local_models *m, size_t i, const struct conf
 
     t->set = m;
     list_init(&t->waiters);
+    list_init(&t->patients);
     list_init(&t->wanted);
     local_loading_settings(c, i, &t->settings);
     return local_voices_add(&m->voices, i, &t->settings);

@@ -73,6 +73,7 @@ struct local_use {
     struct list_node link; /* among those who wait */
     uint64_t since_us;
     bool waits;
+    bool patient; /* set by who uses it: it is told when nobody else uses the model */
 };
 
 /* ST_OK: use->model is there, until local_models_leave(). ST_OVERLOAD: `ready` will be called.

@@ -33,6 +33,7 @@
 #include "proxy/routing.h"
 #include "proxy/screen.h"
 #include "proxy/source.h"
+#include "proxy/speed.h"
 #include "rt/timer.h"
 
 struct collector;
@@ -127,6 +128,7 @@ struct request {
     size_t rung;                   /* its place on the ladder, where ibid chose it */
     uint32_t absent;               /* models that are out of the question: bit i, the i-th */
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
+    struct speed speed;            /* how soon it is wanted */
     unsigned examples;             /* that the built-in model was shown */
     double sure;                   /* of the built-in model's answer; 0: not known (yet) */
     bool judged;             /* by what was learned: `enough` is set, and both may be asked */

@@ -242,16 +242,24 @@ static struct routing_verdict by_rule(const struct config *c, const struct confi
     return v;
 }
 
-struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w)
+const struct config_route *routing_rule(const struct routing *r, const struct routing_wish *w)
+{
+    for (size_t i = 0; i < r->config->route_count; i++) {
+        if (applies(r, i, w))
+            return &r->config->routes[i];
+    }
+    return NULL;
+}
+
+struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w,
+                                      const struct config_route *rule)
 {
     const struct config *c = r->config;
     struct routing_verdict v = {ROUTING_NONE, NULL, NULL, 0, 0};
     const char *fact;
 
-    for (size_t i = 0; i < c->route_count && v.tier == ROUTING_NONE; i++) {
-        if (applies(r, i, w))
-            v = by_rule(c, &c->routes[i]);
-    }
+    if (rule != NULL)
+        v = by_rule(c, rule);
     if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' && names(c->route.models, w))
         v = (struct routing_verdict){ROUTING_OPEN, "classifier", NULL, 0, 0};
     /* A rule that says local means it: what that model can not answer is refused, not sent. */

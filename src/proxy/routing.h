@@ -15,6 +15,7 @@
 
 struct chat_request;
 struct config;
+struct config_route;
 struct http_head;
 struct ladder;
 struct routing;
@@ -56,7 +57,12 @@ struct routing_wish {
     const char *cannot; /* why it can not answer this one; NULL: it can */
 };
 
-struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w);
+/* `rule`: of routing_rule(). */
+struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w,
+                                      const struct config_route *rule);
+
+/* The first rule that applies, whoever answers; NULL: none. Borrowed from the settings. */
+const struct config_route *routing_rule(const struct routing *r, const struct routing_wish *w);
 
 /* For ROUTING_OPEN. `vector` may be NULL. ROUTING_LOCAL or ROUTING_UPSTREAM; without a
  * classifier the built-in model first where its answers are looked at, else the upstream. */

@@ -290,6 +290,53 @@ static void who_leaves_is_not_told(void **arg)
     tear_down(&f);
 }
 
+static enum status take_patiently(struct fixture *f, size_t i, struct user *u)
+{
+    *u = (struct user){.use = {.patient = true}};
+    return local_models_take(f->models, i, &u->use, on_ready);
+}
+
+/* Patient ones are told when nobody else uses it, also where they waited for its file. */
+static void the_patient_wait(void **arg)
+{
+    struct fixture f;
+    struct user a, b, c, d;
+
+    (void)arg;
+    set_up(&f);
+    open_models(&f);
+    CHECK_STATUS(ST_OVERLOAD, take_patiently(&f, 0, &b));
+    CHECK_STATUS(ST_OVERLOAD, take(&f, 0, &a));
+    loop_run(f.loop);
+    assert_true(a.told == 1 && a.use.model != NULL && b.told == 0);
+    CHECK_STATUS(ST_OVERLOAD, take_patiently(&f, 0, &c));
+    CHECK_STATUS(ST_OK, take(&f, 0, &d));
+    local_models_leave(f.models, &a.use);
+    loop_run(f.loop);
+    assert_true(b.told == 0 && c.told == 0);
+    local_models_leave(f.models, &d.use);
+    assert_int_equal(b.told, 0); /* not from within */
+    loop_run(f.loop);
+    assert_true(b.told == 1 && b.use.model != NULL && c.told == 1 && c.use.model != NULL);
+    assert_int_equal(state(&f, 0).users, 2);
+    CHECK_STATUS(ST_OK, take(&f, 0, &a));
+    local_models_leave(f.models, &b.use);
+    CHECK_STATUS(ST_OVERLOAD, take_patiently(&f, 0, &b));
+    local_models_leave(f.models, &b.use); /* waits no longer */
+    local_models_leave(f.models, &c.use);
+    local_models_leave(f.models, &a.use);
+    loop_run(f.loop);
+    assert_int_equal(b.told, 0);
+    CHECK_STATUS(ST_OK, take_patiently(&f, 0, &b));
+    local_models_leave(f.models, &b.use);
+    /* And the end, with the word on its way. */
+    CHECK_STATUS(ST_OK, take(&f, 0, &a));
+    CHECK_STATUS(ST_OVERLOAD, take_patiently(&f, 0, &b));
+    local_models_leave(f.models, &a.use);
+    local_models_leave(f.models, &b.use);
+    tear_down(&f);
+}
+
 static void a_load_that_takes_too_long(void **arg)
 {
     struct fixture f;
@@ -402,6 +449,7 @@ int main(void)
         cmocka_unit_test(the_least_recently_used_goes),
         cmocka_unit_test(who_is_in_use_stays),
         cmocka_unit_test(who_leaves_is_not_told),
+        cmocka_unit_test(the_patient_wait),
         cmocka_unit_test(a_load_that_takes_too_long),
         cmocka_unit_test(files_that_are_not_there),
         cmocka_unit_test(files_that_change),
