@@ -36,9 +36,10 @@ static void find_ends(struct decoder *m)
     static const char *const keys[] = {"tokenizer.ggml.eos_token_id",
                                        "tokenizer.ggml.eot_token_id",
                                        "tokenizer.ggml.eom_token_id"};
-    static const char *const texts[] = {"<|im_end|>",      "<|eot_id|>", "<|endoftext|>",
-                                        "<|end_of_text|>", "<|eom_id|>", "<|end|>",
-                                        "<end_of_turn>",   "</s>"};
+    static const char *const texts[] = {"<|im_end|>",      "<|eot_id|>",   "<|endoftext|>",
+                                        "<|end_of_text|>", "<|eom_id|>",   "<|end|>",
+                                        "<end_of_turn>",   "</s>",         "<|fim_pad|>",
+                                        "<|file_sep|>",    "<|repo_name|>"};
     uint64_t id;
     uint32_t found;
 
@@ -55,14 +56,21 @@ static void find_ends(struct decoder *m)
 /* Ids of an answer: its own, and those it may be like. */
 #define ANSWER_IDS 2
 
-/* The file, what was read of it, and a worker that writes all its answers. */
-static enum status check_memory(struct decoder *m, uint64_t most, struct engine_error *err)
+/* A worker that writes all its answers. */
+static uint64_t session_bytes(const struct decoder *m)
 {
     const struct decoder_shape *s = &m->weights.shape;
     uint64_t answers = s->sequences > 0 ? s->sequences : 1;
-    uint64_t needed = m->file.bytes.len + m->arena.used + tokenizer_bytes(m->tokens) +
-                      decoder_forward_bytes(s) + chat_template_bytes(m->tokens, s->context) +
-                      answers * ANSWER_IDS * s->context * sizeof(uint32_t);
+
+    return decoder_forward_bytes(s) + chat_template_bytes(m->tokens, s->context) +
+           answers * ANSWER_IDS * s->context * sizeof(uint32_t);
+}
+
+/* The file, what was read of it, and a worker. */
+static enum status check_memory(struct decoder *m, uint64_t most, struct engine_error *err)
+{
+    uint64_t needed =
+        m->file.bytes.len + m->arena.used + tokenizer_bytes(m->tokens) + session_bytes(m);
 
     if (most > 0 && needed > most)
         return error_set(err, ST_LIMIT,
@@ -107,9 +115,10 @@ static enum status build(struct decoder *m, struct threads *t, const struct deco
     if (o->context_max > 0 && o->context_max < s->context)
         s->context = o->context_max;
     find_ends(m);
+    decoder_fill_find(&m->gguf, m->tokens, s->vocabulary, &m->fill);
     model_id(m->file.bytes, m->id);
     st = check_memory(m, o->memory_max_bytes, err);
-    return st == ST_OK ? pack_weights(m, t, err) : st;
+    return st == ST_OK && !o->look ? pack_weights(m, t, err) : st;
 }
 
 static unsigned open_threads(void)
@@ -134,7 +143,8 @@ enum status decoder_open(const char *path, const struct decoder_options *o,
         return error_set(err, st, "no threads to read '%s' by", path);
     }
     arena_init(&m->arena, 1 << 20, ARENA_LIMIT);
-    st = file_read_by(t, path, o->memory_max_bytes, &m->file, err);
+    st = o->look ? file_map(path, &m->file, err)
+                 : file_read_by(t, path, o->memory_max_bytes, &m->file, err);
     if (st == ST_OK)
         st = build(m, t, o, err);
     threads_close(t);
@@ -179,6 +189,11 @@ void decoder_info(const struct decoder *m, struct model_info *out)
     snprintf(out->weights, sizeof(out->weights), "%s",
              format_name(first != NULL ? first->list[0].up.type
                                        : m->weights.layers[0].feed.up.type));
+}
+
+uint64_t decoder_memory(const struct decoder *m, unsigned sessions)
+{
+    return m->memory_needed + (sessions > 1 ? sessions - 1 : 0) * session_bytes(m);
 }
 
 /* --- text ----------------------------------------------------------------------------- */

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "engine/chat_template.h"
 #include "engine/decoder_architecture.h"
+#include "engine/decoder_fill.h"
 #include "engine/engine.h"
 #include "engine/file.h"
 #include "engine/gguf.h"
@@ -94,6 +95,7 @@ struct decoder {
     struct gguf gguf;
     struct tokenizer *tokens; /* owned */
     struct chat_template chat;
+    struct decoder_fill fill;
     uint32_t ends[DECODER_ENDS_MAX]; /* end of generation */
     size_t end_count;
     char id[MODEL_ID_BYTES];

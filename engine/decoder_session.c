@@ -313,7 +313,9 @@ static enum status read_prompt(struct decoder_answer *a, const struct decoder_re
     if (a->ids == NULL)
         return ST_NOMEM;
     /* One place is needed for the first token of the answer. */
-    if (q->ids == NULL)
+    if (q->ids == NULL && q->continues)
+        st = decoder_fill_prompt(m, q, a->ids, context - 1, &a->prompt);
+    else if (q->ids == NULL)
         st = chat_template_encode(&m->chat, m->tokens, q->turns, q->turn_count, a->ids,
                                   context - 1, &a->prompt);
     else if (q->id_count == 0 || q->id_count > context - 1)

@@ -130,12 +130,16 @@ struct decoder_options {
     uint32_t cache_tokens;     /* of KV cache that a session's answers share, with what is kept
                                   of earlier ones, if that is more than a context */
     enum decoder_guessing guessing;
+    bool look; /* only what it is and whether it is whole is wanted: the file is mapped, not
+                  read, and no session can be opened */
 };
 
 enum status decoder_open(const char *path, const struct decoder_options *o,
                          struct decoder **out, struct engine_error *err) MUST_CHECK;
 void decoder_close(struct decoder *d);
 void decoder_info(const struct decoder *d, struct model_info *out);
+/* Bytes that it takes with its adapters and `sessions` sessions, 1 at the least. */
+uint64_t decoder_memory(const struct decoder *d, unsigned sessions);
 
 /* `threads` >= 1: workers of this session's matrix products, the caller included. */
 enum status decoder_session_open(const struct decoder *d, unsigned threads,
@@ -162,6 +166,8 @@ bool decoder_begin(const struct decoder *d, uint32_t *id) MUST_CHECK;
 /* Appends the bytes of one token. */
 enum status decoder_token_text(const struct decoder *d, uint32_t id,
                                struct buf *out) MUST_CHECK;
+/* Was it taught to fill in what stands between a beginning and an end? */
+bool decoder_fills(const struct decoder *d);
 /* The model's chat template applied, with the opening of an assistant turn. A text
  * that looks like a control token stays text. ST_LIMIT: more than `cap` ids. */
 enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_turn *turns,
@@ -235,6 +241,9 @@ void decoder_schema_close(struct decoder_schema *s);
 struct decoder_request {
     const struct decoder_turn *turns; /* read by decoder_answer_open() only */
     size_t turn_count;
+    bool continues; /* turns[0] is a text that goes on in the answer; with a second turn, one
+                       that the answer stands between. ST_INVALID: decoder_fills() says no, or
+                       there is nothing to go on from */
     const uint32_t *ids; /* instead of turns, if not NULL; likewise */
     size_t id_count;
     struct decoder_params params; /* the stop strings stay until the answer is closed */

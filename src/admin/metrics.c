@@ -14,7 +14,7 @@
 #include "proxy/embedder.h"
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
@@ -117,6 +117,22 @@ static void routed(struct page *p, const char *tier, const struct account_reason
     }
 }
 
+static void speed_lines(struct page *p, const struct speed_counts *c)
+{
+    head(p, "ibid_class_requests_total", "counter", "Requests of a speed class.");
+    for (unsigned i = SPEED_COMPLETION; i < SPEED_CLASSES; i++)
+        line(p, "ibid_class_requests_total{class=\"%s\"} %" PRIu64 "\n",
+             speed_name((enum speed_class)i), c->requests_total[i]);
+    head(p, "ibid_class_misses_total", "counter",
+         "Of them, those that took longer than theirs.");
+    for (unsigned i = SPEED_COMPLETION; i < SPEED_CLASSES; i++)
+        line(p, "ibid_class_misses_total{class=\"%s\"} %" PRIu64 "\n",
+             speed_name((enum speed_class)i), c->misses_total[i]);
+    counter(p, "ibid_class_superseded_total",
+            "Completions that ended because the same session asked again.",
+            c->superseded_total);
+}
+
 /* Saved: by what came from stored answers, or from one on its way to somebody else. */
 static void savings(struct page *p, const struct ledger *l)
 {
@@ -210,6 +226,7 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
          "Requests that were ibid's to route, by the tier that was asked and why.");
     routed(p, "local", a->routed_local);
     routed(p, "upstream", a->routed_upstream);
+    speed_lines(p, &a->speed);
     reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
     reasons(p, "ibid_cache_exact_only_total",
             "Answers stored for the very same request only, by why.", a->exact_only);
@@ -297,20 +314,75 @@ static void guess_lines(struct page *p, const char *name, const char *help,
         line(p, "%s{source=\"%s\"} %" PRIu64 "\n", name, sources[i], counts[i]);
 }
 
-/* m: NULL for none; what is not there counts nothing. */
-static void local_lines(struct page *p, struct local_model *m)
+static void model_line(struct page *p, const char *name, const struct local_models *m, size_t i,
+                       double value)
 {
-    struct local_counts c = {0};
-    const struct decoder_counts *s = &c.sessions;
+    struct span model = local_models_name(m, local_models_voice(m, i));
+
+    line(p, "%s{model=\"%.*s\"} %.17g\n", name, (int)model.len, model.ptr, value);
+}
+
+/* Of each model on this machine; m may be NULL. */
+static void each_model(struct page *p, const struct local_models *m)
+{
+    static const struct {
+        const char *name, *type, *help;
+    } kinds[] = {
+        {"ibid_local_model_loaded", "gauge", "1: the model is in memory."},
+        {"ibid_local_model_broken", "gauge", "1: it is missing or broken; see /readyz."},
+        {"ibid_local_model_bytes", "gauge", "What it and its workers take when it is loaded."},
+        {"ibid_local_model_waiting", "gauge", "Requests that wait until it is loaded."},
+        {"ibid_local_model_loads_total", "counter", "How often it was read into memory."},
+        {"ibid_local_model_failures_total", "counter", "How often it could not be."},
+        {"ibid_local_model_evictions_total", "counter",
+         "How often it was let go to make room for another one."},
+        {"ibid_local_model_tokens_per_second", "gauge",
+         "How fast an answer of it was written lately; 0: not known."},
+    };
+
+    for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+        head(p, kinds[k].name, kinds[k].type, kinds[k].help);
+        for (size_t i = 0; m != NULL && i < local_models_count(m); i++) {
+            struct local_models_state s;
+
+            local_models_state(m, i, &s);
+            model_line(p, kinds[k].name, m, i,
+                       (const double[]){strcmp(s.word, "loaded") == 0, s.why != NULL,
+                                        (double)s.memory_bytes, s.waiting,
+                                        (double)s.loads_total, (double)s.failures_total,
+                                        (double)s.evictions_total, s.tokens_per_s}[k]);
+        }
+    }
+}
+
+static size_t adapters_of(const struct local_models *m)
+{
+    return m != NULL ? local_models_voices(m) - local_models_count(m) : 0;
+}
+
+/* m: NULL for none; what is not there counts nothing. */
+static void local_lines(struct page *p, const struct local_models *m)
+{
+    struct local_models_sums sums = {.loaded_bytes = 0};
+    const struct decoder_counts *s = &sums.counts.sessions;
 
     if (m != NULL)
-        local_model_counts(m, &c);
+        local_models_sums(m, &sums);
+    each_model(p, m);
+    gauge(p, "ibid_local_loaded_bytes", "Memory of all models that are loaded.",
+          (double)sums.loaded_bytes);
+    counter(p, "ibid_local_waits_total", "Requests that waited until a model was loaded.",
+            sums.waits_total);
+    head(p, "ibid_local_wait_seconds_total", "counter", "How long they waited.");
+    line(p, "ibid_local_wait_seconds_total %.6f\n", sums.wait_s);
+    head(p, "ibid_local_load_seconds_total", "counter", "How long models were being read.");
+    line(p, "ibid_local_load_seconds_total %.6f\n", sums.load_s);
     gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
-          (double)c.queued);
+          (double)sums.counts.queued);
     gauge(p, "ibid_local_sequences", "Answers that the built-in model is writing.",
-          (double)c.running);
+          (double)sums.counts.running);
     gauge(p, "ibid_local_adapters", "LoRA adapters that the built-in model has.",
-          m != NULL ? (double)(local_model_voices(m) - 1) : 0);
+          (double)adapters_of(m));
     counter(p, "ibid_local_passes_total", "Passes over its weights.", s->passes);
     counter(p, "ibid_local_pass_tokens_total",
             "Tokens computed in them, of prompts and of answers.", s->columns);

@@ -11,7 +11,7 @@
 #include "proxy/embedder.h"
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
@@ -52,6 +52,28 @@ static bool write_upstreams(struct json_writer *p, const struct upstreams *all)
     return whole;
 }
 
+/* The first model is "local_model", others have their names behind it. */
+static bool write_local_troubles(struct json_writer *p, const struct local_models *m)
+{
+    bool whole = true;
+
+    for (size_t i = 0; m != NULL && i < local_models_count(m); i++) {
+        struct local_models_state s;
+        char key[160] = "local_model";
+
+        local_models_state(m, i, &s);
+        if (i > 0)
+            snprintf(key, sizeof(key), "local_model %s",
+                     local_models_name(m, local_models_voice(m, i)).ptr);
+        if (s.why != NULL)
+            json_writer_text(p, key, span_of(s.why));
+        if (s.guessing != NULL)
+            json_writer_text(p, "guess_model", span_of(s.guessing));
+        whole = whole && s.why == NULL && s.guessing == NULL;
+    }
+    return whole;
+}
+
 static bool write_parts(struct json_writer *p, const struct admin_view *v)
 {
     struct cache_stats c;
@@ -61,6 +83,7 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
     json_writer_open(p, "parts", '{');
     for (size_t i = 0; i < v->trouble_count; i++)
         json_writer_text(p, v->troubles[i].part, span_of(v->troubles[i].why));
+    whole = write_local_troubles(p, v->proxy->parts.local) && whole;
     /* One that reads and does not write has its trouble too. */
     if (!c.store_present || !c.store.up || c.store.trouble[0] != '\0') {
         json_writer_text(
@@ -245,6 +268,39 @@ static void write_upstream(struct json_writer *p, const struct upstream *u)
     json_writer_close(p, '}');
 }
 
+static void write_model_info(struct json_writer *p, const struct local_models *m, size_t voice)
+{
+    struct model_info info;
+
+    local_models_info(m, voice, &info);
+    json_writer_text(p, "model", local_models_name(m, voice));
+    json_writer_text(p, "id", span_of(info.id));
+    json_writer_text(p, "architecture", span_of(info.architecture));
+    json_writer_text(p, "weights", span_of(info.weights));
+    json_writer_u64(p, "parameters", info.parameters);
+    json_writer_u64(p, "memory_bytes", info.memory_bytes);
+}
+
+static void write_model(struct json_writer *p, const struct local_models *m, size_t i)
+{
+    struct local_models_state s;
+
+    local_models_state(m, i, &s);
+    json_writer_open(p, NULL, '{');
+    write_model_info(p, m, local_models_voice(m, i));
+    json_writer_text(p, "state", span_of(s.word));
+    if (s.why != NULL)
+        json_writer_text(p, "why", span_of(s.why));
+    json_writer_u64(p, "loaded_bytes", s.memory_bytes);
+    json_writer_u64(p, "requests", s.users);
+    json_writer_u64(p, "waiting", s.waiting);
+    json_writer_u64(p, "loads", s.loads_total);
+    json_writer_u64(p, "failures", s.failures_total);
+    json_writer_u64(p, "evictions", s.evictions_total);
+    json_writer_real(p, "tokens_per_s", s.tokens_per_s);
+    json_writer_close(p, '}');
+}
+
 enum status views_models(struct buf *out, const struct admin_view *v)
 {
     const struct proxy_parts *parts = &v->proxy->parts;
@@ -257,19 +313,15 @@ enum status views_models(struct buf *out, const struct admin_view *v)
         json_writer_u64(&p, "dimensions", embedder_dimensions(parts->embedder));
         json_writer_close(&p, '}');
     }
-    if (parts->local != NULL) {
-        struct model_info info;
-
-        local_model_info(parts->local, &info);
+    if (parts->local != NULL && local_models_identity(parts->local, 0).len > 0) {
         json_writer_open(&p, "local", '{');
-        json_writer_text(&p, "model", span_of(local_model_name(parts->local, 0).ptr));
-        json_writer_text(&p, "id", span_of(info.id));
-        json_writer_text(&p, "architecture", span_of(info.architecture));
-        json_writer_text(&p, "weights", span_of(info.weights));
-        json_writer_u64(&p, "parameters", info.parameters);
-        json_writer_u64(&p, "memory_bytes", info.memory_bytes);
+        write_model_info(&p, parts->local, 0);
         json_writer_close(&p, '}');
     }
+    json_writer_open(&p, "models", '[');
+    for (size_t i = 0; parts->local != NULL && i < local_models_count(parts->local); i++)
+        write_model(&p, parts->local, i);
+    json_writer_close(&p, ']');
     json_writer_open(&p, "upstreams", '[');
     for (size_t i = 0; parts->upstreams != NULL && i < parts->upstreams->count; i++)
         write_upstream(&p, parts->upstreams->list[i]);

@@ -8,7 +8,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
-#include "cli/decoder_settings.h"
+#include "proxy/decoder_settings.h"
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"

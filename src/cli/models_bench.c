@@ -7,7 +7,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
-#include "cli/decoder_settings.h"
+#include "proxy/decoder_settings.h"
 #include "cli/model_place.h"
 #include "cli/models_verbs.h"
 #include "config/config.h"

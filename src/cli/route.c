@@ -12,6 +12,7 @@
 #include "cli/embed_texts.h"
 #include "cli/router_default.h"
 #include "config/config.h"
+#include "config/config_models.h"
 #include "protocol/protocol.h"
 #include "proxy/routing.h"
 #include "router/classifier_file.h"
@@ -156,8 +157,10 @@ static bool judge(struct job *j, const char *encoder)
     bool with = c != NULL && j->vector != NULL && c->dimensions == j->dimensions &&
                 strcmp(c->encoder, encoder) == 0;
 
-    if (c == NULL)
+    if (c == NULL) {
+        j->verdict.tier = routing_judge(j->routing, NULL, span_of(j->text), &j->judgement);
         return true;
+    }
     j->judged = true;
     j->verdict.tier =
         routing_judge(j->routing, with ? j->vector : NULL, span_of(j->text), &j->judgement);
@@ -192,7 +195,7 @@ static int find_out(struct job *j)
         fprintf(stderr, "ibid: nothing is routed: set route.models or routes\n");
         return EXIT_USAGE;
     }
-    j->verdict = routing_settle(j->routing, &wish);
+    j->verdict = routing_settle(j->routing, &wish, routing_rule(j->routing, &wish));
     return j->verdict.tier != ROUTING_OPEN || judge(j, encoder) ? 0 : 1;
 }
 
@@ -212,6 +215,16 @@ static const char *tier_of(const struct job *j)
     return "as the request's model says";
 }
 
+/* Which of several models here it would be; "": there is one, or it is none of them. */
+static const char *model_of(const struct job *j, struct config_model *m)
+{
+    if (j->verdict.tier != ROUTING_LOCAL || j->verdict.model == ROUTING_ANY ||
+        config_models_count(j->config) < 2)
+        return "";
+    config_models_get(j->config, j->verdict.model, m);
+    return m->name;
+}
+
 static int shown(struct span s)
 {
     size_t n = s.len < EXAMPLE_BYTES ? s.len : EXAMPLE_BYTES;
@@ -224,9 +237,14 @@ static int shown(struct span s)
 
 static void print_text(const struct job *j)
 {
+    struct config_model m;
+    const char *model = model_of(j, &m);
+
     printf("%s; reason=%s", tier_of(j), j->verdict.reason != NULL ? j->verdict.reason : "none");
     if (j->verdict.rule != NULL)
         printf("; rule=%s", j->verdict.rule);
+    if (model[0] != '\0')
+        printf("; model=%s", model);
     printf("\n");
     if (!j->judged)
         return;
@@ -271,6 +289,8 @@ static void write_judgement(struct json_writer *w, const struct job *j)
 
 static bool print_json(const struct job *j)
 {
+    struct config_model m;
+    const char *model = model_of(j, &m);
     struct json_writer w;
     struct buf out;
 
@@ -282,6 +302,8 @@ static bool print_json(const struct job *j)
                      span_of(j->verdict.reason != NULL ? j->verdict.reason : "none"));
     if (j->verdict.rule != NULL)
         json_writer_text(&w, "rule", span_of(j->verdict.rule));
+    if (model[0] != '\0')
+        json_writer_text(&w, "model", span_of(model));
     if (j->judged)
         write_judgement(&w, j);
     json_writer_close(&w, '}');

@@ -25,8 +25,6 @@
 #include "cache/cache.h"
 #include "cache/redis_url.h"
 #include "cli/config_load.h"
-#include "cli/decoder_settings.h"
-#include "cli/serve_adapters.h"
 #include "cli/encoder_settings.h"
 #include "cli/router_default.h"
 #include "cli/privacy_settings.h"
@@ -41,7 +39,7 @@
 #include "privacy/finder.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/routing.h"
 #include "proxy/upstreams.h"
@@ -66,13 +64,11 @@ struct server {
     struct cache *cache;
     struct encoder *encoder;
     struct embedder *embedder;
-    struct decoder *decoder, *guesser;
-    struct local_model *local;
+    struct local_models *local;
     struct upstreams *upstreams;
     struct routing *routing;
     struct finder *finder;
     struct proxy *proxy;
-    struct serve_adapters adapters;
     struct admin *admin;
     struct listener *listeners[CONFIG_LISTEN_MAX];
     struct listener *admin_listener;
@@ -134,77 +130,17 @@ static void open_encoder(struct server *s)
     model_path_name(c->encoder.model, s->encoder_name, sizeof(s->encoder_name));
 }
 
-/* A model that can not guess for the other is left out, with a word. */
-static void open_guesser(struct server *s, const struct decoder_options *o)
-{
-    const struct config *c = &s->config;
-    struct engine_error err = {{0}};
-    struct model_info large, small;
-    char path[CONFIG_TEXT_MAX];
-
-    if (is_off(c->local.guess_model) || o->guessing == DECODER_GUESS_NEVER)
-        return;
-    if (model_path_decoder(c->model_dir, c->local.guess_model, path, sizeof(path), err.text,
-                           sizeof(err.text)) != ST_OK ||
-        decoder_open(path, o, &s->guesser, &err) != ST_OK) {
-        trouble(s, "guess_model", err.text);
-        return;
-    }
-    decoder_info(s->decoder, &large);
-    decoder_info(s->guesser, &small);
-    if (small.context_max >= large.context_max &&
-        decoder_same_vocabulary(s->decoder, s->guesser))
-        return;
-    trouble(s, "guess_model",
-            "local.guess_model has not the vocabulary of local.model, or a shorter context; it "
-            "guesses nothing");
-    decoder_close(s->guesser);
-    s->guesser = NULL;
-}
-
-static enum work_rank rank_of(const char *priority)
-{
-    return strcmp(priority, "idle") == 0  ? WORK_LAST
-           : strcmp(priority, "low") == 0 ? WORK_BEHIND
-                                          : WORK_EQUAL;
-}
-
+/* What is wrong with one of them is seen in /readyz. */
 static void open_local(struct server *s)
 {
-    const struct config *c = &s->config;
-    struct decoder_options od = decoder_settings(c);
-    struct local_model_options o = {.chat_template = c->local.chat_template,
-                                    .workers = (unsigned)c->local.workers,
-                                    .threads = (unsigned)c->local.threads,
-                                    .sequences = (unsigned)c->local.sequences,
-                                    .queue_max = (unsigned)c->local.queue_max,
-                                    .rank = rank_of(c->local.priority),
-                                    .cpu_share = c->local.cpu_share,
-                                    .max_tokens = (uint32_t)c->local.max_tokens};
-    struct engine_error err = {{0}};
-    char path[CONFIG_TEXT_MAX], name[128];
+    if (local_models_open(s->loop, &s->config, &s->local) != ST_OK)
+        trouble(s, "local_model", "no memory, or no thread to load models could be started");
+}
 
-    if (is_off(c->local.model))
-        return;
-    if (model_path_decoder(c->model_dir, c->local.model, path, sizeof(path), err.text,
-                           sizeof(err.text)) != ST_OK ||
-        decoder_open(path, &od, &s->decoder, &err) != ST_OK) {
-        trouble(s, "local_model", err.text);
-        return;
-    }
-    open_guesser(s, &od);
-    model_path_name(c->local.model, name, sizeof(name));
-    o.name = name;
-    /* Without one of its adapters the model would answer for it, wrongly and without a word. */
-    if (serve_adapters_open(c->local.adapters, name, s->decoder, &s->adapters, &err) != ST_OK) {
-        trouble(s, "local_model", err.text);
-        return;
-    }
-    o.adapters = s->adapters.list;
-    o.adapter_count = s->adapters.count;
-    o.guesser = s->guesser;
-    if (local_model_open(s->decoder, &o, &s->local) != ST_OK)
-        trouble(s, "local_model", "no thread for the model could be started");
+static bool has_local(const struct server *s)
+{
+    return s->local != NULL &&
+           local_models_absent(s->local) != (UINT32_C(1) << local_models_count(s->local)) - 1;
 }
 
 static void set_bounded(const struct config *c, struct bounded_options *out)
@@ -452,25 +388,34 @@ static void on_ledger_closed(void *owner)
     close_cache(s);
 }
 
+static void close_ledger(struct server *s)
+{
+    if (s->keeper != NULL)
+        ledger_keeper_close(s->keeper, on_ledger_closed, s);
+    else
+        close_cache(s);
+}
+
+static void on_local_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->local = NULL;
+    close_ledger(s);
+}
+
 /* No request is left, so no worker has anything to do. */
 static void close_engine(struct server *s)
 {
     routing_close(s->routing);
     if (s->embedder != NULL)
         embedder_close(s->embedder);
-    if (s->local != NULL)
-        local_model_close(s->local);
-    serve_adapters_close(&s->adapters);
     if (s->encoder != NULL)
         encoder_close(s->encoder);
-    if (s->decoder != NULL)
-        decoder_close(s->decoder);
-    if (s->guesser != NULL)
-        decoder_close(s->guesser);
-    if (s->keeper != NULL)
-        ledger_keeper_close(s->keeper, on_ledger_closed, s);
+    if (s->local != NULL)
+        local_models_close(s->local, on_local_closed, s);
     else
-        close_cache(s);
+        close_ledger(s);
 }
 
 static void on_upstream_closed(void *owner)
@@ -616,7 +561,7 @@ static enum status open_all(struct server *s)
         st = open_proxy(s);
     if (st == ST_OK)
         st = open_listeners(s);
-    if (st == ST_OK && s->upstreams == NULL && s->local == NULL)
+    if (st == ST_OK && s->upstreams == NULL && !has_local(s))
         trouble(s, "answerer",
                 "neither upstream.url nor a built-in model: only stored answers "
                 "can be given");

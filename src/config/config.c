@@ -1,5 +1,6 @@
 /* Defaults, environment, and what must hold between settings. */
 #include "config/config.h"
+#include "config/config_models.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -556,6 +557,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_upstreams(c, err);
     if (st == ST_OK)
         st = check_routes(c, err);
+    if (st == ST_OK)
+        st = config_models_check(c, err);
     if (st == ST_OK)
         st = check_offline(c, err);
     if (st == ST_OK)

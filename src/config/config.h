@@ -19,6 +19,7 @@
 #define CONFIG_PRICES_MAX    256
 #define CONFIG_UPSTREAMS_MAX 16
 #define CONFIG_ROUTES_MAX    32
+#define CONFIG_MODELS_MAX    16
 /* What an entry can say of itself (stale_min). */
 #define CONFIG_STALE_MAX_S (30 * 86400)
 /* Places of one upstream, the first included. */
@@ -81,7 +82,22 @@ struct config_route {
     char header[256];              /* "NAME: VALUE" */
     char regex[CONFIG_TEXT_MAX];   /* PCRE2, of the question */
     uint64_t bytes_min, bytes_max; /* of the question; bytes_max 0: any */
-    char to[16];                   /* local | upstream | classifier */
+    char to[160];                  /* local | local:NAME | upstream | classifier */
+    char speed[16];                /* none | completion | interactive | batch */
+    uint64_t deadline_ms;          /* 0: as others */
+};
+
+/* A model on this machine beside local.model; config_models.h gives both alike. */
+struct config_model {
+    char name[128];
+    char model[CONFIG_TEXT_MAX]; /* name in the manifest, or a path */
+    char chat_template[32];
+    char adapters[CONFIG_TEXT_MAX];   /* NAME=PATH … */
+    uint64_t context_max, max_tokens; /* 0: as under local */
+    bool json, tools, code;           /* what is left to it */
+    char languages[256];              /* "en de"; empty: any */
+    double confidence_min;            /* below 0: as under route */
+    char load[8];                     /* start | demand */
 };
 
 struct config {
@@ -160,6 +176,9 @@ struct config {
         char priority[8]; /* idle | low | normal */
         double cpu_share;
         uint64_t deadline_ms;
+        char load[8];              /* start | demand */
+        uint64_t loaded_max_bytes; /* of all models; 0: no limit */
+        uint64_t load_timeout_ms;
     } local;
 
     struct {
@@ -191,6 +210,7 @@ struct config {
 
     struct {
         char models[CONFIG_TEXT_MAX];     /* patterns; empty: none */
+        char ladder[CONFIG_TEXT_MAX];     /* models, smallest first; empty: the built-in one */
         char classifier[CONFIG_TEXT_MAX]; /* a file, "default" or "off" */
         double confidence_min;            /* geometric mean of the tokens' chances; 0: any */
         uint64_t examples;                /* up to EXAMPLES_MAX */
@@ -237,6 +257,9 @@ struct config {
 
     struct config_route routes[CONFIG_ROUTES_MAX]; /* in the order of asking */
     size_t route_count;
+
+    struct config_model models[CONFIG_MODELS_MAX]; /* beside local.model */
+    size_t model_count;
 
     struct config_price prices[CONFIG_PRICES_MAX];
     size_t price_count;

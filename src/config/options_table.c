@@ -81,6 +81,7 @@ static const char *const strangers[] = {"auto", "yes", "no", NULL};
 static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const priorities[] = {"idle", "low", "normal", NULL};
 static const char *const always_asked[] = {"always", "asked", NULL};
+static const char *const loads[] = {"start", "demand", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
 _Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3 && RULE_DEFAULT == 5,
@@ -169,6 +170,9 @@ const struct option options_table[] = {
     CHOICE("local.priority", local.priority, "idle", priorities, "how its threads stand behind everything else on the machine: idle ones compute only while a core has nothing else to do (SCHED_IDLE), low ones get a tenth of a share (nice 10), normal ones a whole one"),
     REAL("local.cpu_share", local.cpu_share, "1", 0.05, 1, "the part of the time that each of its threads may compute; they sleep for the rest. Under a container's CPU limit all of them get six tenths of it at most, so that it is never used up"),
     UINT("local.deadline_ms", local.deadline_ms, "120000", 100, DAY_MS, "for a whole answer, waiting included"),
+    CHOICE("local.load", local.load, "start", loads, "when it is read into memory: at the start, or when the first request wants it"),
+    BYTES("local.loaded_max_bytes", local.loaded_max_bytes, "0", 0, TIB, "memory for all models that are loaded, this one and those of `models`, their workers included: beyond it the least recently used one goes that no answer is being written by. 0: no limit"),
+    UINT("local.load_timeout_ms", local.load_timeout_ms, "60000", 10, HOUR_MS, "for reading a model; after that no request waits for it until it is there"),
 
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),
     WORD("cache.semantic", enum config_semantic, cache.semantic, "on", semantic, "reuse answers to the same question in other words; shadow: decide and count, but do not serve"),
@@ -199,6 +203,7 @@ const struct option options_table[] = {
     UINT("cache.regenerate_after_s", cache.regenerate_after_s, "0", 0, 3600, "the very same request within this time after it was served a stored answer means \"again, please\": it goes upstream; 0: never"),
 
     WORDS("route.models", route.models, "", "names of models, a list or parted by blanks, `*` stands for anything: of a request for one of them ibid chooses who answers, the built-in model or the upstream; empty: it never does, but where routes say so"),
+    WORDS("route.ladder", route.ladder, "", "names of models on this machine, a list or parted by blanks, the smallest first: where ibid chooses, the first that can have the request is asked, where its answer is not given out the next, and then the upstream; empty: the built-in model alone"),
     PATH("route.classifier", route.classifier, "default", "what chooses: a file of `ibid tune router`, default (the one that ships), or off: then the upstream answers what no rule gives to the built-in model"),
     REAL("route.confidence_min", route.confidence_min, "0", 0, 1, "the built-in model's answer is given out only if its tokens had this chance on the average, else the upstream is asked; 0: without a look at it. With it and without a classifier the built-in model is always asked first"),
     UINT("route.examples", route.examples, "0", 0, 4, "stored questions near the one at hand, with what the upstream answered them, that are shown to the built-in model before it where ibid chose that model"),
@@ -247,6 +252,8 @@ const struct option options_table[] = {
     UINT("limits.drain_timeout_ms", limits.drain_timeout_ms, "25000", 0, HOUR_MS, "for requests in flight after SIGTERM; Kubernetes kills after 30 s"),
     BYTES("limits.buffer_bytes", limits.buffer_bytes, "256KiB", 4 * KIB, 64 * MIB, "waiting bytes of one direction of one relay, beyond which the sender is made to wait"),
 
+    {.name = "models", .type = OPTION_RECORDS, .preset = "",
+     .help = "more models on this machine, up to 16, each loaded when it is wanted. What stands under `local.` and not here holds for each"},
     {.name = "upstreams", .type = OPTION_RECORDS, .preset = "",
      .help = "upstreams that requests are shared out to, up to 16"},
     {.name = "routes", .type = OPTION_RECORDS, .preset = "",

@@ -62,12 +62,34 @@ static const struct option upstream_fields[] = {
     FIELD("stale_if_error_s", OPTION_TEXT, config_upstream, stale_if_error_s, "", "in place of `cache.stale_if_error_s`"),
 };
 
-static const char *const tiers[] = {"local", "upstream", "classifier", NULL};
+static const char *const speeds[] = {"none", "completion", "interactive", "batch", NULL};
+static const char *const loads[] = {"start", "demand", NULL};
+
+static const struct option model_fields[] = {
+    FIELD("name", OPTION_TEXT, config_model, name, NULL, "as clients and rules name it"),
+    FIELD("model", OPTION_TEXT, config_model, model, NULL, "as `local.model`: a name of `ibid models list`, or a path"),
+    {.name = "load", .type = OPTION_CHOICE, CHARS(config_model, load), .preset = "demand", .words = loads,
+     .help = "when it is read into memory: at the start, or when the first request wants it"},
+    FIELD("chat_template", OPTION_TEXT, config_model, chat_template, "", "as `local.chat_template`"),
+    FIELD("adapters", OPTION_PAIRS, config_model, adapters, "", "as `local.adapters`: `{NAME: PATH}`"),
+    {.name = "context_max", .type = OPTION_UINT, .offset = offsetof(struct config_model, context_max), .preset = "0", .high = 1048576,
+     .help = "as `local.context_max`; 0: that"},
+    {.name = "max_tokens", .type = OPTION_UINT, .offset = offsetof(struct config_model, max_tokens), .preset = "0", .high = 1048576,
+     .help = "as `local.max_tokens`; 0: that"},
+    {.name = "json", .type = OPTION_SWITCH, .offset = offsetof(struct config_model, json), .preset = "on", .words = on_off,
+     .help = "whether requests for JSON are left to it where ibid chooses"},
+    {.name = "tools", .type = OPTION_SWITCH, .offset = offsetof(struct config_model, tools), .preset = "off", .words = on_off,
+     .help = "and those that force the call of a function"},
+    {.name = "code", .type = OPTION_SWITCH, .offset = offsetof(struct config_model, code), .preset = "on", .words = on_off,
+     .help = "and those with code in the question"},
+    FIELD("languages", OPTION_WORDS, config_model, languages, "", "the languages it knows (`en`, `de`; a list or parted by blanks): a question that is seen to be in another one is not left to it; empty: any"),
+    {.name = "confidence_min", .type = OPTION_REAL, .offset = offsetof(struct config_model, confidence_min), .min = -1, .max = 1, .preset = "-1",
+     .help = "as `route.confidence_min`; below 0: that"},
+};
 
 static const struct option route_fields[] = {
     FIELD("name", OPTION_TEXT, config_route, name, NULL, "its name in answers and explanations"),
-    {.name = "to", .type = OPTION_CHOICE, CHARS(config_route, to), .words = tiers,
-     .help = "who answers: the built-in model and nobody else, the upstream, or whom the classifier says"},
+    FIELD("to", OPTION_TEXT, config_route, to, NULL, "who answers: `local` or `local:NAME`, the built-in model or that one and nobody else, `upstream`, or `classifier`, whom the classifier says"),
     FIELD("models", OPTION_WORDS, config_route, models, "", "names of models, a list or parted by blanks; `*` stands for anything"),
     FIELD("path", OPTION_TEXT, config_route, path, "", "what the request's path begins with, whole segments: `/v1/chat`"),
     FIELD("header", OPTION_TEXT, config_route, header, "", "a header that the request has, and its value: `x-team: blue`"),
@@ -76,6 +98,10 @@ static const struct option route_fields[] = {
      .help = "bytes that the question has at least, the last message of the user"},
     {.name = "bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_route, bytes_max), .preset = "0", .high = QUESTION_MAX,
      .help = "and at most; 0: any"},
+    {.name = "class", .type = OPTION_CHOICE, CHARS(config_route, speed), .preset = "none", .words = speeds,
+     .help = "how soon an answer of a model on this machine is wanted: `completion` ends when the same session (`x-ibid-session`, or `user`) asks again, `batch` begins when the model writes for nobody else, `interactive` does neither"},
+    {.name = "deadline_ms", .type = OPTION_UINT, .offset = offsetof(struct config_route, deadline_ms), .preset = "0", .high = 86400000,
+     .help = "in place of `local.deadline_ms` and `route.deadline_ms`; answers that take longer are counted by class. 0: those"},
 };
 /* clang-format on */
 
@@ -96,6 +122,23 @@ static const char route_note[] =
     "    bytes_min: 4000\n"
     "    to: upstream\n"
     "```\n";
+
+static const char model_note[] = "\n"
+                                 "See [models.md](models.md#several-models).\n"
+                                 "\n"
+                                 "```yaml\n"
+                                 "local:\n"
+                                 "  model: smollm2-135m-instruct\n"
+                                 "  loaded_max_bytes: 2GiB\n"
+                                 "models:\n"
+                                 "  - name: larger\n"
+                                 "    model: /models/qwen2.5-1.5b-instruct-q4_k_m.gguf\n"
+                                 "    context_max: 4096\n"
+                                 "route:\n"
+                                 "  models: auto\n"
+                                 "  ladder: [smollm2-135m-instruct, larger]\n"
+                                 "  confidence_min: 0.7\n"
+                                 "```\n";
 
 static const char price_note[] =
     "\n"
@@ -161,6 +204,7 @@ static const char pattern_note[] = "\n"
     .max = ARRAY_LEN(((struct config *)0)->list)
 
 static const struct records all[] = {
+    {.name = "models", ROWS(model_fields), PLACE(models, model_count), .note = model_note},
     {.name = "upstreams",
      ROWS(upstream_fields),
      PLACE(upstreams, upstream_count),

@@ -1,6 +1,7 @@
 /* OpenAI's POST /v1/completions, the older API: a text is continued, or several are. */
 #include "base/json.h"
 #include "protocol/answer.h"
+#include "protocol/completions_live.h"
 #include "protocol/completions_stream.h"
 #include "protocol/fields.h"
 #include "protocol/form.h"
@@ -21,6 +22,72 @@ static const struct answer_shape shape = {
     .time_form = ANSWER_TIME_UNIX,
 };
 
+/* What the API gives who names no limit (its reference, "max_tokens"). */
+#define MAX_TOKENS_PRESET 16
+
+/* Fields that ask for what the built-in model does not do, unless they are off. */
+static const char *refused(const struct json *body)
+{
+    static const struct span names[] = {
+        {"echo", 4}, {"logit_bias", 10}, {"presence_penalty", 16}, {"frequency_penalty", 17}};
+    uint64_t n;
+    double v;
+
+    if (json_u64(json_get(body, SPAN("best_of")), &n) && n > 1)
+        return "the built-in model writes one text; best_of must be 1";
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct json *x = json_get(body, names[i]);
+
+        if (fields_filled(x) && !(json_double(x, &v) && v >= 0 && v <= 0))
+            return "the built-in model has no echo, logit_bias, presence_penalty or "
+                   "frequency_penalty";
+    }
+    return NULL;
+}
+
+/* A text that is continued, or filled in before `suffix`. */
+static enum status read_texts(struct arena *arena, const struct json *body,
+                              struct chat_request *q)
+{
+    const struct json *prompt = json_get(body, SPAN("prompt"));
+    struct chat_turn *t = arena_alloc(arena, 2 * sizeof(*t), _Alignof(struct chat_turn));
+
+    if (t == NULL)
+        return ST_NOMEM;
+    t[0] = (struct chat_turn){.text = json_str(prompt)};
+    t[1] = (struct chat_turn){.text = json_str(json_get(body, SPAN("suffix")))};
+    q->turns = t;
+    q->turn_count = t[1].text.len > 0 ? 2 : 1;
+    q->continues = true;
+    q->unsupported = refused(body);
+    if (prompt == NULL || prompt->type != JSON_STRING ||
+        (t[0].text.len == 0 && q->turn_count == 1))
+        q->unsupported =
+            "the built-in model continues one text; prompt must be a string that is "
+            "not empty";
+    return ST_OK;
+}
+
+/* What the built-in model is asked for; what is odd is the upstream's to judge. */
+static enum status read_wishes(struct arena *arena, const struct json *body,
+                               struct chat_request *q, struct protocol_error *err)
+{
+    enum status st;
+
+    if ((st = fields_number(body, "top_p", &q->has_top_p, &q->top_p, err)) != ST_OK ||
+        (st = fields_count(body, "seed", &q->has_seed, &q->seed, err)) != ST_OK ||
+        (st = fields_count(body, "max_tokens", &q->has_max_tokens, &q->max_tokens, err)) !=
+            ST_OK ||
+        (st = fields_texts(arena, body, "stop", &q->stop, &q->stop_count, err)) != ST_OK)
+        return st;
+    if (!q->has_max_tokens && json_get(body, SPAN("max_tokens")) == NULL) {
+        q->has_max_tokens = true;
+        q->max_tokens = MAX_TOKENS_PRESET;
+    }
+    q->wants_logprobs = fields_get(body, SPAN("logprobs")) != NULL;
+    return read_texts(arena, body, q);
+}
+
 static enum status decode(struct arena *arena, const struct protocol_request *in,
                           struct chat_request *out, struct protocol_error *err)
 {
@@ -40,6 +107,7 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
         (st = fields_count(body, "n", &has_n, &q.choices, err)) != ST_OK ||
         (st = fields_number(body, "temperature", &q.has_temperature, &q.temperature, err)) !=
             ST_OK ||
+        (st = read_wishes(arena, body, &q, err)) != ST_OK ||
         (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK)
         return st;
     *out = q;
@@ -110,6 +178,8 @@ const struct protocol openai_completions_protocol = {
     .shape = &shape,
     .fold = &completions_stream_fold,
     .replay = completions_stream_replay,
+    .render = completions_live_render,
+    .live = &completions_live,
     .write_error = openai_error_write,
     .write_stream_error = openai_error_write_event,
 };

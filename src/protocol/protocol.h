@@ -55,6 +55,8 @@ struct chat_request {
 
     const struct chat_turn *turns;
     size_t turn_count;
+    bool continues; /* turns[0] is a text that goes on in the answer, which stands between it
+                       and turns[1], where there is one */
 
     /* Last user text: all text parts of the last message when its role is user,
      * joined by a newline. ptr NULL when there is none (other last role, or a

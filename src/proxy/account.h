@@ -9,6 +9,7 @@
 
 #include "protocol/answer.h"
 #include "proxy/source.h"
+#include "proxy/speed.h"
 
 #define ACCOUNT_BUCKETS 14
 #define ACCOUNT_STEPS   15
@@ -67,6 +68,7 @@ struct account {
     uint64_t tunnels_total, tunnels_now;
     uint64_t client_gone_total; /* clients that left before their answer ended */
     uint64_t embed_overload_total, embed_shed_total, embed_timeout_total;
+    struct speed_counts speed;
 };
 
 void account_init(struct account *a, uint64_t wall_ms);

@@ -6,8 +6,9 @@
 #include "config/config.h"
 #include "http/head.h"
 #include "protocol/canonical.h"
+#include "proxy/ladder.h"
 #include "proxy/local.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
@@ -16,14 +17,29 @@
 #include "proxy/vectors.h"
 #include "rt/loop.h"
 
+/* The voice of the first model that can be had; of the first where none can. */
+static size_t first_there(const struct request *r)
+{
+    const struct local_models *m = r->proxy->parts.local;
+    size_t n = m != NULL ? local_models_count(m) : 0, i = 0;
+
+    while (i + 1 < n && (r->absent >> i & 1) != 0)
+        i++;
+    return n > 0 && (r->absent >> i & 1) == 0 ? local_models_voice(m, i) : 0;
+}
+
 /* Would the built-in model answer? It is named in the request, or by its own
  * header, or there is nobody else. */
 static bool wants_local(struct request *r)
 {
     const struct proxy_parts *parts = &r->proxy->parts;
     bool named =
-        parts->local != NULL && local_model_find(parts->local, r->chat.model, &r->voice);
+        parts->local != NULL && local_models_find(parts->local, r->chat.model, &r->voice);
 
+    if (parts->local != NULL)
+        r->absent = local_models_absent(parts->local);
+    if (!named)
+        r->voice = first_there(r);
     if (r->screen.local)
         return true;
     switch (r->controls.route) {
@@ -39,7 +55,8 @@ static bool wants_local(struct request *r)
     return r->protocol->render != NULL && named;
 }
 
-/* Nobody has named who answers: the settings may leave it to us. */
+/* Nobody has named who answers: the settings may leave it to us. Without an upstream it is for
+ * one of the models here, and which of them is what is left. */
 static void settle_route(struct request *r)
 {
     const struct proxy_parts *parts = &r->proxy->parts;
@@ -48,12 +65,36 @@ static void settle_route(struct request *r)
                              .alias = r->alias,
                              .serves = r->protocol->render != NULL && parts->local != NULL,
                              .cannot = local_cannot(&r->chat)};
+    bool alone = parts->upstreams == NULL && parts->local != NULL;
+    const struct config_route *rule = NULL;
+    size_t named;
 
-    if (r->to_local || r->controls.route != ROUTE_ANY || parts->routing == NULL ||
-        r->upstream == NULL || r->protocol->about_model)
+    /* Of what class it is, rules say also where its model is named. */
+    if (parts->routing != NULL && !r->protocol->about_model)
+        rule = routing_rule(parts->routing, &w);
+    speed_settle(r, rule);
+    if (r->controls.route != ROUTE_ANY || parts->routing == NULL || r->protocol->about_model ||
+        (alone ? r->protocol->render == NULL ||
+                     local_models_find(parts->local, r->chat.model, &named)
+               : r->to_local || r->upstream == NULL))
         return;
-    r->routed = routing_settle(parts->routing, &w);
-    r->to_local = r->routed.tier == ROUTING_LOCAL;
+    w.absent = r->absent;
+    r->routed = routing_settle(parts->routing, &w, rule);
+    if (alone && r->routed.tier == ROUTING_UPSTREAM)
+        r->routed = (struct routing_verdict){.tier = ROUTING_NONE};
+    r->to_local = alone || r->routed.tier == ROUTING_LOCAL;
+    if (parts->local != NULL && r->routed.model != ROUTING_ANY &&
+        (r->routed.tier == ROUTING_LOCAL || r->routed.tier == ROUTING_OPEN))
+        r->voice = local_models_voice(parts->local, r->routed.model);
+    r->rung = r->routed.rung;
+}
+
+/* The model that it is for is there, or can be. */
+static bool is_there(const struct request *r)
+{
+    const struct local_models *m = r->proxy->parts.local;
+
+    return m != NULL && (r->absent >> local_models_of(m, r->voice) & 1) == 0;
 }
 
 /* Is there a model of ours that does what this dialect asks for? */
@@ -61,27 +102,33 @@ static bool serves_locally(const struct request *r)
 {
     const struct proxy_parts *parts = &r->proxy->parts;
 
-    return r->protocol->write_vectors != NULL ? parts->embedder != NULL : parts->local != NULL;
+    return r->protocol->write_vectors != NULL ? parts->embedder != NULL : is_there(r);
 }
 
-/* Either of both: an answer that the one gave is good for whom the other would be asked, as
- * long as these two are the ones. */
+/* Any of them: an answer that the one gave is good for whom another would be asked, as long as
+ * these are the ones. */
 static enum status open_answerer(struct request *r, struct span *out)
 {
-    static const struct span mark = {"routed:", 7};
-    struct span up = upstream_identity(r->upstream);
-    struct span own = local_model_identity(r->proxy->parts.local, r->voice);
-    size_t n = mark.len + up.len + 1 + own.len;
-    char *text = arena_alloc(&r->arena, n, 1);
+    const struct local_models *m = r->proxy->parts.local;
+    const struct ladder *l = routing_ladder(r->proxy->parts.routing);
+    struct span up = r->upstream != NULL ? upstream_identity(r->upstream) : SPAN("");
+    struct buf text;
+    enum status st;
 
-    if (text == NULL)
-        return ST_NOMEM;
-    memcpy(text, mark.ptr, mark.len);
-    memcpy(text + mark.len, up.ptr, up.len);
-    text[mark.len + up.len] = '\n';
-    memcpy(text + mark.len + up.len + 1, own.ptr, own.len);
-    *out = (struct span){text, n};
-    return ST_OK;
+    buf_init(&text, SIZE_MAX / 4);
+    st = buf_append(&text, SPAN("routed:"));
+    if (st == ST_OK)
+        st = buf_append(&text, up);
+    for (size_t i = 0; st == ST_OK && i < l->count; i++) {
+        st = buf_append(&text, SPAN("\n"));
+        if (st == ST_OK)
+            st = buf_append(&text,
+                            local_models_identity(m, local_models_voice(m, l->rungs[i].model)));
+    }
+    if (st == ST_OK)
+        st = arena_copy(&r->arena, buf_span(&text), out);
+    buf_release(&text);
+    return st;
 }
 
 static enum status answerer_of(struct request *r, struct span *out)
@@ -95,7 +142,7 @@ static enum status answerer_of(struct request *r, struct span *out)
     else if (r->protocol->write_vectors != NULL)
         *out = parts->encoder_id;
     else
-        *out = local_model_identity(parts->local, r->voice);
+        *out = local_models_identity(parts->local, r->voice);
     return ST_OK;
 }
 
@@ -344,9 +391,9 @@ enum step_result admit_enter(struct request *r)
         return STEP_DONE;
     }
     if (r->to_local && r->protocol->render == NULL && r->protocol->write_vectors == NULL &&
-        (p->parts.local != NULL || r->controls.route == ROUTE_LOCAL))
+        (is_there(r) || r->controls.route == ROUTE_LOCAL))
         return refuse_local(r);
-    if (r->to_local && !serves_locally(r)) {
+    if (r->to_local && r->routed.tier != ROUTING_OPEN && !serves_locally(r)) {
         respond_error(r, 503, "server_error", "no_answerer", "",
                       r->screen.local
                           ? "the request has personal data or a secret that may not leave, and "

@@ -156,6 +156,14 @@ static bool read_namespace(struct span value, struct controls *c)
     return true;
 }
 
+static bool read_session(struct span value, struct controls *c)
+{
+    if (c->session.ptr != NULL || value.len == 0 || value.len > CONTROLS_NAMESPACE_MAX)
+        return false;
+    c->session = value;
+    return true;
+}
+
 static bool read_route(struct span value, struct controls *c)
 {
     enum route_wish wish = http_name_eq(value, SPAN("local"))      ? ROUTE_LOCAL
@@ -303,6 +311,7 @@ static bool read_metadata(struct span value, struct controls *c)
     X("x-ibid-namespace", read_namespace, NAME)                                                \
     X("x-ibid-route", read_route, "local or upstream")                                         \
     X("x-ibid-metadata", read_metadata, SWITCH)                                                \
+    X("x-ibid-session", read_session, "given once, with 1 to 128 bytes")                       \
     X("cache-control", read_cache_control, "")                                                 \
     /* Portkey */                                                                              \
     X("x-portkey-cache-force-refresh", read_refresh, SWITCH)                                   \
@@ -380,7 +389,7 @@ enum status controls_parse(const struct http_head *h, struct controls *out,
         if (known == NULL && controls_is_ours(f->name))
             return refuse(err, f->name,
                           "one that ibid knows: x-ibid-cache, x-ibid-threshold, "
-                          "x-ibid-namespace, x-ibid-route, x-ibid-metadata");
+                          "x-ibid-namespace, x-ibid-route, x-ibid-metadata, x-ibid-session");
     }
     *out = c;
     return ST_OK;

@@ -27,6 +27,7 @@ struct controls {
     uint64_t ttl_s;     /* shortens the life of what is stored */
     double threshold;   /* 0..1; only counts when above the configured one */
     struct span name_space;
+    struct span session; /* whose completions follow each other; empty: not said */
     enum route_wish route;
 };
 

@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "engine/engine.h"
 #include "protocol/answer.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 
@@ -16,11 +16,11 @@
 /* What the built-in model said itself teaches it nothing. */
 static bool teaches(const struct request *r, const struct entry *e)
 {
-    const struct local_model *m = r->proxy->parts.local;
+    const struct local_models *m = r->proxy->parts.local;
     bool own = false;
 
-    for (size_t v = 0; v < local_model_voices(m) && !own; v++)
-        own = span_eq(e->model, local_model_name(m, v));
+    for (size_t v = 0; v < local_models_voices(m) && !own; v++)
+        own = span_eq(e->model, local_models_name(m, v));
     return !own && digest_eq(&e->partition, &r->partition) && e->question.len > 0 &&
            entry_fresh_ms(e) > clock_wall_ms();
 }

@@ -9,13 +9,16 @@
 #include "protocol/answer.h"
 #include "protocol/tools.h"
 #include "proxy/examples.h"
+#include "proxy/ladder.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "rt/loop.h"
 #include "rt/timer.h"
 
 /* Of the id of a call: what is random in it. */
@@ -32,17 +35,41 @@ static bool begin_stream(struct request *r)
     respond_add_stream(r, &f);
     buf_clear(out);
     r->flow.head_sent = true;
-    return r->protocol->live->begin(out, local_model_name(r->proxy->parts.local, r->voice),
+    return r->protocol->live->begin(out, local_models_name(r->proxy->parts.local, r->voice),
                                     &r->flow.stamp, &r->flow.events) == ST_OK &&
            mark_stream(r, out) == ST_OK &&
            http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
 }
 
-/* It was ours to choose, and its answer is looked at before it is given out. */
+/* The next model that can have it, larger than this one. false: there is none. */
+static bool find_larger(const struct request *r, size_t *rung)
+{
+    const struct ladder *l = routing_ladder(r->proxy->parts.routing);
+    const char *fact;
+
+    *rung = ladder_next(l, &r->chat, r->absent | local_models_absent(r->proxy->parts.local),
+                        r->rung + 1, &fact);
+    return *rung < l->count;
+}
+
+static double line_of(const struct request *r)
+{
+    return routing_ladder(r->proxy->parts.routing)->rungs[r->rung].confidence_min;
+}
+
+/* It was ours to choose, and its answer is looked at before it is given out: somebody else can
+ * be asked in its place. Settled before it begins. */
 static bool is_tried(const struct request *r)
 {
-    return r->judged && r->proxy->parts.config->route.confidence_min > 0;
+    return r->tried;
+}
+
+static bool can_try(const struct request *r)
+{
+    size_t rung;
+
+    return r->judged && line_of(r) > 0 && (r->upstream != NULL || find_larger(r, &rung));
 }
 
 /* Nothing of the answer goes out before its end: which function is called is told when it is
@@ -71,7 +98,7 @@ static void on_text(void *owner, struct span text)
     buf_clear(out);
     if ((!r->flow.head_sent && !begin_stream(r)) ||
         (buf_clear(out),
-         r->protocol->live->delta(out, local_model_name(r->proxy->parts.local, r->voice),
+         r->protocol->live->delta(out, local_models_name(r->proxy->parts.local, r->voice),
                                   &r->flow.stamp, text, &r->flow.events)) != ST_OK ||
         mark_stream(r, out) != ST_OK || http_write(r->stream, buf_span(out), &wait) != ST_OK)
         http_abort(r->stream);
@@ -85,7 +112,10 @@ static void fail(struct request *r, enum status st)
     bool wait;
 
     record_nothing(r, "local_failed");
-    if (st == ST_CANCELED && r->proxy->cutting && !r->flow.head_sent) {
+    if (r->speed.superseded && !r->flow.head_sent) {
+        respond_error(r, 409, "invalid_request_error", "superseded", "",
+                      "the same session has asked for something else meanwhile");
+    } else if (st == ST_CANCELED && r->proxy->cutting && !r->flow.head_sent) {
         respond_error(r, 503, "server_error", "shutting_down", "", "ibid is shutting down");
     } else if (r->flow.head_sent) {
         buf_clear(out);
@@ -99,25 +129,45 @@ static void fail(struct request *r, enum status st)
     } else if (st == ST_TIMEOUT) {
         respond_error(r, 504, "server_error", "timeout", "",
                       "the built-in model did not finish within local.deadline_ms");
+    } else if (st == ST_UNAVAILABLE) {
+        respond_error(r, 503, "server_error", "no_answerer", "model",
+                      "the model could not be loaded; see /readyz");
     } else {
         respond_error(r, 500, "server_error", "local_failed", "",
                       "the built-in model failed; see the log");
     }
 }
 
-/* It was ours to choose, and nothing of an answer is out: then the upstream is asked after all.
- * false: there is nothing to fall back on. */
-static bool escalate(struct request *r, const char *reason)
+/* It was ours to choose, and nothing of an answer is out: then the next larger model is asked
+ * after all, or the upstream. false: there is nobody else. */
+static bool move_on(struct request *r, const char *reason, bool larger_too)
 {
-    if (!r->judged || r->flow.head_sent || r->proxy->cutting)
+    bool in_time = r->patience_us > loop_now_us(r->proxy->parts.loop);
+    size_t rung = 0;
+
+    if (!r->judged || r->flow.head_sent || r->proxy->cutting || r->speed.superseded)
         return false;
-    r->to_local = false;
+    r->to_local = larger_too && in_time && find_larger(r, &rung);
+    if (!r->to_local && r->upstream == NULL) {
+        r->to_local = true;
+        return false;
+    }
+    if (r->to_local) {
+        r->rung = rung;
+        r->voice = local_models_voice(
+            r->proxy->parts.local, routing_ladder(r->proxy->parts.routing)->rungs[rung].model);
+    }
     r->source = SOURCE_NONE;
-    r->routed.tier = ROUTING_UPSTREAM;
+    r->routed.tier = r->to_local ? ROUTING_LOCAL : ROUTING_UPSTREAM;
     r->routed.reason = reason;
     buf_clear(&r->recorded);
-    account_routed(&r->proxy->account, false, reason);
+    account_routed(&r->proxy->account, r->to_local, reason);
     return true;
+}
+
+static bool escalate(struct request *r, const char *reason)
+{
+    return move_on(r, reason, true);
 }
 
 /* Why the answer is not good enough to be given out; NULL: it is. What max_tokens of the client
@@ -133,14 +183,15 @@ static const char *doubt(struct request *r, const struct decoder_result *result)
     r->sure = c->tokens > 0 ? exp(c->log_p / c->tokens) : 0;
     if (cut)
         return "escalated_length";
-    return r->sure < r->proxy->parts.config->route.confidence_min ? "escalated_unsure" : NULL;
+    return r->sure < line_of(r) ? "escalated_unsure" : NULL;
 }
 
 static const char *reason_of(enum status st)
 {
-    return st == ST_LIMIT     ? "escalated_context"
-           : st == ST_TIMEOUT ? "escalated_timeout"
-                              : "escalated_failed";
+    return st == ST_LIMIT         ? "escalated_context"
+           : st == ST_TIMEOUT     ? "escalated_timeout"
+           : st == ST_UNAVAILABLE ? "escalated_absent"
+                                  : "escalated_failed";
 }
 
 static void finish_stream(struct request *r, const struct answer *a)
@@ -200,7 +251,7 @@ static void finish(struct request *r, const struct decoder_result *result)
     struct protocol_call call;
     struct answer_stamp of_call;
     struct protocol_text t = {
-        .model = local_model_name(r->proxy->parts.local, r->voice),
+        .model = local_models_name(r->proxy->parts.local, r->voice),
         .text = buf_span(&r->recorded),
         .finish = result->finish == DECODER_STOP ? SPAN("stop") : SPAN("length"),
         .prompt_tokens = result->prompt_tokens,
@@ -231,25 +282,15 @@ static void finish(struct request *r, const struct decoder_result *result)
         http_abort(r->stream);
 }
 
-static void on_end(void *owner, enum status st, const struct decoder_result *result,
-                   uint64_t cpu_us)
+/* What was waited for has ended. */
+static void end(struct request *r, enum status st, const struct decoder_result *result)
 {
-    struct request *r = owner;
-    bool timed_out = r->timed_out;
     const char *why;
 
-    r->local = NULL;
-    decoder_schema_close(r->schema);
-    r->schema = NULL;
-    r->charge.cpu_us += cpu_us;
-    r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
-    if (!request_drop(r))
-        return;
     timer_stop(r->proxy->parts.loop, &r->deadline);
-    st = st != ST_OK && timed_out ? ST_TIMEOUT : st;
     why = st == ST_OK ? doubt(r, result) : reason_of(st);
     if (why != NULL && escalate(r, why)) {
-        request_resume(r);
+        request_again(r);
         return;
     }
     request_finish(r);
@@ -259,14 +300,55 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
         fail(r, st);
 }
 
+static void on_end(void *owner, enum status st, const struct decoder_result *result,
+                   uint64_t cpu_us)
+{
+    struct request *r = owner;
+    struct local_models *models = r->proxy->parts.local;
+
+    r->local = NULL;
+    if (st == ST_OK)
+        local_models_note(models, r->use.index, result);
+    local_models_leave(models, &r->use);
+    decoder_schema_close(r->schema);
+    r->schema = NULL;
+    r->charge.cpu_us += cpu_us;
+    r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
+    if (!request_drop(r))
+        return;
+    end(r, st != ST_OK && r->timed_out ? ST_TIMEOUT : st, result);
+}
+
 static const struct local_events events = {on_text, on_end};
+
+/* It is loaded now, or can not be. */
+static void on_ready(struct local_use *use)
+{
+    struct request *r = CONTAINER_OF(use, struct request, use);
+
+    if (r->closed)
+        local_models_leave(r->proxy->parts.local, use);
+    if (!request_drop(r))
+        return;
+    timer_stop(r->proxy->parts.loop, &r->deadline);
+    if (use->model != NULL)
+        request_again(r);
+    else
+        end(r, ST_UNAVAILABLE, NULL);
+}
 
 static void on_deadline(struct timer *t)
 {
     struct request *r = CONTAINER_OF(t, struct request, deadline);
 
-    r->timed_out = true;
-    local_model_cancel(r->local);
+    if (r->local != NULL) {
+        r->timed_out = true;
+        local_model_cancel(r->local);
+        return;
+    }
+    local_models_leave(r->proxy->parts.local, &r->use);
+    if (request_drop(r))
+        end(r, r->proxy->cutting || r->speed.superseded ? ST_CANCELED : ST_TIMEOUT, NULL);
 }
 
 static bool is_system(struct span role)
@@ -378,7 +460,8 @@ static bool open_schema(struct request *r)
         r->proxy->account.local_schemas++;
         return true;
     }
-    if (escalate(r, "escalated_schema"))
+    /* What one can not be held to, no other one can. */
+    if (move_on(r, "escalated_schema", false))
         return false;
     (void)snprintf(text, sizeof(text), "the built-in model can not write by this schema: %s",
                    why.text);
@@ -394,28 +477,111 @@ static uint64_t patience_ms(const struct request *r)
 {
     const struct config *c = r->proxy->parts.config;
 
-    return r->judged && c->route.deadline_ms < c->local.deadline_ms ? c->route.deadline_ms
-                                                                    : c->local.deadline_ms;
+    if (r->speed.deadline_ms > 0)
+        return r->speed.deadline_ms;
+    return r->judged && r->upstream != NULL && c->route.deadline_ms < c->local.deadline_ms
+               ? c->route.deadline_ms
+               : c->local.deadline_ms;
 }
 
-/* Answer by the built-in model. Without a temperature it decodes greedily: a small
- * model is at its best there, and the answer can be repeated. */
-enum step_result local_enter(struct request *r)
+/* Waits for the end of what began, an answer or the reading of the model, as long as there is
+ * patience for both. */
+static enum step_result wait_for(struct request *r)
+{
+    struct loop *loop = r->proxy->parts.loop;
+    uint64_t now = loop_now_us(loop);
+
+    request_hold(r);
+    timer_start(loop, &r->deadline, r->patience_us > now ? r->patience_us - now : 0,
+                on_deadline);
+    return STEP_WAIT;
+}
+
+/* Nobody else is asked: what went wrong is told. */
+static enum step_result refuse(struct request *r, enum status st)
+{
+    r->source = SOURCE_LOCAL;
+    if (st == ST_OVERLOAD || st == ST_NOMEM) {
+        r->proxy->account.refused_total++;
+        record_nothing(r, "overloaded");
+        respond_error(r, 503, "server_error", "overloaded", "",
+                      "the built-in model's queue is full; see local.queue_max");
+    } else {
+        fail(r, st);
+    }
+    return STEP_DONE;
+}
+
+/* Without a temperature it decodes greedily: a small model is at its best there, and the answer
+ * can be repeated. */
+static enum status ask_model(struct request *r)
 {
     struct proxy *p = r->proxy;
     const struct chat_request *q = &r->chat;
-    uint32_t most;
+    uint32_t most = local_model_max_tokens(r->use.model);
     struct local_request ask = {
-        .voice = r->voice,
+        .continues = q->continues,
+        .voice = local_models_adapter(p->parts.local, r->voice),
         .params = {.temperature = q->has_temperature ? (float)q->temperature : 0.0f,
                    .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
                    .seed = q->has_seed ? q->seed : clock_now_us(),
                    .stop = q->stop,
-                   .stop_count = q->stop_count},
+                   .stop_count = q->stop_count,
+                   .max_tokens = most},
         .scope = &r->scope,
     };
-    const char *why = r->protocol != NULL && r->to_local ? local_cannot(q) : NULL;
     enum status st;
+
+    if (q->has_max_tokens && q->max_tokens < most)
+        ask.params.max_tokens = (uint32_t)q->max_tokens;
+    answer_stamp_new(&r->flow.stamp, clock_wall_ms());
+    buf_clear(&r->recorded);
+    ask.like = near_answer(r);
+    ask.schema = r->schema;
+    r->tried = ask.confidence = can_try(r);
+    st = take_turns(r, &ask);
+    if (st == ST_OK)
+        st = local_model_start(r->use.model, p->parts.loop, &ask, &events, r, &r->local);
+    return st;
+}
+
+/* One that was never taught it would write nonsense. */
+static enum step_result refuse_to_fill(struct request *r)
+{
+    local_models_leave(r->proxy->parts.local, &r->use);
+    respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "suffix",
+                  "this model has no tokens to fill in a text by; leave suffix out, or name a "
+                  "model for code");
+    return STEP_DONE;
+}
+
+/* The model is there. */
+static enum step_result ask_or_escalate(struct request *r)
+{
+    enum status st;
+
+    if (r->chat.continues && r->chat.turn_count > 1 && !local_model_fills(r->use.model))
+        return refuse_to_fill(r);
+    if (!open_schema(r)) {
+        local_models_leave(r->proxy->parts.local, &r->use);
+        return r->to_local ? STEP_DONE : STEP_NEXT;
+    }
+    st = ask_model(r);
+    if (st == ST_OK)
+        return wait_for(r);
+    local_models_leave(r->proxy->parts.local, &r->use);
+    decoder_schema_close(r->schema);
+    r->schema = NULL;
+    return escalate(r, "escalated_busy") ? local_enter(r) : refuse(r, st);
+}
+
+/* Answer by a model on this machine, which is loaded first if it has to be. Entered once more
+ * for each that is asked: never for more than the ladder has rungs. */
+enum step_result local_enter(struct request *r)
+{
+    struct local_models *models = r->proxy->parts.local;
+    const char *why = r->protocol != NULL && r->to_local ? local_cannot(&r->chat) : NULL;
+    enum status st = ST_OK;
 
     if (r->protocol == NULL || !r->to_local)
         return STEP_NEXT;
@@ -424,36 +590,39 @@ enum step_result local_enter(struct request *r)
         respond_error(r, 400, "invalid_request_error", "unsupported_by_local_model", "", why);
         return STEP_DONE;
     }
-    if (!open_schema(r))
-        return r->to_local ? STEP_DONE : STEP_NEXT;
-    most = local_model_max_tokens(p->parts.local);
-    ask.params.max_tokens =
-        q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
-    answer_stamp_new(&r->flow.stamp, clock_wall_ms());
-    buf_clear(&r->recorded);
-    ask.like = near_answer(r);
-    ask.schema = r->schema;
-    ask.confidence = is_tried(r);
-    st = take_turns(r, &ask);
-    if (st == ST_OK)
-        st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
-    if (st != ST_OK) {
-        decoder_schema_close(r->schema);
-        r->schema = NULL;
-        if (escalate(r, "escalated_busy"))
-            return STEP_NEXT;
-        p->account.refused_total++;
-        record_nothing(r, "overloaded");
-        respond_error(r, 503, "server_error", "overloaded", "",
-                      "the built-in model's queue is full; see local.queue_max");
-        return STEP_DONE;
+    if (r->patience_us == 0) {
+        r->patience_us = loop_now_us(r->proxy->parts.loop) + patience_ms(r) * 1000;
+        speed_supersede(r);
     }
-    request_hold(r);
-    timer_start(p->parts.loop, &r->deadline, patience_ms(r) * 1000, on_deadline);
-    return STEP_WAIT;
+    r->use.patient = r->speed.class == SPEED_BATCH;
+    if (r->use.model == NULL)
+        st = local_models_take(models, local_models_of(models, r->voice), &r->use, on_ready);
+    if (st == ST_OK)
+        return ask_or_escalate(r);
+    if (st == ST_OVERLOAD)
+        return wait_for(r);
+    return escalate(r, reason_of(st)) ? local_enter(r) : refuse(r, st);
 }
 
 void local_cancel(struct request *r)
 {
-    local_model_cancel(r->local);
+    if (r->local != NULL) {
+        local_model_cancel(r->local);
+        return;
+    }
+    local_models_leave(r->proxy->parts.local, &r->use);
+    (void)!request_drop(r);
+}
+
+bool local_is_busy(const struct request *r)
+{
+    return r->local != NULL || r->use.waits;
+}
+
+void local_cut(struct request *r)
+{
+    if (r->local != NULL)
+        local_model_cancel(r->local);
+    else if (r->use.waits)
+        timer_start(r->proxy->parts.loop, &r->deadline, 0, on_deadline);
 }

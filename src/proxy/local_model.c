@@ -2,18 +2,14 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
-#include "http/head.h"
 #include "rt/loop.h"
 #include "rt/work.h"
 
-#define NAME_MAX_BYTES     128
-#define IDENTITY_MAX_BYTES 256
 /* Text that the loop has not fetched yet; an answer is bounded by max_tokens, so
  * this is only met when the loop is stuck. */
 #define PENDING_MAX_BYTES (1024 * 1024)
@@ -31,19 +27,12 @@ struct desk {
         shared, guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES];
 };
 
-/* The model, or one of its adapters. */
-struct voice {
-    char name[NAME_MAX_BYTES];
-    char identity[IDENTITY_MAX_BYTES];
-    const struct decoder_adapter *adapter; /* borrowed; NULL: none */
-};
-
 struct local_model {
     struct decoder *decoder;       /* borrowed */
     const struct decoder *guesser; /* borrowed; NULL: none */
     struct work_pool *pool;
-    struct voice *voices; /* owned, [voice_count]; the first: the model itself */
-    size_t voice_count;
+    const struct decoder_adapter *adapters[LOCAL_ADAPTERS_MAX]; /* borrowed */
+    size_t adapter_count;
     unsigned workers, threads, sequences;
     double cpu_share;
     uint32_t max_tokens;
@@ -127,6 +116,7 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
 {
     const struct decoder_request q = {.turns = j->request.turns,
                                       .turn_count = j->request.turn_count,
+                                      .continues = j->request.continues,
                                       .params = j->request.params,
                                       .partition = j->partition,
                                       .like = j->request.like,
@@ -324,42 +314,17 @@ static void free_model(struct local_model *m)
             decoder_session_close(m->desks[i].session);
         free(m->desks[i].jobs);
     }
-    free(m->voices);
     free(m);
-}
-
-static enum status name_voices(struct local_model *m, const struct local_model_options *o,
-                               const char *id)
-{
-    m->voices = calloc(1 + o->adapter_count, sizeof(*m->voices));
-    if (m->voices == NULL)
-        return ST_NOMEM;
-    m->voice_count = 1 + o->adapter_count;
-    for (size_t i = 0; i < m->voice_count; i++) {
-        const struct local_adapter *a = i > 0 ? &o->adapters[i - 1] : NULL;
-        struct decoder_adapter_info info = {.id = ""};
-        struct voice *v = &m->voices[i];
-
-        if (a != NULL)
-            decoder_adapter_info(a->adapter, &info);
-        v->adapter = a != NULL ? a->adapter : NULL;
-        snprintf(v->name, sizeof(v->name), "%s", a != NULL ? a->name : o->name);
-        snprintf(v->identity, sizeof(v->identity), "local:%s %s%s%s", id, o->chat_template,
-                 a != NULL ? " " : "", info.id);
-    }
-    return ST_OK;
 }
 
 enum status local_model_open(struct decoder *decoder, const struct local_model_options *o,
                              struct local_model **out)
 {
     struct local_model *m = calloc(1, sizeof(*m) + o->workers * sizeof(m->desks[0]));
-    struct model_info info;
-    enum status st;
+    enum status st = ST_OK;
 
     if (m == NULL)
         return ST_NOMEM;
-    decoder_info(decoder, &info);
     m->decoder = decoder;
     m->guesser = o->guesser;
     m->workers = o->workers;
@@ -367,7 +332,8 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->sequences = o->sequences;
     m->cpu_share = o->cpu_share;
     m->max_tokens = o->max_tokens;
-    st = name_voices(m, o, info.id);
+    for (; m->adapter_count < o->adapter_count; m->adapter_count++)
+        m->adapters[m->adapter_count] = o->adapters[m->adapter_count].adapter;
     for (unsigned i = 0; i < o->workers && st == ST_OK; i++) {
         m->desks[i].jobs = calloc(o->sequences, sizeof(struct local_job *));
         st = m->desks[i].jobs != NULL ? ST_OK : ST_NOMEM;
@@ -394,52 +360,14 @@ void local_model_close(struct local_model *m)
     free_model(m);
 }
 
-/* NAME, or of an adapter MODEL:NAME. */
-static bool is_named(const struct local_model *m, size_t voice, struct span name)
-{
-    size_t model = strlen(m->voices[0].name);
-
-    if (http_name_eq(name, span_of(m->voices[voice].name)))
-        return true;
-    return voice > 0 && name.len > model + 1 && name.ptr[model] == ':' &&
-           http_name_eq((struct span){name.ptr, model}, span_of(m->voices[0].name)) &&
-           http_name_eq((struct span){name.ptr + model + 1, name.len - model - 1},
-                        span_of(m->voices[voice].name));
-}
-
-bool local_model_find(const struct local_model *m, struct span name, size_t *voice)
-{
-    for (*voice = 0; *voice < m->voice_count; ++*voice) {
-        if (is_named(m, *voice, name))
-            return true;
-    }
-    *voice = 0;
-    return false;
-}
-
-size_t local_model_voices(const struct local_model *m)
-{
-    return m->voice_count;
-}
-
-struct span local_model_name(const struct local_model *m, size_t voice)
-{
-    return span_of(m->voices[voice].name);
-}
-
-struct span local_model_identity(const struct local_model *m, size_t voice)
-{
-    return span_of(m->voices[voice].identity);
-}
-
 uint32_t local_model_max_tokens(const struct local_model *m)
 {
     return m->max_tokens;
 }
 
-void local_model_info(const struct local_model *m, struct model_info *out)
+bool local_model_fills(const struct local_model *m)
 {
-    decoder_info(m->decoder, out);
+    return decoder_fills(m->decoder);
 }
 
 static uint64_t get(_Atomic uint64_t *from)
@@ -493,7 +421,7 @@ enum status local_model_start(struct local_model *m, struct loop *home,
     j->home = home;
     j->request = *q;
     j->partition = partition_of(q->scope);
-    j->adapter = m->voices[q->voice].adapter;
+    j->adapter = q->voice > 0 ? m->adapters[q->voice - 1] : NULL;
     j->events = events;
     j->owner = owner;
     buf_init(&j->pending, PENDING_MAX_BYTES);

@@ -1,6 +1,6 @@
-/* The built-in model: a pool of workers with a decoder session each, which writes some answers
- * at a time: they join and leave between its passes. Text comes back to the loop as it is
- * made. */
+/* A model that is loaded: a pool of workers with a decoder session each, which writes some
+ * answers at a time: they join and leave between its passes. Text comes back to the loop as it
+ * is made. local_models.h has all models, and their names. */
 #ifndef PROXY_LOCAL_MODEL_H
 #define PROXY_LOCAL_MODEL_H
 
@@ -21,15 +21,13 @@ struct loop;
 
 #define LOCAL_ADAPTERS_MAX 32
 
-/* The built-in model as it was tuned for something, under a name of its own. */
+/* A model as it was tuned for something, under a name of its own. */
 struct local_adapter {
     char name[128];
     struct decoder_adapter *adapter; /* borrowed by the model */
 };
 
 struct local_model_options {
-    const char *name;          /* as clients name it: "smollm2-135m-instruct"; copied */
-    const char *chat_template; /* as configured, may be empty: shapes what it answers */
     unsigned workers;
     unsigned threads;   /* of one session */
     unsigned sequences; /* answers that a session writes at a time, as the decoder was opened */
@@ -46,7 +44,8 @@ struct local_model_options {
 struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
-    size_t voice; /* of local_model_find() */
+    bool continues; /* as in struct decoder_request */
+    size_t voice;   /* 0: the model itself; above: the adapter before it in the list */
     struct decoder_params params;
     struct span
         like; /* the answer may be like this text: its words are guessed; stays, or empty */
@@ -71,15 +70,9 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
 /* Joins the workers; jobs in flight still get their on_end from the loop. */
 void local_model_close(struct local_model *m);
 
-/* Names it answers to: its own, number 0, and those of its adapters, NAME or MODEL:NAME.
- * false: none of them; *voice is 0. */
-bool local_model_find(const struct local_model *m, struct span name, size_t *voice);
-size_t local_model_voices(const struct local_model *m);
-struct span local_model_name(const struct local_model *m, size_t voice);
-/* Who answers, for identities: "local:", the weights' id, the chat template, the adapter's. */
-struct span local_model_identity(const struct local_model *m, size_t voice);
 uint32_t local_model_max_tokens(const struct local_model *m);
-void local_model_info(const struct local_model *m, struct model_info *out);
+/* Can it fill in what stands between two texts? */
+bool local_model_fills(const struct local_model *m);
 
 struct local_counts {
     uint64_t queued, running;

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "cache/entry.h"
 #include "config/config.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
@@ -39,7 +39,7 @@ static struct maker maker_of(const struct request *r)
     else if (r->to_local && r->protocol->write_vectors != NULL)
         m.model = parts->encoder_name;
     else if (r->to_local && parts->local != NULL)
-        m.model = local_model_name(parts->local, r->voice);
+        m.model = local_models_name(parts->local, r->voice);
     else
         m.model = r->chat.model;
     if (m.model.len > MODEL_MAX_BYTES)

@@ -7,7 +7,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "proxy/forwarded.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/models_list.h"
 #include "proxy/models_merge.h"
 #include "proxy/proxy.h"
@@ -144,12 +144,12 @@ static bool ask_upstream(struct request *r)
 /* What is one of ours alone, or a name that only we know. */
 static enum status write_own(struct request *r, struct span name, struct buf *out)
 {
-    struct local_model *m = r->proxy->parts.local;
+    struct local_models *m = r->proxy->parts.local;
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .model = name};
     const struct upstream *u = upstreams_pick(r->proxy->parts.upstreams, &w);
     size_t voice;
 
-    if (m != NULL && local_model_find(m, name, &voice))
+    if (m != NULL && local_models_find(m, name, &voice))
         return models_list_write_local(out, m, voice);
     if (u != NULL && !span_eq(upstreams_alias(u, name), name))
         return models_list_write_alias(out, u, name);

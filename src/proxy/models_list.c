@@ -1,7 +1,7 @@
 #include "proxy/models_list.h"
 
 #include "config/config.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/upstream.h"
@@ -46,10 +46,10 @@ static enum status write_model(struct buf *out, struct span name, struct span ow
     return st == ST_OK ? buf_append(out, SPAN("}")) : st;
 }
 
-enum status models_list_write_local(struct buf *out, struct local_model *m, size_t voice)
+enum status models_list_write_local(struct buf *out, struct local_models *m, size_t voice)
 {
-    return write_model(out, local_model_name(m, voice), SPAN("ibid"),
-                       voice > 0 ? local_model_name(m, 0) : SPAN(""));
+    return write_model(out, local_models_name(m, voice), SPAN("ibid"),
+                       local_models_parent(m, voice));
 }
 
 enum status models_list_write_alias(struct buf *out, const struct upstream *u, struct span name)
@@ -94,12 +94,12 @@ enum status models_list_write(struct buf *out, const struct request *r,
                               const struct models_list_part *parts, size_t n, bool only)
 {
     struct list l = {.out = out, .request = r};
-    struct local_model *m = r->proxy->parts.local;
+    struct local_models *m = r->proxy->parts.local;
 
     put(&l, SPAN("{\"object\":\"list\",\"data\":["));
     for (size_t i = 0; i < n; i++)
         add_part(&l, &parts[i], only);
-    for (size_t i = 0; m != NULL && i < local_model_voices(m); i++) {
+    for (size_t i = 0; m != NULL && i < local_models_voices(m); i++) {
         next(&l);
         if (l.st == ST_OK)
             l.st = models_list_write_local(out, m, i);

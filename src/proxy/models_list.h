@@ -12,7 +12,7 @@
 #include "base/span.h"
 #include "base/status.h"
 
-struct local_model;
+struct local_models;
 struct request;
 struct upstream;
 
@@ -27,7 +27,7 @@ enum status models_list_write(struct buf *out, const struct request *r,
                               bool only) MUST_CHECK;
 
 /* One of ours; an adapter names its model as `parent`. */
-enum status models_list_write_local(struct buf *out, struct local_model *m,
+enum status models_list_write_local(struct buf *out, struct local_models *m,
                                     size_t voice) MUST_CHECK;
 
 /* The model that is asked for by this alias. */

@@ -1,12 +1,13 @@
 #include "proxy/ollama.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json_writer.h"
 #include "engine/engine.h"
 #include "http/head.h"
 #include "protocol/answer.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
@@ -16,22 +17,30 @@ struct model {
     struct span name;
     struct model_info info;
     const char *capability;
+    bool embeds;  /* the encoder */
+    size_t model; /* else: of local_models_state() */
 };
 
-#define MODELS_MAX (2 + LOCAL_ADAPTERS_MAX)
+#define MODELS_MAX 64
 
 static size_t models_of(const struct request *r, struct model out[MODELS_MAX])
 {
     const struct proxy_parts *parts = &r->proxy->parts;
     size_t n = 0;
 
-    for (size_t i = 0; parts->local != NULL && i < local_model_voices(parts->local); i++) {
-        out[n] = (struct model){.name = local_model_name(parts->local, i),
-                                .capability = "completion"};
-        local_model_info(parts->local, &out[n++].info);
+    for (size_t i = 0;
+         parts->local != NULL && i < local_models_voices(parts->local) && n + 1 < MODELS_MAX;
+         i++) {
+        if (local_models_identity(parts->local, i).len == 0)
+            continue; /* missing or broken */
+        out[n] = (struct model){.name = local_models_name(parts->local, i),
+                                .capability = "completion",
+                                .model = local_models_of(parts->local, i)};
+        local_models_info(parts->local, i, &out[n++].info);
     }
     if (parts->embedder != NULL) {
-        out[n] = (struct model){.name = parts->encoder_name, .capability = "embedding"};
+        out[n] = (struct model){
+            .name = parts->encoder_name, .capability = "embedding", .embeds = true};
         embedder_info(parts->embedder, &out[n++].info);
     }
     return n;
@@ -87,15 +96,27 @@ static void write_model(struct json_writer *w, const struct request *r, const st
     json_writer_close(w, '}');
 }
 
-static void write_list(struct json_writer *w, const struct request *r)
+static bool is_loaded(const struct request *r, const struct model *m)
+{
+    struct local_models_state s;
+
+    if (m->embeds)
+        return true;
+    local_models_state(r->proxy->parts.local, m->model, &s);
+    return strcmp(s.word, "loaded") == 0;
+}
+
+static void write_list(struct json_writer *w, const struct request *r, bool loaded_only)
 {
     struct model models[MODELS_MAX];
     size_t n = models_of(r, models);
 
     json_writer_open(w, NULL, '{');
     json_writer_open(w, "models", '[');
-    for (size_t i = 0; i < n; i++)
-        write_model(w, r, &models[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (!loaded_only || is_loaded(r, &models[i]))
+            write_model(w, r, &models[i]);
+    }
     json_writer_close(w, ']');
     json_writer_close(w, '}');
 }
@@ -123,8 +144,10 @@ bool ollama_serve(struct request *r)
     if (r->proxy->parts.upstreams != NULL || !span_eq(r->head->method, SPAN("GET")))
         return false;
     buf_clear(w.out);
-    if (span_eq(path, SPAN("/api/tags")) || span_eq(path, SPAN("/api/ps")))
-        write_list(&w, r);
+    if (span_eq(path, SPAN("/api/tags")))
+        write_list(&w, r, false);
+    else if (span_eq(path, SPAN("/api/ps")))
+        write_list(&w, r, true);
     else if (span_eq(path, SPAN("/api/version")))
         write_version(&w, r);
     else

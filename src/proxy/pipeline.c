@@ -175,6 +175,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
 
     (void)s;
     a->tunnels_now -= r->tunnel;
+    speed_count(r, took_us);
     if (st == ST_OK) {
         a->by_source[r->source]++;
         account_latency(&a->latency[r->source], took_us);

@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
-#include "proxy/local_model.h"
+#include "proxy/local.h"
 #include "proxy/pipeline.h"
 #include "proxy/request.h"
 #include "rt/loop.h"
@@ -105,8 +105,8 @@ void proxy_cut(struct proxy *p)
             continue;
         if (r->call != NULL)
             http_call_cancel(r->call);
-        else if (r->local != NULL)
-            local_model_cancel(r->local);
+        else
+            local_cut(r);
     }
 }
 

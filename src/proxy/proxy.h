@@ -35,7 +35,7 @@ struct http_server;
 struct io;
 struct ledger;
 struct ledger_keeper;
-struct local_model;
+struct local_models;
 struct loop;
 struct request;
 struct routing;
@@ -48,7 +48,7 @@ struct proxy_parts {
     struct cache *cache;
     struct upstreams *upstreams;  /* NULL: no upstream */
     struct embedder *embedder;    /* NULL: no semantic cache */
-    struct local_model *local;    /* NULL: no built-in model */
+    struct local_models *local;   /* NULL: no model on this machine */
     struct routing *routing;      /* NULL: ibid chooses between no models */
     struct span encoder_id;       /* part of every partition */
     struct span encoder_name;     /* as clients name it */

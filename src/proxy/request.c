@@ -182,6 +182,14 @@ void request_resume(struct request *r)
     walk(r);
 }
 
+void request_again(struct request *r)
+{
+    assert(r->waiting && !r->closed);
+    r->waiting = false;
+    leave_step(r, true);
+    walk(r);
+}
+
 void request_finish(struct request *r)
 {
     assert(r->waiting && !r->closed);

@@ -30,9 +30,11 @@
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
 #include "proxy/hedge.h"
+#include "proxy/local_models.h"
 #include "proxy/routing.h"
 #include "proxy/screen.h"
 #include "proxy/source.h"
+#include "proxy/speed.h"
 #include "rt/timer.h"
 
 struct collector;
@@ -122,9 +124,12 @@ struct request {
     struct controls controls;
     struct digest credential; /* HMAC of what the client authenticates with */
     struct digest scope;
-    bool to_local;                 /* the built-in model would answer, not the upstream */
-    size_t voice;                  /* of it, by the request's model: local_model_find() */
+    bool to_local;                 /* a model on this machine would answer, not the upstream */
+    size_t voice;                  /* which one: local_models_find() */
+    size_t rung;                   /* its place on the ladder, where ibid chose it */
+    uint32_t absent;               /* models that are out of the question: bit i, the i-th */
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
+    struct speed speed;            /* how soon it is wanted */
     unsigned examples;             /* that the built-in model was shown */
     double sure;                   /* of the built-in model's answer; 0: not known (yet) */
     bool judged;             /* by what was learned: `enough` is set, and both may be asked */
@@ -171,6 +176,9 @@ struct request {
     bool upload_ended;
     bool tunnel;                   /* both sides are bytes now: a WebSocket */
     bool timed_out;                /* local: the deadline came */
+    uint64_t patience_us;          /* local: when it will; 0: not begun */
+    bool tried;                    /* local: its answer is looked at before it is given out */
+    struct local_use use;          /* local: the model, or the wait for it */
     struct local_job *local;       /* local; NULL when none is under way */
     struct decoder_schema *schema; /* local: of its answer; owned until its end, or NULL */
     struct vectors *vectors;       /* vectors; NULL when none is under way */
@@ -186,6 +194,9 @@ void request_start(struct request *r, const struct step *steps);
 
 /* From an operation's callback, after request_drop(). */
 void request_resume(struct request *r);
+
+/* From such a callback: the step that waited is entered once more. */
+void request_again(struct request *r);
 
 /* From such a callback too: the answer is on its way, the walk is over. */
 void request_finish(struct request *r);

@@ -1,7 +1,23 @@
 #include "config/config.h"
+#include "proxy/ladder.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+
+/* There is no upstream: the largest model that can have it takes its place. */
+static void climb(struct request *r)
+{
+    const struct local_models *m = r->proxy->parts.local;
+    const struct ladder *l = routing_ladder(r->proxy->parts.routing);
+    const char *fact;
+
+    for (size_t i = r->rung; i < l->count;
+         i = ladder_next(l, &r->chat, r->absent, i + 1, &fact))
+        r->rung = i;
+    r->voice = local_models_voice(m, l->rungs[r->rung].model);
+    r->routed.tier = ROUTING_LOCAL;
+}
 
 /* Left open in admit: the question is judged, by its vector where there is one. */
 static void judge(struct request *r)
@@ -12,9 +28,11 @@ static void judge(struct request *r)
 
     r->routed.tier = routing_judge(r->proxy->parts.routing, has_vector ? e->vector : NULL,
                                    r->chat.last_text, &v);
-    r->to_local = r->routed.tier == ROUTING_LOCAL;
     r->judged = true;
     r->enough = v.enough;
+    if (r->routed.tier == ROUTING_UPSTREAM && r->upstream == NULL)
+        climb(r);
+    r->to_local = r->routed.tier == ROUTING_LOCAL;
 }
 
 /* Nothing stored answers. Who does is part of the request's identity and was settled in admit,

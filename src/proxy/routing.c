@@ -6,15 +6,13 @@
 
 #include "base/buf.h"
 #include "config/config.h"
+#include "config/config_models.h"
 #include "http/head.h"
 #include "protocol/protocol.h"
 #include "proxy/conditions.h"
+#include "proxy/ladder.h"
 #include "proxy/regex.h"
 #include "router/classifier_file.h"
-
-/* A token of English is about four bytes; a text with fewer a token overruns the context all
- * the same, and then the upstream is asked after the fact. */
-#define BYTES_A_TOKEN 4
 
 struct routing {
     const struct config *config;            /* borrowed */
@@ -23,6 +21,7 @@ struct routing {
     bool has_vectors; /* of the encoder that the classifier knows */
     struct classifier classifier;
     double line;
+    struct ladder ladder;
 };
 
 /* --- opening ------------------------------------------------------------------------------ */
@@ -133,6 +132,7 @@ enum status routing_open(const struct config *c, struct span default_text,
     if (r == NULL)
         return ST_NOMEM;
     r->config = c;
+    ladder_init(&r->ladder, c);
     st = open_regexes(r, why, why_cap);
     if (st == ST_OK)
         st = open_classifier(r, default_text, why, why_cap);
@@ -152,23 +152,27 @@ enum status routing_open(const struct config *c, struct span default_text,
 
 /* --- what is known beforehand ------------------------------------------------------------- */
 
-static size_t bytes_of(const struct chat_request *q)
+static bool may_have_tools(const struct routing *r, const struct chat_request *q)
 {
-    size_t n = 0;
-
-    for (size_t i = 0; i < q->turn_count; i++)
-        n += q->turns[i].text.len;
-    return n;
+    if (!q->has_tools && !q->has_tool_turns)
+        return true;
+    for (size_t i = 0; i < r->ladder.count; i++) {
+        if (r->ladder.rungs[i].tools && !q->has_tool_turns && q->must_call_tool)
+            return true;
+    }
+    return false;
 }
 
-/* Why the built-in model is out of the question, or NULL. */
-static const char *hard_fact(const struct routing *r, const struct routing_wish *w)
+/* Why no model here can have it, or NULL: then the first that can is in *v. */
+static const char *hard_fact(const struct routing *r, const struct routing_wish *w,
+                             struct routing_verdict *v)
 {
     const struct chat_request *q = w->chat;
+    const char *fact = NULL;
 
-    if (!w->serves)
+    if (!w->serves || r->ladder.count == 0)
         return "not_served";
-    if (q->has_tools || q->has_tool_turns)
+    if (!may_have_tools(r, q))
         return "tools";
     if (q->has_attachments)
         return "attachments";
@@ -178,9 +182,10 @@ static const char *hard_fact(const struct routing *r, const struct routing_wish 
         return "unsupported";
     if (q->last_text.ptr == NULL)
         return "no_user_text";
-    if (bytes_of(q) / BYTES_A_TOKEN > r->config->local.context_max)
-        return "context";
-    return NULL;
+    v->rung = ladder_next(&r->ladder, q, w->absent, 0, &fact);
+    if (v->rung < r->ladder.count)
+        v->model = r->ladder.rungs[v->rung].model;
+    return fact;
 }
 
 /* By the name that the client knows, or the one that the upstream does. */
@@ -190,13 +195,18 @@ static bool names(const char *patterns, const struct routing_wish *w)
            (w->alias.len > 0 && conditions_model(patterns, w->alias));
 }
 
+static bool is_local(const struct config_route *rule)
+{
+    return strcmp(rule->to, "local") == 0 || config_models_named(rule->to).len > 0;
+}
+
 /* What can not be told within the limits speaks for staying here: the rule applies when it says
  * local, and else not. */
 static bool found(const struct routing *r, size_t i, struct span question)
 {
     enum status st = r->regex[i] != NULL ? regex_find(r->regex[i], question) : ST_OK;
 
-    return st == ST_OK || (st == ST_LIMIT && strcmp(r->config->routes[i].to, "local") == 0);
+    return st == ST_OK || (st == ST_LIMIT && is_local(&r->config->routes[i]));
 }
 
 static bool applies(const struct routing *r, size_t i, const struct routing_wish *w)
@@ -212,40 +222,54 @@ static bool applies(const struct routing *r, size_t i, const struct routing_wish
 /* The built-in model's answers are looked at before they are given out. */
 static bool is_cascade(const struct routing *r)
 {
+    for (size_t i = 0; i < r->ladder.count; i++) {
+        if (r->ladder.rungs[i].confidence_min > 0)
+            return true;
+    }
     return r->config->route.confidence_min > 0;
 }
 
-static struct routing_verdict by_rule(const struct config_route *rule)
+static struct routing_verdict by_rule(const struct config *c, const struct config_route *rule)
 {
-    struct routing_verdict v = {ROUTING_OPEN, "classifier", rule->name};
+    struct routing_verdict v = {ROUTING_OPEN, "classifier", rule->name, 0, 0};
 
     if (strcmp(rule->to, "classifier") != 0) {
-        v.tier = strcmp(rule->to, "local") == 0 ? ROUTING_LOCAL : ROUTING_UPSTREAM;
+        v.tier = is_local(rule) ? ROUTING_LOCAL : ROUTING_UPSTREAM;
         v.reason = "rule";
+        if (!config_models_find(c, config_models_named(rule->to), &v.model))
+            v.model = ROUTING_ANY;
     }
     return v;
 }
 
-struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w)
+const struct config_route *routing_rule(const struct routing *r, const struct routing_wish *w)
+{
+    for (size_t i = 0; i < r->config->route_count; i++) {
+        if (applies(r, i, w))
+            return &r->config->routes[i];
+    }
+    return NULL;
+}
+
+struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w,
+                                      const struct config_route *rule)
 {
     const struct config *c = r->config;
-    struct routing_verdict v = {ROUTING_NONE, NULL, NULL};
+    struct routing_verdict v = {ROUTING_NONE, NULL, NULL, 0, 0};
     const char *fact;
 
-    for (size_t i = 0; i < c->route_count && v.tier == ROUTING_NONE; i++) {
-        if (applies(r, i, w))
-            v = by_rule(&c->routes[i]);
-    }
+    if (rule != NULL)
+        v = by_rule(c, rule);
     if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' && names(c->route.models, w))
-        v = (struct routing_verdict){ROUTING_OPEN, "classifier", NULL};
+        v = (struct routing_verdict){ROUTING_OPEN, "classifier", NULL, 0, 0};
     /* A rule that says local means it: what that model can not answer is refused, not sent. */
     if (v.tier != ROUTING_OPEN)
         return v;
-    fact = hard_fact(r, w);
+    fact = hard_fact(r, w, &v);
     if (fact != NULL)
-        return (struct routing_verdict){ROUTING_UPSTREAM, fact, NULL};
+        return (struct routing_verdict){ROUTING_UPSTREAM, fact, NULL, 0, 0};
     if (!r->has_classifier && !is_cascade(r))
-        return (struct routing_verdict){ROUTING_UPSTREAM, "no_classifier", v.rule};
+        return (struct routing_verdict){ROUTING_UPSTREAM, "no_classifier", v.rule, 0, 0};
     if (!r->has_classifier)
         v.reason = "first";
     return v;
@@ -264,6 +288,11 @@ enum routing_tier routing_judge(const struct routing *r, const float *vector, st
     features_of(text, features);
     *out = classifier_judge(&r->classifier, r->has_vectors ? vector : NULL, features);
     return out->loss > r->line ? ROUTING_UPSTREAM : ROUTING_LOCAL;
+}
+
+const struct ladder *routing_ladder(const struct routing *r)
+{
+    return &r->ladder;
 }
 
 const struct classifier *routing_classifier(const struct routing *r)

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/span.h"
@@ -14,7 +15,9 @@
 
 struct chat_request;
 struct config;
+struct config_route;
 struct http_head;
+struct ladder;
 struct routing;
 
 enum routing_tier {
@@ -24,10 +27,15 @@ enum routing_tier {
     ROUTING_OPEN,     /* either: routing_judge() says when the vector is there */
 };
 
+#define ROUTING_ANY SIZE_MAX
+
 struct routing_verdict {
     enum routing_tier tier;
     const char *reason; /* one word: "tools", "rule", "classifier"; static */
     const char *rule;   /* its name, when it was one; borrowed from the settings */
+    size_t model; /* of ROUTING_LOCAL and ROUTING_OPEN: whose it is, as in config_models.h;
+                     ROUTING_ANY: no particular one's */
+    size_t rung;  /* of ROUTING_OPEN: its place on the ladder */
 };
 
 /* `default_text`: the classifier that ships, empty: none does. `encoder_id`: whose vectors will
@@ -44,16 +52,25 @@ struct routing_wish {
     const struct http_head *head;
     const struct chat_request *chat;
     struct span alias;  /* by which it named its model; empty: by chat->model */
-    bool serves;        /* the built-in model answers in this dialect */
+    bool serves;        /* models on this machine answer in this dialect */
+    uint32_t absent;    /* bit i: the i-th of them is not to be had */
     const char *cannot; /* why it can not answer this one; NULL: it can */
 };
 
-struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w);
+/* `rule`: of routing_rule(). */
+struct routing_verdict routing_settle(const struct routing *r, const struct routing_wish *w,
+                                      const struct config_route *rule);
+
+/* The first rule that applies, whoever answers; NULL: none. Borrowed from the settings. */
+const struct config_route *routing_rule(const struct routing *r, const struct routing_wish *w);
 
 /* For ROUTING_OPEN. `vector` may be NULL. ROUTING_LOCAL or ROUTING_UPSTREAM; without a
  * classifier the built-in model first where its answers are looked at, else the upstream. */
 enum routing_tier routing_judge(const struct routing *r, const float *vector, struct span text,
                                 struct classifier_verdict *out);
+
+/* The models that a question may be left to, one after the other. */
+const struct ladder *routing_ladder(const struct routing *r);
 
 /* NULL: none. */
 const struct classifier *routing_classifier(const struct routing *r);

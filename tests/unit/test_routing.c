@@ -43,7 +43,7 @@ static void check(const struct config *c, const struct routing_wish *w, enum rou
                   const char *reason, const char *rule)
 {
     struct routing *r = opened(c);
-    struct routing_verdict v = routing_settle(r, w);
+    struct routing_verdict v = routing_settle(r, w, routing_rule(r, w));
 
     assert_int_equal(v.tier, tier);
     if (reason != NULL)

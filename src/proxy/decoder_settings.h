@@ -1,6 +1,6 @@
 /* What the settings say of the built-in model. */
-#ifndef CLI_DECODER_SETTINGS_H
-#define CLI_DECODER_SETTINGS_H
+#ifndef PROXY_DECODER_SETTINGS_H
+#define PROXY_DECODER_SETTINGS_H
 
 #include "engine/engine.h"
 

@@ -1,4 +1,4 @@
-#include "cli/serve_adapters.h"
+#include "proxy/local_adapters.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,12 +9,12 @@
 
 static enum status wrong(struct engine_error *err, const char *what, const char *word, size_t n)
 {
-    snprintf(err->text, sizeof(err->text), "local.adapters: %s: '%.*s'", what,
+    snprintf(err->text, sizeof(err->text), "adapters: %s: '%.*s'", what,
              (int)(n < 128 ? n : 128), word);
     return ST_INVALID;
 }
 
-static bool is_taken(const struct serve_adapters *a, const char *model, const char *name)
+static bool is_taken(const struct local_adapters *a, const char *model, const char *name)
 {
     if (strcmp(name, model) == 0)
         return true;
@@ -27,7 +27,7 @@ static bool is_taken(const struct serve_adapters *a, const char *model, const ch
 
 /* word: NAME=PATH of n bytes. */
 static enum status open_one(const char *word, size_t n, const char *model, struct decoder *d,
-                            struct serve_adapters *out, struct engine_error *err)
+                            struct local_adapters *out, struct engine_error *err)
 {
     const char *path = memchr(word, '=', n);
     size_t name = path != NULL ? (size_t)(path - word) : 0, rest = n - name - 1;
@@ -53,8 +53,8 @@ static enum status open_one(const char *word, size_t n, const char *model, struc
     return ST_OK;
 }
 
-enum status serve_adapters_open(const char *text, const char *model, struct decoder *d,
-                                struct serve_adapters *out, struct engine_error *err)
+enum status local_adapters_open(const char *text, const char *model, struct decoder *d,
+                                struct local_adapters *out, struct engine_error *err)
 {
     enum status st = ST_OK;
 
@@ -67,11 +67,24 @@ enum status serve_adapters_open(const char *text, const char *model, struct deco
         text += n;
     }
     if (st != ST_OK)
-        serve_adapters_close(out);
+        local_adapters_close(out);
     return st;
 }
 
-void serve_adapters_close(struct serve_adapters *a)
+struct span local_adapters_name(struct span *text)
+{
+    struct span word;
+
+    while ((word = config_word(text)).len > 0) {
+        const char *equals = memchr(word.ptr, '=', word.len);
+
+        if (equals != NULL && equals > word.ptr)
+            return (struct span){word.ptr, (size_t)(equals - word.ptr)};
+    }
+    return word;
+}
+
+void local_adapters_close(struct local_adapters *a)
 {
     for (size_t i = 0; i < a->count; i++)
         decoder_adapter_close(a->list[i].adapter);

@@ -1,4 +1,4 @@
-#include "cli/decoder_settings.h"
+#include "proxy/decoder_settings.h"
 
 #include <string.h>
 
