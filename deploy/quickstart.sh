@@ -56,6 +56,7 @@ port() {
 
 need_packages "${build_packages[@]}"
 need_faiss
+need_charts
 timed "build" build release ibid
 "$ibid" models pull ${quiet:+--quiet} all-minilm-l6-v2 smollm2-135m-instruct
 

@@ -157,6 +157,7 @@ if [ -n "$all" ]; then
     done
 fi
 need_faiss
+need_charts
 
 if must "build release" build release; then
     must "models" build/release/ibid models pull --quiet all-minilm-l6-v2 smollm2-135m-instruct gemma-3-270m
