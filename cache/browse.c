@@ -1,6 +1,6 @@
 /* The store's own thread visits; what memory has and the store has not (yet, or because there
  * is none) is looked at on the loop afterwards. A page is kept in order while the store is
- * read, so that its cost is the page's and not the store's. */
+ * read, so that nothing is sorted at the end. */
 #include "cache/browse.h"
 
 #include <string.h>
@@ -13,6 +13,9 @@
 #include "rt/loop.h"
 
 #define DEADLINE_US (20ull * 1000 * 1000)
+/* Of memory beside a store: what is on its way there is among those used last, and the loop
+ * has others to serve. */
+#define WALK_MAX 16384
 
 /* --- what is looked for --------------------------------------------------------------- */
 
@@ -170,11 +173,15 @@ static bool visit(void *owner, struct entry *e)
         b->st = ST_TIMEOUT;
     if (b->st != ST_OK)
         return false;
-    if (e->expires_ms > b->now_ms && matches(&b->filter, e)) {
-        b->matched++;
-        put_on_page(b, e);
-        put_in_group(b, e);
-    }
+    if (e->expires_ms <= b->now_ms || !matches(&b->filter, e) ||
+        keyset_find(&b->seen, &e->key) != 0)
+        return true;
+    b->st = keyset_set(&b->seen, &e->key, 1);
+    if (b->st != ST_OK)
+        return false;
+    b->matched++;
+    put_on_page(b, e);
+    put_in_group(b, e);
     return true;
 }
 
@@ -182,9 +189,7 @@ static bool visit_memory(void *owner, struct entry *e)
 {
     struct browse *b = owner;
 
-    if (b->store != NULL && b->store->ops->may_have(b->store, &e->key))
-        return true;
-    return visit(b, e);
+    return (b->store == NULL || b->walked++ < WALK_MAX) && visit(b, e);
 }
 
 /* The store may have read what was removed, and is not yet from its file. */
@@ -213,6 +218,7 @@ static void on_scanned(void *owner, enum status st, uint64_t entries)
         st = b->st;
     if (b->store != NULL)
         drop_absent(b);
+    keyset_release(&b->seen);
     keyset_release(&b->group_places);
     b->done(b, st);
 }
@@ -225,9 +231,10 @@ static void on_no_scan(struct timer *t)
 
 enum status browse_start(struct browse *b)
 {
+    keyset_init(&b->seen);
     keyset_init(&b->group_places);
     b->matched = b->ungrouped = 0;
-    b->count = b->group_count = 0;
+    b->count = b->group_count = b->walked = 0;
     b->st = ST_OK;
     b->now_ms = clock_wall_ms();
     b->deadline_us = clock_now_us() + DEADLINE_US;

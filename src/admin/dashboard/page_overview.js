@@ -8,7 +8,7 @@ const SOURCES = [
   ["local", "Built-in model"], ["upstream", "Upstream"],
 ];
 /** Points of the series that make one bar. */
-const WINDOWS = { hour: { bar_s: 60, name: "Last hour", each: "a minute", least_s: 1200 },
+const WINDOWS = { hour: { bar_s: 60, name: "Last hour", each: "a minute", least_s: 900 },
   day: { bar_s: 900, name: "Last day", each: "15 minutes", least_s: 4 * 3600 } };
 
 /** Sums of each bar's points; x is the bar's middle, in seconds. */

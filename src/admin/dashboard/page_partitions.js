@@ -20,8 +20,8 @@ export const page = {
     function learned(of) {
       return [
         { name: "Threshold", num: true, cell: (p) => (of.has(p.partition) ? ratio(of.get(p.partition).threshold) : "–") },
-        { name: "Wrong, expected", num: true, cell: (p) => (of.has(p.partition) ? `${(100 * of.get(p.partition).expected_error).toFixed(2)} %` : "–") },
-        { name: "Labels same / other", num: true, cell: (p) => (of.has(p.partition) ? `${count(of.get(p.partition).same)} / ${count(of.get(p.partition).other)}` : "–") },
+        { name: "Wrong", num: true, cell: (p) => (of.has(p.partition) ? `${(100 * of.get(p.partition).expected_error).toFixed(2)} %` : "–") },
+        { name: "Same / other", num: true, cell: (p) => (of.has(p.partition) ? `${count(of.get(p.partition).same)} / ${count(of.get(p.partition).other)}` : "–") },
       ];
     }
 
@@ -33,8 +33,8 @@ export const page = {
         return;
       }
       const columns = [
-        { name: "Partition", cell: (p) => (nobody(p.partition) ? "very same request only" : h("span", { class: "key", title: p.partition }, brief(p.partition))) },
-        { name: "Tenant", cell: (p) => h("a", { class: "key", href: `#/entries${query({ tenant: p.tenant })}` }, brief(p.tenant)) },
+        { name: "Partition", cell: (p) => (nobody(p.partition) ? "very same request only" : h("span", { class: "key", title: p.partition }, brief(p.partition).slice(0, 8))) },
+        { name: "Tenant", cell: (p) => h("a", { class: "key", href: `#/entries${query({ tenant: p.tenant })}` }, brief(p.tenant).slice(0, 8)) },
         { name: "Latest model", cell: (p) => p.model },
         { name: "Entries", num: true, cell: (p) => count(p.entries) },
         { name: "Answers", num: true, cell: (p) => bytes(p.answer_bytes) },
