@@ -86,7 +86,7 @@ need_faiss() {
 
 # The charts' library of the dashboard, fetched once; without it there are tables instead.
 need_charts() {
-    command -v npm >/dev/null || { say "npm is not there: the dashboard has tables instead of charts"; return 0; }
+    command -v npm >/dev/null || (need_packages npm) || true
     timed "charts" "$root/deploy/charts.sh" || say "without them the dashboard has tables"
 }
 

@@ -108,7 +108,7 @@ enum status review_similarity(struct buf *out, const struct admin_view *v)
 
 /* --- /admin/v1/inbox -------------------------------------------------------------------- */
 
-#define INBOX_MAX 50
+#define INBOX_MAX 25
 
 struct inbox {
     const struct journal_item *items[INBOX_MAX]; /* the least certain first */

@@ -205,14 +205,17 @@ class Tab:
 
     def go(self, page, query=""):
         self.page.goto(f"{self.base}/dashboard#/{page}{query}")
-        self.page.wait_for_selector("nav a[aria-current=page]", state="attached")
+        self.page.wait_for_selector(f"nav a[aria-current=page][href='#/{page}']", state="attached")
         self.page.wait_for_load_state("networkidle")
         return self.page
 
-    def close(self, faults=()):
-        self.context.close()
+    def check(self, faults=()):
         assert [f for f in self.faults if not any(known in f for known in faults)] == []
         assert all(u.startswith(self.base + "/") for u in self.requests), self.requests
+
+    def close(self, faults=()):
+        self.context.close()
+        self.check(faults)
 
 
 @pytest.fixture
@@ -239,6 +242,22 @@ def busy(tmp_path_factory):
         traffic.stop()
 
 
+@pytest.fixture(scope="module")
+def kept_tab(chromium):
+    """One for each ibid and mode, for tests that only look."""
+    tabs = {}
+
+    def get(ibid, mode="desktop"):
+        key = ibid.admin_port, mode
+        if key not in tabs:
+            tabs[key] = Tab(chromium, ibid, **MODES[mode])
+        return tabs[key]
+
+    yield get
+    for t in tabs.values():
+        t.close()
+
+
 def findings(page):
     if not AXE.exists():
         pytest.skip("axe-core not there: tests/run.sh fetches it")
@@ -247,10 +266,10 @@ def findings(page):
 
 
 @needs_encoder
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page(busy, tab, name, mode):
-    t = tab(busy, **MODES[mode])
+@pytest.mark.parametrize("mode", MODES)
+def test_every_page(busy, kept_tab, mode, name):
+    t = kept_tab(busy, mode)
     page = t.go(name)
     page.wait_for_selector("main .card, main pre, main .note")
     assert page.locator("h1").count() == 1 and page.locator("main .note.bad").count() == 0
@@ -258,15 +277,18 @@ def test_every_page(busy, tab, name, mode):
     page.screenshot(path=str(SHOTS / f"{name}-{mode}.png"), full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, "wider than the screen"
     assert findings(page) == []
+    t.check()
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_fresh_ibid_has_empty_pages(chromium, tab, shared_fresh, name):
-    page = tab(shared_fresh).go(name)
+def test_a_fresh_ibid_has_empty_pages(kept_tab, shared_fresh, name):
+    t = kept_tab(shared_fresh)
+    page = t.go(name)
     page.wait_for_selector("main .card, main pre")
     assert page.locator("main .note.bad").count() == 0 and "undefined" not in page.inner_text("main") and "NaN" not in page.inner_text("main")
     page.screenshot(path=str(SHOTS / f"{name}-empty.png"), full_page=True)
     assert findings(page) == []
+    t.check()
 
 
 @pytest.fixture(scope="module")

@@ -123,7 +123,7 @@ export const page = {
       ];
       figures.replaceChildren(...cards);
       if (stats.requests.received === 0)
-        notes.append(h("div", { class: "card" }, empty("No request has come yet.",
+        notes.append(h("section", { class: "card" }, empty("No request has come yet.",
           "Point an application's base_url at this ibid; its answers appear here within ten seconds.")));
     }
 
