@@ -366,6 +366,21 @@ def test_a_pair_is_judged_by_keyboard(make_ibid, upstream, tab):
     assert ibid.metric("ibid_feedback_total") == 1 and fresh(ibid, ASKED, "k").source == "semantic"
 
 
+def test_the_menu_of_a_phone(shared_fresh, tab):
+    page = tab(shared_fresh, **MODES["phone"]).page
+    assert not page.is_visible("nav a")
+    page.tap("text=Menu")
+    assert page.get_attribute("#menu", "aria-expanded") == "true"
+    page.screenshot(path=str(SHOTS / "menu-phone.png"))
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("nav a") and page.evaluate("document.activeElement.id") == "menu"
+    page.keyboard.press("Enter")
+    page.tap("nav >> text=Routes")
+    page.wait_for_selector("h1:has-text('Routes')")
+    assert not page.is_visible("nav a") and page.get_attribute("#menu", "aria-expanded") == "false"
+
+
 @needs_encoder
 def test_without_leave_no_question_is_shown(make_ibid, upstream, tab):
     ibid = make_ibid(upstream, encoder=True)

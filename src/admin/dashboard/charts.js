@@ -96,7 +96,7 @@ export function chart(options) {
       cursor: { y: false, points: { show: options.kind === "line" }, drag: { x: false, y: false } },
       scales: { x: { time: false, range: () => data.range }, y: { range: (_, low, high) => [0, top(high)] } },
       axes: [
-        { ...axis, size: 28, gap: 4, space: options.space ?? 70, grid: { show: false }, values: (_, splits) => splits.map((s) => options.xTick?.(s) ?? options.xFormat(s)), ...(options.xSteps ? { incrs: options.xSteps } : {}) },
+        { ...axis, size: 28, gap: 4, space: options.space ?? 70, grid: { show: false }, values: (_, splits) => splits.map((s) => options.xFormat(s)), ...(options.xSteps ? { incrs: options.xSteps } : {}) },
         { ...axis, size: 52, gap: 4, values: (_, splits) => splits.map((s) => format(s)), ...(options.format ? {} : { incrs: WHOLE }) },
       ],
       series: [{}, ...ordered.map((s) => ({

@@ -26,6 +26,9 @@ function bars(ring, bar_s, names) {
   return { x, sums };
 }
 
+/** Seconds between two marks of the time axis. */
+const STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 14400, 21600];
+
 const total = (list) => list.reduce((a, b) => a + b, 0);
 
 export const page = {
@@ -38,11 +41,11 @@ export const page = {
     const figures = h("div", { class: "cards" });
     const notes = h("div", {});
     const xFormat = (s) => clock(s * 1000);
-    const requests = chart({ label: "Requests by who answered, over time", kind: "stack", height: 240, xFormat });
-    const hits = chart({ label: "Share of answers from the cache, over time", kind: "line", height: 170, xFormat, format: share });
-    const errors = chart({ label: "Wrong answers a request, as far as was learned, and the bound", kind: "line", height: 170, xFormat,
+    const requests = chart({ label: "Requests by who answered, over time", kind: "stack", height: 240, xFormat, xSteps: STEPS });
+    const hits = chart({ label: "Share of answers from the cache, over time", kind: "line", height: 170, xFormat, xSteps: STEPS, format: share });
+    const errors = chart({ label: "Wrong answers a request, as far as was learned, and the bound", kind: "line", height: 170, xFormat, xSteps: STEPS,
       format: (v) => `${(100 * v).toFixed(2)} %` });
-    const tokens = chart({ label: "Tokens that were not paid again, over time", kind: "stack", height: 170, xFormat });
+    const tokens = chart({ label: "Tokens that were not paid again, over time", kind: "stack", height: 170, xFormat, xSteps: STEPS });
     const errorCard = h("div", { class: "card" });
     const each = h("span", { class: "soft small" });
 

@@ -3,7 +3,7 @@ import { empty, h, svg, table } from "./dom.js";
 import { bytes, count, percent, usd } from "./format.js";
 
 const bar = (part, all) => svg("svg", { class: "share", viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" },
-  svg("rect", { class: "rail", width: 100, height: 8, rx: 4 }), svg("rect", { class: "part", width: all > 0 ? (100 * part) / all : 0, height: 8, rx: 4 }));
+  svg("rect", { class: "rail", width: 100, height: 8 }), svg("rect", { class: "part", width: all > 0 ? (100 * part) / all : 0, height: 8 }));
 
 /** Rows of the ledger, by route and model. */
 function byModel(ledger) {
