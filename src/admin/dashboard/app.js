@@ -1,6 +1,7 @@
 // Which page is shown, how often it asks anew, and what stands around it.
 import { ApiError, get, ready, token } from "./api.js";
-import { h, say } from "./dom.js";
+import { h } from "./dom.js";
+import { count } from "./format.js";
 import { page as overview } from "./page_overview.js";
 import { page as latency } from "./page_latency.js";
 import { page as similarity } from "./page_similarity.js";
@@ -32,7 +33,7 @@ function drawNav(current, waiting) {
   nav.replaceChildren(h("ul", {}, pages.map((p) => h("li", {}, h("a", {
     href: `#/${p.id}`, "aria-current": p === current ? "page" : undefined,
   }, p.title, p === inbox && waiting > 0
-    ? h("span", { class: "badge" }, waiting, h("span", { class: "unseen" }, " to be judged")) : null)))));
+    ? h("span", { class: "badge" }, count(waiting), h("span", { class: "unseen" }, " to be judged")) : null)))));
 }
 
 function leave() {

@@ -11,17 +11,17 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 /** Steps of an axis that counts. */
 const WHOLE = Array.from({ length: 13 }, (_, e) => [1, 2, 5].map((n) => n * 10 ** e)).flat();
 
-/** Sums from the top, so that what is drawn later stands in front and each shows its own part. */
+/** Sums from the first on, so that what is drawn later stands in front and each shows its own part. */
 function stacked(series) {
   const sums = series[0].values.map(() => 0);
-  const out = series.map((s) => s.values.map((v, i) => (sums[i] += v)));
-  return out;
+  return series.map((s) => s.values.map((v, i) => (sums[i] += v)));
 }
 
 /**
- * options: {title, label, kind: "stack" | "line", time, height, format, xFormat, x(name of the first column),
- * wide: width of a bar in units of x, marks}. Returns {element, set({x, series, marks, range, top})}; series are
- * {name, colour, values, dash}, marks {at, text} stand upright in the chart.
+ * options: {label, kind: "stack" | "line", height, format and xFormat (a figure as text), x (name of the first
+ * column), xSteps (between marks of the axis), space (pixels likewise)}. Returns {element, set, close}; set takes
+ * {x, series, marks, range, top}: series are {name, colour, values, total, dash}, marks {at, text} stand upright in
+ * the chart, range is that of x, top the least end of y.
  */
 export function chart(options) {
   const format = options.format ?? count;

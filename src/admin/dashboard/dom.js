@@ -41,18 +41,18 @@ export function empty(...lines) {
  * A table that becomes a list of cards where it is narrow. Columns: {name, num, wide, do, cell(row)}; the first
  * one heads its row.
  */
-export function table(caption, columns, rows, options = {}) {
+export function table(caption, columns, rows) {
   const head = h("tr", {}, columns.map((c) => h("th", { scope: "col", class: c.num ? "num" : undefined },
     c.do ? h("span", { class: "unseen" }, c.name) : c.name)));
   const body = rows.map((row) => h("tr", {}, columns.map((c, i) => {
     const kind = [c.num && "num", c.wide && "wide", c.do && "do"].filter(Boolean).join(" ");
     const cell = c.cell(row);
-    return i === 0 && !options.plain
+    return i === 0
       ? h("th", { scope: "row", class: kind || undefined }, cell)
       : h("td", { class: kind || undefined, "data-label": c.name }, cell);
   })));
-  return h("div", { class: options.tall ? "scroll tall" : "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    h("table", { class: options.plain ? undefined : "stack" },
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+    h("table", { class: "stack" },
       h("caption", { class: "unseen" }, caption), h("thead", {}, head), h("tbody", {}, body)));
 }
 
