@@ -15,18 +15,19 @@ export const token = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
-async function ask(method, path, body, signal) {
-  const headers = { Authorization: `Bearer ${token.get()}` };
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  let r;
+async function reach(path, options) {
   try {
-    r = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal,
-      cache: "no-store", credentials: "omit", redirect: "error" });
+    return await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
   } catch (e) {
     if (e.name === "AbortError") throw e;
     throw new ApiError(0, "ibid does not answer");
   }
-  return r;
+}
+
+function ask(method, path, body, signal) {
+  const headers = { Authorization: `Bearer ${token.get()}` };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return reach(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal });
 }
 
 async function read(r) {
@@ -47,8 +48,7 @@ export const remove = async (path) => JSON.parse(await read(await ask("DELETE", 
 
 /** Open to everybody; 503 while it drains is an answer, too. */
 export async function ready(signal) {
-  const r = await fetch("/readyz", { signal, cache: "no-store", credentials: "omit" });
-  return r.json();
+  return (await reach("/readyz", { signal })).json();
 }
 
 /** ?a=b&c=d of those that are set. */

@@ -20,7 +20,7 @@ const menu = document.getElementById("menu");
 const health = document.getElementById("health");
 const REFRESH_MS = 5000;
 
-let shown = null; // {page, view, controller, timer}
+let shown = null; // {page, view, troubles, controller, timer, filled}
 
 /** "#/entries?tenant=…" */
 function where() {
@@ -54,7 +54,10 @@ function trouble(e) {
 async function refresh(mine) {
   if (mine !== shown) return;
   try {
-    if (!document.hidden) await mine.view.refresh(mine.controller.signal);
+    if (!document.hidden) {
+      await mine.view.refresh();
+      mine.filled = true;
+    }
     if (mine === shown) mine.troubles.replaceChildren();
   } catch (e) {
     if (e.name === "AbortError" || mine !== shown) return;
@@ -166,7 +169,7 @@ addEventListener("hashchange", () => {
   if (location.hash.startsWith("#/")) show(true);
 });
 document.addEventListener("visibilitychange", () => {
-  if (document.hidden || !shown) return;
+  if (document.hidden || !shown || (shown.filled && shown.view.live === false)) return;
   clearTimeout(shown.timer);
   refresh(shown);
 });
