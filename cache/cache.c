@@ -506,6 +506,14 @@ enum status cache_purge(struct cache *c, struct cache_purge *op)
     return purge_start(&op->purge);
 }
 
+enum status cache_browse(struct cache *c, struct browse *b)
+{
+    b->loop = c->loop;
+    b->memory = c->memory;
+    b->store = c->store;
+    return browse_start(b);
+}
+
 /* --- reports --------------------------------------------------------------------------- */
 
 enum status cache_refuse(struct cache *c, const struct digest *partition, struct span a,

@@ -16,6 +16,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "cache/bounded.h"
+#include "cache/browse.h"
 #include "cache/decision.h"
 #include "cache/decision_record.h"
 #include "cache/entry.h"
@@ -95,6 +96,10 @@ enum status cache_remove_everywhere(struct cache *c, const struct digest *key,
 /* All that the filter of `p` matches, everywhere; of `p` the filter, `preview` and `done` are
  * the caller's to set. As purge_start(). */
 enum status cache_purge(struct cache *c, struct cache_purge *p) MUST_CHECK;
+
+/* What is stored; of `b` the filter, `page` and `done` are the caller's to set. As
+ * browse_start(). */
+enum status cache_browse(struct cache *c, struct browse *b) MUST_CHECK;
 
 /* The pair of questions of a decision's hit is never one again, whoever of them is stored.
  * ST_OK: nor after a restart; anything else: only as long as this process lives. */

@@ -84,6 +84,12 @@ need_faiss() {
     timed "FAISS" "$root/deploy/faiss.sh" || say "without it large partitions are searched less well"
 }
 
+# The charts' library of the dashboard, fetched once; without it there are tables instead.
+need_charts() {
+    command -v npm >/dev/null || (need_packages npm) || true
+    timed "charts" "$root/deploy/charts.sh" || say "without them the dashboard has tables"
+}
+
 # build PRESET [TARGET…]: configures once; ninja looks after itself then.
 build() {
     local preset=$1 targets=()

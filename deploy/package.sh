@@ -37,6 +37,7 @@ copied() {
 
 need_packages "${build_packages[@]}" dpkg-dev file
 need_faiss
+need_charts
 timed "package" make_package "$root"
 package=$(ls "$root"/build/package/ibid_*.deb)
 say "$package ($(stat -c %s "$package") bytes)"

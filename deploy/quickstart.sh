@@ -43,19 +43,29 @@ start() {
     pids+=($!)
 }
 
-# port NAME: where it listens, once it is ready.
+# port NAME PID [LISTENER]: where it listens, once it is ready.
 port() {
-    local log=$work/$1.log pid=$2 tries=0
+    local log=$work/$1.log pid=$2 what=${3:-listen} tries=0
     until grep -q 'event="ready"' "$log"; do
         kill -0 "$pid" 2>/dev/null || { cat "$log" >&2; die "ibid did not start"; }
         [ $((tries += 1)) -le 600 ] || { cat "$log" >&2; die "ibid is not ready after 60 s"; }
         sleep 0.1
     done
-    sed -n 's/.*event="listening" what="listen" .*port=\([0-9]*\).*/\1/p' "$log" | head -n 1
+    sed -n 's/.*event="listening" what="'"$what"'" .*port=\([0-9]*\).*/\1/p' "$log" | head -n 1
+}
+
+# The file of the admin token.
+admin_token() {
+    local settings file
+    settings=$("$ibid" check)
+    file=$(sed -n 's/^  token_file: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' <<<"$settings" | head -n 1)
+    [ -n "$file" ] || file=$(sed -n 's/^data_dir: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' <<<"$settings")/admin.token
+    printf '%s' "$file"
 }
 
 need_packages "${build_packages[@]}"
 need_faiss
+need_charts
 timed "build" build release ibid
 "$ibid" models pull ${quiet:+--quiet} all-minilm-l6-v2 smollm2-135m-instruct
 
@@ -97,5 +107,8 @@ ibid serves on port $main_port until Ctrl-C. In another terminal:
     export OPENAI_BASE_URL=http://127.0.0.1:$main_port/v1
 
     $ibid report        # what it has saved so far
+
+The dashboard asks for the token that is in $(admin_token):
+http://127.0.0.1:$(port main "${pids[0]}" admin.listen)/dashboard
 END
 wait "${pids[0]}"

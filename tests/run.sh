@@ -21,6 +21,7 @@ done
 
 test_packages=(
     clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server nginx-light wrk nghttp2-client python3-venv prometheus
+    chromium fonts-dejavu-core
 )
 cross_packages=(
     gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
@@ -96,12 +97,13 @@ venv_ready() {
         printf '%s\n' "$stamp" >"$folder/.stamp"
 }
 
+# node_ready FOLDER LOCKED: what the lock file in LOCKED pins.
 node_ready() {
-    local folder=$clients/node stamp
-    stamp=$(sha256sum tests/e2e/clients/package-lock.json)
+    local folder=$1 locked=$2 stamp
+    stamp=$(sha256sum "$locked/package-lock.json")
     [ "$(cat "$folder/.stamp" 2>/dev/null)" = "$stamp" ] && return
     rm -rf "$folder"
-    mkdir -p "$folder" && cp tests/e2e/clients/package.json tests/e2e/clients/package-lock.json "$folder" &&
+    mkdir -p "$folder" && cp "$locked/package.json" "$locked/package-lock.json" "$folder" &&
         (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund) &&
         printf '%s\n' "$stamp" >"$folder/.stamp"
 }
@@ -150,13 +152,15 @@ need_packages "${build_packages[@]}" "${test_packages[@]}"
 versions
 must "python packages" venv_ready "$venv" tests/e2e/requirements.txt
 command -v npm >/dev/null || need_packages nodejs npm
-must "node packages" node_ready
+must "node packages" node_ready "$clients/node" tests/e2e/clients
+must "axe-core" node_ready "$clients/browser" tests/e2e/browser
 if [ -n "$all" ]; then
     for name in openai1.0 openai1 openai2 frameworks; do
         must "python packages: $name" venv_ready "$clients/$name" "tests/e2e/clients/$name.txt"
     done
 fi
 need_faiss
+need_charts
 
 if must "build release" build release; then
     must "models" build/release/ibid models pull --quiet all-minilm-l6-v2 smollm2-135m-instruct gemma-3-270m

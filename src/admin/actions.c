@@ -251,6 +251,8 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
         return;
     }
     cache_learn(cache, &r->partition, &r->decision.lesson, !f->wrong);
+    journal_report(&p->journal, journal_id_read(f->request),
+                   f->wrong ? JOURNAL_WRONG : JOURNAL_RIGHT);
     if (f->wrong)
         p->account.feedback_wrong_total++;
     else

@@ -4,9 +4,13 @@
 
 #include "admin/actions.h"
 #include "admin/call.h"
+#include "admin/dashboard.h"
 #include "admin/entries.h"
 #include "admin/entries_import.h"
+#include "admin/entries_list.h"
 #include "admin/metrics.h"
+#include "admin/review.h"
+#include "admin/series.h"
 #include "admin/views.h"
 #include "base/buf.h"
 #include "base/digest.h"
@@ -24,6 +28,7 @@ struct admin {
     const struct admin_view *view;
     struct buf body; /* of the answer at hand */
     unsigned calls;  /* that are not freed yet */
+    struct series series;
     bool server_closed;
     void (*closed)(void *owner);
     void *owner;
@@ -58,6 +63,11 @@ static const struct route routes[] = {
     ROUTE("/admin/v1/savings", views_savings, JSON_TYPE, false),
     ROUTE("/admin/v1/ledger", views_ledger, JSON_TYPE, false),
     ROUTE("/admin/v1/policy", views_policy, JSON_TYPE, false),
+    ROUTE("/admin/v1/latency", views_latency, JSON_TYPE, false),
+    ROUTE("/admin/v1/similarity", review_similarity, JSON_TYPE, false),
+    ROUTE("/admin/v1/inbox", review_inbox, JSON_TYPE, false),
+    ROUTE("/admin/v1/routes", views_routes, JSON_TYPE, false),
+    ROUTE("/admin/v1/engine", views_engine, JSON_TYPE, false),
     ROUTE("/admin/v1/models", views_models, JSON_TYPE, false),
     ROUTE("/admin/v1/config", views_config, "application/yaml", false),
 };
@@ -75,10 +85,15 @@ struct action {
         {method, sizeof(method) - 1}, {path, sizeof(path) - 1}, rest, body, run                \
     }
 
+/* What was counted over time is the listener's own. */
+static void show_series(struct admin_call *c);
+
 static const struct action actions[] = {
+    ACTION("GET", "/admin/v1/series", false, false, show_series),
     ACTION("GET", "/admin/v1/explain/", true, false, actions_explain),
     ACTION("GET", "/admin/v1/decisions", false, false, actions_decisions),
     ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
+    ACTION("GET", "/admin/v1/entries", false, false, entries_list),
     ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
     ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),
     ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge),
@@ -118,6 +133,17 @@ static void serve(struct admin *a, struct admin_call *c, const struct route *r)
         call_refuse(c, 500, "the view does not fit its buffer");
     else
         call_respond(c, 200, r->type, buf_span(&a->body));
+}
+
+static void show_series(struct admin_call *c)
+{
+    struct admin *a = c->admin;
+
+    buf_clear(&a->body);
+    if (series_write(&a->series, &a->body) != ST_OK)
+        call_refuse(c, 500, "out of memory");
+    else
+        call_respond(c, 200, JSON_TYPE, buf_span(&a->body));
 }
 
 static const struct route *find_route(struct span path)
@@ -169,13 +195,17 @@ static void dispatch(struct admin *a, struct admin_call *c)
     bool get = span_eq(h->method, SPAN("GET")), token = has_token(a, h);
     const struct route *r = find_route(h->path);
     const struct action *t = find_action(h->method, h->path, &c->rest);
+    const struct dashboard_file *page = dashboard_find(h->path);
 
     if (get && span_eq(h->path, SPAN("/readyz")))
         serve_ready(a, c);
-    else if (r != NULL && !get)
+    else if ((r != NULL || page != NULL) && !get)
         call_refuse(c, 405, "use GET");
     else if (r != NULL && (r->open || token))
         serve(a, c, r);
+    /* It holds no data: what it shows it asks for, with the token. */
+    else if (page != NULL)
+        dashboard_respond(c, page);
     /* Unknown paths look alike to those without the token. */
     else if (!token)
         call_refuse(c, 401, "the admin token is needed: Authorization: Bearer TOKEN");
@@ -239,12 +269,12 @@ static void maybe_closed(struct admin *a)
     closed(owner);
 }
 
-/* A look-up in the store, or a purge, may outlast its client. */
+/* A look-up in the store, a purge or a browse may outlast its client. */
 void admin_call_gone(struct admin_call *c)
 {
     struct admin *a = c->admin;
 
-    if (c->stream != NULL || c->fetching || c->purging)
+    if (c->stream != NULL || c->fetching || c->purging || c->browse != NULL)
         return;
     buf_release(&c->body);
     free(c);
@@ -265,6 +295,8 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
         cache_cancel(&c->get);
     if (c->purging)
         purge_cancel(&c->purge.purge);
+    if (c->browse != NULL)
+        browse_cancel(c->browse);
     admin_call_gone(c);
 }
 
@@ -310,6 +342,7 @@ enum status admin_open(struct loop *loop, const struct admin_view *view, struct 
         free(a);
         return st;
     }
+    series_start(&a->series, loop, view->proxy);
     *out = a;
     return ST_OK;
 }
@@ -331,5 +364,6 @@ void admin_close(struct admin *a, void (*closed)(void *owner), void *owner)
 {
     a->closed = closed;
     a->owner = owner;
+    series_stop(&a->series);
     http_server_close(a->server, on_server_closed);
 }

@@ -15,7 +15,7 @@ struct admin;
 struct admin_view;
 struct http_stream;
 
-/* Freed when the stream is gone and neither a look-up nor a purge is under way
+/* Freed when the stream is gone and no look-up, purge or browse is under way
  * (admin_call_gone). */
 struct admin_call {
     struct admin *admin;           /* borrowed; outlives every call */
@@ -30,6 +30,7 @@ struct admin_call {
     struct digest key;        /* what is looked up */
     struct cache_purge purge; /* of many entries */
     bool purging;
+    struct browse *browse; /* of what is stored (entries_list.h); NULL: none is under way */
 };
 
 void call_respond(struct admin_call *c, unsigned status, const char *type, struct span body);

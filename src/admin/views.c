@@ -148,6 +148,7 @@ enum status views_savings(struct buf *out, const struct admin_view *v)
     json_writer_u64(&p, "unpriced_tokens", saved.unpriced_tokens);
     json_writer_real(&p, "usd", saved.usd);
     json_writer_real(&p, "seconds", saved.saved_s);
+    json_writer_real(&p, "upstream_wh", saved.wh);
     json_writer_close(&p, '}');
     json_writer_open(&p, "local_model", '{');
     json_writer_u64(&p, "prompt_tokens", l->started[SOURCE_LOCAL].prompt_tokens);
@@ -160,6 +161,11 @@ enum status views_savings(struct buf *out, const struct admin_view *v)
     json_writer_real(&p, "local_model", -a->cost_local_s);
     json_writer_real(&p, "total", -cost);
     json_writer_close(&p, '}');
+    json_writer_open(&p, "own_energy_wh", '{');
+    json_writer_real(&p, "measured", l->started_own.measured_wh);
+    json_writer_real(&p, "estimated", l->started_own.estimated_wh);
+    json_writer_close(&p, '}');
+    json_writer_real(&p, "upstream_usd", l->started[SOURCE_UPSTREAM].usd);
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));
     return p.st;

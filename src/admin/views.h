@@ -23,6 +23,12 @@ enum status views_ledger(struct buf *out, const struct admin_view *v) MUST_CHECK
 enum status views_policy(struct buf *out, const struct admin_view *v) MUST_CHECK;
 /* /admin/v1/models */
 enum status views_models(struct buf *out, const struct admin_view *v) MUST_CHECK;
+/* /admin/v1/latency: by who answered and by step. */
+enum status views_latency(struct buf *out, const struct admin_view *v) MUST_CHECK;
+/* /admin/v1/routes: tiers and why, rules, upstreams. */
+enum status views_routes(struct buf *out, const struct admin_view *v) MUST_CHECK;
+/* /admin/v1/engine: what encoder and built-in model did. */
+enum status views_engine(struct buf *out, const struct admin_view *v) MUST_CHECK;
 /* /admin/v1/config: effective, secrets masked, as YAML. */
 enum status views_config(struct buf *out, const struct admin_view *v) MUST_CHECK;
 

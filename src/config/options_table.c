@@ -237,7 +237,7 @@ const struct option options_table[] = {
     PATH("account.powercap_dir", account.powercap_dir, "/sys/class/powercap", "where the kernel shows the processor's energy counters (RAPL); empty: they are not asked"),
 
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
-    SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether /admin/v1/explain shows the questions and their words; hide: only what was found about them"),
+    SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether the dashboard and the admin API (explain, inbox, entries) show questions and their words; hide: only what was found about them"),
 
     BYTES("limits.head_max_bytes", limits.head_max_bytes, "64KiB", KIB, 16 * MIB, "request line and headers"),
     BYTES("limits.body_max_bytes", limits.body_max_bytes, "16MiB", KIB, GIB, "a decoded body on a cached route; uploads that are passed through have no limit"),

@@ -57,10 +57,10 @@ uint64_t journal_add(struct journal *j, struct decision_record *record, bool ser
 }
 
 /* From the end: it is mostly a late one that somebody asks about. */
-const struct journal_item *journal_find(const struct journal *j, uint64_t id)
+static struct journal_item *find(const struct journal *j, uint64_t id)
 {
     for (struct list_node *n = j->items.prev; n != &j->items; n = n->prev) {
-        const struct journal_item *item = CONTAINER_OF(n, struct journal_item, link);
+        struct journal_item *item = CONTAINER_OF(n, struct journal_item, link);
 
         if (item->id == id)
             return item;
@@ -68,19 +68,27 @@ const struct journal_item *journal_find(const struct journal *j, uint64_t id)
     return NULL;
 }
 
+const struct journal_item *journal_find(const struct journal *j, uint64_t id)
+{
+    return find(j, id);
+}
+
 void journal_judge(struct journal *j, uint64_t id, bool same)
 {
-    for (struct list_node *n = j->items.prev; n != &j->items; n = n->prev) {
-        struct journal_item *item = CONTAINER_OF(n, struct journal_item, link);
+    struct journal_item *item = find(j, id);
 
-        if (item->id != id)
-            continue;
-        if (item->judged == 0) {
-            item->judged = ++j->judged;
-            item->same = same;
-        }
+    if (item == NULL || item->judged != 0)
         return;
-    }
+    item->judged = ++j->judged;
+    item->same = same;
+}
+
+void journal_report(struct journal *j, uint64_t id, enum journal_report report)
+{
+    struct journal_item *item = find(j, id);
+
+    if (item != NULL)
+        item->report = report;
 }
 
 void journal_id_write(uint64_t id, char *text)

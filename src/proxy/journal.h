@@ -16,6 +16,9 @@
 
 struct decision_record;
 
+/* What somebody said of the hit. */
+enum journal_report { JOURNAL_UNREPORTED, JOURNAL_RIGHT, JOURNAL_WRONG };
+
 struct journal_item {
     struct list_node link;
     uint64_t id;
@@ -25,6 +28,7 @@ struct journal_item {
      * judgement, from 1 on. */
     uint64_t judged;
     bool same; /* … it is */
+    enum journal_report report;
 };
 
 struct journal {
@@ -45,6 +49,9 @@ const struct journal_item *journal_find(const struct journal *j, uint64_t id);
 /* The fresh answer of this decision's question says whether its candidate is right; the first
  * word counts. Nothing when it is not kept any more. */
 void journal_judge(struct journal *j, uint64_t id, bool same);
+
+/* The last word counts. Nothing when it is not kept any more. */
+void journal_report(struct journal *j, uint64_t id, enum journal_report report);
 
 /* JOURNAL_ID_DIGITS hexadecimal digits and a NUL. */
 void journal_id_write(uint64_t id, char *text);

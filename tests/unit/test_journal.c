@@ -51,6 +51,25 @@ static void what_does_not_fit_is_not_kept(void **state)
     journal_release(&j);
 }
 
+static void the_last_report_counts(void **state)
+{
+    struct journal j;
+    uint64_t id, other;
+
+    (void)state;
+    journal_init(&j, 1u << 20);
+    id = journal_add(&j, record("q"), true);
+    other = journal_add(&j, record("r"), true);
+    assert_int_equal(journal_find(&j, id)->report, JOURNAL_UNREPORTED);
+    journal_report(&j, id, JOURNAL_WRONG);
+    assert_int_equal(journal_find(&j, id)->report, JOURNAL_WRONG);
+    journal_report(&j, id, JOURNAL_RIGHT);
+    assert_int_equal(journal_find(&j, id)->report, JOURNAL_RIGHT);
+    assert_int_equal(journal_find(&j, other)->report, JOURNAL_UNREPORTED);
+    journal_report(&j, id ^ other ^ 1, JOURNAL_WRONG); /* nobody's */
+    journal_release(&j);
+}
+
 static void ids_are_read_as_they_are_written(void **state)
 {
     static const char *const wrong[] = {
@@ -71,6 +90,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_oldest_go),
         cmocka_unit_test(what_does_not_fit_is_not_kept),
+        cmocka_unit_test(the_last_report_counts),
         cmocka_unit_test(ids_are_read_as_they_are_written),
     };
 
