@@ -6,6 +6,7 @@
 #include "admin/call.h"
 #include "admin/entries.h"
 #include "admin/metrics.h"
+#include "admin/reload.h"
 #include "admin/views.h"
 #include "base/buf.h"
 #include "base/digest.h"
@@ -78,6 +79,7 @@ static const struct action actions[] = {
     ACTION("GET", "/admin/v1/explain/", true, false, actions_explain),
     ACTION("GET", "/admin/v1/decisions", false, false, actions_decisions),
     ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
+    ACTION("POST", "/admin/v1/reload", false, true, reload_run),
     ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
     ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),
     ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge),

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "admin/reload.h"
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
@@ -32,6 +33,9 @@ struct admin_view {
     uint64_t started_us; /* monotonic, of the process */
     double ready_s;      /* from start to listening */
     const char *version; /* static */
+    reload_fn *reload;
+    void *reload_owner;
+    const struct reload_state *reloads; /* borrowed */
 };
 
 /* *view is borrowed and read at each request. */

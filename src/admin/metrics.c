@@ -16,6 +16,7 @@
 #include "proxy/local_model.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -370,12 +371,13 @@ static void explain_lines(struct page *p, const struct journal *j)
     gauge(p, "ibid_explain_bytes", "Memory for them.", (double)j->bytes);
 }
 
-static void privacy_lines(struct page *p, const struct screen *s)
+static void privacy_lines(struct page *p, const struct proxy *x)
 {
+    const struct screen *s = &x->screen;
     static const char *const actions[SCREEN_RULES] = {"off", "count", "replace", "local",
                                                       "refuse"};
 
-    if (s->finder == NULL)
+    if (x->parts.setup->finder == NULL)
         return;
     head(p, "ibid_privacy_found_total", "counter",
          "Values that were found in requests, by class and by what was done.");
@@ -453,7 +455,7 @@ static void place_lines(struct page *p, const struct upstreams *all, enum place_
 
 static void upstream_lines(struct page *p, const struct proxy *x)
 {
-    const struct upstreams *all = x->parts.upstreams;
+    const struct upstreams *all = x->parts.setup->upstreams;
     const struct account *a = &x->account;
 
     place_lines(p, all, PLACE_UP, "ibid_upstream_up", "gauge",
@@ -481,6 +483,21 @@ static void upstream_lines(struct page *p, const struct proxy *x)
             a->broken_streams_total);
 }
 
+static void config_lines(struct page *p, const struct reload_state *s)
+{
+    head(p, "ibid_config_reloads_total", "counter", "Reloads, by what came of them.");
+    line(p, "ibid_config_reloads_total{outcome=\"adopted\"} %" PRIu64 "\n", s->adopted_total);
+    line(p, "ibid_config_reloads_total{outcome=\"refused\"} %" PRIu64 "\n", s->refused_total);
+    gauge(p, "ibid_config_generation", "Of the settings in force; 1: those of the start.",
+          (double)s->generation);
+    head(p, "ibid_config_loaded_timestamp_seconds", "gauge", "Since when they are in force.");
+    line(p, "ibid_config_loaded_timestamp_seconds %.3f\n", (double)s->loaded_ms / 1e3);
+    gauge(p, "ibid_config_last_reload_refused", "1: what is on the disk is not in force.",
+          s->refused_last);
+    gauge(p, "ibid_config_needs_restart", "Changed settings that hold after a restart.",
+          (double)s->restart.count);
+}
+
 enum status metrics_write(struct buf *out, const struct admin_view *v)
 {
     struct page p = {out, ST_OK};
@@ -491,6 +508,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     line(&p, "ibid_build_info{version=\"%s\",kernels=\"%s\",index=\"%s\"} 1\n", v->version,
          cpu_kernels(), index_backend());
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
+    config_lines(&p, v->reloads);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
     store_lines(&p, &c);
@@ -501,7 +519,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     ledger_lines(&p, v->proxy->parts.ledger, v->proxy->parts.keeper);
     part_lines(&p, v->proxy);
     explain_lines(&p, &v->proxy->journal);
-    privacy_lines(&p, &v->proxy->screen);
+    privacy_lines(&p, v->proxy);
     upstream_lines(&p, v->proxy);
     return p.st;
 }

@@ -13,6 +13,7 @@
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -72,7 +73,7 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
         json_writer_text(p, "index", span_of("could not be opened; see the log"));
         whole = false;
     }
-    whole = write_upstreams(p, v->proxy->parts.upstreams) && whole;
+    whole = write_upstreams(p, v->proxy->parts.setup->upstreams) && whole;
     if (c.index_present && !c.index_ready)
         json_writer_text(p, "index", span_of("being rebuilt from the store"));
     json_writer_close(p, '}');
@@ -223,6 +224,7 @@ enum status views_stats(struct buf *out, const struct admin_view *v)
     json_writer_real(&p, "start_seconds", v->ready_s);
     write_requests(&p, a);
     write_cache(&p, a, &c);
+    reload_write_state(&p, v->reloads);
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));
     return p.st;
@@ -248,6 +250,7 @@ static void write_upstream(struct json_writer *p, const struct upstream *u)
 enum status views_models(struct buf *out, const struct admin_view *v)
 {
     const struct proxy_parts *parts = &v->proxy->parts;
+    const struct upstreams *up = parts->setup->upstreams;
     struct json_writer p = {out, ST_OK, false};
 
     json_writer_open(&p, NULL, '{');
@@ -271,8 +274,8 @@ enum status views_models(struct buf *out, const struct admin_view *v)
         json_writer_close(&p, '}');
     }
     json_writer_open(&p, "upstreams", '[');
-    for (size_t i = 0; parts->upstreams != NULL && i < parts->upstreams->count; i++)
-        write_upstream(&p, parts->upstreams->list[i]);
+    for (size_t i = 0; up != NULL && i < up->count; i++)
+        write_upstream(&p, up->list[i]);
     json_writer_close(&p, ']');
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));

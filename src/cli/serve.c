@@ -28,20 +28,18 @@
 #include "cli/decoder_settings.h"
 #include "cli/serve_adapters.h"
 #include "cli/encoder_settings.h"
-#include "cli/router_default.h"
-#include "cli/privacy_settings.h"
 #include "cli/serve_files.h"
+#include "cli/serve_log.h"
+#include "cli/serve_reload.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
-#include "privacy/finder.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
 #include "proxy/proxy.h"
-#include "proxy/routing.h"
-#include "proxy/upstreams.h"
+#include "proxy/setup.h"
 #include "rt/connect.h"
 #include "rt/listener.h"
 #include "rt/loop.h"
@@ -65,9 +63,7 @@ struct server {
     struct embedder *embedder;
     struct decoder *decoder, *guesser;
     struct local_model *local;
-    struct upstreams *upstreams;
-    struct routing *routing;
-    struct finder *finder;
+    struct serve_reload reload; /* has what requests are answered by */
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -244,38 +240,18 @@ static enum status open_cache(struct server *s)
     return cache_open(s->loop, s->connector, &o, &s->cache);
 }
 
-static enum status open_upstreams(struct server *s)
+static enum status open_setup(struct server *s)
 {
-    char why[256] = "";
-    enum status st =
-        upstreams_open(s->loop, s->connector, &s->config, &s->upstreams, why, sizeof(why));
+    struct serve_reasons reasons = {.count = 0};
+    enum status st;
 
-    /* A wrong URL or CA file is a mistake in the configuration, not an outage. */
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: %s\n", why);
-    return st;
-}
-
-static enum status open_routing(struct server *s)
-{
-    char why[256] = "";
-    enum status st = routing_open(&s->config, span_of(router_default), span_of(s->encoder_id),
-                                  &s->routing, why, sizeof(why));
-
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: %s\n", why);
-    else if (why[0] != '\0')
-        trouble(s, "routing", why);
-    return st;
-}
-
-static enum status open_finder(struct server *s)
-{
-    char why[256] = "no memory";
-    enum status st = privacy_settings_open(&s->config, &s->finder, why, sizeof(why));
-
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: privacy_patterns: %s\n", why);
+    s->reload.started = &s->config;
+    s->reload.at = (struct serve_place){
+        .loop = s->loop, .connector = s->connector, .encoder_id = span_of(s->encoder_id)};
+    s->reload.view = &s->view;
+    st = serve_reload_open(&s->reload, &reasons);
+    for (size_t i = 0; i < reasons.count; i++)
+        fprintf(stderr, "ibid: %s\n", reasons.list[i]);
     return st;
 }
 
@@ -316,16 +292,13 @@ static enum status open_ledger(struct server *s)
 static enum status open_proxy(struct server *s)
 {
     struct proxy_parts parts = {
-        .config = &s->config,
+        .setup = s->reload.setup,
         .loop = s->loop,
         .cache = s->cache,
-        .upstreams = s->upstreams,
         .embedder = s->embedder,
         .local = s->local,
-        .routing = s->routing,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
-        .finder = s->finder,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -335,6 +308,7 @@ static enum status open_proxy(struct server *s)
 
     if (st != ST_OK)
         return st;
+    s->reload.proxy = s->proxy;
     s->view.proxy = s->proxy;
     s->view.token = buf_span(&s->token);
     s->view.version = IBID_VERSION;
@@ -418,7 +392,6 @@ static void on_ledger_closed(void *owner)
 /* No request is left, so no worker has anything to do. */
 static void close_engine(struct server *s)
 {
-    routing_close(s->routing);
     if (s->embedder != NULL)
         embedder_close(s->embedder);
     if (s->local != NULL)
@@ -436,20 +409,9 @@ static void close_engine(struct server *s)
         close_cache(s);
 }
 
-static void on_upstream_closed(void *owner)
+static void on_setups_closed(void *owner)
 {
-    struct server *s = owner;
-
-    s->upstreams = NULL;
-    close_engine(s);
-}
-
-static void close_upstream(struct server *s)
-{
-    if (s->upstreams != NULL)
-        upstreams_close(s->upstreams, on_upstream_closed, s);
-    else
-        close_engine(s);
+    close_engine(owner);
 }
 
 static void on_proxy_closed(void *owner)
@@ -457,7 +419,7 @@ static void on_proxy_closed(void *owner)
     struct server *s = owner;
 
     s->proxy = NULL;
-    close_upstream(s);
+    serve_reload_close(&s->reload, on_setups_closed, s);
 }
 
 static void on_admin_closed(void *owner)
@@ -511,21 +473,33 @@ static void on_drain_timeout(struct timer *t)
     proxy_cut(s->proxy);
 }
 
+/* What comes of it is in the log. */
+static void reload(struct server *s)
+{
+    struct reload_report *r = calloc(1, sizeof(*r));
+
+    if (r != NULL && s->proxy != NULL)
+        serve_reload_run(&s->reload, r);
+    free(r);
+}
+
 /* The first signal drains, the second ends at once. */
 static void on_signal(void *owner, int signum)
 {
     struct server *s = owner;
 
-    if (signum == SIGHUP)
+    if (signum == SIGHUP) {
+        reload(s);
         return;
+    }
     if (s->stopping) {
         close_all(s);
         return;
     }
     s->stopping = true;
     log_at(LOG_INFO, NULL, kv_event("draining"));
-    timer_start(s->loop, &s->drain_timer, s->config.limits.drain_timeout_ms * 1000,
-                on_drain_timeout);
+    timer_start(s->loop, &s->drain_timer,
+                s->reload.setup->config->limits.drain_timeout_ms * 1000, on_drain_timeout);
     proxy_drain(s->proxy, on_drained, s);
 }
 
@@ -554,8 +528,6 @@ static enum status open_all(struct server *s)
     if (s->config.offline)
         co.allowed = is_store;
     if (st == ST_OK)
-        st = open_finder(s);
-    if (st == ST_OK)
         st = loop_open(&s->loop);
     if (st == ST_OK)
         st = connector_open(s->loop, &co, &s->connector);
@@ -565,9 +537,7 @@ static enum status open_all(struct server *s)
         return st;
     open_encoder(s);
     open_local(s);
-    st = open_upstreams(s);
-    if (st == ST_OK)
-        st = open_routing(s);
+    st = open_setup(s);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)
@@ -576,7 +546,7 @@ static enum status open_all(struct server *s)
         st = open_proxy(s);
     if (st == ST_OK)
         st = open_listeners(s);
-    if (st == ST_OK && s->upstreams == NULL && s->local == NULL)
+    if (st == ST_OK && s->reload.setup->upstreams == NULL && s->local == NULL)
         trouble(s, "answerer",
                 "neither upstream.url nor a built-in model: only stored answers "
                 "can be given");
@@ -590,16 +560,6 @@ static void run(struct server *s)
            kv_str("kernels", cpu_kernels()), kv_str("index", index_backend()),
            kv_f64("start_s", s->view.ready_s));
     loop_run(s->loop);
-}
-
-static void set_log_level(const char *name)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(name, names[i]) == 0)
-            log_set_level((enum log_level)i);
-    }
 }
 
 /* Prompts in memory stay out of core files; the limit alone does not reach a core_pattern that
@@ -633,12 +593,14 @@ int serve_main(int argc, char **argv)
     if (s == NULL)
         return 1;
     s->started_us = clock_now_us();
-    rc = config_load(argc, argv, "serve", &s->config);
+    rc = config_load_arguments(argc, argv, "serve", &s->reload.file);
+    if (rc < 0)
+        rc = config_load_file(s->reload.file, &s->config);
     if (rc >= 0) {
         free(s);
         return rc;
     }
-    set_log_level(s->config.log_level);
+    serve_log_level(s->config.log_level);
     keep_to_itself();
     raise_file_limit();
     st = open_all(s);
@@ -648,7 +610,6 @@ int serve_main(int argc, char **argv)
         close_all(s);
         loop_run(s->loop);
     }
-    finder_close(s->finder);
     buf_release(&s->secret);
     buf_release(&s->token);
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)

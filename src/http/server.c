@@ -55,6 +55,11 @@ enum status http_server_open(struct loop *loop, const struct http_server_options
     return ST_OK;
 }
 
+void http_server_adopt(struct http_server *srv, const struct http_server_options *o)
+{
+    srv->o = *o;
+}
+
 static void on_dropped_closed(void *owner)
 {
     (void)owner;

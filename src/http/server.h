@@ -73,6 +73,9 @@ enum status http_server_open(struct loop *loop, const struct http_server_options
                              const struct http_server_events *ev, void *owner,
                              struct http_server **out) MUST_CHECK;
 
+/* Other limits: of connections that come, and of what those that are there do next. */
+void http_server_adopt(struct http_server *srv, const struct http_server_options *o);
+
 /* Also the way in for tests (loopback). Takes ownership of io. `peer` is copied. */
 void http_server_accept(struct http_server *srv, struct io *io, const char *peer);
 

@@ -11,6 +11,7 @@
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "proxy/vectors.h"
@@ -34,7 +35,7 @@ static bool wants_local(struct request *r)
     case ROUTE_ANY:
         break;
     }
-    if (parts->upstreams == NULL || vectors_named(r))
+    if (r->setup->upstreams == NULL || vectors_named(r))
         return true;
     return r->protocol->render != NULL && named;
 }
@@ -49,10 +50,10 @@ static void settle_route(struct request *r)
                              .serves = r->protocol->render != NULL && parts->local != NULL,
                              .cannot = local_cannot(&r->chat)};
 
-    if (r->to_local || r->controls.route != ROUTE_ANY || parts->routing == NULL ||
+    if (r->to_local || r->controls.route != ROUTE_ANY || r->setup->routing == NULL ||
         r->upstream == NULL || r->protocol->about_model)
         return;
-    r->routed = routing_settle(parts->routing, &w);
+    r->routed = routing_settle(r->setup->routing, &w);
     r->to_local = r->routed.tier == ROUTING_LOCAL;
 }
 
@@ -103,7 +104,7 @@ static enum status answerer_of(struct request *r, struct span *out)
  * storing: what can not be stored was never stored. */
 static const char *not_reusable(const struct request *r)
 {
-    const struct config *c = r->proxy->parts.config;
+    const struct config *c = r->setup->config;
     const struct chat_request *q = &r->chat;
 
     if (!c->cache.exact)
@@ -133,7 +134,7 @@ static const char *not_comparable(const struct request *r)
     const struct proxy_parts *parts = &r->proxy->parts;
     const struct chat_request *q = &r->chat;
 
-    if (parts->config->cache.semantic == SEMANTIC_OFF)
+    if (r->setup->config->cache.semantic == SEMANTIC_OFF)
         return "semantic_off";
     if (parts->embedder == NULL)
         return "no_encoder";
@@ -210,7 +211,7 @@ static enum status identity_of(struct request *r, struct identity *out)
         .scope = r->scope,
         .name_space = r->controls.name_space,
         .encoder = p->parts.encoder_id,
-        .epoch = p->parts.config->cache.epoch,
+        .epoch = r->setup->config->cache.epoch,
     };
 
     return end_to_end(r, out);
@@ -220,8 +221,8 @@ static enum status identify(struct request *r)
 {
     struct proxy *p = r->proxy;
     struct identity id;
-    enum status st = credential_scope(&p->credentials, p->parts.config, r->head, &r->credential,
-                                      r->chat.body, &r->scope);
+    enum status st = credential_scope(&p->credentials, r->setup->config, r->head,
+                                      &r->credential, r->chat.body, &r->scope);
 
     if (st == ST_OK)
         st = identity_of(r, &id);
@@ -282,7 +283,7 @@ static enum step_result refuse_upstream(struct request *r)
 {
     char text[192];
 
-    if (r->proxy->parts.upstreams == NULL) {
+    if (r->setup->upstreams == NULL) {
         respond_error(r, 503, "server_error", "no_upstream", "",
                       "no upstream is configured; set upstream.url");
         return STEP_DONE;
@@ -351,7 +352,7 @@ enum step_result admit_enter(struct request *r)
                       r->screen.local
                           ? "the request has personal data or a secret that may not leave, and "
                             "the built-in model is not available; see privacy. and /readyz"
-                      : p->parts.upstreams == NULL
+                      : r->setup->upstreams == NULL
                           ? "neither an upstream nor a built-in model is available; set "
                             "upstream.url, or run 'ibid models pull' and see /readyz"
                           : "the built-in model is not available; see /readyz");

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
@@ -72,7 +73,7 @@ enum status choose_upstream(struct request *r, bool *renamed)
     else if (protocol_find(r->head->method, r->head->path) == NULL)
         w.any_model = !named_in_query(r->head->query, &w.model);
     /* Else a body that we did not read may well name one. */
-    r->upstream = upstreams_pick(r->proxy->parts.upstreams, &w);
+    r->upstream = upstreams_pick(r->setup->upstreams, &w);
     return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r, renamed) : ST_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "http/server.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 
 /* What others have written, then ours (RFC 9110 7.6.3). */
 static enum status put(struct request *r, struct http_head *h, struct span name,
@@ -44,7 +45,7 @@ const struct http_head *forwarded_head(struct request *r)
     struct span via;
     enum status st;
 
-    if (!r->proxy->parts.config->upstream.forwarded)
+    if (!r->setup->config->upstream.forwarded)
         return r->head;
     h = arena_alloc(&r->arena, sizeof(*h), _Alignof(struct http_head));
     list = arena_alloc(&r->arena, (r->head->field_count + 2) * sizeof(*list),

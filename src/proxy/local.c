@@ -15,6 +15,7 @@
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "rt/timer.h"
 
@@ -42,7 +43,7 @@ static bool begin_stream(struct request *r)
 /* It was ours to choose, and its answer is looked at before it is given out. */
 static bool is_tried(const struct request *r)
 {
-    return r->judged && r->proxy->parts.config->route.confidence_min > 0;
+    return r->judged && r->setup->config->route.confidence_min > 0;
 }
 
 /* Nothing of the answer goes out before its end: which function is called is told when it is
@@ -133,7 +134,7 @@ static const char *doubt(struct request *r, const struct decoder_result *result)
     r->sure = c->tokens > 0 ? exp(c->log_p / c->tokens) : 0;
     if (cut)
         return "escalated_length";
-    return r->sure < r->proxy->parts.config->route.confidence_min ? "escalated_unsure" : NULL;
+    return r->sure < r->setup->config->route.confidence_min ? "escalated_unsure" : NULL;
 }
 
 static const char *reason_of(enum status st)
@@ -392,7 +393,7 @@ static bool open_schema(struct request *r)
 /* Where the upstream can be asked in its place, the model has less time. */
 static uint64_t patience_ms(const struct request *r)
 {
-    const struct config *c = r->proxy->parts.config;
+    const struct config *c = r->setup->config;
 
     return r->judged && c->route.deadline_ms < c->local.deadline_ms ? c->route.deadline_ms
                                                                     : c->local.deadline_ms;

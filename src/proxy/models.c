@@ -11,6 +11,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
@@ -193,13 +194,13 @@ bool models_serve(struct request *r)
         memcmp(path.ptr, MODELS_PATH, sizeof(MODELS_PATH) - 1) != 0)
         return false;
     if (path.len == sizeof(MODELS_PATH) - 1) {
-        if (r->proxy->parts.upstreams == NULL) {
+        if (r->setup->upstreams == NULL) {
             r->source = SOURCE_LOCAL;
             respond_list(r, NULL);
             return true;
         }
         /* Without a model of ours there is nothing to add: relayed untouched. */
-        r->upstream = m != NULL ? upstreams_pick(r->proxy->parts.upstreams, &w) : NULL;
+        r->upstream = m != NULL ? upstreams_pick(r->setup->upstreams, &w) : NULL;
         if (r->upstream == NULL)
             return false;
         r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));

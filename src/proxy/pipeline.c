@@ -20,6 +20,7 @@
 #include "proxy/replay.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstreams.h"
 #include "rt/loop.h"
@@ -61,7 +62,7 @@ void pipeline_step_took(struct request *r, uint64_t us)
 /* What of the path names an upstream is no part of what is asked. false: no memory. */
 static bool strip_path(struct request *r)
 {
-    struct span start = upstreams_strip(r->proxy->parts.upstreams, r->head->path);
+    struct span start = upstreams_strip(r->setup->upstreams, r->head->path);
     struct http_head *h;
 
     if (start.len == 0)
@@ -89,7 +90,7 @@ static void on_request(void *owner, struct http_stream *s)
     }
     http_stream_set_owner(s, r);
     p->account.requests_total++;
-    if (p->request_count > p->parts.config->limits.requests_max) {
+    if (p->request_count > r->setup->config->limits.requests_max) {
         p->account.refused_total++;
         r->dialect = protocol_spoken(r->head->path);
         respond_error(r, 503, "server_error", "overloaded", "",

@@ -21,14 +21,12 @@
 #include "proxy/credential.h"
 #include "proxy/flight.h"
 #include "proxy/journal.h"
-#include "proxy/prices.h"
 #include "proxy/screen.h"
 
 struct cache;
 struct config;
 struct connector;
 struct embedder;
-struct finder;
 struct http_server;
 struct io;
 struct ledger;
@@ -36,25 +34,23 @@ struct ledger_keeper;
 struct local_model;
 struct loop;
 struct request;
-struct routing;
-struct upstreams;
+struct setup;
 
 /* The parts, opened by the program. Those that may be missing are NULL. */
 struct proxy_parts {
-    const struct config *config;
+    struct setup *setup; /* the proxy takes a reference of its own */
+    const struct config
+        *config; /* of it, set by the proxy; a request has its own (request.h) */
     struct loop *loop;
     struct cache *cache;
-    struct upstreams *upstreams;  /* NULL: no upstream */
     struct embedder *embedder;    /* NULL: no semantic cache */
     struct local_model *local;    /* NULL: no built-in model */
-    struct routing *routing;      /* NULL: ibid chooses between no models */
     struct span encoder_id;       /* part of every partition */
     struct span encoder_name;     /* as clients name it */
     struct span version;          /* of the program */
     struct span secret;           /* keys the scopes; borrowed */
     struct ledger *ledger;        /* never NULL */
     struct ledger_keeper *keeper; /* of it; NULL: it is not kept */
-    struct finder *finder;        /* NULL: no personal data is looked for */
 };
 
 struct proxy {
@@ -63,7 +59,6 @@ struct proxy {
     struct credentials credentials;
     struct flights flights;
     struct account account;
-    struct prices prices;
     struct screen screen;
     struct journal journal;       /* the last decisions */
     struct digest_ctx digest_ctx; /* scratch of the loop thread */
@@ -83,6 +78,11 @@ struct proxy {
 };
 
 enum status proxy_open(const struct proxy_parts *parts, struct proxy **out) MUST_CHECK;
+
+/* Requests that begin from now on are answered under `setup`; those in flight end under the
+ * one they have. On failure (upstream.accept_file can not be read, no memory) nothing has
+ * changed. */
+enum status proxy_adopt(struct proxy *p, struct setup *setup) MUST_CHECK;
 
 /* A new client connection; takes ownership of `io`. */
 void proxy_accept(struct proxy *p, struct io *io, const char *peer);

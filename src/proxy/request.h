@@ -45,6 +45,7 @@ struct decoder_schema;
 struct local_job;
 struct proxy;
 struct request;
+struct setup;
 struct upstream;
 struct unveil;
 struct upstream_place;
@@ -89,6 +90,7 @@ struct request {
 
     /* who and where */
     struct proxy *proxy;          /* borrowed; outlives every request */
+    struct setup *setup;          /* owned reference: the settings it began with */
     struct http_stream *stream;   /* borrowed; NULL once closed */
     const struct http_head *head; /* borrowed from the stream: not after close */
     struct list_node link;        /* in proxy->requests */
@@ -174,8 +176,9 @@ struct request {
 /* From a freelist of the proxy. NULL when memory is out. */
 struct request *request_open(struct proxy *p, struct http_stream *s);
 /* One that no client waits for: closed from the beginning, and held once; gone with the last
- * request_drop(). It has no head yet, and is not walked. */
-struct request *request_open_detached(struct proxy *p);
+ * request_drop(). It has no head yet, and is not walked. A reference of its own to `setup` is
+ * taken. */
+struct request *request_open_detached(struct proxy *p, struct setup *setup);
 
 void request_start(struct request *r, const struct step *steps);
 

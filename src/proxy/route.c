@@ -1,6 +1,7 @@
 #include "config/config.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 
 /* Left open in admit: the question is judged, by its vector where there is one. */
@@ -10,8 +11,8 @@ static void judge(struct request *r)
     bool has_vector = r->embed_done && e->status == ST_OK;
     struct classifier_verdict v;
 
-    r->routed.tier = routing_judge(r->proxy->parts.routing, has_vector ? e->vector : NULL,
-                                   r->chat.last_text, &v);
+    r->routed.tier =
+        routing_judge(r->setup->routing, has_vector ? e->vector : NULL, r->chat.last_text, &v);
     r->to_local = r->routed.tier == ROUTING_LOCAL;
     r->judged = true;
     r->enough = v.enough;
@@ -33,7 +34,7 @@ enum step_result route_enter(struct request *r)
             respond_error(r, 413, "invalid_request_error", "request_too_large", "",
                           "the body is larger than limits.body_max_bytes and there is no "
                           "upstream to relay it to");
-        else if (r->proxy->parts.upstreams != NULL)
+        else if (r->setup->upstreams != NULL)
             respond_error(r, 404, "invalid_request_error", "unknown_path", "",
                           "none of the upstreams takes this path, or not without knowing the "
                           "model; see upstreams");
