@@ -35,7 +35,8 @@ struct admin_view {
     const char *version; /* static */
     reload_fn *reload;
     void *reload_owner;
-    const struct reload_state *reloads; /* borrowed */
+    const struct reload_state *reloads;     /* borrowed */
+    const uint64_t *upgrade_failures_total; /* likewise */
 };
 
 /* *view is borrowed and read at each request. */

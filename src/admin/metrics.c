@@ -483,8 +483,10 @@ static void upstream_lines(struct page *p, const struct proxy *x)
             a->broken_streams_total);
 }
 
-static void config_lines(struct page *p, const struct reload_state *s)
+static void config_lines(struct page *p, const struct admin_view *v)
 {
+    const struct reload_state *s = v->reloads;
+
     head(p, "ibid_config_reloads_total", "counter", "Reloads, by what came of them.");
     line(p, "ibid_config_reloads_total{outcome=\"adopted\"} %" PRIu64 "\n", s->adopted_total);
     line(p, "ibid_config_reloads_total{outcome=\"refused\"} %" PRIu64 "\n", s->refused_total);
@@ -496,6 +498,9 @@ static void config_lines(struct page *p, const struct reload_state *s)
           s->refused_last);
     gauge(p, "ibid_config_needs_restart", "Changed settings that hold after a restart.",
           (double)s->restart.count);
+    counter(p, "ibid_upgrade_failures_total",
+            "Times that another ibid was to take over, and did not.",
+            *v->upgrade_failures_total);
 }
 
 enum status metrics_write(struct buf *out, const struct admin_view *v)
@@ -508,7 +513,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     line(&p, "ibid_build_info{version=\"%s\",kernels=\"%s\",index=\"%s\"} 1\n", v->version,
          cpu_kernels(), index_backend());
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
-    config_lines(&p, v->reloads);
+    config_lines(&p, v);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
     store_lines(&p, &c);

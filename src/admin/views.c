@@ -53,6 +53,15 @@ static bool write_upstreams(struct json_writer *p, const struct upstreams *all)
     return whole;
 }
 
+static bool ledger_waits(const struct ledger_keeper *k)
+{
+    struct ledger_keeper_stats s = {.waits = false};
+
+    if (k != NULL)
+        ledger_keeper_stats(k, &s);
+    return s.waits;
+}
+
 static bool write_parts(struct json_writer *p, const struct admin_view *v)
 {
     struct cache_stats c;
@@ -62,6 +71,12 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
     json_writer_open(p, "parts", '{');
     for (size_t i = 0; i < v->trouble_count; i++)
         json_writer_text(p, v->troubles[i].part, span_of(v->troubles[i].why));
+    if (ledger_waits(v->proxy->parts.keeper)) {
+        json_writer_text(p, "ledger",
+                         span_of("its file is not written: another ibid has it, or the folder "
+                                 "can not be written; savings are counted in memory"));
+        whole = false;
+    }
     /* One that reads and does not write has its trouble too. */
     if (!c.store_present || !c.store.up || c.store.trouble[0] != '\0') {
         json_writer_text(

@@ -31,6 +31,7 @@
 #include "cli/serve_files.h"
 #include "cli/serve_log.h"
 #include "cli/serve_reload.h"
+#include "cli/serve_upgrade.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/model_path.h"
@@ -41,6 +42,7 @@
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 #include "rt/connect.h"
+#include "rt/inherited.h"
 #include "rt/listener.h"
 #include "rt/loop.h"
 #include "rt/signals.h"
@@ -49,6 +51,7 @@
 #define SECRET_BYTES_MAX 4096
 #define DNS_TTL_MAX_S    60
 #define LISTEN_BACKLOG   1024
+#define LISTENERS_MAX    (CONFIG_LISTEN_MAX + 1)
 /* For the last words of answers that are broken off. */
 #define CUT_TIME_US 500000
 
@@ -64,6 +67,8 @@ struct server {
     struct decoder *decoder, *guesser;
     struct local_model *local;
     struct serve_reload reload; /* has what requests are answered by */
+    struct serve_upgrade upgrade;
+    struct inherited inherited; /* sockets that were there before */
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -279,16 +284,6 @@ static enum status open_secrets(struct server *s)
     return st;
 }
 
-static enum status open_ledger(struct server *s)
-{
-    char why[CONFIG_TEXT_MAX + 256];
-    enum status st = ledger_keeper_open(s->loop, &s->config, &s->keeper, why, sizeof(why));
-
-    if (st == ST_OK && why[0] != '\0')
-        trouble(s, "ledger", why);
-    return st;
-}
-
 static enum status open_proxy(struct server *s)
 {
     struct proxy_parts parts = {
@@ -310,6 +305,7 @@ static enum status open_proxy(struct server *s)
         return st;
     s->reload.proxy = s->proxy;
     s->view.proxy = s->proxy;
+    s->view.upgrade_failures_total = &s->upgrade.failures_total;
     s->view.token = buf_span(&s->token);
     s->view.version = IBID_VERSION;
     s->view.started_us = s->started_us;
@@ -333,7 +329,7 @@ static void on_admin_client(void *owner, struct io *io, const char *peer)
 static enum status listen_on(struct server *s, const char *address, listener_accept_fn *accept,
                              const char *what, struct listener **out)
 {
-    struct listener_options o = {.backlog = LISTEN_BACKLOG};
+    struct listener_options o = {.backlog = LISTEN_BACKLOG, .inherited = &s->inherited};
     char why[256] = "";
     enum status st = listener_open(s->loop, address, &o, accept, s, out, why, sizeof(why));
 
@@ -433,20 +429,39 @@ static void on_admin_closed(void *owner)
         on_proxy_closed(s);
 }
 
+/* All that there are; at most LISTENERS_MAX. */
+static size_t list_listeners(const struct server *s, struct listener *out[LISTENERS_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->config.listen_count; i++) {
+        if (s->listeners[i] != NULL)
+            out[n++] = s->listeners[i];
+    }
+    if (s->admin_listener != NULL)
+        out[n++] = s->admin_listener;
+    return n;
+}
+
+static void close_listeners(struct server *s)
+{
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    for (size_t i = 0; i < n; i++)
+        listener_close(all[i]);
+    memset(s->listeners, 0, sizeof(s->listeners));
+    s->admin_listener = NULL;
+}
+
 static void close_all(struct server *s)
 {
     if (s->closing)
         return;
     s->closing = true;
     timer_stop(s->loop, &s->drain_timer);
-    for (size_t i = 0; i < s->config.listen_count; i++) {
-        if (s->listeners[i] != NULL)
-            listener_close(s->listeners[i]);
-        s->listeners[i] = NULL;
-    }
-    if (s->admin_listener != NULL)
-        listener_close(s->admin_listener);
-    s->admin_listener = NULL;
+    serve_upgrade_cancel(&s->upgrade);
+    close_listeners(s);
     /* It looks into the proxy. */
     if (s->admin != NULL)
         admin_close(s->admin, on_admin_closed, s);
@@ -483,6 +498,73 @@ static void reload(struct server *s)
     free(r);
 }
 
+/* --- another program in our place ---------------------------------------------------- */
+
+static void on_files_lent(void *owner)
+{
+    struct server *s = owner;
+
+    if (s->upgrade.running)
+        serve_upgrade_go(&s->upgrade);
+    else
+        cache_take_files_back(s->cache);
+}
+
+static void pause_serving(void *owner)
+{
+    struct server *s = owner;
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    for (size_t i = 0; i < n; i++)
+        listener_pause(all[i]);
+    cache_lend_files(s->cache, on_files_lent, s);
+}
+
+static void resume_serving(void *owner)
+{
+    struct server *s = owner;
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    cache_take_files_back(s->cache);
+    for (size_t i = 0; i < n; i++)
+        listener_resume(all[i]);
+}
+
+static void start_drain_timer(struct server *s)
+{
+    s->stopping = true;
+    timer_start(s->loop, &s->drain_timer,
+                s->reload.setup->config->limits.drain_timeout_ms * 1000, on_drain_timeout);
+}
+
+static void retire(void *owner)
+{
+    struct server *s = owner;
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    for (size_t i = 0; i < n; i++)
+        listener_let_go(all[i]);
+    close_listeners(s);
+    start_drain_timer(s);
+    proxy_retire(s->proxy, on_drained, s);
+}
+
+static const struct serve_upgrade_events upgrade_events = {
+    .pause = pause_serving, .resume = resume_serving, .retire = retire};
+
+static void upgrade(struct server *s)
+{
+    struct listener *all[LISTENERS_MAX];
+
+    if (s->admin_listener != NULL && !s->stopping)
+        serve_upgrade_start(&s->upgrade, all, list_listeners(s, all));
+}
+
+/* --- signals -------------------------------------------------------------------------- */
+
 /* The first signal drains, the second ends at once. */
 static void on_signal(void *owner, int signum)
 {
@@ -492,14 +574,17 @@ static void on_signal(void *owner, int signum)
         reload(s);
         return;
     }
+    if (signum == SIGUSR2) {
+        upgrade(s);
+        return;
+    }
     if (s->stopping) {
         close_all(s);
         return;
     }
-    s->stopping = true;
     log_at(LOG_INFO, NULL, kv_event("draining"));
-    timer_start(s->loop, &s->drain_timer,
-                s->reload.setup->config->limits.drain_timeout_ms * 1000, on_drain_timeout);
+    serve_upgrade_cancel(&s->upgrade);
+    start_drain_timer(s);
     proxy_drain(s->proxy, on_drained, s);
 }
 
@@ -539,9 +624,11 @@ static enum status open_all(struct server *s)
     open_local(s);
     st = open_setup(s);
     if (st == ST_OK)
+        st = serve_upgrade_await(&s->inherited);
+    if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)
-        st = open_ledger(s);
+        st = ledger_keeper_open(s->loop, &s->config, &s->keeper);
     if (st == ST_OK)
         st = open_proxy(s);
     if (st == ST_OK)
@@ -559,6 +646,10 @@ static void run(struct server *s)
     log_at(LOG_INFO, NULL, kv_event("ready"), kv_str("version", IBID_VERSION),
            kv_str("kernels", cpu_kernels()), kv_str("index", index_backend()),
            kv_f64("start_s", s->view.ready_s));
+    s->upgrade.loop = s->loop;
+    s->upgrade.events = &upgrade_events;
+    s->upgrade.owner = s;
+    serve_upgrade_ready(&s->inherited);
     loop_run(s->loop);
 }
 
@@ -593,6 +684,8 @@ int serve_main(int argc, char **argv)
     if (s == NULL)
         return 1;
     s->started_us = clock_now_us();
+    serve_upgrade_init(&s->upgrade, argv);
+    inherited_init(&s->inherited);
     rc = config_load_arguments(argc, argv, "serve", &s->reload.file);
     if (rc < 0)
         rc = config_load_file(s->reload.file, &s->config);
@@ -610,6 +703,7 @@ int serve_main(int argc, char **argv)
         close_all(s);
         loop_run(s->loop);
     }
+    inherited_release(&s->inherited);
     buf_release(&s->secret);
     buf_release(&s->token);
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)

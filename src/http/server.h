@@ -83,6 +83,12 @@ void http_server_accept(struct http_server *srv, struct io *io, const char *peer
  * ("Connection: close"); new ones still accepted are answered and closed.
  * `drained` comes once, later, when no connection is left. */
 void http_server_drain(struct http_server *srv, void (*drained)(void *owner));
+/* The same for one whose place another process has taken: a client that is about to send its
+ * next request on an idle connection shall not find it closed. What has been idle for
+ * `patience_us` from now is closed; who asks before is answered, and told "Connection: close".
+ */
+void http_server_retire(struct http_server *srv, uint64_t patience_us,
+                        void (*drained)(void *owner));
 /* Cuts every connection now (their on_closed come), then `closed` once, later,
  * and the server is gone. */
 void http_server_close(struct http_server *srv, void (*closed)(void *owner));

@@ -16,6 +16,8 @@
 #define SCRATCH_FACTOR 8
 /* Of one connection's head and our fields of its answer. */
 #define STREAM_ARENA_BYTES (256 * 1024)
+/* An idle connection of who is not told yet that another process serves now. */
+#define RETIRE_IDLE_US 5000000
 
 static void server_options(const struct config *c, struct http_server_options *o)
 {
@@ -118,6 +120,14 @@ void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner)
     p->drained = drained;
     p->owner = owner;
     http_server_drain(p->server, on_drained);
+}
+
+void proxy_retire(struct proxy *p, void (*drained)(void *owner), void *owner)
+{
+    p->draining = true;
+    p->drained = drained;
+    p->owner = owner;
+    http_server_retire(p->server, RETIRE_IDLE_US, on_drained);
 }
 
 /* Their ends come later, as events; none of them starts anew (forward.c). */

@@ -90,6 +90,8 @@ void proxy_accept(struct proxy *p, struct io *io, const char *peer);
 /* Ready is over: idle connections close, the others finish. `drained` comes once,
  * later. */
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
+/* The same when another process serves in our place (http_server_retire()). */
+void proxy_retire(struct proxy *p, void (*drained)(void *owner), void *owner);
 /* Draining took too long: answers under way break off now, each as its client can see
  * it. What does not end by that is cut by proxy_close(). */
 void proxy_cut(struct proxy *p);
