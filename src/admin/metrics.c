@@ -14,6 +14,7 @@
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
+#include "proxy/otlp.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
@@ -483,6 +484,28 @@ static void upstream_lines(struct page *p, const struct proxy *x)
             a->broken_streams_total);
 }
 
+static void telemetry_lines(struct page *p, const struct otlp *x)
+{
+    static const char *const names[] = {"traces", "metrics"};
+    struct otlp_stats s;
+
+    if (x == NULL)
+        return;
+    otlp_stats(x, &s);
+    head(p, "ibid_telemetry_posts_total", "counter", "Sendings to the collector.");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        line(p, "ibid_telemetry_posts_total{signal=\"%s\"} %" PRIu64 "\n", names[i],
+             s.posts_total[i]);
+    head(p, "ibid_telemetry_failures_total", "counter", "Those that it did not take in time.");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        line(p, "ibid_telemetry_failures_total{signal=\"%s\"} %" PRIu64 "\n", names[i],
+             s.failures_total[i]);
+    counter(p, "ibid_traces_total", "Requests whose spans were queued.", s.traces_total);
+    counter(p, "ibid_traces_dropped_total",
+            "Requests whose spans found no room, or were not taken.", s.dropped_total);
+    gauge(p, "ibid_telemetry_queue_bytes", "Spans that wait.", (double)s.queue_bytes);
+}
+
 static void config_lines(struct page *p, const struct admin_view *v)
 {
     const struct reload_state *s = v->reloads;
@@ -514,6 +537,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
          cpu_kernels(), index_backend());
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
     config_lines(&p, v);
+    telemetry_lines(&p, v->proxy->parts.otlp);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
     store_lines(&p, &c);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/otlp_metrics.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -39,6 +40,7 @@
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
+#include "proxy/otlp.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 #include "rt/connect.h"
@@ -69,6 +71,7 @@ struct server {
     struct serve_reload reload; /* has what requests are answered by */
     struct serve_upgrade upgrade;
     struct inherited inherited; /* sockets that were there before */
+    struct otlp *otlp;
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -284,6 +287,17 @@ static enum status open_secrets(struct server *s)
     return st;
 }
 
+static enum status open_telemetry(struct server *s)
+{
+    char why[256] = "";
+    enum status st =
+        otlp_open(s->loop, s->connector, &s->config, IBID_VERSION, &s->otlp, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    return st;
+}
+
 static enum status open_proxy(struct server *s)
 {
     struct proxy_parts parts = {
@@ -294,6 +308,7 @@ static enum status open_proxy(struct server *s)
         .local = s->local,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
+        .otlp = s->otlp,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -309,6 +324,8 @@ static enum status open_proxy(struct server *s)
     s->view.token = buf_span(&s->token);
     s->view.version = IBID_VERSION;
     s->view.started_us = s->started_us;
+    if (s->otlp != NULL)
+        otlp_set_metrics(s->otlp, otlp_metrics_write, &s->view);
     return admin_open(s->loop, &s->view, &s->admin);
 }
 
@@ -410,12 +427,23 @@ static void on_setups_closed(void *owner)
     close_engine(owner);
 }
 
+static void on_telemetry_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->otlp = NULL;
+    serve_reload_close(&s->reload, on_setups_closed, s);
+}
+
 static void on_proxy_closed(void *owner)
 {
     struct server *s = owner;
 
     s->proxy = NULL;
-    serve_reload_close(&s->reload, on_setups_closed, s);
+    if (s->otlp != NULL)
+        otlp_close(s->otlp, on_telemetry_closed, s);
+    else
+        on_telemetry_closed(s);
 }
 
 static void on_admin_closed(void *owner)
@@ -423,6 +451,8 @@ static void on_admin_closed(void *owner)
     struct server *s = owner;
 
     s->admin = NULL;
+    if (s->otlp != NULL)
+        otlp_set_metrics(s->otlp, NULL, NULL); /* they look into the proxy */
     if (s->proxy != NULL)
         proxy_close(s->proxy, on_proxy_closed, s);
     else
@@ -629,6 +659,8 @@ static enum status open_all(struct server *s)
         st = open_cache(s);
     if (st == ST_OK)
         st = ledger_keeper_open(s->loop, &s->config, &s->keeper);
+    if (st == ST_OK)
+        st = open_telemetry(s);
     if (st == ST_OK)
         st = open_proxy(s);
     if (st == ST_OK)

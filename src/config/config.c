@@ -514,7 +514,20 @@ static enum status check_offline(const struct config *c, struct config_error *er
         return fail(err,
                     "upstreams: '%s': offline: on allows no upstream; take one of them out",
                     c->upstreams[0].name);
+    if (c->telemetry.otlp_url[0] != '\0')
+        return fail(err,
+                    "telemetry.otlp_url: offline: on allows no collector; take one of them "
+                    "out");
     return ST_OK;
+}
+
+static enum status check_telemetry(const struct config *c, struct config_error *err)
+{
+    if (c->telemetry.otlp_url[0] == '\0')
+        return ST_OK;
+    if (c->telemetry.service_name[0] == '\0')
+        return fail(err, "telemetry.service_name: a collector needs a name");
+    return check_upstream_url("telemetry.otlp_url", span_of(c->telemetry.otlp_url), err);
 }
 
 enum status config_validate(const struct config *c, struct config_error *err)
@@ -539,6 +552,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_limits(c, err);
     if (st == ST_OK)
         st = check_prices(c, err);
+    if (st == ST_OK)
+        st = check_telemetry(c, err);
     return st;
 }
 

@@ -20,6 +20,7 @@ static const char *const live[] = {
     "prices",
     "prices_file",
     "log_level",
+    "telemetry.sample",
     "store.ttl_s",
     "encoder.deadline_ms",
     "local.deadline_ms",

@@ -104,6 +104,8 @@ struct arena *http_stream_arena(struct http_stream *s);
 const char *http_stream_peer(struct http_stream *s);
 /* When the turn began that brought the first byte of the head. */
 uint64_t http_stream_started_us(const struct http_stream *s);
+/* Of the answer's head; 0: none is out. */
+unsigned http_stream_status(const struct http_stream *s);
 
 /* Body events may come / come no more until the next start. Sends 100 Continue
  * at the first start when the client waits for it. Answering without having

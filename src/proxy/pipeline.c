@@ -22,6 +22,7 @@
 #include "proxy/respond.h"
 #include "proxy/setup.h"
 #include "proxy/steps.h"
+#include "proxy/trace.h"
 #include "proxy/upstreams.h"
 #include "rt/loop.h"
 
@@ -57,6 +58,13 @@ void pipeline_step_took(struct request *r, uint64_t us)
 
     if (i < ACCOUNT_STEPS)
         account_latency(&r->proxy->account.step[i], us);
+    if (r->trace != NULL)
+        trace_step(r->trace, i, r->step_us, us);
+}
+
+size_t pipeline_step_index(const struct request *r)
+{
+    return r->step != NULL ? (size_t)(r->step - pipeline) : ARRAY_LEN(pipeline);
 }
 
 /* What of the path names an upstream is no part of what is asked. false: no memory. */
@@ -103,6 +111,7 @@ static void on_request(void *owner, struct http_stream *s)
         http_abort(s);
         return;
     }
+    trace_begin(r);
     h = r->head;
     r->dialect = protocol_spoken(h->path);
     if (models_serve(r) || ollama_serve(r))
@@ -184,6 +193,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
         a->client_gone_total += st != ST_CANCELED;
         charge_broken(r);
     }
+    trace_end(r, st == ST_OK);
     /* The list of models is asked for outside the walk, which cancels its own. */
     if (r->step == NULL && r->call != NULL)
         http_call_cancel(r->call);

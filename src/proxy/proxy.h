@@ -33,6 +33,7 @@ struct ledger;
 struct ledger_keeper;
 struct local_model;
 struct loop;
+struct otlp;
 struct request;
 struct setup;
 
@@ -45,6 +46,7 @@ struct proxy_parts {
     struct cache *cache;
     struct embedder *embedder;    /* NULL: no semantic cache */
     struct local_model *local;    /* NULL: no built-in model */
+    struct otlp *otlp;            /* NULL: nobody is told of traces */
     struct span encoder_id;       /* part of every partition */
     struct span encoder_name;     /* as clients name it */
     struct span version;          /* of the program */

@@ -178,7 +178,7 @@ static void walk(struct request *r)
 void request_start(struct request *r, const struct step *steps)
 {
     r->step = steps;
-    r->timed = r->proxy->account.requests_total % TIMED_ONE_IN == 0;
+    r->timed = r->trace != NULL || r->proxy->account.requests_total % TIMED_ONE_IN == 0;
     if (r->timed)
         r->step_us = clock_now_us();
     walk(r);

@@ -46,6 +46,7 @@ struct local_job;
 struct proxy;
 struct request;
 struct setup;
+struct trace;
 struct upstream;
 struct unveil;
 struct upstream_place;
@@ -96,8 +97,9 @@ struct request {
     struct list_node link;        /* in proxy->requests */
     struct arena arena;
     uint64_t started_us;
-    uint64_t step_us; /* when the current step began */
-    bool timed;       /* also steps that do not wait are timed */
+    uint64_t step_us;    /* when the current step began */
+    bool timed;          /* also steps that do not wait are timed */
+    struct trace *trace; /* arena; NULL: it is not traced */
 
     /* body (cached routes: whole; otherwise streams to the upstream) */
     const struct protocol *protocol; /* NULL: relayed untouched */

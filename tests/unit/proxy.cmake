@@ -10,3 +10,4 @@ ibid_test(NAME embeddings_batch LABEL unit SOURCES unit/test_embeddings_batch.c 
 ibid_test(NAME journal LABEL unit SOURCES unit/test_journal.c LIBS proxy)
 ibid_test(NAME ledger LABEL unit SOURCES unit/test_ledger.c LIBS proxy)
 ibid_test(NAME energy LABEL unit SOURCES unit/test_energy.c LIBS proxy)
+ibid_test(NAME trace LABEL unit SOURCES unit/test_trace.c LIBS admin)
