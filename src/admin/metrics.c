@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/access_log.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
@@ -506,6 +507,18 @@ static void telemetry_lines(struct page *p, const struct otlp *x)
     gauge(p, "ibid_telemetry_queue_bytes", "Spans that wait.", (double)s.queue_bytes);
 }
 
+static void access_log_lines(struct page *p, const struct access_log *l)
+{
+    struct access_log_stats s;
+
+    if (l == NULL)
+        return;
+    access_log_stats(l, &s);
+    counter(p, "ibid_access_log_lines_total", "Requests for the access log.", s.lines_total);
+    counter(p, "ibid_access_log_dropped_total", "Those that were not written.",
+            s.dropped_total);
+}
+
 static void config_lines(struct page *p, const struct admin_view *v)
 {
     const struct reload_state *s = v->reloads;
@@ -538,6 +551,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
     config_lines(&p, v);
     telemetry_lines(&p, v->proxy->parts.otlp);
+    access_log_lines(&p, v->proxy->parts.access_log);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
     store_lines(&p, &c);

@@ -37,6 +37,7 @@
 #include "config/config.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
+#include "proxy/access_log.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
@@ -72,6 +73,7 @@ struct server {
     struct serve_upgrade upgrade;
     struct inherited inherited; /* sockets that were there before */
     struct otlp *otlp;
+    struct access_log *access_log;
     struct proxy *proxy;
     struct serve_adapters adapters;
     struct admin *admin;
@@ -287,13 +289,28 @@ static enum status open_secrets(struct server *s)
     return st;
 }
 
+static enum status open_access_log(struct server *s)
+{
+    char why[CONFIG_TEXT_MAX + 128] = "";
+    enum status st = access_log_adopt(s->access_log, &s->config, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: access_log.path: %s\n", why);
+    s->reload.access_log = s->access_log;
+    return st;
+}
+
 static enum status open_telemetry(struct server *s)
 {
     char why[256] = "";
     enum status st =
         otlp_open(s->loop, s->connector, &s->config, IBID_VERSION, &s->otlp, why, sizeof(why));
 
-    if (st != ST_OK)
+    if (st == ST_OK)
+        st = access_log_open(s->loop, &s->access_log);
+    if (st == ST_OK)
+        st = open_access_log(s);
+    if (st != ST_OK && why[0] != '\0')
         fprintf(stderr, "ibid: %s\n", why);
     return st;
 }
@@ -309,6 +326,7 @@ static enum status open_proxy(struct server *s)
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
         .otlp = s->otlp,
+        .access_log = s->access_log,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -427,12 +445,23 @@ static void on_setups_closed(void *owner)
     close_engine(owner);
 }
 
+static void on_access_log_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->access_log = NULL;
+    serve_reload_close(&s->reload, on_setups_closed, s);
+}
+
 static void on_telemetry_closed(void *owner)
 {
     struct server *s = owner;
 
     s->otlp = NULL;
-    serve_reload_close(&s->reload, on_setups_closed, s);
+    if (s->access_log != NULL)
+        access_log_close(s->access_log, on_access_log_closed, s);
+    else
+        on_access_log_closed(s);
 }
 
 static void on_proxy_closed(void *owner)

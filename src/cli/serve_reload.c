@@ -9,6 +9,7 @@
 #include "cli/config_load.h"
 #include "cli/serve_log.h"
 #include "config/config.h"
+#include "proxy/access_log.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 
@@ -115,6 +116,26 @@ static enum status read_settings(const struct serve_reload *r, struct config *ne
     return st;
 }
 
+/* Both or none. */
+static enum status adopt_parts(struct serve_reload *r, struct setup *s,
+                               struct serve_reasons *reasons)
+{
+    char why[SERVE_REASON_BYTES] = "";
+    enum status st = access_log_adopt(r->access_log, s->config, why, sizeof(why));
+
+    if (st != ST_OK) {
+        serve_setup_reason(reasons, "access_log.path", why);
+        return st;
+    }
+    st = proxy_adopt(r->proxy, s);
+    if (st == ST_OK)
+        return ST_OK;
+    serve_setup_reason(reasons, "upstream.accept_file", status_text(st));
+    if (access_log_adopt(r->access_log, r->setup->config, why, sizeof(why)) != ST_OK)
+        serve_setup_reason(reasons, "access_log.path", why);
+    return st;
+}
+
 static enum status adopt(struct serve_reload *r, const struct config *next,
                          struct serve_reasons *reasons)
 {
@@ -123,9 +144,8 @@ static enum status adopt(struct serve_reload *r, const struct config *next,
 
     if (st != ST_OK)
         return st;
-    st = proxy_adopt(r->proxy, s);
+    st = adopt_parts(r, s, reasons);
     if (st != ST_OK) {
-        serve_setup_reason(reasons, "upstream.accept_file", status_text(st));
         setup_unref(s);
         return st;
     }

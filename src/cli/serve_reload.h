@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "cli/serve_setup.h"
 
+struct access_log;
 struct config;
 struct proxy;
 struct setup;
@@ -20,10 +21,11 @@ struct serve_reload {
     const char *file;             /* of -c; NULL: none */
     const struct config *started; /* borrowed: as ibid was started */
     struct serve_place at;
-    struct admin_view *view; /* borrowed: its troubles */
-    struct proxy *proxy;     /* borrowed; set before the first reload */
-    struct setup *setup;     /* owned reference: in force */
-    unsigned setups;         /* that are not gone yet */
+    struct admin_view *view;       /* borrowed: its troubles */
+    struct proxy *proxy;           /* borrowed; set before the first reload */
+    struct access_log *access_log; /* likewise */
+    struct setup *setup;           /* owned reference: in force */
+    unsigned setups;               /* that are not gone yet */
     bool closing;
     void (*closed)(void *owner);
     void *owner;

@@ -247,6 +247,12 @@ struct config {
         uint64_t queue_bytes_max, deadline_ms;
     } telemetry;
 
+    struct {
+        char path[CONFIG_TEXT_MAX]; /* "-": standard output; empty: none */
+        char fields[512];           /* words of access_fields.h */
+        uint64_t queue_bytes_max;
+    } access_log;
+
     char log_level[8]; /* error | warn | info | debug */
 };
 

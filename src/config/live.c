@@ -20,6 +20,7 @@ static const char *const live[] = {
     "prices",
     "prices_file",
     "log_level",
+    "access_log.",
     "telemetry.sample",
     "store.ttl_s",
     "encoder.deadline_ms",

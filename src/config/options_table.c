@@ -228,6 +228,10 @@ const struct option options_table[] = {
     BYTES("telemetry.queue_bytes_max", telemetry.queue_bytes_max, "4MiB", 64 * KIB, GIB, "spans that wait to be sent, at most; what finds no room is dropped and counted"),
     UINT("telemetry.deadline_ms", telemetry.deadline_ms, "10000", 10, HOUR_MS, "for a sending, after which it is dropped and counted"),
 
+    PATH("access_log.path", access_log.path, "", "a file that gets a line of JSON of each request; - is the standard output; empty: none. SIGHUP opens it anew"),
+    WORDS("access_log.fields", access_log.fields, "time method path status source model duration_ms prompt_tokens completion_tokens", "what is in it, in this order, a list or parted by blanks: time, method, path (of APIs that ibid knows), status, source, dialect, model, upstream, duration_ms, prompt_tokens, completion_tokens, usd, miss_reason, whole, tenant, peer, trace_id"),
+    BYTES("access_log.queue_bytes_max", access_log.queue_bytes_max, "1MiB", 16 * KIB, GIB, "lines that wait to be written, at most; what finds no room is dropped and counted"),
+
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
     SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether /admin/v1/explain shows the questions and their words; hide: only what was found about them"),
 

@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/access_log.h"
 #include "proxy/charge.h"
 #include "proxy/cors.h"
 #include "proxy/forward.h"
@@ -194,6 +195,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
         charge_broken(r);
     }
     trace_end(r, st == ST_OK);
+    access_log_note(r->proxy->parts.access_log, r, took_us, st == ST_OK);
     /* The list of models is asked for outside the walk, which cancels its own. */
     if (r->step == NULL && r->call != NULL)
         http_call_cancel(r->call);

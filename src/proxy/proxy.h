@@ -23,6 +23,7 @@
 #include "proxy/journal.h"
 #include "proxy/screen.h"
 
+struct access_log;
 struct cache;
 struct config;
 struct connector;
@@ -44,15 +45,16 @@ struct proxy_parts {
         *config; /* of it, set by the proxy; a request has its own (request.h) */
     struct loop *loop;
     struct cache *cache;
-    struct embedder *embedder;    /* NULL: no semantic cache */
-    struct local_model *local;    /* NULL: no built-in model */
-    struct otlp *otlp;            /* NULL: nobody is told of traces */
-    struct span encoder_id;       /* part of every partition */
-    struct span encoder_name;     /* as clients name it */
-    struct span version;          /* of the program */
-    struct span secret;           /* keys the scopes; borrowed */
-    struct ledger *ledger;        /* never NULL */
-    struct ledger_keeper *keeper; /* of it; NULL: it is not kept */
+    struct embedder *embedder;     /* NULL: no semantic cache */
+    struct local_model *local;     /* NULL: no built-in model */
+    struct access_log *access_log; /* NULL: none */
+    struct otlp *otlp;             /* NULL: nobody is told of traces */
+    struct span encoder_id;        /* part of every partition */
+    struct span encoder_name;      /* as clients name it */
+    struct span version;           /* of the program */
+    struct span secret;            /* keys the scopes; borrowed */
+    struct ledger *ledger;         /* never NULL */
+    struct ledger_keeper *keeper;  /* of it; NULL: it is not kept */
 };
 
 struct proxy {
