@@ -133,7 +133,7 @@ def test_who_answered_is_in_it(make_ibid, upstream, collector):
     assert ibid.chat("one").source == "exact"
     ibid.chat("two", stream=True, stream_options={"include_usage": True})
     assert ibid.request("POST", "/v1/chat/completions", "{").status == 400
-    assert ibid.request("GET", "/some/private/path?key=abc").status in (200, 404, 405, 501, 500, 502)
+    assert ibid.request("GET", "/some/private/path?key=zzyyxx").status in (200, 404, 405, 501, 500, 502)
     spans = collector.wait(5)
     roots = server_spans(spans)
     assert [facts(s)["ibid.source"] for s in roots][:3] == ["upstream", "exact", "upstream"]
@@ -142,7 +142,7 @@ def test_who_answered_is_in_it(make_ibid, upstream, collector):
     assert len({s.trace_id for s in roots}) == 5
     # A path that is no API's is not told.
     assert roots[4].name == "GET" and "url.path" not in facts(roots[4])
-    assert not any(b"private" in b or b"abc" in b for b in collector.bodies)
+    assert not any(b"private" in b or b"zzyyxx" in b for b in collector.bodies)
     models = {s.trace_id: s for s in spans if s.kind == 3}
     assert facts(models[roots[2].trace_id])["gen_ai.usage.output_tokens"] == 4
     assert roots[1].trace_id not in models, "no model was asked"
