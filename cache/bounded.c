@@ -60,7 +60,8 @@ struct bounded {
     uint64_t *names;              /* owned; first bytes of the partition of each */
     size_t model_count;
     uint64_t stamp, random;
-    bool changed; /* since it was written */
+    bool changed;   /* since it was written */
+    bool file_lent; /* another process has it */
 };
 
 /* --- models ----------------------------------------------------------------------- */
@@ -535,11 +536,18 @@ enum status bounded_save(struct bounded *b)
 
     pthread_mutex_lock(&b->mutex);
     c.model_count = b->model_count;
-    if (b->changed)
+    if (b->changed && !b->file_lent)
         st = bounded_file_write(b->options.data_dir, &c);
-    b->changed = b->changed && st != ST_OK;
+    b->changed = b->changed && (st != ST_OK || b->file_lent);
     pthread_mutex_unlock(&b->mutex);
     return st;
+}
+
+void bounded_lend_file(struct bounded *b, bool lent)
+{
+    pthread_mutex_lock(&b->mutex);
+    b->file_lent = lent;
+    pthread_mutex_unlock(&b->mutex);
 }
 
 void bounded_close(struct bounded *b)

@@ -68,6 +68,9 @@ struct bounded_stats {
  * and left behind. ST_NOMEM. */
 enum status bounded_open(const struct bounded_options *o, struct bounded **out) MUST_CHECK;
 /* Writes it. */
+/* Its file belongs to another process from now on, or to this one again: nothing is written
+ * between. */
+void bounded_lend_file(struct bounded *b, bool lent);
 void bounded_close(struct bounded *b);
 /* Writes data_dir/bounded when something was learned since. ST_UNAVAILABLE: told in the
  * log. */

@@ -25,6 +25,7 @@
 
 #define REBUILD_RETRY_FIRST_US (2u * 1000 * 1000)
 #define REBUILD_RETRY_MAX_US   (60u * 1000 * 1000)
+#define REOPEN_US              500000
 #define INDEX_ADD_TRIES        8
 #define SAVE_US                (60u * 1000 * 1000)
 
@@ -45,6 +46,15 @@ struct cache {
     struct timer save; /* of what `bounded` has learned */
     uint64_t rebuild_retry_us;
     uint64_t rebuild_started_us;
+
+    struct store_options store_options; /* texts borrowed (outlive) */
+    struct connector *connector;        /* borrowed (outlives) */
+    struct timer reopen;                /* of a store that could not be opened */
+    bool lent;                          /* the store is, or is being, left to another process */
+    bool lending;                       /* … its close is under way */
+    struct loop_msg lent_msg;
+    void (*lent_done)(void *owner);
+    void *lent_owner;
 
     struct loop_msg closing_msg;
     atomic_bool closing; /* relaxed: a flag that a scan on another thread looks at */
@@ -136,6 +146,8 @@ static void on_scanned(void *owner, enum status st, uint64_t entries)
 
 static void start_rebuild(struct cache *c)
 {
+    if (c->store == NULL)
+        return;
     c->rebuild_started_us = loop_now_us(c->loop);
     index_fill_begin(c->index);
     if (c->store->ops->scan(c->store, on_scan_entry, on_scanned, c) == ST_OK)
@@ -290,26 +302,50 @@ static void open_index(struct cache *c, const struct cache_options *o)
         log_at(LOG_WARN, NULL, kv_event("index_unavailable"), kv_status(st));
 }
 
+static enum status try_store(struct cache *c)
+{
+    enum status st = store_open(c->loop, c->connector, &c->store_options, &c->store, c->trouble,
+                                sizeof(c->trouble));
+
+    if (st != ST_OK)
+        return st;
+    c->store->lost = on_store_lost;
+    c->store->lost_owner = c;
+    c->store->news = on_news;
+    c->store->news_owner = c;
+    return ST_OK;
+}
+
+/* Another process may have had the folder, or the disk was not there yet. */
+static void on_reopen(struct timer *t)
+{
+    struct cache *c = CONTAINER_OF(t, struct cache, reopen);
+
+    if (try_store(c) != ST_OK) {
+        timer_start(c->loop, &c->reopen, REOPEN_US, on_reopen);
+        return;
+    }
+    c->index_ready = c->index == NULL;
+    if (c->index != NULL)
+        start_rebuild(c);
+}
+
 /* Wrong options are the caller's; whatever else fails leaves a cache in memory. */
-static enum status open_store(struct cache *c, struct connector *connector,
-                              const struct store_options *o)
+static enum status open_store(struct cache *c)
 {
     enum status st;
 
     /* The cache's own memory with its bounds, rather than a copy behind it. */
-    c->memory_is_store = strcmp(o->url, "memory:") == 0;
+    c->memory_is_store = strcmp(c->store_options.url, "memory:") == 0;
     if (c->memory_is_store)
         return ST_OK;
-    st = store_open(c->loop, connector, o, &c->store, c->trouble, sizeof(c->trouble));
-    if (st == ST_OK) {
-        c->store->lost = on_store_lost;
-        c->store->lost_owner = c;
-        c->store->news = on_news;
-        c->store->news_owner = c;
+    st = try_store(c);
+    if (st == ST_OK)
         return ST_OK;
-    }
     log_at(st == ST_INVALID ? LOG_ERROR : LOG_WARN, NULL, kv_event("store_unavailable"),
            kv_str("why", c->trouble));
+    if (st == ST_UNAVAILABLE)
+        timer_start(c->loop, &c->reopen, REOPEN_US, on_reopen);
     return st == ST_INVALID ? ST_INVALID : ST_OK;
 }
 
@@ -334,7 +370,9 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     st = open_bounded(c, o);
     if (st != ST_OK)
         goto fail_bounded;
-    st = open_store(c, connector, &o->store);
+    c->connector = connector;
+    c->store_options = o->store;
+    st = open_store(c);
     if (st != ST_OK)
         goto fail_store;
     open_index(c, o);
@@ -376,16 +414,86 @@ static void on_closing(struct loop_msg *m)
     on_store_closed(CONTAINER_OF(m, struct cache, closing_msg));
 }
 
+static void close_store(struct cache *c)
+{
+    if (c->store != NULL)
+        c->store->ops->close(c->store, on_store_closed, c);
+    else
+        loop_defer(c->loop, &c->closing_msg, on_closing);
+}
+
 void cache_close(struct cache *c, void (*closed)(void *owner), void *owner)
 {
     atomic_store_explicit(&c->closing, true, memory_order_relaxed);
     c->closed = closed;
     c->closed_owner = owner;
     timer_stop(c->loop, &c->rebuild);
-    if (c->store != NULL)
-        c->store->ops->close(c->store, on_store_closed, c);
+    timer_stop(c->loop, &c->reopen);
+    if (!c->lending) /* else end_lending() goes on */
+        close_store(c);
+}
+
+/* --- files for another process ---------------------------------------------------------- */
+
+static void end_lending(struct cache *c)
+{
+    c->lending = false;
+    c->lent_done(c->lent_owner);
+    if (atomic_load_explicit(&c->closing, memory_order_relaxed))
+        close_store(c);
+}
+
+static void on_lent(void *owner)
+{
+    struct cache *c = owner;
+
+    c->store = NULL;
+    snprintf(c->trouble, sizeof(c->trouble), "left to the ibid that takes over");
+    end_lending(c);
+}
+
+static void on_nothing_lent(struct loop_msg *m)
+{
+    end_lending(CONTAINER_OF(m, struct cache, lent_msg));
+}
+
+static bool has_files(const struct cache *c)
+{
+    struct store_stats s;
+
+    if (c->store == NULL)
+        return false;
+    c->store->ops->stats(c->store, &s);
+    return strcmp(s.kind, "lmdb") == 0;
+}
+
+void cache_lend_files(struct cache *c, void (*done)(void *owner), void *owner)
+{
+    c->lent = c->lending = true;
+    c->lent_done = done;
+    c->lent_owner = owner;
+    timer_stop(c->loop, &c->reopen);
+    timer_stop(c->loop, &c->rebuild);
+    if (c->bounded != NULL) {
+        if (bounded_save(c->bounded) != ST_OK)
+            log_at(LOG_WARN, NULL, kv_event("bounded_not_saved"));
+        bounded_lend_file(c->bounded, true);
+    }
+    if (has_files(c))
+        c->store->ops->close(c->store, on_lent, c);
     else
-        loop_defer(c->loop, &c->closing_msg, on_closing);
+        loop_defer(c->loop, &c->lent_msg, on_nothing_lent);
+}
+
+void cache_take_files_back(struct cache *c)
+{
+    if (!c->lent || c->lending)
+        return;
+    c->lent = false;
+    if (c->bounded != NULL)
+        bounded_lend_file(c->bounded, false);
+    if (c->store == NULL && !c->memory_is_store)
+        timer_start(c->loop, &c->reopen, 0, on_reopen);
 }
 
 /* --- finding and keeping -------------------------------------------------------------- */

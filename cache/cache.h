@@ -41,11 +41,19 @@ struct cache_options {
 };
 
 /* Fails only for a bug in the options: a store that can not be opened leaves a
- * cache that works from memory, and says so in cache_stats(). Rebuilds the index
+ * cache that works from memory, says so in cache_stats() and tries again. The texts of `o`
+ * and `connector` outlive it. Rebuilds the index
  * from the store in the background. */
 enum status cache_open(struct loop *loop, struct connector *connector,
                        const struct cache_options *o, struct cache **out) MUST_CHECK;
 void cache_close(struct cache *c, void (*closed)(void *owner), void *owner);
+
+/* Loop thread. Another process is to have the files: what is to be written is, the embedded
+ * store is closed, and the cache goes on in memory. `done` comes once, later. A Redis is shared
+ * as it is. */
+void cache_lend_files(struct cache *c, void (*done)(void *owner), void *owner);
+/* It did not want them: they are opened again, as soon as they can be. After `done`. */
+void cache_take_files_back(struct cache *c);
 
 /* --- loop thread --------------------------------------------------------------- */
 

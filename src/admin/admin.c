@@ -11,6 +11,7 @@
 #include "admin/metrics.h"
 #include "admin/review.h"
 #include "admin/series.h"
+#include "admin/reload.h"
 #include "admin/views.h"
 #include "base/buf.h"
 #include "base/digest.h"
@@ -94,6 +95,7 @@ static const struct action actions[] = {
     ACTION("GET", "/admin/v1/decisions", false, false, actions_decisions),
     ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
     ACTION("GET", "/admin/v1/entries", false, false, entries_list),
+    ACTION("POST", "/admin/v1/reload", false, true, reload_run),
     ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
     ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),
     ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge),

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "admin/reload.h"
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
@@ -36,6 +37,10 @@ struct admin_view {
     double ready_s;      /* from start to listening */
     const char *version; /* static */
     struct quota quota;  /* of the container */
+    reload_fn *reload;
+    void *reload_owner;
+    const struct reload_state *reloads;     /* borrowed */
+    const uint64_t *upgrade_failures_total; /* likewise */
 };
 
 /* *view is borrowed and read at each request. */

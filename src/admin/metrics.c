@@ -11,12 +11,15 @@
 #include "engine/engine.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/access_log.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
+#include "proxy/otlp.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -448,12 +451,13 @@ static void explain_lines(struct page *p, const struct journal *j)
     gauge(p, "ibid_explain_bytes", "Memory for them.", (double)j->bytes);
 }
 
-static void privacy_lines(struct page *p, const struct screen *s)
+static void privacy_lines(struct page *p, const struct proxy *x)
 {
+    const struct screen *s = &x->screen;
     static const char *const actions[SCREEN_RULES] = {"off", "count", "replace", "local",
                                                       "refuse"};
 
-    if (s->finder == NULL)
+    if (x->parts.setup->finder == NULL)
         return;
     head(p, "ibid_privacy_found_total", "counter",
          "Values that were found in requests, by class and by what was done.");
@@ -531,7 +535,7 @@ static void place_lines(struct page *p, const struct upstreams *all, enum place_
 
 static void upstream_lines(struct page *p, const struct proxy *x)
 {
-    const struct upstreams *all = x->parts.upstreams;
+    const struct upstreams *all = x->parts.setup->upstreams;
     const struct account *a = &x->account;
 
     place_lines(p, all, PLACE_UP, "ibid_upstream_up", "gauge",
@@ -571,6 +575,60 @@ static void upstream_lines(struct page *p, const struct proxy *x)
             a->broken_streams_total);
 }
 
+static void telemetry_lines(struct page *p, const struct otlp *x)
+{
+    static const char *const names[] = {"traces", "metrics"};
+    struct otlp_stats s;
+
+    if (x == NULL)
+        return;
+    otlp_stats(x, &s);
+    head(p, "ibid_telemetry_posts_total", "counter", "Sendings to the collector.");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        line(p, "ibid_telemetry_posts_total{signal=\"%s\"} %" PRIu64 "\n", names[i],
+             s.posts_total[i]);
+    head(p, "ibid_telemetry_failures_total", "counter", "Those that it did not take in time.");
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        line(p, "ibid_telemetry_failures_total{signal=\"%s\"} %" PRIu64 "\n", names[i],
+             s.failures_total[i]);
+    counter(p, "ibid_traces_total", "Requests whose spans were queued.", s.traces_total);
+    counter(p, "ibid_traces_dropped_total",
+            "Requests whose spans found no room, or were not taken.", s.dropped_total);
+    gauge(p, "ibid_telemetry_queue_bytes", "Spans that wait.", (double)s.queue_bytes);
+}
+
+static void access_log_lines(struct page *p, const struct access_log *l)
+{
+    struct access_log_stats s;
+
+    if (l == NULL)
+        return;
+    access_log_stats(l, &s);
+    counter(p, "ibid_access_log_lines_total", "Requests for the access log.", s.lines_total);
+    counter(p, "ibid_access_log_dropped_total", "Those that were not written.",
+            s.dropped_total);
+}
+
+static void config_lines(struct page *p, const struct admin_view *v)
+{
+    const struct reload_state *s = v->reloads;
+
+    head(p, "ibid_config_reloads_total", "counter", "Reloads, by what came of them.");
+    line(p, "ibid_config_reloads_total{outcome=\"adopted\"} %" PRIu64 "\n", s->adopted_total);
+    line(p, "ibid_config_reloads_total{outcome=\"refused\"} %" PRIu64 "\n", s->refused_total);
+    gauge(p, "ibid_config_generation", "Of the settings in force; 1: those of the start.",
+          (double)s->generation);
+    head(p, "ibid_config_loaded_timestamp_seconds", "gauge", "Since when they are in force.");
+    line(p, "ibid_config_loaded_timestamp_seconds %.3f\n", (double)s->loaded_ms / 1e3);
+    gauge(p, "ibid_config_last_reload_refused", "1: what is on the disk is not in force.",
+          s->refused_last);
+    gauge(p, "ibid_config_needs_restart", "Changed settings that hold after a restart.",
+          (double)s->restart.count);
+    counter(p, "ibid_upgrade_failures_total",
+            "Times that another ibid was to take over, and did not.",
+            *v->upgrade_failures_total);
+}
+
 enum status metrics_write(struct buf *out, const struct admin_view *v)
 {
     struct page p = {out, ST_OK};
@@ -586,6 +644,9 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
         gauge(&p, "ibid_memory_limit_bytes", "Memory its control group may have.",
               (double)v->quota.memory_bytes);
     gauge(&p, "ibid_start_seconds", "From process start to listening.", v->ready_s);
+    config_lines(&p, v);
+    telemetry_lines(&p, v->proxy->parts.otlp);
+    access_log_lines(&p, v->proxy->parts.access_log);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
     store_lines(&p, &c);
@@ -596,7 +657,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     ledger_lines(&p, v->proxy->parts.ledger, v->proxy->parts.keeper);
     part_lines(&p, v->proxy);
     explain_lines(&p, &v->proxy->journal);
-    privacy_lines(&p, &v->proxy->screen);
+    privacy_lines(&p, v->proxy);
     upstream_lines(&p, v->proxy);
     return p.st == ST_OK ? metrics_tls_write(out, v->tls) : p.st;
 }

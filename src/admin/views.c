@@ -13,6 +13,7 @@
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -74,6 +75,15 @@ static bool write_local_troubles(struct json_writer *p, const struct local_model
     return whole;
 }
 
+static bool ledger_waits(const struct ledger_keeper *k)
+{
+    struct ledger_keeper_stats s = {.waits = false};
+
+    if (k != NULL)
+        ledger_keeper_stats(k, &s);
+    return s.waits;
+}
+
 static bool write_parts(struct json_writer *p, const struct admin_view *v)
 {
     struct cache_stats c;
@@ -84,6 +94,12 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
     for (size_t i = 0; i < v->trouble_count; i++)
         json_writer_text(p, v->troubles[i].part, span_of(v->troubles[i].why));
     whole = write_local_troubles(p, v->proxy->parts.local) && whole;
+    if (ledger_waits(v->proxy->parts.keeper)) {
+        json_writer_text(p, "ledger",
+                         span_of("its file is not written: another ibid has it, or the folder "
+                                 "can not be written; savings are counted in memory"));
+        whole = false;
+    }
     /* One that reads and does not write has its trouble too. */
     if (!c.store_present || !c.store.up || c.store.trouble[0] != '\0') {
         json_writer_text(
@@ -95,7 +111,7 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
         json_writer_text(p, "index", span_of("could not be opened; see the log"));
         whole = false;
     }
-    whole = write_upstreams(p, v->proxy->parts.upstreams) && whole;
+    whole = write_upstreams(p, v->proxy->parts.setup->upstreams) && whole;
     if (c.index_present && !c.index_ready)
         json_writer_text(p, "index", span_of("being rebuilt from the store"));
     json_writer_close(p, '}');
@@ -252,6 +268,7 @@ enum status views_stats(struct buf *out, const struct admin_view *v)
     json_writer_real(&p, "start_seconds", v->ready_s);
     write_requests(&p, a);
     write_cache(&p, a, &c);
+    reload_write_state(&p, v->reloads);
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));
     return p.st;
@@ -310,6 +327,7 @@ static void write_model(struct json_writer *p, const struct local_models *m, siz
 enum status views_models(struct buf *out, const struct admin_view *v)
 {
     const struct proxy_parts *parts = &v->proxy->parts;
+    const struct upstreams *up = parts->setup->upstreams;
     struct json_writer p = {out, ST_OK, false};
 
     json_writer_open(&p, NULL, '{');
@@ -329,8 +347,8 @@ enum status views_models(struct buf *out, const struct admin_view *v)
         write_model(&p, parts->local, i);
     json_writer_close(&p, ']');
     json_writer_open(&p, "upstreams", '[');
-    for (size_t i = 0; parts->upstreams != NULL && i < parts->upstreams->count; i++)
-        write_upstream(&p, parts->upstreams->list[i]);
+    for (size_t i = 0; up != NULL && i < up->count; i++)
+        write_upstream(&p, up->list[i]);
     json_writer_close(&p, ']');
     json_writer_close(&p, '}');
     json_writer_raw(&p, SPAN("\n"));

@@ -5,7 +5,7 @@
 #include "engine/engine.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger.h"
-#include "proxy/local_model.h"
+#include "proxy/local_models.h"
 #include "proxy/proxy.h"
 
 static void write_encoder(struct json_writer *p, const struct proxy *x)
@@ -31,21 +31,23 @@ static void write_encoder(struct json_writer *p, const struct proxy *x)
 static void write_local(struct json_writer *p, const struct proxy *x)
 {
     const struct ledger_sums *own = &x->parts.ledger->started[SOURCE_LOCAL];
-    struct local_model *m = x->parts.local;
+    struct local_models *m = x->parts.local;
     uint64_t guessed = 0, right = 0;
+    struct local_models_sums sums;
     struct model_info info;
     struct local_counts c;
 
     if (m == NULL)
         return;
-    local_model_info(m, &info);
-    local_model_counts(m, &c);
+    local_models_info(m, 0, &info);
+    local_models_sums(m, &sums);
+    c = sums.counts;
     for (size_t i = 0; i < DECODER_GUESS_SOURCES; i++) {
         guessed += c.sessions.guessed[i];
         right += c.sessions.right[i];
     }
     json_writer_open(p, "local", '{');
-    json_writer_text(p, "model", local_model_name(m, 0));
+    json_writer_text(p, "model", local_models_name(m, 0));
     json_writer_text(p, "architecture", span_of(info.architecture));
     json_writer_text(p, "weights", span_of(info.weights));
     json_writer_u64(p, "parameters", info.parameters);

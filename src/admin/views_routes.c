@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -63,7 +64,7 @@ enum status views_routes(struct buf *out, const struct admin_view *v)
 {
     const struct proxy_parts *parts = &v->proxy->parts;
     const struct account *a = &v->proxy->account;
-    const struct upstreams *all = parts->upstreams;
+    const struct upstreams *all = parts->setup->upstreams;
     struct json_writer p = {out, ST_OK, false};
 
     json_writer_open(&p, NULL, '{');

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "proxy/embedder.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstreams.h"
 #include "rt/connect.h"
 #include "rt/loop.h"
@@ -160,29 +161,6 @@ static bool open_encoder(struct cache_parts *p)
     return true;
 }
 
-bool cache_parts_open_proxy(struct cache_parts *p)
-{
-    const struct config *c = p->config;
-    struct proxy_parts parts = {.config = c, .loop = p->loop, .version = SPAN(IBID_VERSION)};
-    char why[256] = "";
-    bool generated;
-
-    if (serve_files_secret(c->secret_file, c->data_dir, "secret", &p->secret, &generated, why,
-                           sizeof(why)) != ST_OK ||
-        upstreams_open(p->loop, p->connector, c, &p->upstreams, why, sizeof(why)) != ST_OK)
-        return complain(why);
-    if (!open_encoder(p))
-        return false;
-    ledger_init(&p->ledger, c->account.rows_max, clock_wall_ms());
-    parts.ledger = &p->ledger;
-    parts.upstreams = p->upstreams;
-    parts.embedder = p->embedder;
-    parts.encoder_id = span_of(p->encoder_id);
-    parts.encoder_name = SPAN("");
-    parts.secret = buf_span(&p->secret);
-    return proxy_open(&parts, &p->proxy) == ST_OK ? true : complain("out of memory");
-}
-
 /* --- closing, highest first --------------------------------------------------------------- */
 
 static void on_store_closed(void *owner)
@@ -195,15 +173,42 @@ static void on_store_closed(void *owner)
     p->connector = NULL;
 }
 
-static void on_upstreams_closed(void *owner)
+static void on_setup_gone(void *owner)
 {
     struct cache_parts *p = owner;
 
-    p->upstreams = NULL;
+    p->setup = NULL;
     if (p->store != NULL)
         p->store->ops->close(p->store, on_store_closed, p);
     else
         on_store_closed(p);
+}
+
+/* --- the proxy ---------------------------------------------------------------------------- */
+
+bool cache_parts_open_proxy(struct cache_parts *p)
+{
+    const struct config *c = p->config;
+    struct proxy_parts parts = {.loop = p->loop, .version = SPAN(IBID_VERSION)};
+    char why[256] = "";
+    bool generated;
+
+    if (serve_files_secret(c->secret_file, c->data_dir, "secret", &p->secret, &generated, why,
+                           sizeof(why)) != ST_OK ||
+        setup_open(p->loop, c, on_setup_gone, p, &p->setup) != ST_OK ||
+        upstreams_open(p->loop, p->connector, p->setup->config, NULL, &p->setup->upstreams, why,
+                       sizeof(why)) != ST_OK)
+        return complain(why);
+    if (!open_encoder(p))
+        return false;
+    ledger_init(&p->ledger, c->account.rows_max, clock_wall_ms());
+    parts.ledger = &p->ledger;
+    parts.setup = p->setup;
+    parts.embedder = p->embedder;
+    parts.encoder_id = span_of(p->encoder_id);
+    parts.encoder_name = SPAN("");
+    parts.secret = buf_span(&p->secret);
+    return proxy_open(&parts, &p->proxy) == ST_OK ? true : complain("out of memory");
 }
 
 static void on_proxy_closed(void *owner)
@@ -212,10 +217,10 @@ static void on_proxy_closed(void *owner)
 
     p->proxy = NULL;
     ledger_release(&p->ledger);
-    if (p->upstreams != NULL)
-        upstreams_close(p->upstreams, on_upstreams_closed, p);
+    if (p->setup != NULL)
+        setup_unref(p->setup);
     else
-        on_upstreams_closed(p);
+        on_setup_gone(p);
 }
 
 void cache_parts_close(struct cache_parts *p)

@@ -21,7 +21,7 @@ struct entry;
 struct loop;
 struct proxy;
 struct store;
-struct upstreams;
+struct setup;
 
 struct cache_parts {
     const struct config *config; /* borrowed */
@@ -32,7 +32,7 @@ struct cache_parts {
     struct encoder *encoder; /* NULL: no semantic cache */
     struct encoder_session *session;
     struct embedder *embedder;
-    struct upstreams *upstreams;
+    struct setup *setup;
     struct ledger ledger; /* of the proxy; nothing is answered, so nothing is counted */
     struct proxy *proxy;
     struct buf secret;

@@ -11,17 +11,18 @@
 
 #define FILE_MAX_BYTES (1024 * 1024 + 1) /* one more than config_parse() takes */
 #define PIECE_BYTES    4096
+#define WHY_BYTES      (CONFIG_TEXT_MAX + 512)
 
 extern char **environ;
 
-static enum status read_file(const char *name, struct buf *out)
+static enum status read_file(const char *name, struct buf *out, char *why, size_t why_cap)
 {
-    FILE *f = fopen(name, "rb");
+    FILE *f = fopen(name, "rbe");
     enum status st = ST_OK;
     int saved;
 
     if (f == NULL) {
-        fprintf(stderr, "ibid: %s: %s\n", name, strerror(errno));
+        snprintf(why, why_cap, "%s: %s", name, strerror(errno));
         return ST_NOTFOUND;
     }
     while (st == ST_OK && !feof(f) && !ferror(f)) {
@@ -31,10 +32,10 @@ static enum status read_file(const char *name, struct buf *out)
     }
     saved = errno;
     if (ferror(f)) {
-        fprintf(stderr, "ibid: %s: %s\n", name, strerror(saved));
+        snprintf(why, why_cap, "%s: %s", name, strerror(saved));
         st = ST_UNAVAILABLE;
     } else if (st != ST_OK) {
-        fprintf(stderr, "ibid: %s: %s\n", name, status_text(st));
+        snprintf(why, why_cap, "%s: %s", name, status_text(st));
     }
     fclose(f);
     return st;
@@ -42,51 +43,65 @@ static enum status read_file(const char *name, struct buf *out)
 
 typedef enum status parse_fn(struct config *c, struct span text, struct config_error *err);
 
-static enum status load_text(const char *name, parse_fn *parse, struct config *out)
+static enum status load_text(const char *name, parse_fn *parse, struct config *out, char *why,
+                             size_t why_cap)
 {
     struct config_error err = {.line = 0};
     struct buf text;
     enum status st;
 
     buf_init(&text, FILE_MAX_BYTES + PIECE_BYTES);
-    st = read_file(name, &text);
+    st = read_file(name, &text, why, why_cap);
     if (st == ST_OK) {
         st = parse(out, buf_span(&text), &err);
         if (st != ST_OK && err.line != 0)
-            fprintf(stderr, "ibid: %s:%u: %s\n", name, err.line, err.text);
+            snprintf(why, why_cap, "%s:%u: %s", name, err.line, err.text);
         else if (st != ST_OK)
-            fprintf(stderr, "ibid: %s: %s\n", name, err.text);
+            snprintf(why, why_cap, "%s: %s", name, err.text);
     }
     buf_release(&text);
     return st;
 }
 
-int config_load_file(const char *file, struct config *out)
+enum status config_load_quietly(const char *file, struct config *out, char *why, size_t why_cap)
 {
     struct config_error err = {.text = "out of memory"};
     enum status st = ST_OK;
 
     config_defaults(out);
-    if (file != NULL && load_text(file, config_parse, out) != ST_OK)
-        return EXIT_USAGE;
+    if (file != NULL)
+        st = load_text(file, config_parse, out, why, why_cap);
+    if (st != ST_OK)
+        return st;
     st = config_environment(out, environ, &err);
-    if (st == ST_OK && out->prices_file[0] != '\0' &&
-        load_text(out->prices_file, config_add_prices, out) != ST_OK)
-        return EXIT_USAGE;
+    if (st == ST_OK && out->prices_file[0] != '\0') {
+        st = load_text(out->prices_file, config_add_prices, out, why, why_cap);
+        if (st != ST_OK)
+            return st;
+    }
     if (st == ST_OK)
         st = config_validate(out, &err);
-    if (st == ST_OK)
+    if (st != ST_OK)
+        snprintf(why, why_cap, "%s", err.text);
+    return st;
+}
+
+int config_load_file(const char *file, struct config *out)
+{
+    char why[WHY_BYTES] = "";
+
+    if (config_load_quietly(file, out, why, sizeof(why)) == ST_OK)
         return -1;
-    fprintf(stderr, "ibid: %s\n", err.text);
+    fprintf(stderr, "ibid: %s\n", why);
     return EXIT_USAGE;
 }
 
-int config_load(int argc, char **argv, const char *command, struct config *out)
+int config_load_arguments(int argc, char **argv, const char *command, const char **file)
 {
-    const char *file = NULL;
     char usage[128];
     struct args a;
 
+    *file = NULL;
     snprintf(usage, sizeof(usage),
              "usage: ibid %s [-c FILE]\n  -c, --config FILE  settings (see `ibid check`)\n",
              command);
@@ -94,8 +109,16 @@ int config_load(int argc, char **argv, const char *command, struct config *out)
     while (args_more(&a)) {
         if (args_help(&a))
             return 0;
-        if (!args_value(&a, "-c", "--config", &file))
+        if (!args_value(&a, "-c", "--config", file))
             return args_refuse(&a);
     }
-    return config_load_file(file, out);
+    return -1;
+}
+
+int config_load(int argc, char **argv, const char *command, struct config *out)
+{
+    const char *file;
+    int rc = config_load_arguments(argc, argv, command, &file);
+
+    return rc >= 0 ? rc : config_load_file(file, out);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/otlp_metrics.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
@@ -26,24 +27,26 @@
 #include "cache/redis_url.h"
 #include "cli/config_load.h"
 #include "cli/encoder_settings.h"
-#include "cli/router_default.h"
-#include "cli/privacy_settings.h"
 #include "cli/serve_files.h"
 #include "cli/serve_quota.h"
 #include "cli/serve_tls.h"
+#include "cli/serve_log.h"
+#include "cli/serve_reload.h"
+#include "cli/serve_upgrade.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/listen.h"
 #include "config/model_path.h"
 #include "engine/engine.h"
-#include "privacy/finder.h"
+#include "proxy/access_log.h"
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
+#include "proxy/otlp.h"
 #include "proxy/proxy.h"
-#include "proxy/routing.h"
-#include "proxy/upstreams.h"
+#include "proxy/setup.h"
 #include "rt/connect.h"
+#include "rt/inherited.h"
 #include "rt/listener.h"
 #include "rt/loop.h"
 #include "rt/signals.h"
@@ -52,6 +55,7 @@
 #define SECRET_BYTES_MAX 4096
 #define DNS_TTL_MAX_S    60
 #define LISTEN_BACKLOG   1024
+#define LISTENERS_MAX    (CONFIG_LISTEN_MAX + 1)
 /* For the last words of answers that are broken off. */
 #define CUT_TIME_US 500000
 
@@ -65,9 +69,11 @@ struct server {
     struct encoder *encoder;
     struct embedder *embedder;
     struct local_models *local;
-    struct upstreams *upstreams;
-    struct routing *routing;
-    struct finder *finder;
+    struct serve_reload reload; /* has what requests are answered by */
+    struct serve_upgrade upgrade;
+    struct inherited inherited; /* sockets that were there before */
+    struct otlp *otlp;
+    struct access_log *access_log;
     struct proxy *proxy;
     struct admin *admin;
     struct listener *listeners[CONFIG_LISTEN_MAX];
@@ -184,38 +190,19 @@ static enum status open_cache(struct server *s)
     return cache_open(s->loop, s->connector, &o, &s->cache);
 }
 
-static enum status open_upstreams(struct server *s)
+static enum status open_setup(struct server *s)
 {
-    char why[256] = "";
-    enum status st =
-        upstreams_open(s->loop, s->connector, &s->config, &s->upstreams, why, sizeof(why));
+    struct serve_reasons reasons = {.count = 0};
+    enum status st;
 
-    /* A wrong URL or CA file is a mistake in the configuration, not an outage. */
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: %s\n", why);
-    return st;
-}
-
-static enum status open_routing(struct server *s)
-{
-    char why[256] = "";
-    enum status st = routing_open(&s->config, span_of(router_default), span_of(s->encoder_id),
-                                  &s->routing, why, sizeof(why));
-
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: %s\n", why);
-    else if (why[0] != '\0')
-        trouble(s, "routing", why);
-    return st;
-}
-
-static enum status open_finder(struct server *s)
-{
-    char why[256] = "no memory";
-    enum status st = privacy_settings_open(&s->config, &s->finder, why, sizeof(why));
-
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: privacy_patterns: %s\n", why);
+    s->reload.started = &s->config;
+    s->reload.quota = &s->view.quota;
+    s->reload.at = (struct serve_place){
+        .loop = s->loop, .connector = s->connector, .encoder_id = span_of(s->encoder_id)};
+    s->reload.view = &s->view;
+    st = serve_reload_open(&s->reload, &reasons);
+    for (size_t i = 0; i < reasons.count; i++)
+        fprintf(stderr, "ibid: %s\n", reasons.list[i]);
     return st;
 }
 
@@ -243,29 +230,44 @@ static enum status open_secrets(struct server *s)
     return st;
 }
 
-static enum status open_ledger(struct server *s)
+static enum status open_access_log(struct server *s)
 {
-    char why[CONFIG_TEXT_MAX + 256];
-    enum status st = ledger_keeper_open(s->loop, &s->config, &s->keeper, why, sizeof(why));
+    char why[CONFIG_TEXT_MAX + 128] = "";
+    enum status st = access_log_adopt(s->access_log, &s->config, why, sizeof(why));
 
-    if (st == ST_OK && why[0] != '\0')
-        trouble(s, "ledger", why);
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: access_log.path: %s\n", why);
+    s->reload.access_log = s->access_log;
+    return st;
+}
+
+static enum status open_telemetry(struct server *s)
+{
+    char why[256] = "";
+    enum status st =
+        otlp_open(s->loop, s->connector, &s->config, IBID_VERSION, &s->otlp, why, sizeof(why));
+
+    if (st == ST_OK)
+        st = access_log_open(s->loop, &s->access_log);
+    if (st == ST_OK)
+        st = open_access_log(s);
+    if (st != ST_OK && why[0] != '\0')
+        fprintf(stderr, "ibid: %s\n", why);
     return st;
 }
 
 static enum status open_proxy(struct server *s)
 {
     struct proxy_parts parts = {
-        .config = &s->config,
+        .setup = s->reload.setup,
         .loop = s->loop,
         .cache = s->cache,
-        .upstreams = s->upstreams,
         .embedder = s->embedder,
         .local = s->local,
-        .routing = s->routing,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
-        .finder = s->finder,
+        .otlp = s->otlp,
+        .access_log = s->access_log,
         .encoder_id = span_of(s->encoder_id),
         .encoder_name = span_of(s->encoder_name),
         .version = SPAN(IBID_VERSION),
@@ -275,10 +277,14 @@ static enum status open_proxy(struct server *s)
 
     if (st != ST_OK)
         return st;
+    s->reload.proxy = s->proxy;
     s->view.proxy = s->proxy;
+    s->view.upgrade_failures_total = &s->upgrade.failures_total;
     s->view.token = buf_span(&s->token);
     s->view.version = IBID_VERSION;
     s->view.started_us = s->started_us;
+    if (s->otlp != NULL)
+        otlp_set_metrics(s->otlp, otlp_metrics_write, &s->view);
     return admin_open(s->loop, &s->view, &s->admin);
 }
 
@@ -327,7 +333,7 @@ static enum status open_tls(struct server *s)
 static enum status listen_on(struct server *s, const char *address, listener_accept_fn *accept,
                              const char *what, struct listener **out)
 {
-    struct listener_options o = {.backlog = LISTEN_BACKLOG};
+    struct listener_options o = {.backlog = LISTEN_BACKLOG, .inherited = &s->inherited};
     char why[256] = "";
     enum status st =
         listener_open(s->loop, listen_place(address), &o, accept, s, out, why, sizeof(why));
@@ -407,7 +413,6 @@ static void on_local_closed(void *owner)
 /* No request is left, so no worker has anything to do. */
 static void close_engine(struct server *s)
 {
-    routing_close(s->routing);
     if (s->embedder != NULL)
         embedder_close(s->embedder);
     if (s->encoder != NULL)
@@ -418,20 +423,28 @@ static void close_engine(struct server *s)
         close_ledger(s);
 }
 
-static void on_upstream_closed(void *owner)
+static void on_setups_closed(void *owner)
+{
+    close_engine(owner);
+}
+
+static void on_access_log_closed(void *owner)
 {
     struct server *s = owner;
 
-    s->upstreams = NULL;
-    close_engine(s);
+    s->access_log = NULL;
+    serve_reload_close(&s->reload, on_setups_closed, s);
 }
 
-static void close_upstream(struct server *s)
+static void on_telemetry_closed(void *owner)
 {
-    if (s->upstreams != NULL)
-        upstreams_close(s->upstreams, on_upstream_closed, s);
+    struct server *s = owner;
+
+    s->otlp = NULL;
+    if (s->access_log != NULL)
+        access_log_close(s->access_log, on_access_log_closed, s);
     else
-        close_engine(s);
+        on_access_log_closed(s);
 }
 
 static void on_proxy_closed(void *owner)
@@ -439,7 +452,10 @@ static void on_proxy_closed(void *owner)
     struct server *s = owner;
 
     s->proxy = NULL;
-    close_upstream(s);
+    if (s->otlp != NULL)
+        otlp_close(s->otlp, on_telemetry_closed, s);
+    else
+        on_telemetry_closed(s);
 }
 
 static void on_admin_closed(void *owner)
@@ -447,10 +463,37 @@ static void on_admin_closed(void *owner)
     struct server *s = owner;
 
     s->admin = NULL;
+    if (s->otlp != NULL)
+        otlp_set_metrics(s->otlp, NULL, NULL); /* they look into the proxy */
     if (s->proxy != NULL)
         proxy_close(s->proxy, on_proxy_closed, s);
     else
         on_proxy_closed(s);
+}
+
+/* All that there are; at most LISTENERS_MAX. */
+static size_t list_listeners(const struct server *s, struct listener *out[LISTENERS_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->config.listen_count; i++) {
+        if (s->listeners[i] != NULL)
+            out[n++] = s->listeners[i];
+    }
+    if (s->admin_listener != NULL)
+        out[n++] = s->admin_listener;
+    return n;
+}
+
+static void close_listeners(struct server *s)
+{
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    for (size_t i = 0; i < n; i++)
+        listener_close(all[i]);
+    memset(s->listeners, 0, sizeof(s->listeners));
+    s->admin_listener = NULL;
 }
 
 static void close_all(struct server *s)
@@ -459,14 +502,8 @@ static void close_all(struct server *s)
         return;
     s->closing = true;
     timer_stop(s->loop, &s->drain_timer);
-    for (size_t i = 0; i < s->config.listen_count; i++) {
-        if (s->listeners[i] != NULL)
-            listener_close(s->listeners[i]);
-        s->listeners[i] = NULL;
-    }
-    if (s->admin_listener != NULL)
-        listener_close(s->admin_listener);
-    s->admin_listener = NULL;
+    serve_upgrade_cancel(&s->upgrade);
+    close_listeners(s);
     s->view.tls = NULL;
     serve_tls_close(s->tls);
     s->tls = NULL;
@@ -496,21 +533,103 @@ static void on_drain_timeout(struct timer *t)
     proxy_cut(s->proxy);
 }
 
+/* What comes of it is in the log. */
+static void reload(struct server *s)
+{
+    struct reload_report *r = calloc(1, sizeof(*r));
+
+    if (r != NULL && s->proxy != NULL)
+        serve_reload_run(&s->reload, r);
+    free(r);
+}
+
+/* --- another program in our place ---------------------------------------------------- */
+
+static void on_files_lent(void *owner)
+{
+    struct server *s = owner;
+
+    if (s->upgrade.running)
+        serve_upgrade_go(&s->upgrade);
+    else
+        cache_take_files_back(s->cache);
+}
+
+static void pause_serving(void *owner)
+{
+    struct server *s = owner;
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    for (size_t i = 0; i < n; i++)
+        listener_pause(all[i]);
+    cache_lend_files(s->cache, on_files_lent, s);
+}
+
+static void resume_serving(void *owner)
+{
+    struct server *s = owner;
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    cache_take_files_back(s->cache);
+    for (size_t i = 0; i < n; i++)
+        listener_resume(all[i]);
+}
+
+static void start_drain_timer(struct server *s)
+{
+    s->stopping = true;
+    timer_start(s->loop, &s->drain_timer,
+                s->reload.setup->config->limits.drain_timeout_ms * 1000, on_drain_timeout);
+}
+
+static void retire(void *owner)
+{
+    struct server *s = owner;
+    struct listener *all[LISTENERS_MAX];
+    size_t n = list_listeners(s, all);
+
+    for (size_t i = 0; i < n; i++)
+        listener_let_go(all[i]);
+    close_listeners(s);
+    start_drain_timer(s);
+    proxy_retire(s->proxy, on_drained, s);
+}
+
+static const struct serve_upgrade_events upgrade_events = {
+    .pause = pause_serving, .resume = resume_serving, .retire = retire};
+
+static void upgrade(struct server *s)
+{
+    struct listener *all[LISTENERS_MAX];
+
+    if (s->admin_listener != NULL && !s->stopping)
+        serve_upgrade_start(&s->upgrade, all, list_listeners(s, all));
+}
+
+/* --- signals -------------------------------------------------------------------------- */
+
 /* The first signal drains, the second ends at once. */
 static void on_signal(void *owner, int signum)
 {
     struct server *s = owner;
 
-    if (signum == SIGHUP)
+    if (signum == SIGHUP) {
+        reload(s);
         return;
+    }
+    if (signum == SIGUSR2) {
+        upgrade(s);
+        return;
+    }
     if (s->stopping) {
         close_all(s);
         return;
     }
-    s->stopping = true;
     log_at(LOG_INFO, NULL, kv_event("draining"));
-    timer_start(s->loop, &s->drain_timer, s->config.limits.drain_timeout_ms * 1000,
-                on_drain_timeout);
+    serve_upgrade_cancel(&s->upgrade);
+    start_drain_timer(s);
     proxy_drain(s->proxy, on_drained, s);
 }
 
@@ -539,8 +658,6 @@ static enum status open_all(struct server *s)
     if (s->config.offline)
         co.allowed = is_store;
     if (st == ST_OK)
-        st = open_finder(s);
-    if (st == ST_OK)
         st = loop_open(&s->loop);
     if (st == ST_OK)
         st = connector_open(s->loop, &co, &s->connector);
@@ -550,18 +667,20 @@ static enum status open_all(struct server *s)
         return st;
     open_encoder(s);
     open_local(s);
-    st = open_upstreams(s);
+    st = open_setup(s);
     if (st == ST_OK)
-        st = open_routing(s);
+        st = serve_upgrade_await(&s->inherited);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)
-        st = open_ledger(s);
+        st = ledger_keeper_open(s->loop, &s->config, &s->keeper);
+    if (st == ST_OK)
+        st = open_telemetry(s);
     if (st == ST_OK)
         st = open_proxy(s);
     if (st == ST_OK)
         st = open_listeners(s);
-    if (st == ST_OK && s->upstreams == NULL && !has_local(s))
+    if (st == ST_OK && s->reload.setup->upstreams == NULL && !has_local(s))
         trouble(s, "answerer",
                 "neither upstream.url nor a built-in model: only stored answers "
                 "can be given");
@@ -574,17 +693,11 @@ static void run(struct server *s)
     log_at(LOG_INFO, NULL, kv_event("ready"), kv_str("version", IBID_VERSION),
            kv_str("kernels", cpu_kernels()), kv_str("index", index_backend()),
            kv_f64("cpus", s->view.quota.cpus), kv_f64("start_s", s->view.ready_s));
+    s->upgrade.loop = s->loop;
+    s->upgrade.events = &upgrade_events;
+    s->upgrade.owner = s;
+    serve_upgrade_ready(&s->inherited);
     loop_run(s->loop);
-}
-
-static void set_log_level(const char *name)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(name, names[i]) == 0)
-            log_set_level((enum log_level)i);
-    }
 }
 
 /* Prompts in memory stay out of core files; the limit alone does not reach a core_pattern that
@@ -618,12 +731,16 @@ int serve_main(int argc, char **argv)
     if (s == NULL)
         return 1;
     s->started_us = clock_now_us();
-    rc = config_load(argc, argv, "serve", &s->config);
+    serve_upgrade_init(&s->upgrade, argv);
+    inherited_init(&s->inherited);
+    rc = config_load_arguments(argc, argv, "serve", &s->reload.file);
+    if (rc < 0)
+        rc = config_load_file(s->reload.file, &s->config);
     if (rc >= 0) {
         free(s);
         return rc;
     }
-    set_log_level(s->config.log_level);
+    serve_log_level(s->config.log_level);
     quota_read("", &s->view.quota);
     serve_quota_apply(&s->view.quota, &s->config);
     keep_to_itself();
@@ -635,7 +752,7 @@ int serve_main(int argc, char **argv)
         close_all(s);
         loop_run(s->loop);
     }
-    finder_close(s->finder);
+    inherited_release(&s->inherited);
     buf_release(&s->secret);
     buf_release(&s->token);
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)

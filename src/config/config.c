@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "config/access_fields.h"
 #include "config/listen.h"
 #include "config/options.h"
 #include "config/value.h"
@@ -544,6 +545,40 @@ static enum status check_offline(const struct config *c, struct config_error *er
         return fail(err,
                     "upstreams: '%s': offline: on allows no upstream; take one of them out",
                     c->upstreams[0].name);
+    if (c->telemetry.otlp_url[0] != '\0')
+        return fail(err,
+                    "telemetry.otlp_url: offline: on allows no collector; take one of them "
+                    "out");
+    return ST_OK;
+}
+
+static enum status check_telemetry(const struct config *c, struct config_error *err)
+{
+    if (c->telemetry.otlp_url[0] == '\0')
+        return ST_OK;
+    if (c->telemetry.service_name[0] == '\0')
+        return fail(err, "telemetry.service_name: a collector needs a name");
+    return check_upstream_url("telemetry.otlp_url", span_of(c->telemetry.otlp_url), err);
+}
+
+static enum status check_access_log(const struct config *c, struct config_error *err)
+{
+    static const char *const known[] = {
+#define X(name, text) text,
+        ACCESS_FIELD_MAP(X)
+#undef X
+    };
+    struct span list = span_of(c->access_log.fields), word;
+
+    while ((word = config_word(&list)).len > 0) {
+        bool found = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(known) && !found; i++)
+            found = span_eq(word, span_of(known[i]));
+        if (!found)
+            return fail(err, "access_log.fields: there is no '%.*s'",
+                        (int)(word.len < 64 ? word.len : 64), word.ptr);
+    }
     return ST_OK;
 }
 
@@ -573,6 +608,10 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_limits(c, err);
     if (st == ST_OK)
         st = check_prices(c, err);
+    if (st == ST_OK)
+        st = check_telemetry(c, err);
+    if (st == ST_OK)
+        st = check_access_log(c, err);
     return st;
 }
 

@@ -272,6 +272,21 @@ struct config {
         char powercap_dir[CONFIG_TEXT_MAX];
     } account;
 
+    struct {
+        char otlp_url[CONFIG_TEXT_MAX]; /* empty: nobody is told */
+        char ca_file[CONFIG_TEXT_MAX];
+        char service_name[64];
+        double sample;      /* share of requests that are traced */
+        uint64_t metrics_s; /* 0: none */
+        uint64_t queue_bytes_max, deadline_ms;
+    } telemetry;
+
+    struct {
+        char path[CONFIG_TEXT_MAX]; /* "-": standard output; empty: none */
+        char fields[512];           /* words of access_fields.h */
+        uint64_t queue_bytes_max;
+    } access_log;
+
     char log_level[8]; /* error | warn | info | debug */
 };
 

@@ -1,5 +1,6 @@
 /* The effective configuration as a file, and the reference of all settings. */
 #include "config/config.h"
+#include "config/live.h"
 #include "config/options.h"
 #include "config/records.h"
 #include "config/value.h"
@@ -182,6 +183,21 @@ static enum status write_list(const struct option *o, struct buf *out)
     return st == ST_OK ? buf_append(out, span_of(list->note)) : st;
 }
 
+static enum status write_live(struct buf *out)
+{
+    enum status st = buf_append(
+        out,
+        SPAN(
+            "\n## What a reload changes\n\n"
+            "SIGHUP, `systemctl reload ibid` and `POST /admin/v1/reload` read everything anew; "
+            "without a\nrestart these change, and what their files hold "
+            "([operations](operations.md#changing-settings)):\n"));
+
+    if (st == ST_OK)
+        st = live_write(out);
+    return st == ST_OK ? buf_append(out, SPAN(".\n")) : st;
+}
+
 enum status config_write_reference(struct buf *out)
 {
     enum status st = buf_append(out, span_of(introduction));
@@ -201,5 +217,5 @@ enum status config_write_reference(struct buf *out)
         if (st == ST_OK)
             st = write_setting(o, out);
     }
-    return st;
+    return st == ST_OK ? write_live(out) : st;
 }

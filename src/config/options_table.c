@@ -236,6 +236,18 @@ const struct option options_table[] = {
     REAL("account.upstream_carbon_g_per_kwh", account.upstream_carbon_g_per_kwh, "0", 0, 10000, "and at the upstreams"),
     PATH("account.powercap_dir", account.powercap_dir, "/sys/class/powercap", "where the kernel shows the processor's energy counters (RAPL); empty: they are not asked"),
 
+    URL("telemetry.otlp_url", telemetry.otlp_url, "", "a collector that is told of traces and metrics by OTLP over HTTP, as JSON: http://127.0.0.1:4318; empty: nobody is"),
+    PATH("telemetry.ca_file", telemetry.ca_file, "", "PEM file of the authorities that an https:// collector is checked against; empty: the system's"),
+    TEXT("telemetry.service_name", telemetry.service_name, "ibid", "the name there (service.name)"),
+    REAL("telemetry.sample", telemetry.sample, "1", 0, 1, "share of requests that are traced, of those that come without a traceparent of their own, which else decides"),
+    UINT("telemetry.metrics_s", telemetry.metrics_s, "60", 0, 86400, "seconds between two sendings of the metrics; 0: none are sent"),
+    BYTES("telemetry.queue_bytes_max", telemetry.queue_bytes_max, "4MiB", 64 * KIB, GIB, "spans that wait to be sent, at most; what finds no room is dropped and counted"),
+    UINT("telemetry.deadline_ms", telemetry.deadline_ms, "10000", 10, HOUR_MS, "for a sending, after which it is dropped and counted"),
+
+    PATH("access_log.path", access_log.path, "", "a file that gets a line of JSON of each request; - is the standard output; empty: none. SIGHUP opens it anew"),
+    WORDS("access_log.fields", access_log.fields, "time method path status source model duration_ms prompt_tokens completion_tokens", "what is in it, in this order, a list or parted by blanks: time, method, path (of APIs that ibid knows), status, source, dialect, model, upstream, duration_ms, prompt_tokens, completion_tokens, usd, miss_reason, whole, tenant, peer, trace_id"),
+    BYTES("access_log.queue_bytes_max", access_log.queue_bytes_max, "1MiB", 16 * KIB, GIB, "lines that wait to be written, at most; what finds no room is dropped and counted"),
+
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
     SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether the dashboard and the admin API (explain, inbox, entries) show questions and their words; hide: only what was found about them"),
 

@@ -55,6 +55,11 @@ enum status http_server_open(struct loop *loop, const struct http_server_options
     return ST_OK;
 }
 
+void http_server_adopt(struct http_server *srv, const struct http_server_options *o)
+{
+    srv->o = *o;
+}
+
 static void on_dropped_closed(void *owner)
 {
     (void)owner;
@@ -89,7 +94,8 @@ void http_server_accept(struct http_server *srv, struct io *io, const char *peer
     conn_want_reads(c, true);
 }
 
-void http_server_drain(struct http_server *srv, void (*drained)(void *owner))
+static void begin_drain(struct http_server *srv, uint64_t patience_us,
+                        void (*drained)(void *owner))
 {
     struct list_node *n, *next;
 
@@ -101,10 +107,25 @@ void http_server_drain(struct http_server *srv, void (*drained)(void *owner))
         next = n->next;
         if (c->state == CONN_FRAMES)
             http2_drain(c->frames);
-        else if (c->state == CONN_WAITING && c->in.len == 0)
+        else if (c->state != CONN_WAITING || c->in.len > 0)
+            continue;
+        else if (patience_us > 0)
+            conn_set_deadline(c, patience_us);
+        else
             conn_close(c);
     }
     server_check_gone(srv);
+}
+
+void http_server_drain(struct http_server *srv, void (*drained)(void *owner))
+{
+    begin_drain(srv, 0, drained);
+}
+
+void http_server_retire(struct http_server *srv, uint64_t patience_us,
+                        void (*drained)(void *owner))
+{
+    begin_drain(srv, patience_us, drained);
 }
 
 void http_server_close(struct http_server *srv, void (*closed)(void *owner))

@@ -73,6 +73,9 @@ enum status http_server_open(struct loop *loop, const struct http_server_options
                              const struct http_server_events *ev, void *owner,
                              struct http_server **out) MUST_CHECK;
 
+/* Other limits: of connections that come, and of what those that are there do next. */
+void http_server_adopt(struct http_server *srv, const struct http_server_options *o);
+
 /* Also the way in for tests (loopback). Takes ownership of io. `peer` is copied. */
 void http_server_accept(struct http_server *srv, struct io *io, const char *peer);
 
@@ -80,6 +83,12 @@ void http_server_accept(struct http_server *srv, struct io *io, const char *peer
  * ("Connection: close"); new ones still accepted are answered and closed.
  * `drained` comes once, later, when no connection is left. */
 void http_server_drain(struct http_server *srv, void (*drained)(void *owner));
+/* The same for one whose place another process has taken: a client that is about to send its
+ * next request on an idle connection shall not find it closed. What has been idle for
+ * `patience_us` from now is closed; who asks before is answered, and told "Connection: close".
+ */
+void http_server_retire(struct http_server *srv, uint64_t patience_us,
+                        void (*drained)(void *owner));
 /* Cuts every connection now (their on_closed come), then `closed` once, later,
  * and the server is gone. */
 void http_server_close(struct http_server *srv, void (*closed)(void *owner));
@@ -95,6 +104,8 @@ struct arena *http_stream_arena(struct http_stream *s);
 const char *http_stream_peer(struct http_stream *s);
 /* When the turn began that brought the first byte of the head. */
 uint64_t http_stream_started_us(const struct http_stream *s);
+/* Of the answer's head; 0: none is out. */
+unsigned http_stream_status(const struct http_stream *s);
 
 /* Body events may come / come no more until the next start. Sends 100 Continue
  * at the first start when the client waits for it. Answering without having

@@ -42,8 +42,14 @@ enum status http_respond(struct http_stream *s, unsigned status,
     if (st != ST_OK)
         return st;
     s->responded = true;
+    s->status = status;
     s->kind->wish(s);
     return ST_OK;
+}
+
+unsigned http_stream_status(const struct http_stream *s)
+{
+    return s->status;
 }
 
 enum status http_switch(struct http_stream *s, const struct http_field *fields, size_t n)

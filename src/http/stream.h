@@ -48,8 +48,9 @@ struct http_stream {
     uint64_t body_given; /* bytes of the answer's body written by the owner */
     uint64_t left;       /* of a body with a length; UINT64_MAX: it has none */
     bool body_wanted;
-    bool body_done; /* the request's body was delivered to its end */
-    bool responded; /* a head is out */
+    bool body_done;  /* the request's body was delivered to its end */
+    bool responded;  /* a head is out */
+    unsigned status; /* of it; 0: none is */
     bool chunked;
     bool until_close; /* the end of the connection is the end of the answer */
     bool no_body;     /* HEAD: the answer's body is not written */

@@ -12,6 +12,7 @@
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "proxy/vectors.h"
@@ -50,7 +51,7 @@ static bool wants_local(struct request *r)
     case ROUTE_ANY:
         break;
     }
-    if (parts->upstreams == NULL || vectors_named(r))
+    if (r->setup->upstreams == NULL || vectors_named(r))
         return true;
     return r->protocol->render != NULL && named;
 }
@@ -65,21 +66,21 @@ static void settle_route(struct request *r)
                              .alias = r->alias,
                              .serves = r->protocol->render != NULL && parts->local != NULL,
                              .cannot = local_cannot(&r->chat)};
-    bool alone = parts->upstreams == NULL && parts->local != NULL;
+    bool alone = r->setup->upstreams == NULL && parts->local != NULL;
     const struct config_route *rule = NULL;
     size_t named;
 
     /* Of what class it is, rules say also where its model is named. */
-    if (parts->routing != NULL && !r->protocol->about_model)
-        rule = routing_rule(parts->routing, &w);
+    if (r->setup->routing != NULL && !r->protocol->about_model)
+        rule = routing_rule(r->setup->routing, &w);
     speed_settle(r, rule);
-    if (r->controls.route != ROUTE_ANY || parts->routing == NULL || r->protocol->about_model ||
+    if (r->controls.route != ROUTE_ANY || r->setup->routing == NULL || r->protocol->about_model ||
         (alone ? r->protocol->render == NULL ||
                      local_models_find(parts->local, r->chat.model, &named)
                : r->to_local || r->upstream == NULL))
         return;
     w.absent = r->absent;
-    r->routed = routing_settle(parts->routing, &w, rule);
+    r->routed = routing_settle(r->setup->routing, &w, rule);
     if (alone && r->routed.tier == ROUTING_UPSTREAM)
         r->routed = (struct routing_verdict){.tier = ROUTING_NONE};
     r->to_local = alone || r->routed.tier == ROUTING_LOCAL;
@@ -110,7 +111,7 @@ static bool serves_locally(const struct request *r)
 static enum status open_answerer(struct request *r, struct span *out)
 {
     const struct local_models *m = r->proxy->parts.local;
-    const struct ladder *l = routing_ladder(r->proxy->parts.routing);
+    const struct ladder *l = routing_ladder(r->setup->routing);
     struct span up = r->upstream != NULL ? upstream_identity(r->upstream) : SPAN("");
     struct buf text;
     enum status st;
@@ -150,7 +151,7 @@ static enum status answerer_of(struct request *r, struct span *out)
  * storing: what can not be stored was never stored. */
 static const char *not_reusable(const struct request *r)
 {
-    const struct config *c = r->proxy->parts.config;
+    const struct config *c = r->setup->config;
     const struct chat_request *q = &r->chat;
 
     if (!c->cache.exact)
@@ -180,7 +181,7 @@ static const char *not_comparable(const struct request *r)
     const struct proxy_parts *parts = &r->proxy->parts;
     const struct chat_request *q = &r->chat;
 
-    if (parts->config->cache.semantic == SEMANTIC_OFF)
+    if (r->setup->config->cache.semantic == SEMANTIC_OFF)
         return "semantic_off";
     if (parts->embedder == NULL)
         return "no_encoder";
@@ -257,7 +258,7 @@ static enum status identity_of(struct request *r, struct identity *out)
         .scope = r->scope,
         .name_space = r->controls.name_space,
         .encoder = p->parts.encoder_id,
-        .epoch = p->parts.config->cache.epoch,
+        .epoch = r->setup->config->cache.epoch,
     };
 
     return end_to_end(r, out);
@@ -267,8 +268,8 @@ static enum status identify(struct request *r)
 {
     struct proxy *p = r->proxy;
     struct identity id;
-    enum status st = credential_scope(&p->credentials, p->parts.config, r->head, &r->credential,
-                                      r->chat.body, &r->scope);
+    enum status st = credential_scope(&p->credentials, r->setup->config, r->head,
+                                      &r->credential, r->chat.body, &r->scope);
 
     if (st == ST_OK)
         st = identity_of(r, &id);
@@ -329,7 +330,7 @@ static enum step_result refuse_upstream(struct request *r)
 {
     char text[192];
 
-    if (r->proxy->parts.upstreams == NULL) {
+    if (r->setup->upstreams == NULL) {
         respond_error(r, 503, "server_error", "no_upstream", "",
                       "no upstream is configured; set upstream.url");
         return STEP_DONE;
@@ -398,7 +399,7 @@ enum step_result admit_enter(struct request *r)
                       r->screen.local
                           ? "the request has personal data or a secret that may not leave, and "
                             "the built-in model is not available; see privacy. and /readyz"
-                      : p->parts.upstreams == NULL
+                      : r->setup->upstreams == NULL
                           ? "neither an upstream nor a built-in model is available; set "
                             "upstream.url, or run 'ibid models pull' and see /readyz"
                           : "the built-in model is not available; see /readyz");

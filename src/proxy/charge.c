@@ -7,6 +7,7 @@
 #include "proxy/prices.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 
 #define TOKENS_MAX (UINT64_C(1) << 40)
@@ -14,7 +15,7 @@
 /* The built-in models have no price: what they cost is our own work. */
 static void set_price(struct request *r)
 {
-    r->charge.price = r->to_local ? NULL : prices_find(&r->proxy->prices, r->charge.model);
+    r->charge.price = r->to_local ? NULL : prices_find(&r->setup->prices, r->charge.model);
 }
 
 /* What an upstream says may be anything; sums of it stay sums. */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
@@ -85,7 +86,7 @@ enum status choose_upstream(struct request *r, bool *renamed)
         w.any_model = !named_in_query(r->head->query, &w.model) &&
                       !named_in_path(r->head->path, &w.model);
     /* Else a body that we did not read may well name one. */
-    r->upstream = upstreams_pick(r->proxy->parts.upstreams, &w);
+    r->upstream = upstreams_pick(r->setup->upstreams, &w);
     return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r, renamed) : ST_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "proxy/journal.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 
 /* A stored question of this partition and its answer. */
 static enum agreement compare(const struct request *r, const struct agreement_text *mine,
@@ -128,7 +129,7 @@ static void learn(struct request *r, const struct agreement_text *mine, struct e
 void compare_answer(struct request *r, const struct answer *a, struct entry *stored)
 {
     bool learns = cache_bounded(r->proxy->parts.cache) != NULL;
-    bool shadow = r->proxy->parts.config->cache.semantic == SEMANTIC_SHADOW;
+    bool shadow = r->setup->config->cache.semantic == SEMANTIC_SHADOW;
     struct agreement_text mine;
 
     if ((!learns && !shadow) || !r->embed_done || !r->embed.search ||

@@ -6,11 +6,12 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 
 /* The origin of the page that asks; ptr NULL: none, or none that may. */
 static struct span allowed_origin(const struct request *r)
 {
-    struct span list = span_of(r->proxy->parts.config->cors.origins), word;
+    struct span list = span_of(r->setup->config->cors.origins), word;
     struct span origin = http_head_get(r->head, SPAN("origin")), none = {NULL, 0};
 
     if (origin.ptr == NULL || list.len == 0)
@@ -34,7 +35,7 @@ void cors_add(const struct request *r, struct respond_fields *f)
     struct span origin;
     size_t n = 0;
 
-    if (r->proxy->parts.config->cors.origins[0] == '\0')
+    if (r->setup->config->cors.origins[0] == '\0')
         return;
     for (size_t i = 0; i < f->count; i++) {
         if (!is_cors(f->list[i].name))
@@ -54,7 +55,7 @@ bool cors_preflight(struct request *r)
     struct respond_fields f = {.count = 0};
     struct span wanted = http_head_get(r->head, SPAN("access-control-request-headers"));
 
-    if (r->proxy->parts.config->cors.origins[0] == '\0' ||
+    if (r->setup->config->cors.origins[0] == '\0' ||
         !span_eq(r->head->method, SPAN("OPTIONS")) ||
         http_head_get(r->head, SPAN("access-control-request-method")).ptr == NULL)
         return false;

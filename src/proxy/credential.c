@@ -356,6 +356,27 @@ enum status credential_open(struct credentials *c, const struct config *config,
     return st;
 }
 
+enum status credential_adopt(struct credentials *c, const struct config *config)
+{
+    struct digest *before = c->listed;
+    size_t count = c->listed_count;
+    enum status st = ST_OK;
+
+    c->listed = NULL;
+    c->listed_count = 0;
+    if (config->upstream.accept_file[0] != '\0')
+        st = read_listed(c, config->upstream.accept_file);
+    if (st != ST_OK) {
+        free(c->listed);
+        c->listed = before;
+        c->listed_count = count;
+        return st;
+    }
+    free(before);
+    c->ttl_us = config->upstream.auth_ttl_s * 1000000;
+    return ST_OK;
+}
+
 void credential_close(struct credentials *c)
 {
     digest_key_release(&c->key);

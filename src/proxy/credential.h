@@ -53,6 +53,9 @@ struct credentials {
 /* Reads upstream.accept_file when it is named. */
 enum status credential_open(struct credentials *c, const struct config *config,
                             struct span secret) MUST_CHECK;
+/* Other settings; what was accepted stays so, within their time. On failure nothing has
+ * changed. */
+enum status credential_adopt(struct credentials *c, const struct config *config) MUST_CHECK;
 void credential_close(struct credentials *c);
 
 /* HMAC over every header a client may authenticate with (names and values, in

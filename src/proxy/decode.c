@@ -1,6 +1,7 @@
 #include "config/config.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 
 /* Body -> what is asked. A body that is too large to decode is relayed, like a path
@@ -18,7 +19,7 @@ enum step_result decode_enter(struct request *r)
         return STEP_NEXT;
     }
     in = (struct protocol_request){r->head->path, r->head->query, buf_span(&r->body),
-                                   (unsigned)r->proxy->parts.config->limits.json_depth_max};
+                                   (unsigned)r->setup->config->limits.json_depth_max};
     st = r->protocol->decode(&r->arena, &in, &r->chat, &err);
     if (st == ST_OK)
         return STEP_NEXT;

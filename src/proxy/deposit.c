@@ -14,6 +14,7 @@
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/upstreams.h"
 
 struct reason {
@@ -55,7 +56,7 @@ static enum status set_head(struct request *r, const struct deposit *d)
         st = ST_NOMEM;
     else if (d->field_count > 0)
         memcpy(h->fields, d->fields, d->field_count * sizeof(*h->fields));
-    r->stripped = upstreams_strip(r->proxy->parts.upstreams, h->path);
+    r->stripped = upstreams_strip(r->setup->upstreams, h->path);
     h->path.ptr += r->stripped.len;
     h->path.len -= r->stripped.len;
     h->target = h->path;
@@ -67,7 +68,7 @@ static enum status decode(struct request *r, struct reason *why)
 {
     struct protocol_error err = {{0}, {0}};
     struct protocol_request in = {r->head->path, r->head->query, buf_span(&r->body),
-                                  (unsigned)r->proxy->parts.config->limits.json_depth_max};
+                                  (unsigned)r->setup->config->limits.json_depth_max};
     enum status st = r->protocol->decode(&r->arena, &in, &r->chat, &err);
 
     return st == ST_OK ? ST_OK
@@ -145,7 +146,7 @@ static enum status date_back(struct entry **e, uint64_t created_ms)
 enum status deposit_make(struct proxy *p, const struct deposit *d, struct entry **out,
                          const char **unfit, char *why, size_t why_cap)
 {
-    struct request *r = request_open_detached(p);
+    struct request *r = request_open_detached(p, p->parts.setup);
     struct reason reason = {why, why_cap, unfit};
     struct entry *e;
     enum status st;

@@ -6,6 +6,7 @@
 #include "proxy/proxy.h"
 #include "proxy/refresh.h"
 #include "proxy/replay.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
@@ -47,7 +48,7 @@ static void look_ahead(struct request *r, const struct entry *e, uint64_t now_ms
                        uint64_t fresh_ms)
 {
     struct proxy *p = r->proxy;
-    double share = p->parts.config->cache.refresh_ahead;
+    double share = r->setup->config->cache.refresh_ahead;
     uint64_t part_ms;
 
     if (share == 0 || now_ms >= fresh_ms || fresh_ms <= e->created_ms || r->to_local)
@@ -103,7 +104,7 @@ static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
 static bool wants_another(struct request *r)
 {
     struct proxy *p = r->proxy;
-    uint64_t within_us = p->parts.config->cache.regenerate_after_s * 1000000;
+    uint64_t within_us = r->setup->config->cache.regenerate_after_s * 1000000;
 
     if (within_us == 0 || !again_take(p->again, &r->key, loop_now_us(p->parts.loop), within_us))
         return false;

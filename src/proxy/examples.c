@@ -9,6 +9,7 @@
 #include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 
 /* A longer one would take the place that the question and its answer need. */
 #define BYTES_MAX 1024
@@ -60,7 +61,7 @@ static void put_last_first(struct decoder_turn *turns, size_t pairs)
 enum status examples_take(struct request *r, struct decoder_turn *turns, size_t *count)
 {
     const struct decision *d = &r->embed.decision;
-    uint64_t most = r->proxy->parts.config->route.examples;
+    uint64_t most = r->setup->config->route.examples;
     size_t pairs = 0;
     enum status st = ST_OK;
 

@@ -7,6 +7,8 @@
 #include "http/server.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
+#include "proxy/trace.h"
 
 /* What others have written, then ours (RFC 9110 7.6.3). */
 static enum status put(struct request *r, struct http_head *h, struct span name,
@@ -37,17 +39,34 @@ static enum status put(struct request *r, struct http_head *h, struct span name,
     return st;
 }
 
+/* In place of the client's: the question to the upstream is ours (W3C Trace Context 3.2). */
+static enum status put_trace(struct request *r, struct http_head *h)
+{
+    char text[TRACE_PARENT_BYTES + 1];
+    size_t n = 0;
+
+    trace_context_write(r->trace, text);
+    for (size_t i = 0; i < h->field_count; i++) {
+        if (!http_name_eq(h->fields[i].name, SPAN("traceparent")))
+            h->fields[n++] = h->fields[i];
+    }
+    h->fields[n].name = SPAN("traceparent");
+    h->field_count = n + 1;
+    return arena_copy(&r->arena, span_of(text), &h->fields[n].value);
+}
+
 const struct http_head *forwarded_head(struct request *r)
 {
+    bool forwarded = r->setup->config->upstream.forwarded;
     struct http_head *h;
     struct http_field *list;
     struct span via;
-    enum status st;
+    enum status st = ST_OK;
 
-    if (!r->proxy->parts.config->upstream.forwarded)
+    if (!forwarded && r->trace == NULL)
         return r->head;
     h = arena_alloc(&r->arena, sizeof(*h), _Alignof(struct http_head));
-    list = arena_alloc(&r->arena, (r->head->field_count + 2) * sizeof(*list),
+    list = arena_alloc(&r->arena, (r->head->field_count + 3) * sizeof(*list),
                        _Alignof(struct http_field));
     if (h == NULL || list == NULL)
         return NULL;
@@ -56,8 +75,11 @@ const struct http_head *forwarded_head(struct request *r)
     for (size_t i = 0; i < h->field_count; i++)
         list[i] = r->head->fields[i];
     via = h->minor >= 1 ? SPAN("1.1 ibid") : SPAN("1.0 ibid");
-    st = put(r, h, SPAN("Via"), via);
-    if (st == ST_OK)
+    if (r->trace != NULL)
+        st = put_trace(r, h);
+    if (st == ST_OK && forwarded)
+        st = put(r, h, SPAN("Via"), via);
+    if (st == ST_OK && forwarded)
         st = put(r, h, SPAN("X-Forwarded-For"), span_of(http_stream_peer(r->stream)));
     return st == ST_OK ? h : NULL;
 }

@@ -8,6 +8,7 @@
 #include "http/client.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
 
@@ -16,7 +17,7 @@
 
 static bool may_hedge(const struct request *r)
 {
-    return r->proxy->parts.config->upstream.hedge_after_ms > 0 && r->protocol != NULL &&
+    return r->setup->config->upstream.hedge_after_ms > 0 && r->protocol != NULL &&
            r->may_store && !r->streams;
 }
 

@@ -1,5 +1,6 @@
 #include "config/config.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "rt/timer.h"
 
@@ -20,7 +21,7 @@ static void on_deadline(struct timer *t)
 enum step_result join_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
-    const struct config *c = p->parts.config;
+    const struct config *c = r->setup->config;
     struct flight *f;
 
     if (r->entry != NULL || r->protocol == NULL || !r->may_store || r->controls.no_cache ||

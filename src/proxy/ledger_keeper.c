@@ -21,6 +21,8 @@
 #define PATH_BYTES (CONFIG_TEXT_MAX + 64)
 /* Our own CPU time alone is no reason to write more often. */
 #define QUIET_WRITE_MS 3600000
+/* How often it is looked whether the file is free. */
+#define FREE_LOOK_MS 1000
 
 struct ledger_keeper {
     struct ledger ledger;
@@ -31,8 +33,9 @@ struct ledger_keeper {
     struct timer timer;     /* the next look */
     uint64_t flush_ms;
     uint64_t written_ms; /* wall clock; of the last writing that was begun */
+    size_t rows_max;
     int lock_fd;
-    char path[PATH_BYTES];
+    char path[PATH_BYTES], lock_path[PATH_BYTES];
     uint64_t writes_total, failures_total;
 
     struct work work;
@@ -141,10 +144,12 @@ static void on_timer(struct timer *t);
 static void start_timer(struct ledger_keeper *k, uint64_t now_ms)
 {
     uint64_t left_ms = DAY_MS - now_ms % DAY_MS;
+    uint64_t next_ms = k->pool != NULL ? k->flush_ms : FREE_LOOK_MS;
 
-    timer_start(k->loop, &k->timer, (k->flush_ms < left_ms ? k->flush_ms : left_ms) * 1000,
-                on_timer);
+    timer_start(k->loop, &k->timer, (next_ms < left_ms ? next_ms : left_ms) * 1000, on_timer);
 }
+
+static void look_for_file(struct ledger_keeper *k);
 
 static void on_timer(struct timer *t)
 {
@@ -152,6 +157,8 @@ static void on_timer(struct timer *t)
     uint64_t now_ms = clock_wall_ms();
 
     look(k, now_ms);
+    if (k->pool == NULL)
+        look_for_file(k);
     if (k->ledger.dirty || now_ms - k->written_ms > QUIET_WRITE_MS)
         begin_write(k, now_ms);
     start_timer(k, now_ms);
@@ -169,8 +176,21 @@ static void set_aside(const char *path, const char *why)
     (void)!rename(path, bad);
 }
 
-/* All or nothing: half a ledger would be a wrong one. */
-static enum status restore(struct ledger_keeper *k, size_t rows_max)
+/* All or nothing, as half a ledger would be a wrong one: read aside first. */
+static enum status add_text(struct ledger_keeper *k, struct span text, char *why,
+                            size_t why_cap)
+{
+    struct ledger aside;
+    enum status st;
+
+    ledger_init(&aside, k->rows_max, clock_wall_ms());
+    st = ledger_file_read(text, &aside, NULL, NULL, why, why_cap);
+    ledger_release(&aside);
+    return st == ST_OK ? ledger_file_read(text, &k->ledger, NULL, NULL, why, why_cap) : st;
+}
+
+/* What the file has is added to what there is. */
+static void add_file(struct ledger_keeper *k)
 {
     char why[192] = "";
     struct buf text;
@@ -179,44 +199,53 @@ static enum status restore(struct ledger_keeper *k, size_t rows_max)
     buf_init(&text, LEDGER_FILE_BYTES_MAX);
     st = ledger_file_load(k->path, &text);
     if (st == ST_OK)
-        st = ledger_file_read(buf_span(&text), &k->ledger, NULL, NULL, why, sizeof(why));
+        st = add_text(k, buf_span(&text), why, sizeof(why));
     else if (st != ST_NOTFOUND)
         (void)snprintf(why, sizeof(why), "%s", status_text(st));
     buf_release(&text);
-    if (st == ST_OK || st == ST_NOTFOUND)
-        return ST_OK;
-    set_aside(k->path, why);
-    ledger_release(&k->ledger);
-    ledger_init(&k->ledger, rows_max, clock_wall_ms());
-    return ST_OK;
+    if (st != ST_OK && st != ST_NOTFOUND)
+        set_aside(k->path, why);
 }
 
-static bool take_lock(struct ledger_keeper *k, const char *data_dir)
+static bool take_lock(struct ledger_keeper *k)
 {
-    char path[PATH_BYTES];
-
-    (void)snprintf(path, sizeof(path), "%s/ledger.lock", data_dir);
-    k->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (k->lock_fd < 0)
+        k->lock_fd = open(k->lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     return k->lock_fd >= 0 && flock(k->lock_fd, LOCK_EX | LOCK_NB) == 0;
 }
 
-static enum status open_file(struct ledger_keeper *k, const struct config *c, char *why,
-                             size_t why_cap)
+static enum status open_pool(struct ledger_keeper *k)
 {
     const struct work_pool_options o = {
         .threads = 1, .queue_max = 1, .batch_max = 1, .rank = WORK_BEHIND, .owner = k};
-    enum status st;
 
+    return work_pool_open(&o, &k->pool);
+}
+
+static enum status open_file(struct ledger_keeper *k, const struct config *c)
+{
     (void)snprintf(k->path, sizeof(k->path), "%s/%s", c->data_dir, LEDGER_FILE_NAME);
-    if (!take_lock(k, c->data_dir)) {
-        (void)snprintf(why, why_cap,
-                       "'%s' is not written: another ibid writes it, or the folder can not be "
-                       "written; savings are counted in memory",
-                       k->path);
+    (void)snprintf(k->lock_path, sizeof(k->lock_path), "%s/ledger.lock", c->data_dir);
+    if (!take_lock(k)) {
+        log_at(LOG_WARN, NULL, kv_event("ledger_waits"), kv_str("path", k->path));
         return ST_OK;
     }
-    st = restore(k, c->account.rows_max);
-    return st == ST_OK ? work_pool_open(&o, &k->pool) : st;
+    add_file(k);
+    return open_pool(k);
+}
+
+/* Is the file free by now? */
+static void look_for_file(struct ledger_keeper *k)
+{
+    enum status st;
+
+    if (!take_lock(k))
+        return;
+    add_file(k);
+    st = open_pool(k);
+    k->ledger.dirty = true;
+    log_at(st == ST_OK ? LOG_INFO : LOG_ERROR, NULL, kv_event("ledger_taken_over"),
+           kv_str("path", k->path), kv_status(st));
 }
 
 static void release(struct ledger_keeper *k)
@@ -230,7 +259,7 @@ static void release(struct ledger_keeper *k)
 }
 
 enum status ledger_keeper_open(struct loop *loop, const struct config *c,
-                               struct ledger_keeper **out, char *why, size_t why_cap)
+                               struct ledger_keeper **out)
 {
     struct ledger_keeper *k = calloc(1, sizeof(*k));
     uint64_t now_ms = clock_wall_ms();
@@ -238,8 +267,8 @@ enum status ledger_keeper_open(struct loop *loop, const struct config *c,
 
     if (k == NULL)
         return ST_NOMEM;
-    why[0] = '\0';
     k->loop = loop;
+    k->rows_max = c->account.rows_max;
     k->lock_fd = -1;
     k->flush_ms = c->account.flush_s * 1000;
     k->written_ms = now_ms;
@@ -247,7 +276,7 @@ enum status ledger_keeper_open(struct loop *loop, const struct config *c,
     ledger_file_rates(c, &k->rates);
     ledger_init(&k->ledger, c->account.rows_max, now_ms);
     energy_open(&k->energy, c->account.powercap_dir, c->account.cpu_watts);
-    st = open_file(k, c, why, why_cap);
+    st = open_file(k, c);
     if (st != ST_OK) {
         release(k);
         return st;
@@ -274,7 +303,8 @@ void ledger_keeper_stats(const struct ledger_keeper *k, struct ledger_keeper_sta
 {
     *out = (struct ledger_keeper_stats){.writes_total = k->writes_total,
                                         .failures_total = k->failures_total,
-                                        .measured = k->energy.zone_count > 0 ? 1 : 0};
+                                        .measured = k->energy.zone_count > 0 ? 1 : 0,
+                                        .waits = k->pool == NULL};
 }
 
 /* --- closing ------------------------------------------------------------------------------ */

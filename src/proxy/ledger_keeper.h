@@ -7,6 +7,7 @@
 #ifndef PROXY_LEDGER_KEEPER_H
 #define PROXY_LEDGER_KEEPER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -21,13 +22,14 @@ struct loop;
 struct ledger_keeper_stats {
     uint64_t writes_total, failures_total;
     double measured; /* 1: energy is read from the processor's counters */
+    bool waits;      /* another process has the file, or the folder can not be written */
 };
 
-/* A file that can not be read is set aside as ledger.json.bad; one that can not be written is a
- * trouble said in `why`, which is empty otherwise. */
+/* A file that can not be read is set aside as ledger.json.bad. While another process has the
+ * file, as the ibid before this one until its last request has ended, what is counted here is
+ * kept in memory; what that one has written is added to it afterwards. */
 enum status ledger_keeper_open(struct loop *loop, const struct config *c,
-                               struct ledger_keeper **out, char *why,
-                               size_t why_cap) MUST_CHECK;
+                               struct ledger_keeper **out) MUST_CHECK;
 /* Lives as long as the keeper. */
 struct ledger *ledger_keeper_ledger(struct ledger_keeper *k);
 /* As the file will be, with what was used until now. */

@@ -17,6 +17,7 @@
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
@@ -45,7 +46,7 @@ static bool begin_stream(struct request *r)
 /* The next model that can have it, larger than this one. false: there is none. */
 static bool find_larger(const struct request *r, size_t *rung)
 {
-    const struct ladder *l = routing_ladder(r->proxy->parts.routing);
+    const struct ladder *l = routing_ladder(r->setup->routing);
     const char *fact;
 
     *rung = ladder_next(l, &r->chat, r->absent | local_models_absent(r->proxy->parts.local),
@@ -55,7 +56,7 @@ static bool find_larger(const struct request *r, size_t *rung)
 
 static double line_of(const struct request *r)
 {
-    return routing_ladder(r->proxy->parts.routing)->rungs[r->rung].confidence_min;
+    return routing_ladder(r->setup->routing)->rungs[r->rung].confidence_min;
 }
 
 /* It was ours to choose, and its answer is looked at before it is given out: somebody else can
@@ -155,7 +156,7 @@ static bool move_on(struct request *r, const char *reason, bool larger_too)
     if (r->to_local) {
         r->rung = rung;
         r->voice = local_models_voice(
-            r->proxy->parts.local, routing_ladder(r->proxy->parts.routing)->rungs[rung].model);
+            r->proxy->parts.local, routing_ladder(r->setup->routing)->rungs[rung].model);
     }
     r->source = SOURCE_NONE;
     r->routed.tier = r->to_local ? ROUTING_LOCAL : ROUTING_UPSTREAM;
@@ -475,7 +476,7 @@ static bool open_schema(struct request *r)
 /* Where the upstream can be asked in its place, the model has less time. */
 static uint64_t patience_ms(const struct request *r)
 {
-    const struct config *c = r->proxy->parts.config;
+    const struct config *c = r->setup->config;
 
     if (r->speed.deadline_ms > 0)
         return r->speed.deadline_ms;

@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "proxy/admit.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "rt/timer.h"
 
@@ -67,7 +68,7 @@ static void on_deadline(struct timer *t)
 enum step_result lookup_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
-    const struct config *c = p->parts.config;
+    const struct config *c = r->setup->config;
     struct embed_job *job = &r->embed;
 
     if (r->entry != NULL)

@@ -12,6 +12,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 
 #define MODEL_MAX_BYTES 96 /* bytes of a model's name; a longer one is cut */
@@ -107,7 +108,7 @@ void mark_add(struct request *r, struct respond_fields *f)
 
 bool mark_wanted(const struct request *r)
 {
-    return r->controls.metadata || r->proxy->parts.config->answers.metadata_always;
+    return r->controls.metadata || r->setup->config->answers.metadata_always;
 }
 
 static enum status put_member(struct buf *b, const char *name, struct span value)

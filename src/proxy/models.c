@@ -13,6 +13,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
@@ -146,7 +147,7 @@ static enum status write_own(struct request *r, struct span name, struct buf *ou
 {
     struct local_models *m = r->proxy->parts.local;
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .model = name};
-    const struct upstream *u = upstreams_pick(r->proxy->parts.upstreams, &w);
+    const struct upstream *u = upstreams_pick(r->setup->upstreams, &w);
     size_t voice;
 
     if (m != NULL && local_models_find(m, name, &voice))
@@ -171,7 +172,7 @@ static bool serve_list(struct request *r)
     struct upstream *list[CONFIG_UPSTREAMS_MAX + 1];
     size_t n = models_merge_whom(r, list, ARRAY_LEN(list));
 
-    if (r->proxy->parts.upstreams == NULL) {
+    if (r->setup->upstreams == NULL) {
         r->source = SOURCE_LOCAL;
         respond_list(r, NULL);
         return true;

@@ -4,6 +4,7 @@
 #include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -63,7 +64,7 @@ static bool goes_to(const struct list *l, struct span model, const struct upstre
     const struct request *r = l->request;
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .model = model};
 
-    return model.len > 0 && upstreams_pick(r->proxy->parts.upstreams, &w) == u;
+    return model.len > 0 && upstreams_pick(r->setup->upstreams, &w) == u;
 }
 
 static void add_part(struct list *l, const struct models_list_part *p, bool only)

@@ -10,6 +10,7 @@
 #include "proxy/models_list.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/respond.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
@@ -60,7 +61,7 @@ static bool has_own_credential(const struct upstream *u)
 
 size_t models_merge_whom(struct request *r, struct upstream **out, size_t cap)
 {
-    struct upstreams *all = r->proxy->parts.upstreams;
+    struct upstreams *all = r->setup->upstreams;
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped, .any_model = true};
     uint64_t now = loop_now_us(r->proxy->parts.loop);
     struct digest who;

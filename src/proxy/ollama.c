@@ -11,6 +11,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 
 /* A model of ours. */
 struct model {
@@ -141,7 +142,7 @@ bool ollama_serve(struct request *r)
     struct json_writer w = {&r->proxy->scratch, ST_OK, false};
     struct span path = r->head->path;
 
-    if (r->proxy->parts.upstreams != NULL || !span_eq(r->head->method, SPAN("GET")))
+    if (r->setup->upstreams != NULL || !span_eq(r->head->method, SPAN("GET")))
         return false;
     buf_clear(w.out);
     if (span_eq(path, SPAN("/api/tags")))

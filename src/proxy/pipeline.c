@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/access_log.h"
 #include "proxy/charge.h"
 #include "proxy/cors.h"
 #include "proxy/forward.h"
@@ -20,7 +21,9 @@
 #include "proxy/replay.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
+#include "proxy/trace.h"
 #include "proxy/upstreams.h"
 #include "rt/loop.h"
 
@@ -56,12 +59,19 @@ void pipeline_step_took(struct request *r, uint64_t us)
 
     if (i < ACCOUNT_STEPS)
         account_latency(&r->proxy->account.step[i], us);
+    if (r->trace != NULL)
+        trace_step(r->trace, i, r->step_us, us);
+}
+
+size_t pipeline_step_index(const struct request *r)
+{
+    return r->step != NULL ? (size_t)(r->step - pipeline) : ARRAY_LEN(pipeline);
 }
 
 /* What of the path names an upstream is no part of what is asked. false: no memory. */
 static bool strip_path(struct request *r)
 {
-    struct span start = upstreams_strip(r->proxy->parts.upstreams, r->head->path);
+    struct span start = upstreams_strip(r->setup->upstreams, r->head->path);
     struct http_head *h;
 
     if (start.len == 0)
@@ -89,7 +99,7 @@ static void on_request(void *owner, struct http_stream *s)
     }
     http_stream_set_owner(s, r);
     p->account.requests_total++;
-    if (p->request_count > p->parts.config->limits.requests_max) {
+    if (p->request_count > r->setup->config->limits.requests_max) {
         p->account.refused_total++;
         r->dialect = protocol_spoken(r->head->path);
         respond_error(r, 503, "server_error", "overloaded", "",
@@ -102,6 +112,7 @@ static void on_request(void *owner, struct http_stream *s)
         http_abort(s);
         return;
     }
+    trace_begin(r);
     h = r->head;
     r->dialect = protocol_spoken(h->path);
     if (models_serve(r) || ollama_serve(r))
@@ -184,6 +195,8 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
         a->client_gone_total += st != ST_CANCELED;
         charge_broken(r);
     }
+    trace_end(r, st == ST_OK);
+    access_log_note(r->proxy->parts.access_log, r, took_us, st == ST_OK);
     /* The list of models is asked for outside the walk, which cancels its own. */
     if (r->step == NULL && r->call != NULL)
         http_call_cancel(r->call);

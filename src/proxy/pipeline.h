@@ -16,6 +16,9 @@ extern const struct http_server_events pipeline_events;
 /* Names of the steps, for metrics. NULL past the end. */
 const char *pipeline_step_name(size_t i);
 
+/* Of the step that it is at, or was when it ended; none: beyond all names. */
+size_t pipeline_step_index(const struct request *r);
+
 /* The current step of `r` ended after `us`. */
 void pipeline_step_took(struct request *r, uint64_t us);
 /* A request was freed; the last one lets a closing proxy end. */

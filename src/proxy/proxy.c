@@ -9,12 +9,15 @@
 #include "proxy/local.h"
 #include "proxy/pipeline.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "rt/loop.h"
 
 /* Canonical bytes of a request, or one piece of an answer. */
 #define SCRATCH_FACTOR 8
 /* Of one connection's head and our fields of its answer. */
 #define STREAM_ARENA_BYTES (256 * 1024)
+/* An idle connection of who is not told yet that another process serves now. */
+#define RETIRE_IDLE_US 5000000
 
 static void server_options(const struct config *c, struct http_server_options *o)
 {
@@ -32,9 +35,17 @@ static void server_options(const struct config *c, struct http_server_options *o
     };
 }
 
+/* What of the proxy itself follows the settings. */
+static void set_limits(struct proxy *p, const struct config *c)
+{
+    p->parts.config = c;
+    p->scratch.limit = SCRATCH_FACTOR * (c->limits.body_max_bytes + c->cache.answer_max_bytes);
+    screen_limit(&p->screen, c->limits.body_max_bytes);
+}
+
 enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
 {
-    const struct config *c = parts->config;
+    const struct config *c = parts->setup->config;
     struct proxy *p = calloc(1, sizeof(*p));
     struct http_server_options o;
     enum status st;
@@ -47,10 +58,9 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     flight_init(&p->flights);
     journal_init(&p->journal, c->explain.bytes_max);
     account_init(&p->account, clock_wall_ms());
-    prices_init(&p->prices, c);
-    screen_init(&p->screen, c, parts->finder);
-    buf_init(&p->scratch,
-             SCRATCH_FACTOR * (c->limits.body_max_bytes + c->cache.answer_max_bytes));
+    screen_init(&p->screen);
+    buf_init(&p->scratch, 0);
+    set_limits(p, c);
     st = digest_init(&p->digest_ctx);
     if (st != ST_OK)
         goto fail_digest;
@@ -61,6 +71,7 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     st = http_server_open(parts->loop, &o, &pipeline_events, p, &p->server);
     if (st != ST_OK)
         goto fail_server;
+    setup_ref(parts->setup);
     *out = p;
     return ST_OK;
 
@@ -71,6 +82,23 @@ fail_credentials:
 fail_digest:
     free(p);
     return st;
+}
+
+enum status proxy_adopt(struct proxy *p, struct setup *setup)
+{
+    const struct config *c = setup->config;
+    struct setup *before = p->parts.setup;
+    struct http_server_options o;
+    enum status st = credential_adopt(&p->credentials, c);
+
+    if (st != ST_OK)
+        return st;
+    p->parts.setup = setup_ref(setup);
+    set_limits(p, c);
+    server_options(c, &o);
+    http_server_adopt(p->server, &o);
+    setup_unref(before);
+    return ST_OK;
 }
 
 void proxy_accept(struct proxy *p, struct io *io, const char *peer)
@@ -92,6 +120,14 @@ void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner)
     p->drained = drained;
     p->owner = owner;
     http_server_drain(p->server, on_drained);
+}
+
+void proxy_retire(struct proxy *p, void (*drained)(void *owner), void *owner)
+{
+    p->draining = true;
+    p->drained = drained;
+    p->owner = owner;
+    http_server_retire(p->server, RETIRE_IDLE_US, on_drained);
 }
 
 /* Their ends come later, as events; none of them starts anew (forward.c). */
@@ -124,6 +160,7 @@ void proxy_requests_gone(struct proxy *p)
     digest_release(&p->digest_ctx);
     buf_release(&p->scratch);
     screen_release(&p->screen);
+    setup_unref(p->parts.setup);
     free(p);
     closed(owner);
 }

@@ -23,40 +23,40 @@
 #include "proxy/hedge.h"
 #include "proxy/journal.h"
 #include "proxy/models_merge.h"
-#include "proxy/prices.h"
 #include "proxy/screen.h"
 
+struct access_log;
 struct cache;
 struct config;
 struct connector;
 struct embedder;
-struct finder;
 struct http_server;
 struct io;
 struct ledger;
 struct ledger_keeper;
 struct local_models;
 struct loop;
+struct otlp;
 struct request;
-struct routing;
-struct upstreams;
+struct setup;
 
 /* The parts, opened by the program. Those that may be missing are NULL. */
 struct proxy_parts {
-    const struct config *config;
+    struct setup *setup; /* the proxy takes a reference of its own */
+    const struct config
+        *config; /* of it, set by the proxy; a request has its own (request.h) */
     struct loop *loop;
     struct cache *cache;
-    struct upstreams *upstreams;  /* NULL: no upstream */
-    struct embedder *embedder;    /* NULL: no semantic cache */
-    struct local_models *local;   /* NULL: no model on this machine */
-    struct routing *routing;      /* NULL: ibid chooses between no models */
-    struct span encoder_id;       /* part of every partition */
-    struct span encoder_name;     /* as clients name it */
-    struct span version;          /* of the program */
-    struct span secret;           /* keys the scopes; borrowed */
-    struct ledger *ledger;        /* never NULL */
-    struct ledger_keeper *keeper; /* of it; NULL: it is not kept */
-    struct finder *finder;        /* NULL: no personal data is looked for */
+    struct embedder *embedder;     /* NULL: no semantic cache */
+    struct local_models *local;    /* NULL: no model on this machine */
+    struct access_log *access_log; /* NULL: none */
+    struct otlp *otlp;             /* NULL: nobody is told of traces */
+    struct span encoder_id;        /* part of every partition */
+    struct span encoder_name;      /* as clients name it */
+    struct span version;           /* of the program */
+    struct span secret;            /* keys the scopes; borrowed */
+    struct ledger *ledger;         /* never NULL */
+    struct ledger_keeper *keeper;  /* of it; NULL: it is not kept */
 };
 
 struct proxy {
@@ -65,7 +65,6 @@ struct proxy {
     struct credentials credentials;
     struct flights flights;
     struct account account;
-    struct prices prices;
     struct screen screen;
     struct hedge_counts hedges;
     struct models_memos models;   /* lists of upstreams */
@@ -88,12 +87,19 @@ struct proxy {
 
 enum status proxy_open(const struct proxy_parts *parts, struct proxy **out) MUST_CHECK;
 
+/* Requests that begin from now on are answered under `setup`; those in flight end under the
+ * one they have. On failure (upstream.accept_file can not be read, no memory) nothing has
+ * changed. */
+enum status proxy_adopt(struct proxy *p, struct setup *setup) MUST_CHECK;
+
 /* A new client connection; takes ownership of `io`. */
 void proxy_accept(struct proxy *p, struct io *io, const char *peer);
 
 /* Ready is over: idle connections close, the others finish. `drained` comes once,
  * later. */
 void proxy_drain(struct proxy *p, void (*drained)(void *owner), void *owner);
+/* The same when another process serves in our place (http_server_retire()). */
+void proxy_retire(struct proxy *p, void (*drained)(void *owner), void *owner);
 /* Draining took too long: answers under way break off now, each as its client can see
  * it. What does not end by that is cut by proxy_close(). */
 void proxy_cut(struct proxy *p);

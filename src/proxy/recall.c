@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 
 /* The index is a shortcut; the entry is the proof. It must be of this very
@@ -61,7 +62,7 @@ enum step_result recall_enter(struct request *r)
     if (r->entry != NULL || !r->embed_done || r->embed.status != ST_OK ||
         !r->embed.decision.hit)
         return STEP_NEXT;
-    if (p->parts.config->cache.semantic == SEMANTIC_SHADOW) {
+    if (r->setup->config->cache.semantic == SEMANTIC_SHADOW) {
         p->account.shadow_hits_total++;
         r->miss_reason = "shadow";
         return STEP_NEXT;

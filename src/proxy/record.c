@@ -15,6 +15,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
 
@@ -85,7 +86,7 @@ static uint32_t clamp_u32(uint64_t n)
 
 static uint64_t life_ms(const struct request *r)
 {
-    uint64_t ttl_s = r->proxy->parts.config->store.ttl_s;
+    uint64_t ttl_s = r->setup->config->store.ttl_s;
 
     if (r->controls.has_ttl && r->controls.ttl_s < ttl_s)
         ttl_s = r->controls.ttl_s;
@@ -151,7 +152,7 @@ static bool needs_lesson(const struct request *r, const struct entry *e)
 static bool is_wanted_call(const struct request *r, const struct answer *a)
 {
     return a->verdict == ANSWER_TOOL_CALL && a->json.len > 0 &&
-           r->proxy->parts.config->cache.tool_calls_exact;
+           r->setup->config->cache.tool_calls_exact;
 }
 
 /* By the rules of cache/admission.h. */

@@ -10,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 #include "proxy/tap.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
@@ -127,7 +128,7 @@ static enum status copy_request(struct request *r, const struct request *from)
     if (st != ST_OK)
         return st;
     in = (struct protocol_request){r->head->path, r->head->query, buf_span(&r->body),
-                                   (unsigned)r->proxy->parts.config->limits.json_depth_max};
+                                   (unsigned)r->setup->config->limits.json_depth_max};
     st = r->protocol->decode(&r->arena, &in, &r->chat, &err);
     if (st == ST_OK && r->may_store_semantic)
         r->may_store_semantic = admit_partition(r);
@@ -149,11 +150,11 @@ void refresh_start(const struct request *from)
 
     if (!from->may_store || flight_find(&p->flights, &from->key) != NULL)
         return;
-    if (p->refreshes >= p->parts.config->cache.refresh_max || p->draining) {
+    if (p->refreshes >= from->setup->config->cache.refresh_max || p->draining) {
         p->account.refreshes_skipped_total++;
         return;
     }
-    r = request_open_detached(p);
+    r = request_open_detached(p, from->setup);
     if (r == NULL)
         return;
     p->refreshes++;

@@ -10,6 +10,7 @@
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/unveil.h"
 #include "rt/loop.h"
@@ -133,7 +134,7 @@ static void replay(struct request *r, const struct answer *a)
     charge_entry(r, r->entry, a);
     p->account.stale_revalidate_total += r->stale_use == STALE_REVALIDATE;
     p->account.stale_error_total += r->stale_use == STALE_ERROR;
-    if (r->source != SOURCE_COALESCED && p->parts.config->cache.regenerate_after_s > 0)
+    if (r->source != SOURCE_COALESCED && r->setup->config->cache.regenerate_after_s > 0)
         again_note(p->again, &r->key, loop_now_us(p->parts.loop));
     answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     if (r->chat.stream)

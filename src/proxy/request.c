@@ -10,6 +10,7 @@
 #include "proxy/gather.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/tap.h"
 #include "proxy/unveil.h"
 #include "rt/loop.h"
@@ -20,9 +21,16 @@
 #define ARENA_BODY_FACTOR 24
 #define SPARE_MAX         256
 
-static struct request *take_spare(struct proxy *p)
+static void set_limits(struct request *r, const struct config *c)
 {
-    const struct config *c = p->parts.config;
+    r->arena.limit = ARENA_BODY_FACTOR * c->limits.body_max_bytes + (1u << 20);
+    r->body.limit = c->limits.body_max_bytes;
+    r->recorded.limit = c->cache.answer_max_bytes;
+}
+
+static struct request *take_spare(struct proxy *p, struct setup *setup)
+{
+    const struct config *c = setup->config;
     struct request *r;
 
     if (!list_empty(&p->spare)) {
@@ -37,12 +45,13 @@ static struct request *take_spare(struct proxy *p)
         r = calloc(1, sizeof(*r));
         if (r == NULL)
             return NULL;
-        arena_init(&r->arena, ARENA_CHUNK_BYTES,
-                   ARENA_BODY_FACTOR * c->limits.body_max_bytes + (1u << 20));
-        buf_init(&r->body, c->limits.body_max_bytes);
-        buf_init(&r->recorded, c->cache.answer_max_bytes);
+        arena_init(&r->arena, ARENA_CHUNK_BYTES, 0);
+        buf_init(&r->body, 0);
+        buf_init(&r->recorded, 0);
     }
+    set_limits(r, c);
     r->proxy = p;
+    r->setup = setup_ref(setup);
     r->dialect = &openai_chat_protocol;
     list_init(&r->flight_link);
     list_append(&p->requests, &r->link);
@@ -52,7 +61,7 @@ static struct request *take_spare(struct proxy *p)
 
 struct request *request_open(struct proxy *p, struct http_stream *s)
 {
-    struct request *r = take_spare(p);
+    struct request *r = take_spare(p, p->parts.setup);
 
     if (r == NULL)
         return NULL;
@@ -62,9 +71,9 @@ struct request *request_open(struct proxy *p, struct http_stream *s)
     return r;
 }
 
-struct request *request_open_detached(struct proxy *p)
+struct request *request_open_detached(struct proxy *p, struct setup *setup)
 {
-    struct request *r = take_spare(p);
+    struct request *r = take_spare(p, setup);
 
     if (r == NULL)
         return NULL;
@@ -103,6 +112,8 @@ static void maybe_free(struct request *r)
     unveil_release(r);
     gather_release(r);
     embedder_job_release(&r->embed);
+    setup_unref(r->setup);
+    r->setup = NULL;
     list_remove(&r->link);
     p->request_count--;
     if (p->spare_count < SPARE_MAX) {
@@ -167,7 +178,7 @@ static void walk(struct request *r)
 void request_start(struct request *r, const struct step *steps)
 {
     r->step = steps;
-    r->timed = r->proxy->account.requests_total % TIMED_ONE_IN == 0;
+    r->timed = r->trace != NULL || r->proxy->account.requests_total % TIMED_ONE_IN == 0;
     if (r->timed)
         r->step_us = clock_now_us();
     walk(r);

@@ -48,6 +48,8 @@ struct decoder_schema;
 struct local_job;
 struct proxy;
 struct request;
+struct setup;
+struct trace;
 struct upstream;
 struct unveil;
 struct upstream_place;
@@ -92,13 +94,15 @@ struct request {
 
     /* who and where */
     struct proxy *proxy;          /* borrowed; outlives every request */
+    struct setup *setup;          /* owned reference: the settings it began with */
     struct http_stream *stream;   /* borrowed; NULL once closed */
     const struct http_head *head; /* borrowed from the stream: not after close */
     struct list_node link;        /* in proxy->requests */
     struct arena arena;
     uint64_t started_us;
-    uint64_t step_us; /* when the current step began */
-    bool timed;       /* also steps that do not wait are timed */
+    uint64_t step_us;    /* when the current step began */
+    bool timed;          /* also steps that do not wait are timed */
+    struct trace *trace; /* arena; NULL: it is not traced */
 
     /* body (cached routes: whole; otherwise streams to the upstream) */
     const struct protocol *protocol; /* NULL: relayed untouched */
@@ -187,8 +191,9 @@ struct request {
 /* From a freelist of the proxy. NULL when memory is out. */
 struct request *request_open(struct proxy *p, struct http_stream *s);
 /* One that no client waits for: closed from the beginning, and held once; gone with the last
- * request_drop(). It has no head yet, and is not walked. */
-struct request *request_open_detached(struct proxy *p);
+ * request_drop(). It has no head yet, and is not walked. A reference of its own to `setup` is
+ * taken. */
+struct request *request_open_detached(struct proxy *p, struct setup *setup);
 
 void request_start(struct request *r, const struct step *steps);
 

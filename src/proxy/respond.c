@@ -12,6 +12,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/routing.h"
+#include "proxy/setup.h"
 
 #define ERROR_BODY_MAX 4096
 
@@ -195,7 +196,7 @@ static void add_route(struct request *r, struct respond_fields *f)
         value_text(&v, span_of(r->routed.rule));
         value_text(&v, SPAN("\""));
     }
-    if (r->judged && routing_classifier(r->proxy->parts.routing) != NULL) {
+    if (r->judged && routing_classifier(r->setup->routing) != NULL) {
         value_text(&v, SPAN("; enough="));
         value_fixed(&v, r->enough, 3);
     }

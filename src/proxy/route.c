@@ -3,13 +3,14 @@
 #include "proxy/local_models.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 
 /* There is no upstream: the largest model that can have it takes its place. */
 static void climb(struct request *r)
 {
     const struct local_models *m = r->proxy->parts.local;
-    const struct ladder *l = routing_ladder(r->proxy->parts.routing);
+    const struct ladder *l = routing_ladder(r->setup->routing);
     const char *fact;
 
     for (size_t i = r->rung; i < l->count;
@@ -26,8 +27,8 @@ static void judge(struct request *r)
     bool has_vector = r->embed_done && e->status == ST_OK;
     struct classifier_verdict v;
 
-    r->routed.tier = routing_judge(r->proxy->parts.routing, has_vector ? e->vector : NULL,
-                                   r->chat.last_text, &v);
+    r->routed.tier =
+        routing_judge(r->setup->routing, has_vector ? e->vector : NULL, r->chat.last_text, &v);
     r->judged = true;
     r->enough = v.enough;
     if (r->routed.tier == ROUTING_UPSTREAM && r->upstream == NULL)
@@ -51,7 +52,7 @@ enum step_result route_enter(struct request *r)
             respond_error(r, 413, "invalid_request_error", "request_too_large", "",
                           "the body is larger than limits.body_max_bytes and there is no "
                           "upstream to relay it to");
-        else if (r->proxy->parts.upstreams != NULL)
+        else if (r->setup->upstreams != NULL)
             respond_error(r, 404, "invalid_request_error", "unknown_path", "",
                           "none of the upstreams takes this path, or not without knowing the "
                           "model; see upstreams");

@@ -7,26 +7,21 @@
 #include "privacy/texts.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 
-void screen_init(struct screen *s, const struct config *c, struct finder *finder)
+void screen_init(struct screen *s)
 {
-    const enum config_rule own[] = {c->privacy.email, c->privacy.phone,       c->privacy.iban,
-                                    c->privacy.card,  c->privacy.national_id, c->privacy.host,
-                                    c->privacy.key,   c->privacy.private_key, c->privacy.jwt,
-                                    c->privacy.name,  c->privacy.date};
+    *s = (struct screen){.unread_total = 0};
+    buf_init(&s->out, 0);
+    buf_init(&s->scratch, 0);
+}
 
-    *s = (struct screen){.finder = finder, .config = c};
-    _Static_assert(ARRAY_LEN(own) == PRIVACY_PATTERN, "a rule of each class but the patterns");
-    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
-        s->rules[i] = config_rule_of(c, own[i]);
-        s->strict |= s->rules[i] > RULE_COUNT;
-    }
-    for (size_t i = 0; i < c->pattern_count; i++)
-        s->strict |= config_pattern_rule(c, &c->patterns[i]) > RULE_COUNT;
-    buf_init(&s->out, c->limits.body_max_bytes);
-    buf_init(&s->scratch, 2 * c->limits.body_max_bytes);
+void screen_limit(struct screen *s, size_t body_max_bytes)
+{
+    s->out.limit = body_max_bytes;
+    s->scratch.limit = 2 * body_max_bytes;
 }
 
 void screen_release(struct screen *s)
@@ -37,11 +32,10 @@ void screen_release(struct screen *s)
 
 enum config_rule screen_rule(const struct request *r, const struct find *f)
 {
-    const struct screen *s = &r->proxy->screen;
-    enum config_rule rule =
-        f->class == PRIVACY_PATTERN
-            ? config_pattern_rule(s->config, &s->config->patterns[f->pattern])
-            : s->rules[f->class];
+    const struct config *c = r->setup->config;
+    enum config_rule rule = f->class == PRIVACY_PATTERN
+                                ? config_pattern_rule(c, &c->patterns[f->pattern])
+                                : r->setup->rules.of[f->class];
 
     /* One of the operator's own: nothing leaves by it. */
     if (rule > RULE_COUNT && r->upstream != NULL && r->upstream->own->trusted)
@@ -71,7 +65,7 @@ static enum status look_at(void *owner, const struct texts_walk *w, struct span 
     (void)changed;
     if (!texts_is_written(w, text, is_name))
         return ST_OK;
-    st = finder_scan(s->finder, text, &list, &n);
+    st = finder_scan(x->r->setup->finder, text, &list, &n);
     for (size_t i = 0; st == ST_OK && i < n; i++) {
         enum config_rule rule = screen_rule(x->r, &list[i]);
 
@@ -98,7 +92,7 @@ enum status screen_look(struct request *r, char *refused, size_t cap, enum priva
     enum status st;
 
     refused[0] = '\0';
-    if (s->finder == NULL)
+    if (r->setup->finder == NULL)
         return ST_OK;
     st = texts_walk(r->chat.body, look_at, &x, &s->scratch, NULL);
     if (r->screen.found)
@@ -120,9 +114,9 @@ static enum step_result refuse_unread(struct request *r)
 
 static bool goes_unread(const struct request *r)
 {
-    const struct screen *s = &r->proxy->screen;
+    const struct setup *s = r->setup;
 
-    if (!s->strict || s->config->privacy.relay_unread || r->protocol != NULL)
+    if (!s->rules.strict || s->config->privacy.relay_unread || r->protocol != NULL)
         return false;
     if (r->upstream != NULL && r->upstream->own->trusted)
         return false;
@@ -132,7 +126,7 @@ static bool goes_unread(const struct request *r)
 
 static enum step_result refuse_limit(struct request *r, enum status st)
 {
-    const char *stuck = finder_stuck(r->proxy->screen.finder);
+    const char *stuck = finder_stuck(r->setup->finder);
     char text[192];
 
     if (st == ST_NOMEM || stuck == NULL)
@@ -157,14 +151,14 @@ enum step_result screen_enter(struct request *r)
     char refused[64], text[192];
     enum status st;
 
-    if (r->proxy->screen.finder == NULL)
+    if (r->setup->finder == NULL)
         return STEP_NEXT;
     if (goes_unread(r))
         return refuse_unread(r);
     if (r->protocol == NULL)
         return STEP_NEXT;
     st = screen_look(r, refused, sizeof(refused), &what);
-    if (st != ST_OK && (r->proxy->screen.strict || st != ST_LIMIT))
+    if (st != ST_OK && (r->setup->rules.strict || st != ST_LIMIT))
         return refuse_limit(r, st);
     r->screen.found |= st != ST_OK;
     r->screen.in_clear |= st != ST_OK;

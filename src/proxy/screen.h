@@ -20,12 +20,8 @@ struct request;
 
 #define SCREEN_RULES 5 /* config_rule, but for RULE_DEFAULT */
 
-/* Of the proxy. */
+/* Of the proxy; the rules are of the request's setup (setup.h). */
 struct screen {
-    struct finder *finder; /* borrowed; NULL: nothing is looked for */
-    const struct config *config;
-    enum config_rule rules[PRIVACY_CLASSES]; /* not of PRIVACY_PATTERN */
-    bool strict;                             /* a rule is more than count */
     struct buf out, scratch;
     uint64_t found[PRIVACY_CLASSES][SCREEN_RULES]; /* values, by what was done */
     uint64_t requests[SCREEN_RULES];               /* in which anything was found */
@@ -41,7 +37,9 @@ struct screen_result {
     bool in_clear; /* something of it stays as it is */
 };
 
-void screen_init(struct screen *s, const struct config *c, struct finder *finder);
+/* Without room; then screen_limit(): for bodies of that size. */
+void screen_init(struct screen *s);
+void screen_limit(struct screen *s, size_t body_max_bytes);
 void screen_release(struct screen *s);
 
 /* The rule for what was found in this request. */

@@ -12,6 +12,7 @@
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 
 struct span tap_media_type(const struct http_head *h)
 {
@@ -82,7 +83,7 @@ void tap_start(struct request *r, const struct http_head *h)
         return;
     }
     if (r->protocol->fold != NULL && http_name_eq(type, protocol_stream_type(r->protocol))) {
-        if (collector_open(r->protocol, r->proxy->parts.config->cache.answer_max_bytes,
+        if (collector_open(r->protocol, r->setup->config->cache.answer_max_bytes,
                            &r->collector) != ST_OK) {
             record_nothing(r, "no_memory");
             return;

@@ -9,6 +9,7 @@
 #include "proxy/proxy.h"
 #include "proxy/request.h"
 #include "proxy/respond.h"
+#include "proxy/setup.h"
 #include "proxy/tap.h"
 
 struct unveil {
@@ -54,7 +55,7 @@ static enum restorer_form form_of(const struct request *r, const struct http_hea
 
 static enum status start(struct request *r, enum restorer_form form)
 {
-    size_t most = r->proxy->parts.config->limits.body_max_bytes;
+    size_t most = r->setup->config->limits.body_max_bytes;
     struct unveil *u = calloc(1, sizeof(*u));
 
     if (u == NULL)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -98,6 +99,98 @@ static enum status open_credential(struct upstream *u, char *why, size_t why_cap
                  st == ST_INVALID ? "it is empty or holds a control character"
                                   : status_text(st));
     return st;
+}
+
+/* --- what it is made of ------------------------------------------------------------------- */
+
+/* Each with its NUL: no two lists of texts read the same. */
+static void add_text(struct digest_ctx *ctx, const char *text)
+{
+    digest_update(ctx, (struct span){text, strlen(text) + 1});
+}
+
+static void add_numbers(struct digest_ctx *ctx, const uint64_t *list, size_t n)
+{
+    digest_update(ctx, (struct span){(const char *)list, n * sizeof(*list)});
+}
+
+static void add_record(struct digest_ctx *ctx, const struct config_upstream *own)
+{
+    const char *const texts[] = {own->name,
+                                 own->url,
+                                 own->fallback_urls,
+                                 own->ca_file,
+                                 own->path,
+                                 own->strip_path ? "strip" : "",
+                                 own->models,
+                                 own->header,
+                                 own->aliases,
+                                 own->credential,
+                                 own->credential_header,
+                                 own->trusted ? "trusted" : "",
+                                 own->stale_while_revalidate_s,
+                                 own->stale_if_error_s};
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        add_text(ctx, texts[i]);
+}
+
+static void add_settings(struct digest_ctx *ctx, const struct config *c)
+{
+    const uint64_t numbers[] = {c->upstream.connections_max,
+                                c->upstream.waiting_max,
+                                c->upstream.connect_timeout_ms,
+                                c->upstream.first_byte_timeout_ms,
+                                c->upstream.idle_timeout_ms,
+                                c->upstream.total_timeout_ms,
+                                c->upstream.keep_ms,
+                                c->upstream.retry_ms,
+                                c->limits.head_max_bytes,
+                                c->limits.buffer_bytes,
+                                c->cache.stale_while_revalidate_s,
+                                c->cache.stale_if_error_s};
+
+    add_text(ctx, c->upstream.proxy_url);
+    add_numbers(ctx, numbers, ARRAY_LEN(numbers));
+}
+
+/* A file that was written anew, or that a link leads to now, has another date or another
+ * number. One that can not be seen is found out when it is read. */
+static void add_file(struct digest_ctx *ctx, const char *path)
+{
+    struct stat info;
+
+    if (path[0] == '\0' || stat(path, &info) != 0)
+        return;
+    add_numbers(ctx,
+                (const uint64_t[]){info.st_dev, info.st_ino, (uint64_t)info.st_size,
+                                   (uint64_t)info.st_mtim.tv_sec,
+                                   (uint64_t)info.st_mtim.tv_nsec},
+                5);
+}
+
+enum status upstream_made_of(const struct config *config, const struct config_upstream *own,
+                             struct digest *out)
+{
+    struct digest_ctx ctx;
+    struct buf secret;
+    enum status st = digest_init(&ctx);
+
+    if (st != ST_OK)
+        return st;
+    buf_init(&secret, CREDENTIAL_MAX_BYTES);
+    digest_start(&ctx);
+    add_record(&ctx, own);
+    add_settings(&ctx, config);
+    add_file(&ctx, own->ca_file);
+    if (own->credential[0] != '\0' && read_secret(own->credential, &secret) == ST_OK)
+        digest_update(&ctx, buf_span(&secret));
+    digest_final(&ctx, out);
+    digest_release(&ctx);
+    if (secret.ptr != NULL)
+        digest_wipe(secret.ptr, secret.cap);
+    buf_release(&secret);
+    return ST_OK;
 }
 
 /* --- opening and closing ------------------------------------------------------------------ */
@@ -195,8 +288,18 @@ static void close_next(void *owner)
     closed(whose);
 }
 
+struct upstream *upstream_ref(struct upstream *u)
+{
+    u->refs++;
+    return u;
+}
+
 void upstream_close(struct upstream *u, void (*closed)(void *owner), void *owner)
 {
+    if (--u->refs > 0) {
+        closed(owner);
+        return;
+    }
     u->closed = closed;
     u->owner = owner;
     close_next(u);
@@ -223,12 +326,16 @@ enum status upstream_open(struct loop *loop, struct connector *connector,
 
     if (u == NULL)
         return ST_NOMEM;
-    u->own = own;
+    u->refs = 1;
+    u->record = *own;
+    u->own = &u->record;
     u->retry_us = config->upstream.retry_ms * 1000;
     u->stale_while_revalidate_s =
         own_or(own->stale_while_revalidate_s, config->cache.stale_while_revalidate_s);
     u->stale_if_error_s = own_or(own->stale_if_error_s, config->cache.stale_if_error_s);
     st = open_credential(u, why, why_cap);
+    if (st == ST_OK)
+        st = upstream_made_of(config, own, &u->made_of);
     if (st == ST_OK && wants_tls(own)) {
         st = io_tls_ctx_open(loop, own->ca_file[0] != '\0' ? own->ca_file : NULL, &u->tls,
                              reason, sizeof(reason));

@@ -36,7 +36,10 @@ struct upstream_place {
 };
 
 struct upstream {
-    const struct config_upstream *own; /* borrowed */
+    const struct config_upstream *own; /* = &record */
+    struct config_upstream record;
+    struct digest made_of; /* of all that it follows from: settings, secret, CA file */
+    unsigned refs;         /* setups that have it */
     struct upstream_place places[CONFIG_PLACES_MAX];
     size_t place_count;
     struct io_tls_ctx *tls; /* owned; NULL: no place has https:// */
@@ -51,12 +54,18 @@ struct upstream {
     void *owner;
 };
 
-/* `own` outlives it; the limits of config->upstream are those of each place. `why` says what
- * is wrong, beginning with the field. */
+/* One reference, from upstream_close(). The limits of config->upstream are those of each place.
+ * `why` says what is wrong, beginning with the field. */
 enum status upstream_open(struct loop *loop, struct connector *connector,
                           const struct config *config, const struct config_upstream *own,
                           struct upstream **out, char *why, size_t why_cap) MUST_CHECK;
-/* `closed` comes once, later; the upstream is gone then. */
+/* What upstream_open() would make it of: two that are made of the same are the same. Reads the
+ * credential, and asks for the CA file's place and date. */
+enum status upstream_made_of(const struct config *config, const struct config_upstream *own,
+                             struct digest *out) MUST_CHECK;
+struct upstream *upstream_ref(struct upstream *u);
+/* Gives a reference back. `closed` comes once: at once when there are others, later when it
+ * was the last; the upstream is gone then. */
 void upstream_close(struct upstream *u, void (*closed)(void *owner), void *owner);
 
 struct span upstream_identity(const struct upstream *u);

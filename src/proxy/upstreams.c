@@ -2,7 +2,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/digest.h"
 #include "http/head.h"
 #include "proxy/conditions.h"
 #include "proxy/upstream.h"
@@ -38,6 +40,7 @@ static void on_given_up(void *owner)
 /* The short way is a record without conditions. */
 static void write_plain(const struct config *c, struct config_upstream *out)
 {
+    memset(out, 0, sizeof(*out));
     snprintf(out->name, sizeof(out->name), "%s", c->upstream.name);
     snprintf(out->url, sizeof(out->url), "%s", c->upstream.url);
     out->trusted = c->upstream.trusted;
@@ -45,10 +48,35 @@ static void write_plain(const struct config *c, struct config_upstream *out)
     snprintf(out->ca_file, sizeof(out->ca_file), "%s", c->upstream.ca_file);
 }
 
-enum status upstreams_open(struct loop *loop, struct connector *connector,
-                           const struct config *config, struct upstreams **out, char *why,
-                           size_t why_cap)
+static struct upstream *find_same(const struct upstreams *before, const struct digest *made_of)
 {
+    for (size_t i = 0; before != NULL && i < before->count; i++) {
+        if (digest_eq(&before->list[i]->made_of, made_of))
+            return before->list[i];
+    }
+    return NULL;
+}
+
+static enum status open_or_keep(struct loop *loop, struct connector *connector,
+                                const struct config *config, const struct config_upstream *own,
+                                const struct upstreams *before, struct upstream **out,
+                                char *why, size_t why_cap)
+{
+    struct digest made_of;
+    enum status st = upstream_made_of(config, own, &made_of);
+    struct upstream *same = st == ST_OK ? find_same(before, &made_of) : NULL;
+
+    if (same == NULL)
+        return upstream_open(loop, connector, config, own, out, why, why_cap);
+    *out = upstream_ref(same);
+    return ST_OK;
+}
+
+enum status upstreams_open(struct loop *loop, struct connector *connector,
+                           const struct config *config, const struct upstreams *before,
+                           struct upstreams **out, char *why, size_t why_cap)
+{
+    struct config_upstream short_way;
     size_t n = config->upstream_count + (config->upstream.url[0] != '\0');
     struct upstreams *u = calloc(1, sizeof(*u));
     enum status st = u != NULL ? ST_OK : ST_NOMEM;
@@ -56,11 +84,12 @@ enum status upstreams_open(struct loop *loop, struct connector *connector,
 
     for (size_t i = 0; st == ST_OK && i < n; i++) {
         bool plain = i == config->upstream_count;
-        const struct config_upstream *own = plain ? &u->plain : &config->upstreams[i];
+        const struct config_upstream *own = plain ? &short_way : &config->upstreams[i];
 
         if (plain)
-            write_plain(config, &u->plain);
-        st = upstream_open(loop, connector, config, own, &u->list[i], reason, sizeof(reason));
+            write_plain(config, &short_way);
+        st = open_or_keep(loop, connector, config, own, before, &u->list[i], reason,
+                          sizeof(reason));
         if (st == ST_OK)
             u->count++;
         else if (plain)

@@ -17,18 +17,18 @@ struct loop;
 struct upstream;
 
 struct upstreams {
-    struct upstream *list[CONFIG_UPSTREAMS_MAX + 1]; /* owned; in the order of asking */
+    struct upstream *list[CONFIG_UPSTREAMS_MAX + 1]; /* references; in the order of asking */
     size_t count;
-    struct config_upstream plain; /* what upstream.url says, as a record */
     void (*closed)(void *owner);
     void *owner;
 };
 
-/* *out is NULL when none is configured. `why` begins with the setting. */
+/* *out is NULL when none is configured. One of `before` (NULL: none) that is made of the same
+ * is taken over as it is, with its connections. `why` begins with the setting. */
 enum status upstreams_open(struct loop *loop, struct connector *connector,
-                           const struct config *config, struct upstreams **out, char *why,
-                           size_t why_cap) MUST_CHECK;
-/* `closed` comes once, later. */
+                           const struct config *config, const struct upstreams *before,
+                           struct upstreams **out, char *why, size_t why_cap) MUST_CHECK;
+/* `closed` comes once: later, or at once when all of them live on elsewhere. */
 void upstreams_close(struct upstreams *u, void (*closed)(void *owner), void *owner);
 
 /* What of a request decides. */

@@ -9,6 +9,7 @@
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/screen.h"
+#include "proxy/setup.h"
 #include "proxy/steps.h"
 
 /* A value that stands in a text of JSON has its escapes there; it is kept without them. */
@@ -45,7 +46,7 @@ static enum status replace(void *owner, const struct texts_walk *w, struct span 
 
     if (!texts_is_written(w, text, is_name))
         return ST_OK;
-    st = finder_scan(r->proxy->screen.finder, text, &list, &n);
+    st = finder_scan(r->setup->finder, text, &list, &n);
     for (size_t i = 0; st == ST_OK && i < n; i++) {
         if (screen_rule(r, &list[i]) != RULE_REPLACE)
             continue;

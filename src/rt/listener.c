@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "rt/address.h"
+#include "rt/inherited.h"
 #include "rt/io_tcp.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
@@ -232,7 +233,7 @@ static enum status to_name(const struct address *a, union name *out, socklen_t *
         out->path = (struct sockaddr_un){.sun_family = AF_UNIX};
         memcpy(out->path.sun_path, host, strlen(host) + 1); /* address_parse: it fits */
         *len = sizeof(out->path);
-        return clear_stale(&out->path, why, why_cap);
+        return ST_OK;
     }
     if (strcmp(host, "localhost") == 0)
         host = "127.0.0.1";
@@ -246,6 +247,57 @@ static enum status to_name(const struct address *a, union name *out, socklen_t *
     return ST_OK;
 }
 
+static void own_file(struct listener *l, const char *path)
+{
+    struct stat info;
+
+    if (lstat(path, &info) != 0)
+        return;
+    memcpy(l->path, path, sizeof(l->path));
+    l->dev = info.st_dev;
+    l->ino = info.st_ino;
+}
+
+static enum status bind_new(struct listener *l, const union name *name, socklen_t len,
+                            const struct listener_options *o, char *why, size_t why_cap)
+{
+    enum status st = l->unix_socket ? clear_stale(&name->path, why, why_cap) : ST_OK;
+    int on = 1;
+
+    if (st != ST_OK)
+        return st;
+    l->fd = socket(name->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return explain(errno, why, why_cap);
+    if (!l->unix_socket)
+        (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (!l->unix_socket && o->reuse_port &&
+        setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
+        return explain(errno, why, why_cap);
+    if (bind(l->fd, &name->any, len) != 0)
+        return explain(errno, why, why_cap);
+    if (l->unix_socket)
+        own_file(l, name->path.sun_path);
+    return ST_OK;
+}
+
+/* One that is open already, with all that waits in its backlog. */
+static bool take_inherited(struct listener *l, const union name *name, uint16_t port,
+                           struct inherited *in)
+{
+    bool own = false;
+    int flags;
+
+    l->fd = in != NULL ? inherited_take(in, &name->any, port == 0, &own) : -1;
+    if (l->fd < 0)
+        return false;
+    flags = fcntl(l->fd, F_GETFL);
+    (void)fcntl(l->fd, F_SETFL, flags | O_NONBLOCK);
+    if (l->unix_socket && own)
+        own_file(l, name->path.sun_path);
+    return true;
+}
+
 /* Blocks: only where names are bound and files looked at, before anything is served. */
 static enum status bind_socket(struct listener *l, const struct address *a,
                                const struct listener_options *o, char *why, size_t why_cap)
@@ -253,29 +305,11 @@ static enum status bind_socket(struct listener *l, const struct address *a,
     union name name;
     socklen_t len;
     enum status st = to_name(a, &name, &len, why, why_cap);
-    int on = 1;
 
+    if (st == ST_OK && !take_inherited(l, &name, a->port, o->inherited))
+        st = bind_new(l, &name, len, o, why, why_cap);
     if (st != ST_OK)
         return st;
-    l->fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (l->fd < 0)
-        return explain(errno, why, why_cap);
-    if (!a->unix_socket)
-        (void)setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-    if (!a->unix_socket && o->reuse_port &&
-        setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
-        return explain(errno, why, why_cap);
-    if (bind(l->fd, &name.any, len) != 0)
-        return explain(errno, why, why_cap);
-    if (a->unix_socket) {
-        struct stat info;
-
-        if (lstat(name.path.sun_path, &info) == 0) {
-            memcpy(l->path, name.path.sun_path, sizeof(l->path));
-            l->dev = info.st_dev;
-            l->ino = info.st_ino;
-        }
-    }
     if (listen(l->fd, (int)o->backlog) != 0)
         return explain(errno, why, why_cap);
     if (!a->unix_socket && getsockname(l->fd, &name.any, &len) == 0)
@@ -336,6 +370,21 @@ enum status listener_open(struct loop *loop, const char *address,
 uint16_t listener_port(const struct listener *l)
 {
     return l->port;
+}
+
+int listener_fd(const struct listener *l)
+{
+    return l->fd;
+}
+
+bool listener_owns_file(const struct listener *l)
+{
+    return !l->unix_socket || l->path[0] != '\0';
+}
+
+void listener_let_go(struct listener *l)
+{
+    l->path[0] = '\0';
 }
 
 void listener_pause(struct listener *l)

@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 
+struct inherited;
 struct io;
 struct loop;
 struct listener;
@@ -19,7 +20,8 @@ typedef void listener_accept_fn(void *owner, struct io *io, const char *peer);
 
 struct listener_options {
     unsigned backlog;
-    bool reuse_port; /* SO_REUSEPORT: one listener per loop */
+    bool reuse_port;             /* SO_REUSEPORT: one listener per loop */
+    struct inherited *inherited; /* what is there already is taken; NULL: none is */
 };
 
 /* `address` is "HOST:PORT", "[V6]:PORT" or "unix:/path". Port 0: the kernel
@@ -33,6 +35,13 @@ uint16_t listener_port(const struct listener *l);
 /* Stop taking connections / take them again (connection limit, drain). */
 void listener_pause(struct listener *l);
 void listener_resume(struct listener *l);
+/* For whoever listens next: the socket stays the listener's own, and it listens again after
+ * listener_resume(). */
+int listener_fd(const struct listener *l);
+/* Does the file of its socket go with it? Not when somebody else has made the socket. */
+bool listener_owns_file(const struct listener *l);
+/* Another process has the socket now: listener_close() leaves its file alone. */
+void listener_let_go(struct listener *l);
 void listener_close(struct listener *l);
 
 #endif

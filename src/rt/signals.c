@@ -6,7 +6,7 @@
 
 #include "rt/loop.h"
 
-static const int watched[] = {SIGTERM, SIGINT, SIGHUP};
+static const int watched[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
 
 struct signals {
     uv_signal_t handles[ARRAY_LEN(watched)];

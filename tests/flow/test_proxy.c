@@ -11,6 +11,7 @@
 #include "flow/wire.h"
 #include "proxy/ledger.h"
 #include "proxy/proxy.h"
+#include "proxy/setup.h"
 #include "proxy/upstreams.h"
 #include "rt/connect.h"
 #include "rt/io.h"
@@ -25,7 +26,7 @@ struct bench {
     struct loop *loop;
     struct config config;
     struct cache *cache;
-    struct upstreams *upstreams;
+    struct setup *setup;
     struct ledger ledger;
     struct proxy *proxy;
     size_t chunk;
@@ -135,14 +136,14 @@ static struct bench *open_bench(size_t chunk)
                                      .queue_max = 16,
                                      .prefix = ""};
     CHECK_STATUS(ST_OK, cache_open(b->loop, NULL, &o, &b->cache));
-    CHECK_STATUS(ST_OK,
-                 upstreams_open(b->loop, NULL, &b->config, &b->upstreams, why, sizeof(why)));
-    parts.config = &b->config;
+    CHECK_STATUS(ST_OK, setup_open(b->loop, &b->config, on_closed, b, &b->setup));
+    CHECK_STATUS(ST_OK, upstreams_open(b->loop, NULL, b->setup->config, NULL,
+                                       &b->setup->upstreams, why, sizeof(why)));
+    parts.setup = b->setup;
     parts.loop = b->loop;
     parts.cache = b->cache;
     ledger_init(&b->ledger, 64, 0);
     parts.ledger = &b->ledger;
-    parts.upstreams = b->upstreams;
     CHECK_STATUS(ST_OK, proxy_open(&parts, &b->proxy));
     return b;
 }
@@ -153,7 +154,7 @@ static void close_bench(struct bench *b)
     run();
     assert_int_equal(b->closed, 1);
     ledger_release(&b->ledger);
-    upstreams_close(b->upstreams, on_closed, b);
+    setup_unref(b->setup);
     run();
     assert_int_equal(b->closed, 2);
     cache_close(b->cache, on_closed, b);
@@ -410,7 +411,7 @@ static void follower_waits_no_longer(void)
 {
     struct wire *a = dial(), *b = dial();
 
-    bench->config.upstream.first_byte_timeout_ms = 100;
+    bench->setup->config->upstream.first_byte_timeout_ms = 100;
     ask(a, PLAIN, "");
     ask(b, PLAIN, "");
     wire_pass(bench->loop, 101 * MS);

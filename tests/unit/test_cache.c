@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -538,6 +539,109 @@ static void a_close_stops_the_rebuild(void **state)
     close_cache();
 }
 
+static unsigned lendings;
+
+static void on_lent(void *owner)
+{
+    (void)owner;
+    lendings++;
+}
+
+static bool is_lent(struct fixture *fixture, uint64_t times)
+{
+    (void)fixture;
+    return lendings == times;
+}
+
+static bool has_store(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return stats().store_present;
+}
+
+/* Another process has the files for a while; here it is another cache. */
+static void files_are_lent_and_taken_back(void **state)
+{
+    struct cache *own;
+
+    (void)state;
+    lendings = 0;
+    open_cache();
+    for (unsigned i = 1; i <= 20; i++)
+        put(i); /* written before they are lent, or else lost */
+    cache_lend_files(cache, on_lent, NULL);
+    assert_int_equal(lendings, 0);
+    put(50); /* nobody falls over a store that closes */
+    store_fixture_wait(&f, is_lent, 1);
+    assert_false(stats().store_present);
+    assert_non_null(strstr(stats().store.trouble, "takes over"));
+    put(51);
+    assert_int_equal(find(51), CACHE_HIT);
+    assert_int_equal(find(1), CACHE_HIT);
+    assert_true(decide(1).hit);
+    own = cache;
+    open_cache();
+    assert_int_equal(stats().store.entries, 20);
+    CHECK_STATUS(ST_OK, fetch(20));
+    put(60);
+    close_cache();
+    cache = own;
+    cache_take_files_back(cache);
+    store_fixture_wait(&f, has_store, 0);
+    store_fixture_wait(&f, is_ready, 0);
+    assert_int_equal(stats().store.entries, 21);
+    CHECK_STATUS(ST_OK, fetch(60));
+    put(70);
+    store_fixture_wait(&f, is_written, 1);
+    close_cache();
+    open_cache();
+    CHECK_STATUS(ST_OK, fetch(70));
+}
+
+static void a_close_waits_for_what_is_being_lent(void **state)
+{
+    (void)state;
+    lendings = 0;
+    open_cache();
+    put(1);
+    cache_lend_files(cache, on_lent, NULL);
+    close_cache();
+    assert_int_equal(lendings, 1);
+    open_cache();
+    CHECK_STATUS(ST_OK, fetch(1));
+    close_cache();
+    /* Of nothing but memory there is nothing to lend. */
+    options.store.url = "memory:";
+    open_cache();
+    cache_lend_files(cache, on_lent, NULL);
+    close_cache();
+    assert_int_equal(lendings, 2);
+}
+
+static void a_store_is_opened_as_soon_as_it_can_be(void **state)
+{
+    char folder[300];
+
+    (void)state;
+    snprintf(folder, sizeof(folder), "lmdb:%s/later/store", f.options.data_dir);
+    options.store.url = folder;
+    open_cache();
+    assert_false(stats().store_present);
+    put(1);
+    *strrchr(folder, '/') = '\0';
+    assert_int_equal(mkdir(folder + strlen("lmdb:"), 0700), 0);
+    folder[strlen(folder)] = '/';
+    store_fixture_wait(&f, has_store, 0);
+    store_fixture_wait(&f, is_ready, 0);
+    put(2);
+    store_fixture_wait(&f, is_written, 1);
+    close_cache();
+    open_cache();
+    CHECK_STATUS(ST_OK, fetch(2));
+    close_cache();
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -560,6 +664,9 @@ int main(void)
         CASE(an_answer_larger_than_memory_lives_in_the_store),
         CASE(a_rebuild_waits_for_an_index_that_is_busy),
         CASE(a_close_stops_the_rebuild),
+        CASE(files_are_lent_and_taken_back),
+        CASE(a_close_waits_for_what_is_being_lent),
+        CASE(a_store_is_opened_as_soon_as_it_can_be),
     };
 
     /* The cases of trouble log errors, which is right. */

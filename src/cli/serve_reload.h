@@ -1,0 +1,47 @@
+/* The settings in force, and how others take their place while ibid serves: read and checked
+ * beside them, adopted at one point or refused with reasons. Reads files on the loop: a few
+ * milliseconds. Loop thread only. */
+#ifndef CLI_SERVE_RELOAD_H
+#define CLI_SERVE_RELOAD_H
+
+#include <stdbool.h>
+
+#include "admin/admin.h"
+#include "admin/reload.h"
+#include "base/compiler.h"
+#include "base/status.h"
+#include "rt/quota.h"
+#include "cli/serve_setup.h"
+
+struct access_log;
+struct config;
+struct proxy;
+struct setup;
+
+struct serve_reload {
+    const char *file;             /* of -c; NULL: none */
+    const struct config *started; /* borrowed: as ibid was started */
+    const struct quota *quota;    /* borrowed: of the container */
+    struct serve_place at;
+    struct admin_view *view;       /* borrowed: its troubles */
+    struct proxy *proxy;           /* borrowed; set before the first reload */
+    struct access_log *access_log; /* likewise */
+    struct setup *setup;           /* owned reference: in force */
+    unsigned setups;               /* that are not gone yet */
+    bool closing;
+    void (*closed)(void *owner);
+    void *owner;
+    struct reload_state state;
+};
+
+/* Where to, and how ibid was started, are set; the first setup is opened. `why` as
+ * serve_setup_open(). */
+enum status serve_reload_open(struct serve_reload *r, struct serve_reasons *why) MUST_CHECK;
+
+/* A reload_fn; `owner` is the struct serve_reload. */
+void serve_reload_run(void *owner, struct reload_report *out);
+
+/* Ends it: `closed` comes once, later, or at once if there is no setup. The proxy is gone. */
+void serve_reload_close(struct serve_reload *r, void (*closed)(void *owner), void *owner);
+
+#endif
