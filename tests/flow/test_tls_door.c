@@ -381,9 +381,9 @@ static void test_plain_bytes_without_end(void **state)
 
 static void test_garbage_is_no_handshake(void **state)
 {
-    static const char *const garbage[] = {"\x16\x03\x01\x02\x00 this is no hello",
-                                          "\x80\x2e\x01\x00\x02 of an older age",
-                                          "\x17\x03\x03\x00\x05hello"};
+    static const char *const garbage[] = {
+        "\x16\x03\x01\x02\x01 this is no hello", "\x80\x2e\x01\x03\x02 of an older age",
+        "\x17\x03\x03\x01\x05hello, and what comes behind it"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
@@ -393,7 +393,7 @@ static void test_garbage_is_no_handshake(void **state)
         open_side(&s, false, 8);
         probe_init(&client, s.loop, knock(&s, 0));
         probe_read(&client);
-        CHECK_STATUS(ST_OK, probe_write(&client, garbage[i], 22));
+        CHECK_STATUS(ST_OK, probe_write(&client, garbage[i], strlen(garbage[i])));
         settle(&s);
         probe_close(&client); /* the first one only begins one */
         settle(&s);
