@@ -26,8 +26,9 @@ struct index_options {
     uint32_t dimensions;
     uint32_t entries_max; /* of all partitions; the oldest goes first */
     uint32_t queue_max;   /* adds and removes that wait for the writer */
-    uint32_t large_from;  /* entries of one partition from which it has a structure; 0: default */
-    uint64_t bytes_max;   /* for vectors, questions and what finds them (index_table.c) */
+    uint32_t
+        large_from;     /* entries of one partition from which it has a structure; 0: default */
+    uint64_t bytes_max; /* for vectors, questions and what finds them (index_table.c) */
 };
 
 struct index_stats {

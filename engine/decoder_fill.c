@@ -56,7 +56,7 @@ void decoder_fill_find(const struct gguf *g, const struct tokenizer *t, size_t v
         *out = (struct decoder_fill){true, ids[0], ids[1], ids[2]};
 }
 
-bool decoder_fills(const struct decoder *d)
+bool decoder_fill_known(const struct decoder *d)
 {
     return d->fill.known;
 }

@@ -167,7 +167,7 @@ bool decoder_begin(const struct decoder *d, uint32_t *id) MUST_CHECK;
 enum status decoder_token_text(const struct decoder *d, uint32_t id,
                                struct buf *out) MUST_CHECK;
 /* Was it taught to fill in what stands between a beginning and an end? */
-bool decoder_fills(const struct decoder *d);
+bool decoder_fill_known(const struct decoder *d);
 /* The model's chat template applied, with the opening of an assistant turn. A text
  * that looks like a control token stays text. ST_LIMIT: more than `cap` ids. */
 enum status decoder_chat_tokens(const struct decoder *d, const struct decoder_turn *turns,
@@ -242,8 +242,8 @@ struct decoder_request {
     const struct decoder_turn *turns; /* read by decoder_answer_open() only */
     size_t turn_count;
     bool continues; /* turns[0] is a text that goes on in the answer; with a second turn, one
-                       that the answer stands between. ST_INVALID: decoder_fills() says no, or
-                       there is nothing to go on from */
+                       that the answer stands between. ST_INVALID: decoder_fill_known() says no,
+                       or there is nothing to go on from */
     const uint32_t *ids; /* instead of turns, if not NULL; likewise */
     size_t id_count;
     struct decoder_params params; /* the stop strings stay until the answer is closed */

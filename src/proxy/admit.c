@@ -74,7 +74,8 @@ static void settle_route(struct request *r)
     if (r->setup->routing != NULL && !r->protocol->about_model)
         rule = routing_rule(r->setup->routing, &w);
     speed_settle(r, rule);
-    if (r->controls.route != ROUTE_ANY || r->setup->routing == NULL || r->protocol->about_model ||
+    if (r->controls.route != ROUTE_ANY || r->setup->routing == NULL ||
+        r->protocol->about_model ||
         (alone ? r->protocol->render == NULL ||
                      local_models_find(parts->local, r->chat.model, &named)
                : r->to_local || r->upstream == NULL))

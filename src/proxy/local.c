@@ -155,8 +155,8 @@ static bool move_on(struct request *r, const char *reason, bool larger_too)
     }
     if (r->to_local) {
         r->rung = rung;
-        r->voice = local_models_voice(
-            r->proxy->parts.local, routing_ladder(r->setup->routing)->rungs[rung].model);
+        r->voice = local_models_voice(r->proxy->parts.local,
+                                      routing_ladder(r->setup->routing)->rungs[rung].model);
     }
     r->source = SOURCE_NONE;
     r->routed.tier = r->to_local ? ROUTING_LOCAL : ROUTING_UPSTREAM;

@@ -367,7 +367,7 @@ uint32_t local_model_max_tokens(const struct local_model *m)
 
 bool local_model_fills(const struct local_model *m)
 {
-    return decoder_fills(m->decoder);
+    return decoder_fill_known(m->decoder);
 }
 
 static uint64_t get(_Atomic uint64_t *from)

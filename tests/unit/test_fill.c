@@ -111,11 +111,11 @@ static void a_text_is_filled_in(void **arg)
     size_t n = 0;
 
     (void)arg;
-    assert_false(decoder_fills(model));
+    assert_false(decoder_fill_known(model));
     CHECK_STATUS(ST_INVALID, answer(&q, &out, &r));
     buf_release(&out);
     model->fill = (struct decoder_fill){true, PREFIX, SUFFIX, MIDDLE};
-    assert_true(decoder_fills(model));
+    assert_true(decoder_fill_known(model));
     ids[n++] = PREFIX;
     n = add_text(ids, n, t[0].text);
     ids[n++] = SUFFIX;
