@@ -106,7 +106,7 @@ def test_what_is_not_understood_removes_nothing(ibid, query):
 
 def test_only_with_the_token(ibid):
     assert entries(ibid, "?all=1", token="wrong").status == 401
-    assert entries(ibid, "?all=1", method="POST").status == 405
+    assert entries(ibid, "?all=1", method="PUT").status == 405
 
 
 # --- replicas -------------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def test_the_official_clients_speak_it(secure, pki):
         assert versions == {"HTTP/2" if http2 else "HTTP/1.1"}
     assert ibid.metric('ibid_tls_handshakes_total{listener="clients",outcome="full"}') >= 2
     assert ibid.metric('ibid_tls_alpn_http2_total{listener="clients"}') >= 1
+    assert ibid.metric('ibid_tls_certificate_expires_seconds{listener="clients"}') > time.time()
     # What came through TLS is found without it.
     assert ask(ibid, "by the sdk True", model="m").source == "exact"
 

@@ -172,7 +172,7 @@ def test_what_is_not_there(shared):
     assert admin(shared, "DELETE", "/admin/v1/entries/" + "0" * 32).status == 400
     assert admin(shared, "GET", "/admin/v1/entries/" + "0" * 64).status == 404
     assert admin(shared, "POST", "/admin/v1/entries/" + "0" * 64).status == 405
-    assert admin(shared, "POST", "/admin/v1/entries").status == 405
+    assert admin(shared, "PUT", "/admin/v1/entries").status == 405
     assert admin(shared, "GET", "/admin/v1/feedback").status == 405
     assert admin(shared, "POST", "/admin/v1/feedback", b"x" * 100000).status == 413
     for method, path in (("GET", "/admin/v1/explain/0"), ("POST", "/admin/v1/feedback"), ("DELETE", "/admin/v1/entries/0")):
