@@ -327,6 +327,7 @@ static enum status open_tls(struct server *s)
     else if (why[0] != '\0')
         trouble(s, "tls", why);
     s->view.tls = serve_tls_metrics(s->tls);
+    s->reload.tls = s->tls;
     return st;
 }
 
@@ -506,7 +507,7 @@ static void close_all(struct server *s)
     close_listeners(s);
     s->view.tls = NULL;
     serve_tls_close(s->tls);
-    s->tls = NULL;
+    s->tls = s->reload.tls = NULL;
     /* It looks into the proxy. */
     if (s->admin != NULL)
         admin_close(s->admin, on_admin_closed, s);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "cli/config_load.h"
 #include "cli/serve_quota.h"
+#include "cli/serve_tls.h"
 #include "cli/serve_log.h"
 #include "config/config.h"
 #include "proxy/access_log.h"
@@ -118,13 +119,18 @@ static enum status read_settings(const struct serve_reload *r, struct config *ne
     return st;
 }
 
-/* Both or none. */
+/* All or none; but certificates that were good stay in use whatever becomes of the rest. */
 static enum status adopt_parts(struct serve_reload *r, struct setup *s,
                                struct serve_reasons *reasons)
 {
     char why[SERVE_REASON_BYTES] = "";
-    enum status st = access_log_adopt(r->access_log, s->config, why, sizeof(why));
+    enum status st = r->tls != NULL ? serve_tls_reload(r->tls, why, sizeof(why)) : ST_OK;
 
+    if (st != ST_OK) {
+        serve_setup_reason(reasons, "tls", why);
+        return st;
+    }
+    st = access_log_adopt(r->access_log, s->config, why, sizeof(why));
     if (st != ST_OK) {
         serve_setup_reason(reasons, "access_log.path", why);
         return st;

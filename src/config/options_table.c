@@ -109,7 +109,7 @@ const struct option options_table[] = {
     PATH("tls.client_ca_file", tls.client_ca_file, "", "authorities of clients (PEM): each must then show a certificate of theirs; empty: none is asked for"),
     UINT("tls.handshake_timeout_ms", tls.handshake_timeout_ms, "10000", 1, HOUR_MS, "from the connection to the end of its handshake"),
     UINT("tls.handshakes_max", tls.handshakes_max, "512", 1, 100000, "handshakes at once, of one listener; connections beyond that are closed"),
-    UINT("tls.reload_s", tls.reload_s, "10", 0, 86400, "seconds after which the files are looked at again, and read when they have changed: new connections get the new certificate, and what is no good is refused and the old one kept. 0: they are read at start only"),
+    UINT("tls.reload_s", tls.reload_s, "10", 0, 86400, "seconds after which the files are looked at again, and read when they have changed: new connections get the new certificate, and what is no good is refused and the old one kept. 0: they are read at start and by a reload only"),
 
     URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),

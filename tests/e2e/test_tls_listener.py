@@ -334,3 +334,15 @@ def test_an_expired_certificate_is_named_and_can_be_renewed(secure, pki, files):
     install(pki, "good", files)
     until(lambda: ibid.metric('ibid_tls_reloads_total{result="taken"}') == 1, "renewal")
     assert get(ibid.tls_port, trusting(pki))[0].startswith(b"HTTP/1.1 200")
+
+
+def test_a_reload_reads_the_certificates_too(secure, pki, files):
+    ibid = secure(env={"IBID_TLS_RELOAD_S": "0"})
+    before = shown(ibid.tls_port, pki)
+    (files / "server.crt").write_text("no certificate")
+    refused = ibid.request("POST", "/admin/v1/reload", "", {"authorization": f"Bearer {ibid.token()}"}, ibid.admin_port)
+    assert refused.status == 422 and any(r.startswith("tls: ") for r in refused.json["error"]["reasons"]), refused.body
+    assert shown(ibid.tls_port, pki) == before
+    install(pki, "name", files)
+    assert ibid.request("POST", "/admin/v1/reload", "", {"authorization": f"Bearer {ibid.token()}"}, ibid.admin_port).status == 200
+    assert shown(ibid.tls_port, pki) == "name" != before
