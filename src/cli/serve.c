@@ -27,6 +27,7 @@
 #include "cli/config_load.h"
 #include "cli/decoder_settings.h"
 #include "cli/serve_adapters.h"
+#include "cli/cascade_default.h"
 #include "cli/encoder_settings.h"
 #include "cli/router_default.h"
 #include "cli/privacy_settings.h"
@@ -39,8 +40,10 @@
 #include "proxy/embedder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_model.h"
+#include "proxy/prompt.h"
 #include "proxy/proxy.h"
 #include "proxy/routing.h"
+#include "proxy/trial.h"
 #include "proxy/upstreams.h"
 #include "rt/connect.h"
 #include "rt/listener.h"
@@ -67,6 +70,8 @@ struct server {
     struct local_model *local;
     struct upstreams *upstreams;
     struct routing *routing;
+    struct trial *trial;
+    struct prompt_book *prompts;
     struct finder *finder;
     struct proxy *proxy;
     struct serve_adapters adapters;
@@ -269,6 +274,31 @@ static enum status open_routing(struct server *s)
     return st;
 }
 
+static enum status open_trial(struct server *s)
+{
+    char why[CONFIG_TEXT_MAX + 256] = "";
+    enum status st =
+        trial_open(&s->config, span_of(cascade_default), &s->trial, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    else if (why[0] == '\0' && s->trial != NULL && s->local != NULL)
+        trial_check_model(s->trial, local_model_name(s->local, 0), why, sizeof(why));
+    if (st == ST_OK && why[0] != '\0')
+        trouble(s, "cascade", why);
+    return st;
+}
+
+static enum status open_prompts(struct server *s)
+{
+    char why[2 * CONFIG_TEXT_MAX] = "no memory";
+    enum status st = prompt_open(&s->config, &s->prompts, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    return st;
+}
+
 static enum status open_finder(struct server *s)
 {
     char why[256] = "no memory";
@@ -323,6 +353,8 @@ static enum status open_proxy(struct server *s)
         .embedder = s->embedder,
         .local = s->local,
         .routing = s->routing,
+        .trial = s->trial,
+        .prompts = s->prompts,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
         .finder = s->finder,
@@ -419,6 +451,8 @@ static void on_ledger_closed(void *owner)
 static void close_engine(struct server *s)
 {
     routing_close(s->routing);
+    trial_close(s->trial);
+    prompt_close(s->prompts);
     if (s->embedder != NULL)
         embedder_close(s->embedder);
     if (s->local != NULL)
@@ -568,6 +602,10 @@ static enum status open_all(struct server *s)
     st = open_upstreams(s);
     if (st == ST_OK)
         st = open_routing(s);
+    if (st == ST_OK)
+        st = open_trial(s);
+    if (st == ST_OK)
+        st = open_prompts(s);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)

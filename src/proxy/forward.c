@@ -16,6 +16,7 @@
 #include "protocol/answer.h"
 #include "protocol/collector.h"
 #include "proxy/forwarded.h"
+#include "proxy/hedge.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/replay.h"
@@ -85,7 +86,7 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     uint64_t body = HTTP_BODY_CHUNKED;
 
     upstream_reached(r->place);
-    if (r->closed)
+    if (r->closed || call != r->call || !hedge_upstream(r, h->status))
         return;
     if (r->stale != NULL && is_outage(h->status)) {
         r->failed_status = h->status;
@@ -127,7 +128,7 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     struct request *r = owner;
     bool wait = false;
 
-    if (r->closed || r->failed_status != 0)
+    if (r->closed || call != r->call || r->failed_status != 0)
         return;
     tap_feed(r, data);
     if (r->vault != NULL && unveil_feed(r, data, &data) != ST_OK) {
@@ -259,13 +260,17 @@ static bool give_rest(struct request *r)
 static void on_end(void *owner, struct http_call *call, enum status st, const char *why)
 {
     struct request *r = owner;
+    bool current = call == r->call;
 
-    r->call = NULL;
+    if (current)
+        r->call = NULL;
     if (st != ST_OK)
         count_failure(r, st, why);
-    if (!request_drop(r))
+    if (!request_drop(r) || !current)
         return;
     if (st != ST_OK && ask_elsewhere(r, call))
+        return;
+    if (!r->flow.head_sent && hedge_failed(r))
         return;
     request_finish(r);
     if (st == ST_OK && r->failed_status == 0) {
@@ -340,6 +345,16 @@ static enum status start_call(struct request *r)
         q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
     }
     return upstream_start(r->place, h, r->vault != NULL, &q, &r->arena, &events, r, &r->call);
+}
+
+bool forward_beside(struct request *r)
+{
+    r->streams = false;
+    r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
+    if (start_call(r) != ST_OK)
+        return false;
+    request_hold(r);
+    return true;
 }
 
 enum step_result forward_enter(struct request *r)

@@ -1,4 +1,3 @@
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,13 +8,17 @@
 #include "protocol/answer.h"
 #include "protocol/tools.h"
 #include "proxy/examples.h"
+#include "proxy/hedge.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/mark.h"
+#include "proxy/prompt.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/steps.h"
+#include "proxy/trial.h"
+#include "proxy/vote.h"
 #include "rt/timer.h"
 
 /* Of the id of a call: what is random in it. */
@@ -39,17 +42,11 @@ static bool begin_stream(struct request *r)
            http_write(r->stream, buf_span(out), &wait) == ST_OK;
 }
 
-/* It was ours to choose, and its answer is looked at before it is given out. */
-static bool is_tried(const struct request *r)
-{
-    return r->judged && r->proxy->parts.config->route.confidence_min > 0;
-}
-
 /* Nothing of the answer goes out before its end: which function is called is told when it is
  * known whole, and what is not given out in the end must not have begun. */
 static bool is_held(const struct request *r)
 {
-    return r->chat.must_call_tool || is_tried(r);
+    return r->chat.must_call_tool || r->thinks || trial_on(r);
 }
 
 static void on_text(void *owner, struct span text)
@@ -118,22 +115,6 @@ static bool escalate(struct request *r, const char *reason)
     buf_clear(&r->recorded);
     account_routed(&r->proxy->account, false, reason);
     return true;
-}
-
-/* Why the answer is not good enough to be given out; NULL: it is. What max_tokens of the client
- * cuts, the upstream would cut too. */
-static const char *doubt(struct request *r, const struct decoder_result *result)
-{
-    const struct decoder_confidence *c = &result->confidence;
-    bool cut = result->finish == DECODER_LENGTH &&
-               !(r->chat.has_max_tokens && r->chat.max_tokens <= result->completion_tokens);
-
-    if (!is_tried(r))
-        return NULL;
-    r->sure = c->tokens > 0 ? exp(c->log_p / c->tokens) : 0;
-    if (cut)
-        return "escalated_length";
-    return r->sure < r->proxy->parts.config->route.confidence_min ? "escalated_unsure" : NULL;
 }
 
 static const char *reason_of(enum status st)
@@ -231,32 +212,64 @@ static void finish(struct request *r, const struct decoder_result *result)
         http_abort(r->stream);
 }
 
-static void on_end(void *owner, enum status st, const struct decoder_result *result,
-                   uint64_t cpu_us)
+void local_job_ended(struct request *r, uint64_t cpu_us)
 {
-    struct request *r = owner;
-    bool timed_out = r->timed_out;
-    const char *why;
-
-    r->local = NULL;
-    decoder_schema_close(r->schema);
-    r->schema = NULL;
     r->charge.cpu_us += cpu_us;
     r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
-    if (!request_drop(r))
+    if (--r->local_jobs > 0)
         return;
+    decoder_schema_close(r->schema);
+    r->schema = NULL;
+}
+
+/* Its answer is there, or there will be none: is it given out? */
+static void conclude(struct request *r, enum status st, const struct decoder_result *result)
+{
+    bool empty = st == ST_OK && r->thinks && !prompt_strip(&r->recorded);
+    const char *why = st != ST_OK    ? reason_of(st)
+                      : !trial_on(r) ? NULL
+                      : empty        ? "escalated_form"
+                                     : trial_doubt(r, result);
+
     timer_stop(r->proxy->parts.loop, &r->deadline);
-    st = st != ST_OK && timed_out ? ST_TIMEOUT : st;
-    why = st == ST_OK ? doubt(r, result) : reason_of(st);
     if (why != NULL && escalate(r, why)) {
-        request_resume(r);
+        if (!hedge_left(r))
+            request_resume(r);
         return;
     }
+    hedge_local(r);
     request_finish(r);
     if (st == ST_OK)
         finish(r, result);
     else
         fail(r, st);
+}
+
+void local_voted(struct request *r)
+{
+    struct decoder_result result;
+    enum status st = vote_count(r, &result);
+
+    conclude(r, st, &result);
+}
+
+static void on_end(void *owner, enum status st, const struct decoder_result *result,
+                   uint64_t cpu_us)
+{
+    struct request *r = owner;
+    bool timed_out = r->timed_out;
+
+    r->local = NULL;
+    local_job_ended(r, cpu_us);
+    if (!request_drop(r) || !r->to_local)
+        return;
+    st = st != ST_OK && timed_out ? ST_TIMEOUT : st;
+    if (vote_wait(r, st, result))
+        return;
+    if (st == ST_OK && r->vote != NULL)
+        local_voted(r);
+    else
+        conclude(r, st, result);
 }
 
 static const struct local_events events = {on_text, on_end};
@@ -266,7 +279,19 @@ static void on_deadline(struct timer *t)
     struct request *r = CONTAINER_OF(t, struct request, deadline);
 
     r->timed_out = true;
-    local_model_cancel(r->local);
+    vote_cancel(r);
+    if (r->local != NULL)
+        local_model_cancel(r->local);
+}
+
+void local_give_up(struct request *r)
+{
+    r->to_local = false;
+    timer_stop(r->proxy->parts.loop, &r->deadline);
+    vote_call_off(r);
+    if (r->local != NULL)
+        local_model_cancel(r->local);
+    buf_clear(&r->recorded);
 }
 
 static bool is_system(struct span role)
@@ -291,13 +316,28 @@ static enum status join(struct arena *arena, struct span a, struct span b, struc
     return st;
 }
 
+/* Solved examples, where the last turn is to be: the operator's, then stored ones. */
+static enum status show_examples(struct request *r, const struct prompt *profile,
+                                 struct decoder_turn *t, size_t *count)
+{
+    size_t own = prompt_examples(profile, r->chat.last_text, t), stored;
+    enum status st = examples_take(r, t + own, &stored);
+
+    *count = own + stored;
+    r->shown = t;
+    r->shown_count = *count / 2;
+    r->examples = (unsigned)r->shown_count;
+    return st;
+}
+
 /* The conversation for the model. Of functions it is told at the end of the system's turn,
  * which is there then; examples come before the question. */
-static enum status take_turns(struct request *r, struct local_request *ask)
+static enum status take_turns(struct request *r, const struct prompt *profile,
+                              struct local_request *ask)
 {
     const struct chat_request *q = &r->chat;
     struct decoder_turn *t =
-        arena_alloc(&r->arena, (q->turn_count + 1 + 2 * EXAMPLES_MAX) * sizeof(*t),
+        arena_alloc(&r->arena, (q->turn_count + 1 + 2 * EXAMPLES_ALL) * sizeof(*t),
                     _Alignof(struct decoder_turn));
     bool has_system = q->turn_count > 0 && is_system(q->turns[0].role);
     struct span told = {NULL, 0};
@@ -310,13 +350,14 @@ static enum status take_turns(struct request *r, struct local_request *ask)
         t[n++] = (struct decoder_turn){SPAN("system"), told};
     for (size_t i = 0; i < q->turn_count && st == ST_OK; i++) {
         if (i + 1 == q->turn_count)
-            st = examples_take(r, t + n, &shown);
+            st = show_examples(r, profile, t + n, &shown);
         n += shown;
         t[n++] = (struct decoder_turn){q->turns[i].role, q->turns[i].text};
     }
+    if (st == ST_OK)
+        st = prompt_shape(profile, &r->arena, t, n, r->thinks);
     if (st == ST_OK && told.ptr != NULL && has_system)
-        st = join(&r->arena, q->turns[0].text, told, &t[0].text);
-    r->examples = (unsigned)shown / 2;
+        st = join(&r->arena, t[0].text, told, &t[0].text);
     ask->turns = t;
     ask->turn_count = n;
     return st;
@@ -404,6 +445,8 @@ enum step_result local_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
     const struct chat_request *q = &r->chat;
+    const struct prompt *profile;
+    uint64_t wanted;
     uint32_t most;
     struct local_request ask = {
         .voice = r->voice,
@@ -426,15 +469,17 @@ enum step_result local_enter(struct request *r)
     }
     if (!open_schema(r))
         return r->to_local ? STEP_DONE : STEP_NEXT;
+    profile = prompt_find(p->parts.prompts, local_model_name(p->parts.local, r->voice));
+    r->thinks = prompt_thinks(profile) && r->schema == NULL && !q->must_call_tool;
     most = local_model_max_tokens(p->parts.local);
-    ask.params.max_tokens =
-        q->has_max_tokens && q->max_tokens < most ? (uint32_t)q->max_tokens : most;
+    wanted = q->max_tokens + (r->thinks ? PROMPT_THINK_TOKENS : 0);
+    ask.params.max_tokens = q->has_max_tokens && wanted < most ? (uint32_t)wanted : most;
     answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     buf_clear(&r->recorded);
     ask.like = near_answer(r);
     ask.schema = r->schema;
-    ask.confidence = is_tried(r);
-    st = take_turns(r, &ask);
+    ask.confidence = trial_on(r);
+    st = take_turns(r, profile, &ask);
     if (st == ST_OK)
         st = local_model_start(p->parts.local, p->parts.loop, &ask, &events, r, &r->local);
     if (st != ST_OK) {
@@ -449,11 +494,17 @@ enum step_result local_enter(struct request *r)
         return STEP_DONE;
     }
     request_hold(r);
+    r->local_jobs++;
     timer_start(p->parts.loop, &r->deadline, patience_ms(r) * 1000, on_deadline);
+    vote_start(r, &ask);
+    hedge_start(r);
     return STEP_WAIT;
 }
 
 void local_cancel(struct request *r)
 {
-    local_model_cancel(r->local);
+    vote_cancel(r);
+    if (r->local != NULL)
+        local_model_cancel(r->local);
+    forward_cancel(r);
 }

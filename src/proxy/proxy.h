@@ -36,7 +36,9 @@ struct ledger_keeper;
 struct local_model;
 struct loop;
 struct request;
+struct prompt_book;
 struct routing;
+struct trial;
 struct upstreams;
 
 /* The parts, opened by the program. Those that may be missing are NULL. */
@@ -48,6 +50,8 @@ struct proxy_parts {
     struct embedder *embedder;    /* NULL: no semantic cache */
     struct local_model *local;    /* NULL: no built-in model */
     struct routing *routing;      /* NULL: ibid chooses between no models */
+    struct prompt_book *prompts;  /* NULL: local models get conversations as they are */
+    struct trial *trial;          /* NULL: no answer of the built-in model is looked at */
     struct span encoder_id;       /* part of every partition */
     struct span encoder_name;     /* as clients name it */
     struct span version;          /* of the program */

@@ -29,11 +29,13 @@
 #include "proxy/charge.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
+#include "proxy/hedge.h"
 #include "proxy/routing.h"
 #include "proxy/screen.h"
 #include "proxy/source.h"
 #include "rt/timer.h"
 
+struct attempt;
 struct collector;
 struct content_decoder;
 struct flight;
@@ -42,6 +44,7 @@ struct http_call;
 struct http_head;
 struct http_stream;
 struct decoder_schema;
+struct decoder_turn;
 struct local_job;
 struct proxy;
 struct request;
@@ -49,6 +52,7 @@ struct upstream;
 struct unveil;
 struct upstream_place;
 struct vault;
+struct vote;
 struct vectors;
 
 enum step_result {
@@ -125,7 +129,16 @@ struct request {
     size_t voice;                  /* of it, by the request's model: local_model_find() */
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
     unsigned examples;             /* that the built-in model was shown */
-    double sure;                   /* of the built-in model's answer; 0: not known (yet) */
+    const struct decoder_turn *shown; /* these: pairs of turns; in the arena */
+    size_t shown_count;               /* pairs, the operator's included */
+    double sure;                      /* of the built-in model's answer; 0: not known (yet) */
+    struct attempt *attempt;          /* … that answer; NULL: none was looked at */
+    bool thinks;                      /* the model was asked to: prompt_strip() */
+    unsigned local_jobs;              /* of the built-in model, under way */
+    struct vote *vote;                /* arena; NULL: none */
+    double votes;                     /* share of the samples that say the same; 0: no vote */
+    enum hedge hedge;
+    struct timer hedge_timer;
     bool judged;             /* by what was learned: `enough` is set, and both may be asked */
     double enough;           /* P(the built-in model is) */
     bool may_read;           /* an exact entry may answer */

@@ -10,6 +10,7 @@
 #include "protocol/protocol.h"
 #include "proxy/conditions.h"
 #include "proxy/regex.h"
+#include "proxy/trial.h"
 #include "router/classifier_file.h"
 
 /* A token of English is about four bytes; a text with fewer a token overruns the context all
@@ -212,7 +213,7 @@ static bool applies(const struct routing *r, size_t i, const struct routing_wish
 /* The built-in model's answers are looked at before they are given out. */
 static bool is_cascade(const struct routing *r)
 {
-    return r->config->route.confidence_min > 0;
+    return trial_wanted(r->config);
 }
 
 static struct routing_verdict by_rule(const struct config_route *rule)

@@ -3,3 +3,5 @@ ibid_test(NAME regression LABEL unit SOURCES unit/test_regression.c LIBS router 
 ibid_test(NAME curve LABEL unit SOURCES unit/test_curve.c LIBS router base m)
 ibid_test(NAME classifier LABEL unit SOURCES unit/test_classifier.c LIBS router base m TIMEOUT 180)
 ibid_test(NAME routing LABEL unit SOURCES unit/test_routing.c LIBS proxy router config http base)
+ibid_test(NAME cascade LABEL unit SOURCES unit/test_cascade.c LIBS router base m)
+ibid_test(NAME prompt LABEL unit SOURCES unit/test_prompt.c LIBS proxy router config http base)
