@@ -3,6 +3,7 @@ answers, whether the model knows when it is right, and what share of the questio
 
 Halves: of each kind's tasks four go to one half, four to the other, and so on. What is tested was never learned from."""
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -68,25 +69,12 @@ def outcomes(path, rows, by_label=False):
                               for r in rows if not by_label or r["label"] is not None])
 
 
-def learn_cascade(d, rows, by_label=False, models=None):
-    out = f"{d}/cascade.json"
-    run("tune", "cascade", "--out", out, "--json", *(["--models", models] if models else []), outcomes(f"{d}/outcomes", rows, by_label))
-    return json.loads(pathlib.Path(out).read_text())
-
-
-def sure(cascade, row):
-    z = cascade["offset"] + sum(w * max(-3, min(3, (row["signs"][k] - cascade["mean"][k]) / cascade["spread"][k])) for k, w in cascade["weight"].items())
-    return 1 / (1 + math.exp(-z))
-
-
-def line(cascade, loss=LOSS):
-    """As cascade_line() draws it."""
-    n, at = cascade["outcomes"], 2
-    for off, _, lost in reversed(cascade["settings"]):
-        if (lost * n + 1) / (n + 1) > loss:
-            break
-        at = 1 - off
-    return at
+def learn_cascade(d, learned, tested, by_label=False):
+    """P(right) of each tested answer, and whether it is given out."""
+    rows = outcomes(f"{d}/outcomes", learned, by_label)
+    report = json.loads(run("tune", "cascade", "--json", "--loss-max", str(LOSS), "--test", outcomes(f"{d}/tested", tested), "--sure", f"{d}/sure", rows))
+    sure = [float(x) for x in pathlib.Path(f"{d}/sure").read_text().split()]
+    return sure, [x >= report["held_out"]["line"] for x in sure]
 
 
 def learn_router(d, rows, tested, encoder):
@@ -96,6 +84,13 @@ def learn_router(d, rows, tested, encoder):
     with server.ibid(rows[0]["model"], tested, encoder=encoder, confidence_min=0, classifier=f"{d}/router.json", upstream_share=1) as b:
         found = [b.ask(server.user(t["prompt"]), {"x-ibid-cache": "no-cache, no-store"})[0]["x-ibid-route"] for t in tested]
     return [float(f.split("enough=")[1].split(";")[0]) for f in found]
+
+
+def with_router(d, rows, encoder):
+    """What the router says is a sign, too. Of the answers that are learned from, by one that was not learned from them."""
+    quarters = [[r for i, r in enumerate(rows) if i // 4 % 2 == which] for which in (0, 1)]
+    enough = {r["prompt"]: e for which in (0, 1) for r, e in zip(quarters[which], learn_router(d, quarters[1 - which], quarters[which], encoder))}
+    return [{**r, "signs": {**r["signs"], "enough": enough[r["prompt"]]}} for r in rows]
 
 
 # --- the curve ----------------------------------------------------------------------------------
@@ -168,11 +163,16 @@ class Runs:
         self.model, self.keep, self.known = model, keep, {}
 
     def rows(self, listed, setting):
-        name = json.dumps([[t["prompt"] for t in listed[:40]], len(listed), {k: (len(v) if k == "taught" else v) for k, v in setting.items()}], sort_keys=True)
+        known = {k: len(v) if k == "taught" else [{**p, "examples_file": pathlib.Path(p.get("examples_file", "")).name} for p in v] if k == "prompts" else v for k, v in setting.items()}
+        name = json.dumps([[t["prompt"] for t in listed[:40]], len(listed), known], sort_keys=True)
         if name not in self.known:
+            kept = pathlib.Path(self.keep, f"{self.model}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.json") if self.keep else None
+            if kept and kept.exists():
+                self.known[name] = json.loads(kept.read_text())["rows"]
+                return self.known[name]
             self.known[name] = [{**r, "model": self.model} for r in server.attempts(self.model, listed, **setting)]
-            if self.keep:
-                pathlib.Path(self.keep, f"{self.model}-{len(self.known)}.json").write_text(json.dumps({"setting": name, "rows": self.known[name]}))
+            if kept:
+                kept.write_text(json.dumps({"setting": name, "rows": self.known[name]}))
         return self.known[name]
 
 
@@ -194,18 +194,19 @@ def measure_curve(rows, encoder):
     with tempfile.TemporaryDirectory() as d:
         for which in (0, 1):
             learned, these = half(rows, which), half(rows, 1 - which)
-            cascade, by_label = learn_cascade(d, learned), learn_cascade(d, learned, by_label=True)
             router = learn_router(d, learned, these, encoder)
-            tested += [{**r, "by_cascade": sure(cascade, r), "by_label": sure(by_label, r), "by_router": e, "stays": sure(cascade, r) >= line(cascade),
-                        "stays_by_label": sure(by_label, r) >= line(by_label)} for r, e in zip(these, router)]
+            both, asked = with_router(d, learned, encoder), [{**r, "signs": {**r["signs"], "enough": e}} for r, e in zip(these, router)]
+            found = zip(these, router, *learn_cascade(d, learned, these), *learn_cascade(d, both, asked), *learn_cascade(d, both, asked, by_label=True))
+            names = ("by_router", "by_signs", "stays_by_signs", "by_cascade", "stays", "by_label", "stays_by_label")
+            tested += [{**r, **dict(zip(names, values))} for r, *values in found]
     print(f"\n{len(tested)} answers, {mean([r['right_local'] for r in tested]):.3f} right; the upstream's {mean([r['right_upstream'] for r in tested]):.3f}")
     print("\n| judged by | area under the curve |\n|---|---:|")
     for name, score in (("chance of a token on the average", lambda r: r["signs"]["log_p"]), ("the router", lambda r: r["by_router"]),
-                        ("the cascade", lambda r: r["by_cascade"]), ("the cascade, learned from what upstreams answered", lambda r: r["by_label"])):
+                        ("the cascade, without the router", lambda r: r["by_signs"]), ("the cascade", lambda r: r["by_cascade"]), ("the cascade, learned from what upstreams answered", lambda r: r["by_label"])):
         print(f"| {name} | {area(tested, score):.3f} |")
     print_curve(draw_curve(tested))
     print(f"\n| line for a loss of {LOSS} | given out | right answers lost (95 %) |\n|---|---:|---:|")
-    for name, stays in (("learned by the checker", "stays"), ("learned from what upstreams answered", "stays_by_label")):
+    for name, stays in (("without the router", "stays_by_signs"), ("learned by the checker", "stays"), ("learned from what upstreams answered", "stays_by_label")):
         lost = [float(r[stays] and r["right_upstream"] and not r["right_local"]) - float(r[stays] and r["right_local"] and not r["right_upstream"]) for r in tested]
         low, high = interval(lost)
         print(f"| {name} | {mean([float(r[stays]) for r in tested]):.3f} | {mean(lost):+.4f} ({low:+.4f} to {high:+.4f}) |")
@@ -229,9 +230,10 @@ def measure_default(model, n, examples_file):
 def main():
     o = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     o.add_argument("--quick", action="store_true", help="100 tasks, one model, solved examples only")
-    o.add_argument("--all", action="store_true", help="800 tasks, all devices (else 400, and those that help)")
+    o.add_argument("--all", action="store_true", help="all devices, else those that help")
+    o.add_argument("--tasks", type=int, default=200, help="of each of the four kinds (200)")
     o.add_argument("--model", action="append", help="instead of " + " and ".join(MODELS))
-    o.add_argument("--keep", help="a folder for all answers, their signs and labels")
+    o.add_argument("--keep", help="a folder for all answers, their signs and labels; what is there already is not asked again")
     o.add_argument("--out", help="also write the calibration that is learned from all answers of all models: deploy/cascade.json")
     o = o.parse_args()
     models = [m for m in o.model or MODELS if server.have(m)]
@@ -239,7 +241,7 @@ def main():
         print(f"smallfirst: {server.IBID} or the models are missing (ibid models pull NAME)")
         sys.exit(77)
     models = models[:1] if o.quick else models
-    n = 25 if o.quick else 200 if o.all else 100
+    n = 25 if o.quick else o.tasks
     encoder = ENCODER if server.have(ENCODER) else "off"
     listed = list(tasks.tasks(n=n))
     asked = {t["prompt"] for t in listed}
@@ -258,11 +260,9 @@ def main():
             print("\nWith 4 examples of the operator:")
             measure_curve(rows, encoder)
             if not o.out:
-                measure_default(model, n, lessons)
+                measure_default(model, min(n, 100), lessons)
         if o.out:
-            cascade = learn_cascade(d, everything, models=" ".join(models))
-            pathlib.Path(o.out).write_text(pathlib.Path(d, "cascade.json").read_text())
-            print(f"\n{o.out}: learned from {cascade['outcomes']} answers")
+            print("\n" + run("tune", "cascade", "--out", o.out, "--models", " ".join(models), outcomes(f"{d}/outcomes", everything)))
 
 
 if __name__ == "__main__":

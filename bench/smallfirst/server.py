@@ -128,7 +128,11 @@ def attempts(model, listed, taught=(), system=None, jobs=8, **setting):
                 break
             time.sleep(0.05)
         took = list(pool.map(lambda t: b.ask(before + user(t["prompt"]))[2], listed))
-        found = {r["question"]: r for r in b.rows() if "question" in r}
+        for _ in range(100):  # a line is written when its answer has ended, which its reader may see before
+            found = {r["question"]: r for r in b.rows() if "question" in r}
+            if len(found) == len(listed):
+                break
+            time.sleep(0.05)
     rows = []
     for t, s in zip(listed, took):
         r = found[t["prompt"]]

@@ -3,7 +3,6 @@
 #include "cli/tune_cascade.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +18,7 @@
 #include "router/cascade_training.h"
 
 #define JSON_MAX_BYTES 65536
+#define SURE_MAX_BYTES (16 * (size_t)CASCADE_TRAINING_MAX)
 
 static const char usage[] =
     "usage: ibid tune cascade [--test FILE] [--out FILE] [--loss-max L] [--json] OUTCOMES\n"
@@ -30,6 +30,7 @@ static const char usage[] =
     "  were, 0 to 1 or a truth value; without 'small' a line is passed over, without 'large'\n"
     "  that one was right. Figures are of outcomes that were held out.\n"
     "  --test FILE        also how it does on these, from which nothing is learned\n"
+    "  --sure FILE        writes P(right) of each of these, a line each\n"
     "  --out FILE         writes what route.cascade names\n"
     "  --loss-max L       right answers that may be lost, of all (route.quality_loss_max)\n"
     "  --models NAMES     whose answers they are, for a warning where it is used for others'\n"
@@ -44,7 +45,7 @@ struct set {
 
 struct job {
     struct config *config;
-    const char *path, *test, *out, *models;
+    const char *path, *test, *sure, *out, *models;
     double loss_max;
     bool json;
     struct set learned, tested;
@@ -124,8 +125,8 @@ static void print_text(const struct job *j)
     if (j->report.line > 1)
         printf(
             "\nNo answer is given out: with so few outcomes none is sure to lose no more than "
-            "%g.\nMore outcomes tell more; it takes %.0f at least.\n",
-            j->loss_max, ceil(1 / j->loss_max) - 1);
+            "%g.\nMore outcomes tell more.\n",
+            j->loss_max);
     else
         printf("\nGood enough is a P(right) of %.3f, for a loss of %g at most.\n",
                j->report.line, j->loss_max);
@@ -189,20 +190,42 @@ static bool print_json(const struct job *j)
     return w.st == ST_OK;
 }
 
-static bool write_out(const struct job *j)
+static bool put_file(const char *path, const struct buf *text, enum status st)
 {
     FILE *f = NULL;
+    bool ok;
+
+    errno = ENOMEM;
+    ok = st == ST_OK && (f = fopen(path, "we")) != NULL &&
+         fwrite(text->ptr, 1, text->len, f) == text->len;
+    if (f != NULL && fclose(f) != 0)
+        ok = false;
+    if (!ok)
+        fprintf(stderr, "ibid: cannot write '%s': %s\n", path, strerror(errno));
+    return ok;
+}
+
+static bool write_out(const struct job *j)
+{
     struct buf text;
     bool ok;
 
     buf_init(&text, CASCADE_FILE_MAX_BYTES);
-    errno = ENOMEM;
-    ok = cascade_file_write(&j->cascade, &text) == ST_OK && (f = fopen(j->out, "we")) != NULL &&
-         fwrite(text.ptr, 1, text.len, f) == text.len;
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    if (!ok)
-        fprintf(stderr, "ibid: cannot write '%s': %s\n", j->out, strerror(errno));
+    ok = put_file(j->out, &text, cascade_file_write(&j->cascade, &text));
+    buf_release(&text);
+    return ok;
+}
+
+static bool write_sure(const struct job *j)
+{
+    enum status st = ST_OK;
+    struct buf text;
+    bool ok;
+
+    buf_init(&text, SURE_MAX_BYTES);
+    for (size_t i = 0; i < j->tested.count && st == ST_OK; i++)
+        st = buf_printf(&text, "%.6f\n", cascade_sure(&j->cascade, j->tested.list[i].signs));
+    ok = put_file(j->sure, &text, st);
     buf_release(&text);
     return ok;
 }
@@ -244,7 +267,7 @@ static int run(struct job *j)
         fprintf(stderr, "ibid: %s: there are no outcomes in it\n", j->test);
         return 1;
     }
-    if (!learn(j) || (j->out != NULL && !write_out(j)))
+    if (!learn(j) || (j->out != NULL && !write_out(j)) || (j->sure != NULL && !write_sure(j)))
         return 1;
     if (!j->json)
         print_text(j);
@@ -276,6 +299,7 @@ static int parse(struct job *j, int argc, char **argv)
             j->json = true;
         else if (args_value(&a, "-c", "--config", &file) ||
                  args_value(&a, NULL, "--test", &j->test) ||
+                 args_value(&a, NULL, "--sure", &j->sure) ||
                  args_value(&a, NULL, "--models", &j->models) ||
                  args_value(&a, NULL, "--loss-max", &loss_max) ||
                  args_value(&a, NULL, "--out", &j->out))
@@ -283,7 +307,7 @@ static int parse(struct job *j, int argc, char **argv)
         else if (j->path != NULL || !args_word(&a, &j->path))
             return args_refuse(&a);
     }
-    if (j->path == NULL)
+    if (j->path == NULL || (j->sure != NULL && j->test == NULL))
         return args_refuse(&a);
     rc = config_load_file(file, j->config);
     j->loss_max = j->config->route.quality_loss_max;

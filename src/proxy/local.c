@@ -225,11 +225,10 @@ void local_job_ended(struct request *r, uint64_t cpu_us)
 /* Its answer is there, or there will be none: is it given out? */
 static void conclude(struct request *r, enum status st, const struct decoder_result *result)
 {
-    bool empty = st == ST_OK && r->thinks && !prompt_strip(&r->recorded);
-    const char *why = st != ST_OK    ? reason_of(st)
-                      : !trial_on(r) ? NULL
-                      : empty        ? "escalated_form"
-                                     : trial_doubt(r, result);
+    const char *why = st != ST_OK     ? reason_of(st)
+                      : !trial_on(r)  ? NULL
+                      : r->unanswered ? "escalated_form"
+                                      : trial_doubt(r, result);
 
     timer_stop(r->proxy->parts.loop, &r->deadline);
     if (why != NULL && escalate(r, why)) {
@@ -264,6 +263,7 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
     if (!request_drop(r) || !r->to_local)
         return;
     st = st != ST_OK && timed_out ? ST_TIMEOUT : st;
+    r->unanswered = st == ST_OK && r->thinks && !prompt_strip(&r->recorded);
     if (vote_wait(r, st, result))
         return;
     if (st == ST_OK && r->vote != NULL)

@@ -244,17 +244,16 @@ bool prompt_strip(struct buf *said)
                 from = i + marks[k].len;
         }
     }
-    if (from == 0)
-        return false;
-    buf_consume(said, from);
-    s = trimmed((struct span){said->ptr, said->len});
+    s = trimmed((struct span){said->ptr + from, said->len - from});
     /* "**Answer:** 4" */
     while (s.len > 0 && s.ptr[0] == '*') {
         s.ptr++;
         s.len--;
     }
     s = trimmed(s);
+    if (from == 0 || s.len == 0)
+        return false;
     buf_consume(said, (size_t)(s.ptr - said->ptr));
     said->len = s.len;
-    return s.len > 0;
+    return true;
 }

@@ -43,7 +43,8 @@ enum status prompt_shape(const struct prompt *p, struct arena *arena,
 bool prompt_thinks(const struct prompt *p);
 /* Tokens that thinking may take, beside the answer's. */
 #define PROMPT_THINK_TOKENS 256
-/* What a model that was asked to think said, down to its answer. false: it has come to none. */
+/* What a model that was asked to think said, down to its answer. false: it has come to none,
+ * and stays as it is. */
 bool prompt_strip(struct buf *said) MUST_CHECK;
 
 #endif

@@ -9,6 +9,7 @@
 #include "proxy/local_model.h"
 #include "proxy/pipeline.h"
 #include "proxy/request.h"
+#include "proxy/vote.h"
 #include "rt/loop.h"
 
 /* Canonical bytes of a request, or one piece of an answer. */
@@ -103,10 +104,12 @@ void proxy_cut(struct proxy *p)
 
         if (r->closed)
             continue;
+        /* Both, where the upstream is asked beside the built-in model. */
         if (r->call != NULL)
             http_call_cancel(r->call);
-        else if (r->local != NULL)
+        if (r->local != NULL)
             local_model_cancel(r->local);
+        vote_cancel(r);
     }
 }
 

@@ -134,6 +134,7 @@ struct request {
     double sure;                      /* of the built-in model's answer; 0: not known (yet) */
     struct attempt *attempt;          /* … that answer; NULL: none was looked at */
     bool thinks;                      /* the model was asked to: prompt_strip() */
+    bool unanswered;                  /* … and has come to no answer */
     unsigned local_jobs;              /* of the built-in model, under way */
     struct vote *vote;                /* arena; NULL: none */
     double votes;                     /* share of the samples that say the same; 0: no vote */

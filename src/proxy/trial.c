@@ -16,6 +16,7 @@
 #include "proxy/outcomes.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/routing.h"
 #include "router/cascade.h"
 #include "router/cascade_file.h"
 #include "router/words.h"
@@ -185,6 +186,7 @@ static void look(const struct request *r, const struct decoder_confidence *c, st
         .answer = a->said,
         .shown = shown,
         .votes = r->votes,
+        .enough = routing_classifier(r->proxy->parts.routing) != NULL ? r->enough : 0.5,
     };
 
     for (size_t i = 0; i < r->shown_count && i < EXAMPLES_ALL; i++)

@@ -118,7 +118,7 @@ bool vote_wait(struct request *r, enum status st, const struct decoder_result *r
     v->waits = true;
     if (st == ST_OK)
         return v->open > 0;
-    vote_cancel(r);
+    vote_call_off(r);
     return false;
 }
 
@@ -157,12 +157,12 @@ enum status vote_count(struct request *r, struct decoder_result *result)
     struct vote *v = r->vote;
     struct trial_counts *counts = trial_counts(r->proxy->parts.trial);
     struct span texts[VOTE_MAX];
-    const struct sample *from[VOTE_MAX] = {NULL};
-    size_t n = 1, best, with;
+    const struct sample *from[VOTE_MAX] = {NULL}; /* NULL: the first answer */
+    size_t n = 0, best, with;
 
     v->over = true;
     *result = v->result;
-    if (arena_copy(&r->arena, buf_span(&r->recorded), &texts[0]) != ST_OK)
+    if (!r->unanswered && arena_copy(&r->arena, buf_span(&r->recorded), &texts[n++]) != ST_OK)
         return ST_NOMEM;
     for (unsigned i = 0; i < v->count; i++) {
         if (v->samples[i].said.len == 0)
@@ -170,13 +170,18 @@ enum status vote_count(struct request *r, struct decoder_result *result)
         from[n] = &v->samples[i];
         texts[n++] = v->samples[i].said;
     }
+    if (n < 2 && !r->unanswered)
+        return ST_OK;
+    counts->samples += n - !r->unanswered;
+    if (n == 0)
+        return ST_OK;
     best = best_of(r, texts, n, &with);
     counts->votes++;
-    counts->samples += n - 1;
-    r->votes = n > 1 ? (double)with / (double)n : 0;
-    if (best == 0)
+    r->votes = (double)with / (double)n;
+    if (from[best] == NULL)
         return ST_OK;
     counts->changed++;
+    r->unanswered = false;
     *result = from[best]->result;
     buf_clear(&r->recorded);
     return buf_append(&r->recorded, texts[best]);

@@ -10,9 +10,14 @@
 
 #define CASCADE_MODELS_MAX 256
 
+/* The signs; and what two of them say of each kind of question: a likely answer to a sum is not
+ * what a likely answer to a question about a text is. Their products with the features. */
+#define CASCADE_PRODUCTS 2
+#define CASCADE_INPUTS   (SIGNS_COUNT + CASCADE_PRODUCTS * FEATURES_COUNT)
+
 struct cascade {
     double offset;
-    double weight[SIGNS_COUNT];                    /* of a sign in its own spread */
+    double weight[CASCADE_INPUTS];                 /* of cascade_inputs() */
     double mean[SIGNS_COUNT], spread[SIGNS_COUNT]; /* where it was learned; spread above 0 */
 
     char models[CASCADE_MODELS_MAX]; /* whose answers it was learned from; may be empty */
@@ -22,13 +27,17 @@ struct cascade {
     struct curve_setting settings[CURVE_SETTINGS];
 };
 
-/* P(right), 0..1. What lies far from where it was learned counts as its edge. */
+/* Each sign in its own spread, and the products. What lies far from where it was learned counts
+ * as its edge. Of `c` means and spreads are read. */
+void cascade_inputs(const struct cascade *c, const double *signs, double *out);
+
+/* P(right), 0..1. */
 double cascade_sure(const struct cascade *c, const double *signs);
 
 /* The P(right) from which on answers are good enough: as many as can be stay, and of all
- * questions no more than `loss_max` right answers are lost by that, as expected of new ones
- * (conformal risk control: Angelopoulos and others, 2022, arXiv:2208.02814, section 2: one
- * wrong answer more than were seen). Above 1: none is. */
+ * questions no more than `loss_max` right answers are lost by that, even at the upper end of an
+ * interval that holds nine times of ten (Wilson 1927; risk control as Bates and others, 2021,
+ * arXiv:2101.02703, do it). Above 1: none is, with so few outcomes. */
 double cascade_line(const struct cascade *c, double loss_max);
 
 #endif

@@ -31,6 +31,10 @@ enum status cascade_file_write(const struct cascade *c, struct buf *out)
     json_writer_u64(&w, "outcomes", c->outcomes);
     json_writer_real(&w, "offset", c->offset);
     cascade_file_write_signs(&w, "weight", c->weight);
+    json_writer_open(&w, "products", '[');
+    for (size_t i = SIGNS_COUNT; i < CASCADE_INPUTS; i++)
+        json_writer_real(&w, NULL, c->weight[i]);
+    json_writer_close(&w, ']');
     cascade_file_write_signs(&w, "mean", c->mean);
     cascade_file_write_signs(&w, "spread", c->spread);
     json_writer_open(&w, "settings", '[');
@@ -71,6 +75,26 @@ const char *cascade_file_signs(const struct json *object, double *out)
     return NULL;
 }
 
+static bool read_products(const struct json *list, struct cascade *c)
+{
+    const struct json *v;
+
+    if (list == NULL || list->type != JSON_ARRAY || list->count != CASCADE_INPUTS - SIGNS_COUNT)
+        return false;
+    v = list->child;
+    for (size_t i = SIGNS_COUNT; i < CASCADE_INPUTS; i++, v = v->next) {
+        if (!read_real(v, &c->weight[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Or what is lost by it, which may be a gain. */
+static bool read_share(const struct json *v, double *out)
+{
+    return json_double(v, out) && fabs(*out) <= 1;
+}
+
 static bool read_settings(const struct json *list, struct cascade *c)
 {
     const struct json *v;
@@ -82,8 +106,8 @@ static bool read_settings(const struct json *list, struct cascade *c)
         struct curve_setting *s = &c->settings[i];
         const struct json *x = v->type == JSON_ARRAY && v->count == 3 ? v->child : NULL;
 
-        if (x == NULL || !read_real(x, &s->loss) || !read_real(x->next, &s->large) ||
-            !read_real(x->next->next, &s->quality))
+        if (x == NULL || !read_share(x, &s->loss) || !read_share(x->next, &s->large) ||
+            !read_share(x->next->next, &s->quality))
             return false;
     }
     return true;
@@ -108,6 +132,7 @@ static const char *read_all(const struct json *o, struct cascade *c)
         return "it is no file of 'ibid tune cascade'";
     if (!json_u64(json_get(o, SPAN("version")), &version) || version != VERSION ||
         cascade_file_signs(json_get(o, SPAN("weight")), c->weight) != NULL ||
+        !read_products(json_get(o, SPAN("products")), c) ||
         cascade_file_signs(json_get(o, SPAN("mean")), c->mean) != NULL ||
         cascade_file_signs(json_get(o, SPAN("spread")), c->spread) != NULL)
         return "it was written by another version; run 'ibid tune cascade' again";

@@ -10,14 +10,13 @@
 #include "router/regression.h"
 
 #define FREE_PENALTY 1e-3 /* of the offset */
-#define COLUMNS      (1 + SIGNS_COUNT)
-#define GRID         5
-#define FAR          3.0f /* as cascade_sure() has it */
+#define COLUMNS      (1 + CASCADE_INPUTS)
+#define GRID         4
 
 /* From the tightest. */
-static const double grid[GRID] = {300, 100, 30, 10, 3};
+static const double grid[GRID] = {300, 100, 30, 10};
 
-/* Rows of {1, signs}. */
+/* Rows of {1, cascade_inputs()}. */
 struct table {
     const struct cascade_outcome *o;
     size_t rows;
@@ -26,7 +25,7 @@ struct table {
     double *best, *p; /* … with the best penalty so far; P(right) of it */
     bool *use;
     struct curve_outcome *curve;
-    double mean[SIGNS_COUNT], spread[SIGNS_COUNT];
+    struct cascade *scale; /* borrowed: its means and spreads */
 };
 
 static void table_release(struct table *t)
@@ -59,11 +58,12 @@ static void measure_sign(struct table *t, size_t k)
 
     for (size_t i = 0; i < t->rows; i++)
         sum += t->o[i].signs[k];
-    t->mean[k] = sum / n;
+    t->scale->mean[k] = sum / n;
     for (size_t i = 0; i < t->rows; i++)
-        squares += (t->o[i].signs[k] - t->mean[k]) * (t->o[i].signs[k] - t->mean[k]);
+        squares +=
+            (t->o[i].signs[k] - t->scale->mean[k]) * (t->o[i].signs[k] - t->scale->mean[k]);
     /* One that never varies is 0 in all rows, and its weight too. */
-    t->spread[k] = squares > 1e-9 * n ? sqrt(squares / n) : 1;
+    t->scale->spread[k] = squares > 1e-9 * n ? sqrt(squares / n) : 1;
 }
 
 static void table_fill(struct table *t)
@@ -72,13 +72,12 @@ static void table_fill(struct table *t)
         measure_sign(t, k);
     for (size_t i = 0; i < t->rows; i++) {
         float *x = t->x + i * COLUMNS;
+        double in[CASCADE_INPUTS];
 
+        cascade_inputs(t->scale, t->o[i].signs, in);
         x[0] = 1;
-        for (size_t k = 0; k < SIGNS_COUNT; k++) {
-            float d = (float)((t->o[i].signs[k] - t->mean[k]) / t->spread[k]);
-
-            x[1 + k] = fmaxf(-FAR, fminf(FAR, d));
-        }
+        for (size_t k = 0; k < CASCADE_INPUTS; k++)
+            x[1 + k] = (float)in[k];
         t->y[i] = t->o[i].small;
     }
 }
@@ -226,10 +225,8 @@ static enum status learn(struct table *t, double loss_max, struct cascade *out,
     for (size_t i = 0; i < t->rows; i++)
         t->p[i] = regression_of(scale.slope * t->best[i] + scale.offset);
     out->offset = scale.slope * w[0] + scale.offset;
-    for (size_t k = 0; k < SIGNS_COUNT; k++)
+    for (size_t k = 0; k < CASCADE_INPUTS; k++)
         out->weight[k] = scale.slope * w[1 + k];
-    memcpy(out->mean, t->mean, sizeof(out->mean));
-    memcpy(out->spread, t->spread, sizeof(out->spread));
     out->outcomes = t->rows;
     draw(t, out);
     return report_on(out, t, loss_max, report);
@@ -248,7 +245,7 @@ static bool can_learn(const struct cascade_outcome *o, size_t n)
 enum status cascade_training_run(const struct cascade_outcome *o, size_t n, double loss_max,
                                  struct cascade *out, struct cascade_report *report)
 {
-    struct table t = {.o = o, .rows = n};
+    struct table t = {.o = o, .rows = n, .scale = out};
     enum status st = ST_NOMEM;
 
     if (!can_learn(o, n))

@@ -25,6 +25,7 @@ static const char *const names[SIGNS_COUNT] = {
     [SIGN_FOLLOWS] = "follows",
     [SIGN_SHAPE] = "shape",
     [SIGN_VOTES] = "votes",
+    [SIGN_ENOUGH] = "enough",
 };
 
 const char *signs_name(size_t i)
@@ -139,6 +140,7 @@ void signs_of(const struct signs_input *in, double *out)
     look_at_words(in, out);
     look_at_examples(in, out);
     out[SIGN_VOTES] = in->votes;
+    out[SIGN_ENOUGH] = in->enough;
     features_of(in->question, out + SIGNS_OWN);
     for (size_t i = 0; i < SIGNS_COUNT; i++)
         out[i] = bounded(out[i]);

@@ -29,6 +29,7 @@ enum sign {
     SIGN_FOLLOWS,      /* share of them whose answer it gives */
     SIGN_SHAPE,        /* how much longer or shorter than theirs it is: |log| of it */
     SIGN_VOTES,        /* share of the samples that say the same; 0: there was no vote */
+    SIGN_ENOUGH,       /* P(the small model is), as the router said before; .5: it did not */
     SIGNS_OWN,
 };
 
@@ -41,7 +42,7 @@ struct signs_input {
     struct span question, answer;
     const struct span *shown; /* the answers of the examples */
     size_t shown_count;
-    double nearest, votes;
+    double nearest, votes, enough;
 };
 
 /* SIGNS_COUNT values, all finite. Any bytes are a text. */

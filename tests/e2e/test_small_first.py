@@ -16,6 +16,7 @@ from test_routing import config, routed
 from upstream import Reply, answer, stream
 
 pytestmark = needs_decoder
+STORY = "Write a long story about a river and a mill."
 FRESH = {"x-ibid-cache": "no-cache, no-store"}
 
 
@@ -185,6 +186,17 @@ def test_a_vote_for_json(make_ibid, upstream):
     assert r.source == "local" and r.json["choices"][0]["message"]["content"] in ('"red"', '"green"', '"blue"')
 
 
+def test_a_vote_that_takes_too_long(make_ibid, upstream):
+    """Once: the samples that still come in are nobody's business."""
+    ibid = make_ibid(upstream, local=True, config=config(confidence_min=0.01, vote=4, deadline_ms=50))
+    both(upstream)
+    for streamed in (False, True):
+        r = ibid.chat(STORY, model="auto", max_tokens=400, stream=streamed, headers=FRESH)
+        assert r.source == "upstream" and "reason=escalated_timeout" in r.headers["x-ibid-route"]
+    assert len(upstream.posts()) == 2
+    until(lambda: ibid.metric("ibid_local_sequences") == 0, "the samples' end")
+
+
 def test_a_client_that_leaves_a_vote(make_ibid, upstream):
     import socket
     ibid = make_ibid(upstream, local=True, config=config(confidence_min=0.01, vote=4))
@@ -194,11 +206,10 @@ def test_a_client_that_leaves_a_vote(make_ibid, upstream):
     with socket.create_connection(("127.0.0.1", ibid.port)) as s:
         s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         time.sleep(0.3)
-    until(lambda: ibid.metric("ibid_local_running") == 0, "the samples' end")
+    until(lambda: ibid.metric("ibid_local_sequences") == 0, "the samples' end")
     assert ibid.chat(SURE, model="auto", max_tokens=20).source == "local"
 
 
-STORY = "Write a long story about a river and a mill."
 
 
 def test_the_upstream_is_asked_beside(make_ibid, upstream):
@@ -210,7 +221,40 @@ def test_the_upstream_is_asked_beside(make_ibid, upstream):
         assert r.source == "upstream" and said_of(r, streamed) == "from afar" and r.headers["x-ibid-route"] == "upstream; reason=hedged"
     assert ibid.metric('ibid_hedges_total{won="upstream"}') == 2 and ibid.metric('ibid_hedges_total{won="local"}') == 0
     assert routed(ibid)[("upstream", "hedged")] == 2
-    until(lambda: ibid.metric("ibid_local_running") == 0, "the built-in model's end")
+    until(lambda: ibid.metric("ibid_local_sequences") == 0, "the built-in model's end")
+
+
+def test_a_hedge_among_votes(make_ibid, upstream):
+    """Everything that runs beside ends, whoever was first."""
+    ibid = make_ibid(upstream, local=True, config=config(confidence_min=0.01, hedge_ms=20, vote=4))
+    both(upstream)
+    assert ibid.chat(STORY, model="auto", max_tokens=400, headers=FRESH).headers["x-ibid-route"] == "upstream; reason=hedged"
+    until(lambda: ibid.metric("ibid_local_sequences") == 0, "the samples' end")
+    assert ibid.metric("ibid_votes_total{chosen=\"first\"}") == 0
+
+
+def test_a_client_that_leaves_a_hedge(make_ibid, upstream):
+    import socket
+    ibid = make_ibid(upstream, local=True, config=config(confidence_min=0.01, hedge_ms=1))
+    upstream.default = lambda r: Reply(delay=3, body=b"{}")
+    body = json.dumps({"model": "auto", "max_tokens": 400, "messages": [{"role": "user", "content": STORY}]}).encode()
+    with socket.create_connection(("127.0.0.1", ibid.port)) as s:
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        until(lambda: upstream.posts(), "the question")
+    until(lambda: ibid.metric("ibid_local_sequences") == 0, "the model's end")
+
+
+def test_shutting_down_in_the_middle_of_a_hedge(make_ibid, upstream):
+    import threading
+    ibid = make_ibid(upstream, local=True, config=config(confidence_min=0.01, hedge_ms=1), env={"IBID_LIMITS_DRAIN_TIMEOUT_MS": "200"})
+    upstream.default = lambda r: Reply(delay=20, body=b"{}")
+    got = []
+    asked = threading.Thread(target=lambda: got.append(ibid.chat(STORY + " Make it very, very long.", model="auto", max_tokens=2000)))
+    asked.start()
+    until(lambda: upstream.posts(), "the question")
+    ibid.stop()
+    asked.join()
+    assert got and (got[0].status == 503 or got[0].source == "local")
 
 
 def test_the_built_in_model_may_still_be_first(make_ibid, upstream):
@@ -307,6 +351,11 @@ def test_what_was_thought_is_not_shown(make_ibid, upstream, tmp_path):
     for streamed in (False, True):
         r = ibid.chat("What is 2 + 3?", max_tokens=20, stream=streamed, headers=FRESH)
         assert re.fullmatch(r"\d+\.?", said_of(r, streamed).strip()), r.body
+    ibid.stop()
+    # A vote is held on what is left.
+    ibid = make_ibid(upstream, local=True, config=profiled(tmp_path, think, think="on", route={"models": "auto", "classifier": "off", "confidence_min": 1e-9, "vote": 3}))
+    both(upstream)
+    assert re.fullmatch(r"\d+\.?", ibid.chat("What is 2 + 3?", model="auto", max_tokens=20).text.strip())
     ibid.stop()
     # No answer in it: the upstream is asked, where there is one to ask.
     ibid = make_ibid(upstream, local=True, config=profiled(tmp_path, [{"prompt": "Tell me about rivers.", "answer": "Rivers run to the sea."}], think="on",

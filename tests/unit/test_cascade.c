@@ -57,14 +57,16 @@ static void an_answer_is_seen(void **arg)
                              .shown = shown,
                              .shown_count = 3,
                              .nearest = 0.75,
-                             .votes = 1};
+                             .votes = 1,
+                             .enough = 0.25};
     double s[SIGNS_COUNT];
 
     (void)arg;
     signs_of(&in, s);
     assert_true(s[SIGN_LOG_P] == -0.5 && s[SIGN_ENTROPY] == 0.25);
     assert_true(s[SIGN_LEAST_LOG_P] == -1.5 && s[SIGN_LEAST_MARGIN] == 0.25);
-    assert_true(s[SIGN_EXAMPLES] == 3 && s[SIGN_NEAREST] == 0.75 && s[SIGN_VOTES] == 1);
+    assert_true(s[SIGN_EXAMPLES] == 3 && s[SIGN_NEAREST] == 0.75 && s[SIGN_VOTES] == 1 &&
+                s[SIGN_ENOUGH] == 0.25);
     assert_true(fabs(s[SIGN_ALIKE] - 2.0 / 3) < 1e-12);
     assert_true(fabs(s[SIGN_FOLLOWS] - 2.0 / 3) < 1e-12);
     assert_true(s[SIGN_ECHO] == 0 && s[SIGN_REPEATS] == 0);
@@ -139,14 +141,14 @@ static void the_line_keeps_to_the_loss(void **arg)
     (void)arg;
     draw(N);
     CHECK_STATUS(ST_OK, cascade_training_run(outcomes, CASCADE_TRAINING_MIN, 0.01, &c, &few));
-    assert_true(few.line > 1 && few.stays == 0); /* 1 / (50 + 1) is more than .01 */
+    assert_true(few.line > 1 && few.stays == 0); /* none wrong of fifty may still be .03 */
     for (double loss = 0.005; loss < 0.5; loss *= 2) {
         CHECK_STATUS(ST_OK, cascade_training_run(outcomes, N, loss, &c, &r));
         assert_true(r.lost <= loss && r.stays >= before);
         before = r.stays;
     }
-    assert_true(before > 0.5);
-    assert_true(cascade_line(&c, 1) <= 0 || r.stays > 0.5);
+    assert_true(before > 0.3);
+    assert_true(cascade_line(&c, 1) <= 0);
 }
 
 static void what_can_not_be_learned(void **arg)
