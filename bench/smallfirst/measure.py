@@ -65,7 +65,7 @@ def write_lines(path, rows):
 
 def outcomes(path, rows, by_label=False):
     """By the checker, or as ibid labels them itself: by what the upstream answered."""
-    return write_lines(path, [{"signs": r["signs"], "small": r["label"] if by_label else float(r["right_local"]), "large": 1.0 if by_label else float(r["right_upstream"])}
+    return write_lines(path, [{"signs": r["signs"], "small": r["label"] if by_label else float(r["right_local"]), "large": 1.0 if by_label else float(r["right_upstream"]), **({"group": r["group"]} if "group" in r else {})}
                               for r in rows if not by_label or r["label"] is not None])
 
 
@@ -149,8 +149,8 @@ def devices(listed, taught, examples_file):
         "tags, with examples": (listed, profile(**examples), profile(style="tags", **examples)),
         "task first, of tasks that end in it": (text_first(listed), {}, profile(order="task_first")),
         "system prompt cut to 200 bytes": (listed, {"system": SYSTEM}, {"system": SYSTEM, **profile(system_bytes_max=200)}),
-        "think step by step": (listed, {}, profile(think="on")),
         "vote of 5, with examples": (listed, profile(**examples), {**profile(**examples), "vote": 5}),
+        "think step by step": (listed, {}, profile(think="on")),
     }
 
 
@@ -256,7 +256,7 @@ def main():
             print(f"\n## {model}, {len(listed)} tasks")
             measure_devices(runs, listed, taught, lessons, only)
             rows = runs.rows(listed, {"prompts": [{"name": "bench", "examples_file": lessons, "examples": 4}]})
-            everything += rows + runs.rows(listed, {})
+            everything += [{**r, "group": f"{model} {how}"} for how, these in (("with examples", rows), ("without", runs.rows(listed, {}))) for r in these]
             print("\nWith 4 examples of the operator:")
             measure_curve(rows, encoder)
             if not o.out:

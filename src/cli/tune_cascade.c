@@ -28,7 +28,8 @@ static const char usage[] =
     "    {\"signs\": {\"log_p\": -0.21, …}, \"small\": 1, \"large\": 1}\n"
     "  'small' and 'large' say how right the answers of the built-in model and the upstream\n"
     "  were, 0 to 1 or a truth value; without 'small' a line is passed over, without 'large'\n"
-    "  that one was right. Figures are of outcomes that were held out.\n"
+    "  that one was right. With 'group', a word, the loss is kept to in each group of them.\n"
+    "  Figures are of outcomes that were held out.\n"
     "  --test FILE        also how it does on these, from which nothing is learned\n"
     "  --sure FILE        writes P(right) of each of these, a line each\n"
     "  --out FILE         writes what route.cascade names\n"
@@ -41,6 +42,8 @@ struct set {
     struct cascade_outcome *list; /* owned */
     size_t count, room;
     uint64_t unknown; /* passed over */
+    char groups[CASCADE_TRAINING_GROUPS][64];
+    unsigned group_count;
 };
 
 struct job {
@@ -64,6 +67,20 @@ static bool read_score(const struct json *v, double *out)
         return true;
     }
     return json_double(v, out) && *out >= 0 && *out <= 1;
+}
+
+/* The number of a group. false: there are too many. */
+static bool find_group(struct set *s, struct span name, unsigned *out)
+{
+    for (*out = 0; *out < s->group_count; ++*out) {
+        if (span_eq(span_of(s->groups[*out]), name))
+            return true;
+    }
+    if (s->group_count == CASCADE_TRAINING_GROUPS || name.len >= sizeof(s->groups[0]))
+        return false;
+    snprintf(s->groups[s->group_count++], sizeof(s->groups[0]), "%.*s", (int)name.len,
+             name.len > 0 ? name.ptr : "");
+    return true;
 }
 
 static bool add(struct set *s, const struct cascade_outcome *o)
@@ -97,6 +114,8 @@ static const char *take_object(void *owner, const struct json *object)
     }
     if (!read_score(small, &o.small) || (large != NULL && !read_score(large, &o.large)))
         return "'small' and 'large' must be true, false or a number from 0 to 1";
+    if (!find_group(s, json_str(json_get(object, SPAN("group"))), &o.group))
+        return "'group' is longer than 63 bytes, or there are more than 32 of them";
     if (s->count == CASCADE_TRAINING_MAX)
         return "these are too many outcomes: a hundred thousand at most";
     return add(s, &o) ? NULL : "out of memory";

@@ -44,7 +44,7 @@ static double upper_end(double share, double n)
 
 double cascade_line(const struct cascade *c, double loss_max)
 {
-    double n = (double)c->outcomes, line = 2;
+    double n = (double)c->least, line = 2;
 
     if (loss_max >= 1)
         return 0;

@@ -22,8 +22,9 @@ struct cascade {
 
     char models[CASCADE_MODELS_MAX]; /* whose answers it was learned from; may be empty */
     uint64_t outcomes;               /* how many it was learned from */
+    uint64_t least;                  /* … of the smallest group of them */
     /* What each line does to answers that were held out: `loss` is 1 - P(right), `large` the
-     * share that is asked for elsewhere. */
+     * share that is asked for elsewhere, `quality` what the group loses that loses most. */
     struct curve_setting settings[CURVE_SETTINGS];
 };
 

@@ -29,6 +29,7 @@ enum status cascade_file_write(const struct cascade *c, struct buf *out)
     json_writer_u64(&w, "version", VERSION);
     json_writer_text(&w, "models", span_of(c->models));
     json_writer_u64(&w, "outcomes", c->outcomes);
+    json_writer_u64(&w, "least", c->least);
     json_writer_real(&w, "offset", c->offset);
     cascade_file_write_signs(&w, "weight", c->weight);
     json_writer_open(&w, "products", '[');
@@ -139,8 +140,9 @@ static const char *read_all(const struct json *o, struct cascade *c)
     if (models.len >= sizeof(c->models))
         return "'models' is too long";
     if (!read_real(json_get(o, SPAN("offset")), &c->offset) ||
-        !json_u64(json_get(o, SPAN("outcomes")), &c->outcomes) || !are_spreads(c->spread))
-        return "'offset', 'outcomes' or 'spread' is missing, or out of bounds";
+        !json_u64(json_get(o, SPAN("outcomes")), &c->outcomes) ||
+        !json_u64(json_get(o, SPAN("least")), &c->least) || !are_spreads(c->spread))
+        return "'offset', 'outcomes', 'least' or 'spread' is missing, or out of bounds";
     if (!read_settings(json_get(o, SPAN("settings")), c))
         return "'settings' is not a hundred and one settings";
     snprintf(c->models, sizeof(c->models), "%.*s", (int)models.len,

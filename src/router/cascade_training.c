@@ -191,6 +191,28 @@ static enum status report_on(const struct cascade *c, const struct table *t, dou
     return area_of(t->p, t->y, t->rows, &r->area);
 }
 
+/* Of the group that loses most of its answers where what is not above `loss` stays. *least: how
+ * many the smallest group has. */
+static double worst_loss(const struct table *t, double loss, uint64_t *least)
+{
+    double lost[CASCADE_TRAINING_GROUPS] = {0}, worst = 0;
+    uint64_t n[CASCADE_TRAINING_GROUPS] = {0};
+
+    for (size_t i = 0; i < t->rows; i++) {
+        n[t->o[i].group]++;
+        if (1 - t->p[i] <= loss)
+            lost[t->o[i].group] += fmax(0, t->o[i].large - t->o[i].small);
+    }
+    *least = t->rows;
+    for (size_t g = 0; g < CASCADE_TRAINING_GROUPS; g++) {
+        if (n[g] == 0)
+            continue;
+        worst = fmax(worst, lost[g] / (double)n[g]);
+        *least = n[g] < *least ? n[g] : *least;
+    }
+    return worst;
+}
+
 /* What is lost counts, not what an answer of the small model may be better by. */
 static int by_loss(const void *a, const void *b)
 {
@@ -208,6 +230,8 @@ static void draw(struct table *t, struct cascade *out)
                                              .loss = 1 - t->p[i]};
     qsort(t->curve, t->rows, sizeof(*t->curve), by_loss);
     curve_settings(t->curve, t->rows, out->settings);
+    for (size_t i = 0; i < CURVE_SETTINGS; i++)
+        out->settings[i].quality = worst_loss(t, out->settings[i].loss, &out->least);
 }
 
 static enum status learn(struct table *t, double loss_max, struct cascade *out,

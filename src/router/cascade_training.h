@@ -10,13 +10,15 @@
 #include "router/cascade.h"
 #include "router/curve.h"
 
-#define CASCADE_TRAINING_MIN   50 /* outcomes: with fewer the folds hold nothing */
-#define CASCADE_TRAINING_MAX   100000
-#define CASCADE_TRAINING_FOLDS 5
+#define CASCADE_TRAINING_MIN    50 /* outcomes: with fewer the folds hold nothing */
+#define CASCADE_TRAINING_MAX    100000
+#define CASCADE_TRAINING_FOLDS  5
+#define CASCADE_TRAINING_GROUPS 32
 
 struct cascade_outcome {
     double signs[SIGNS_COUNT];
     double small, large; /* how right either answer was, 0..1 */
+    unsigned group;      /* the loss is kept to in each; below CASCADE_TRAINING_GROUPS */
 };
 
 struct cascade_report {

@@ -151,6 +151,34 @@ static void the_line_keeps_to_the_loss(void **arg)
     assert_true(cascade_line(&c, 1) <= 0);
 }
 
+/* Half of a group that is wrong throughout must not hide behind another that is right. */
+static void each_group_keeps_to_the_loss(void **arg)
+{
+    struct cascade_report r;
+    struct cascade one, each;
+    double lost = 0, n = 0;
+
+    (void)arg;
+    draw(N);
+    for (size_t i = 0; i < N; i++) {
+        outcomes[i].group = i % 10 == 0;
+        if (outcomes[i].group)
+            outcomes[i].small = outcomes[i].small > 0 && uniform() < 0.5;
+    }
+    CHECK_STATUS(ST_OK, cascade_training_run(outcomes, N, 0.05, &each, &r));
+    assert_int_equal(each.least, N / 10);
+    for (size_t i = 0; i < N; i += 10) {
+        n++;
+        lost += cascade_sure(&each, outcomes[i].signs) >= r.line && outcomes[i].small < 1;
+    }
+    assert_true(lost / n <= 0.06);
+    for (size_t i = 0; i < N; i++)
+        outcomes[i].group = 0;
+    CHECK_STATUS(ST_OK, cascade_training_run(outcomes, N, 0.05, &one, &r));
+    assert_int_equal(one.least, N);
+    assert_true(cascade_line(&one, 0.05) < cascade_line(&each, 0.05));
+}
+
 static void what_can_not_be_learned(void **arg)
 {
     struct cascade_report r;
@@ -220,10 +248,15 @@ static void bad_files(void **arg)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_answer_is_seen),          cmocka_unit_test(a_text_of_many_words),
-        cmocka_unit_test(the_same_but_for_form),      cmocka_unit_test(learns_what_is_right),
-        cmocka_unit_test(the_line_keeps_to_the_loss), cmocka_unit_test(what_can_not_be_learned),
-        cmocka_unit_test(the_file_keeps_it),          cmocka_unit_test(bad_files),
+        cmocka_unit_test(an_answer_is_seen),
+        cmocka_unit_test(a_text_of_many_words),
+        cmocka_unit_test(the_same_but_for_form),
+        cmocka_unit_test(learns_what_is_right),
+        cmocka_unit_test(the_line_keeps_to_the_loss),
+        cmocka_unit_test(each_group_keeps_to_the_loss),
+        cmocka_unit_test(what_can_not_be_learned),
+        cmocka_unit_test(the_file_keeps_it),
+        cmocka_unit_test(bad_files),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
