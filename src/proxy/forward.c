@@ -16,7 +16,7 @@
 #include "protocol/answer.h"
 #include "protocol/collector.h"
 #include "proxy/forwarded.h"
-#include "proxy/hedge.h"
+#include "proxy/beside.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/replay.h"
@@ -86,7 +86,7 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
     uint64_t body = HTTP_BODY_CHUNKED;
 
     upstream_reached(r->place);
-    if (r->closed || call != r->call || !hedge_upstream(r, h->status))
+    if (r->closed || call != r->call || !beside_upstream(r, h->status))
         return;
     if (r->stale != NULL && is_outage(h->status)) {
         r->failed_status = h->status;
@@ -270,7 +270,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
         return;
     if (st != ST_OK && ask_elsewhere(r, call))
         return;
-    if (!r->flow.head_sent && hedge_failed(r))
+    if (!r->flow.head_sent && beside_failed(r))
         return;
     request_finish(r);
     if (st == ST_OK && r->failed_status == 0) {

@@ -8,7 +8,7 @@
 #include "protocol/answer.h"
 #include "protocol/tools.h"
 #include "proxy/examples.h"
-#include "proxy/hedge.h"
+#include "proxy/beside.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/mark.h"
@@ -232,11 +232,11 @@ static void conclude(struct request *r, enum status st, const struct decoder_res
 
     timer_stop(r->proxy->parts.loop, &r->deadline);
     if (why != NULL && escalate(r, why)) {
-        if (!hedge_left(r))
+        if (!beside_left(r))
             request_resume(r);
         return;
     }
-    hedge_local(r);
+    beside_local(r);
     request_finish(r);
     if (st == ST_OK)
         finish(r, result);
@@ -497,7 +497,7 @@ enum step_result local_enter(struct request *r)
     r->local_jobs++;
     timer_start(p->parts.loop, &r->deadline, patience_ms(r) * 1000, on_deadline);
     vote_start(r, &ask);
-    hedge_start(r);
+    beside_start(r);
     return STEP_WAIT;
 }
 

@@ -29,7 +29,7 @@
 #include "proxy/charge.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
-#include "proxy/hedge.h"
+#include "proxy/beside.h"
 #include "proxy/routing.h"
 #include "proxy/screen.h"
 #include "proxy/source.h"
@@ -138,8 +138,8 @@ struct request {
     unsigned local_jobs;              /* of the built-in model, under way */
     struct vote *vote;                /* arena; NULL: none */
     double votes;                     /* share of the samples that say the same; 0: no vote */
-    enum hedge hedge;
-    struct timer hedge_timer;
+    enum beside beside;
+    struct timer beside_timer;
     bool judged;             /* by what was learned: `enough` is set, and both may be asked */
     double enough;           /* P(the built-in model is) */
     bool may_read;           /* an exact entry may answer */

@@ -11,7 +11,7 @@
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
-#include "proxy/hedge.h"
+#include "proxy/beside.h"
 #include "router/signs.h"
 
 struct answer;
@@ -31,7 +31,7 @@ struct trial_counts {
     uint64_t right, wrong, unknown;   /* what the upstream's answer said of ours */
     uint64_t unrecorded;              /* of these: could not be written down */
     uint64_t votes, samples, changed; /* vote.h; changed: the first answer was not the one */
-    struct hedge_counts hedges;
+    struct beside_counts hedges;
 };
 
 /* Do the settings want answers looked at? */

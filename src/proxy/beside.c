@@ -1,4 +1,4 @@
-#include "proxy/hedge.h"
+#include "proxy/beside.h"
 
 #include "config/config.h"
 #include "http/client.h"
@@ -10,27 +10,27 @@
 #include "proxy/trial.h"
 #include "rt/timer.h"
 
-static struct hedge_counts *counts(const struct request *r)
+static struct beside_counts *counts(const struct request *r)
 {
     return &trial_counts(r->proxy->parts.trial)->hedges;
 }
 
 static void on_time(struct timer *t)
 {
-    struct request *r = CONTAINER_OF(t, struct request, hedge_timer);
+    struct request *r = CONTAINER_OF(t, struct request, beside_timer);
 
     if (r->proxy->cutting || r->upstream == NULL || !forward_beside(r))
         return;
-    r->hedge = HEDGE_BOTH;
+    r->beside = BESIDE_BOTH;
     counts(r)->begun++;
 }
 
-void hedge_start(struct request *r)
+void beside_start(struct request *r)
 {
     uint64_t ms = r->proxy->parts.config->route.hedge_ms;
 
     if (ms > 0 && trial_on(r))
-        timer_start(r->proxy->parts.loop, &r->hedge_timer, ms * 1000, on_time);
+        timer_start(r->proxy->parts.loop, &r->beside_timer, ms * 1000, on_time);
 }
 
 /* The call's end comes later, and is nobody's business then. */
@@ -43,32 +43,32 @@ static void forget_call(struct request *r)
         http_call_cancel(call);
 }
 
-void hedge_local(struct request *r)
+void beside_local(struct request *r)
 {
-    timer_stop(r->proxy->parts.loop, &r->hedge_timer);
-    if (r->hedge != HEDGE_BOTH)
+    timer_stop(r->proxy->parts.loop, &r->beside_timer);
+    if (r->beside != BESIDE_BOTH)
         return;
-    r->hedge = HEDGE_OVER;
+    r->beside = BESIDE_OVER;
     counts(r)->local++;
     forget_call(r);
 }
 
-bool hedge_left(struct request *r)
+bool beside_left(struct request *r)
 {
-    timer_stop(r->proxy->parts.loop, &r->hedge_timer);
-    if (r->hedge != HEDGE_BOTH)
+    timer_stop(r->proxy->parts.loop, &r->beside_timer);
+    if (r->beside != BESIDE_BOTH)
         return false;
-    r->hedge = HEDGE_OVER;
+    r->beside = BESIDE_OVER;
     counts(r)->upstream++;
     r->source = SOURCE_UPSTREAM;
     return true;
 }
 
-bool hedge_upstream(struct request *r, unsigned status)
+bool beside_upstream(struct request *r, unsigned status)
 {
-    if (r->hedge != HEDGE_BOTH)
+    if (r->beside != BESIDE_BOTH)
         return true;
-    r->hedge = HEDGE_OVER;
+    r->beside = BESIDE_OVER;
     /* An error is no answer: the built-in model's may still be good. */
     if (status != 200) {
         forget_call(r);
@@ -83,10 +83,10 @@ bool hedge_upstream(struct request *r, unsigned status)
     return true;
 }
 
-bool hedge_failed(struct request *r)
+bool beside_failed(struct request *r)
 {
-    if (r->hedge != HEDGE_BOTH)
+    if (r->beside != BESIDE_BOTH)
         return false;
-    r->hedge = HEDGE_OVER;
+    r->beside = BESIDE_OVER;
     return true;
 }
