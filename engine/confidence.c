@@ -100,6 +100,8 @@ void confidence_add(struct decoder_confidence *c, const struct confidence_row *r
         c->first_margin = margin;
     if (c->tokens == 0 || log_p < c->least_log_p)
         c->least_log_p = log_p;
+    if (c->tokens == 0 || margin < c->least_margin)
+        c->least_margin = margin;
     c->tokens++;
     c->log_p += log_p;
     c->entropy += row->entropy;

@@ -193,6 +193,7 @@ struct decoder_confidence {
     double least_log_p;  /* the least of them */
     double entropy;      /* nats */
     double first_margin; /* at the first token: the best one's chance less the second's */
+    double least_margin; /* where that is least */
 };
 
 struct decoder_result {

@@ -20,6 +20,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
+#include "proxy/trial.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
@@ -217,6 +218,37 @@ static void policy_lines(struct page *p, struct bounded *b)
     gauge(p, "ibid_policy_grouped_answers",
           "Answers that were compared with others, or say what another one says.",
           (double)s.groups);
+}
+
+/* What the upstream said of answers of the built-in model that were not good enough. */
+static void trial_lines(struct page *p, struct trial *t)
+{
+    const struct trial_counts *c;
+
+    if (t == NULL)
+        return;
+    c = trial_counts(t);
+    head(p, "ibid_outcomes_total", "counter",
+         "Answers of the built-in model after which the upstream was asked, by what its answer "
+         "says of them (route.outcomes_file).");
+    line(p, "ibid_outcomes_total{small=\"right\"} %" PRIu64 "\n", c->right);
+    line(p, "ibid_outcomes_total{small=\"wrong\"} %" PRIu64 "\n", c->wrong);
+    line(p, "ibid_outcomes_total{small=\"unknown\"} %" PRIu64 "\n", c->unknown);
+    counter(
+        p, "ibid_outcomes_lost_total",
+        "Of these: not written down, route.outcomes_bytes_max is reached or the file fails.",
+        c->unrecorded);
+    counter(p, "ibid_vote_samples_total",
+            "Samples of the built-in model beside its first answer (route.vote).", c->samples);
+    head(p, "ibid_votes_total", "counter",
+         "Answers that were voted on, by whether the first one was chosen.");
+    line(p, "ibid_votes_total{chosen=\"first\"} %" PRIu64 "\n", c->votes - c->changed);
+    line(p, "ibid_votes_total{chosen=\"other\"} %" PRIu64 "\n", c->changed);
+    head(p, "ibid_hedges_total", "counter",
+         "Questions that the upstream was asked while the built-in model still wrote "
+         "(route.hedge_ms), by whose answer was given out.");
+    line(p, "ibid_hedges_total{won=\"local\"} %" PRIu64 "\n", c->hedges.local);
+    line(p, "ibid_hedges_total{won=\"upstream\"} %" PRIu64 "\n", c->hedges.upstream);
 }
 
 static void cache_lines(struct page *p, const struct cache_stats *c, const struct account *a)
@@ -649,6 +681,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     access_log_lines(&p, v->proxy->parts.access_log);
     requests(&p, &v->proxy->account);
     cache_lines(&p, &c, &v->proxy->account);
+    trial_lines(&p, v->proxy->parts.trial);
     store_lines(&p, &c);
     index_lines(&p, &c);
     policy_lines(&p, cache_bounded(v->proxy->parts.cache));

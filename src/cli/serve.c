@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "cache/cache.h"
 #include "cache/redis_url.h"
+#include "cli/cascade_default.h"
 #include "cli/config_load.h"
 #include "cli/encoder_settings.h"
 #include "cli/serve_files.h"
@@ -40,11 +41,14 @@
 #include "engine/engine.h"
 #include "proxy/access_log.h"
 #include "proxy/embedder.h"
+#include "proxy/ladder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
 #include "proxy/otlp.h"
+#include "proxy/prompt.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
+#include "proxy/trial.h"
 #include "rt/connect.h"
 #include "rt/inherited.h"
 #include "rt/listener.h"
@@ -74,6 +78,8 @@ struct server {
     struct inherited inherited; /* sockets that were there before */
     struct otlp *otlp;
     struct access_log *access_log;
+    struct trial *trial;
+    struct prompt_book *prompts;
     struct proxy *proxy;
     struct admin *admin;
     struct listener *listeners[CONFIG_LISTEN_MAX];
@@ -206,6 +212,44 @@ static enum status open_setup(struct server *s)
     return st;
 }
 
+/* Whose answers are looked at: are they those that it was learned from? */
+static void check_trial_models(const struct server *s, char *why, size_t why_cap)
+{
+    struct ladder l;
+
+    ladder_init(&l, &s->config);
+    for (size_t i = 0; s->local != NULL && why[0] == '\0' && i < l.count; i++)
+        trial_check_model(
+            s->trial,
+            local_models_name(s->local, local_models_voice(s->local, l.rungs[i].model)), why,
+            why_cap);
+}
+
+static enum status open_trial(struct server *s)
+{
+    char why[CONFIG_TEXT_MAX + 256] = "";
+    enum status st =
+        trial_open(&s->config, span_of(cascade_default), &s->trial, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why[0] != '\0' ? why : status_text(st));
+    else if (why[0] == '\0')
+        check_trial_models(s, why, sizeof(why));
+    if (st == ST_OK && why[0] != '\0')
+        trouble(s, "cascade", why);
+    return st;
+}
+
+static enum status open_prompts(struct server *s)
+{
+    char why[2 * CONFIG_TEXT_MAX] = "no memory";
+    enum status st = prompt_open(&s->config, &s->prompts, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    return st;
+}
+
 static enum status open_secrets(struct server *s)
 {
     const struct config *c = &s->config;
@@ -264,6 +308,8 @@ static enum status open_proxy(struct server *s)
         .cache = s->cache,
         .embedder = s->embedder,
         .local = s->local,
+        .trial = s->trial,
+        .prompts = s->prompts,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
         .otlp = s->otlp,
@@ -397,6 +443,10 @@ static void on_ledger_closed(void *owner)
 
 static void close_ledger(struct server *s)
 {
+    trial_close(s->trial);
+    s->trial = NULL;
+    prompt_close(s->prompts);
+    s->prompts = NULL;
     if (s->keeper != NULL)
         ledger_keeper_close(s->keeper, on_ledger_closed, s);
     else
@@ -671,6 +721,10 @@ static enum status open_all(struct server *s)
     st = open_setup(s);
     if (st == ST_OK)
         st = serve_upgrade_await(&s->inherited);
+    if (st == ST_OK)
+        st = open_trial(s);
+    if (st == ST_OK)
+        st = open_prompts(s);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)

@@ -100,6 +100,20 @@ struct config_model {
     char load[8];                     /* start | demand */
 };
 
+#define CONFIG_PROMPTS_MAX 16
+
+/* What is made of a conversation for a local model. */
+struct config_prompt {
+    char name[64];
+    char models[CONFIG_TEXT_MAX]; /* patterns; empty: any */
+    char style[8];                /* plain | tags */
+    char order[16];               /* as_asked | task_first */
+    uint64_t system_max_bytes;    /* 0: whole */
+    char examples_file[CONFIG_TEXT_MAX];
+    uint64_t examples; /* of that file */
+    bool think;
+};
+
 struct config {
     char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "tls:HOST:PORT", "unix:/path" */
     size_t listen_count;
@@ -212,8 +226,15 @@ struct config {
         char models[CONFIG_TEXT_MAX];     /* patterns; empty: none */
         char ladder[CONFIG_TEXT_MAX];     /* models, smallest first; empty: the built-in one */
         char classifier[CONFIG_TEXT_MAX]; /* a file, "default" or "off" */
-        double confidence_min;            /* geometric mean of the tokens' chances; 0: any */
-        uint64_t examples;                /* up to EXAMPLES_MAX */
+        double confidence_min;            /* 0: any, or by quality_loss_max */
+        char cascade[CONFIG_TEXT_MAX];    /* a file, "default" or "off" */
+        uint64_t vote;                    /* samples, up to VOTE_MAX; 0, 1: no vote */
+        uint64_t hedge_ms;                /* 0: none */
+        double explore;                   /* share of good answers that are checked anyway */
+        char outcomes_file[CONFIG_TEXT_MAX]; /* empty: none */
+        uint64_t outcomes_max_bytes;
+        bool outcomes_texts; /* outcomes: texts */
+        uint64_t examples;   /* up to EXAMPLES_MAX */
         uint64_t deadline_ms;
         double quality_loss_max;
         double upstream_share; /* below 0: quality_loss_max decides */
@@ -260,6 +281,9 @@ struct config {
 
     struct config_model models[CONFIG_MODELS_MAX]; /* beside local.model */
     size_t model_count;
+
+    struct config_prompt prompts[CONFIG_PROMPTS_MAX]; /* in the order of asking */
+    size_t prompt_count;
 
     struct config_price prices[CONFIG_PRICES_MAX];
     size_t price_count;

@@ -80,6 +80,7 @@ static const char *const guesses[] = {"auto", "off", "always", NULL};
 static const char *const strangers[] = {"auto", "yes", "no", NULL};
 static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const priorities[] = {"idle", "low", "normal", NULL};
+static const char *const texts_numbers[] = {"texts", "numbers", NULL};
 static const char *const always_asked[] = {"always", "asked", NULL};
 static const char *const loads[] = {"start", "demand", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
@@ -205,7 +206,14 @@ const struct option options_table[] = {
     WORDS("route.models", route.models, "", "names of models, a list or parted by blanks, `*` stands for anything: of a request for one of them ibid chooses who answers, the built-in model or the upstream; empty: it never does, but where routes say so"),
     WORDS("route.ladder", route.ladder, "", "names of models on this machine, a list or parted by blanks, the smallest first: where ibid chooses, the first that can have the request is asked, where its answer is not given out the next, and then the upstream; empty: the built-in model alone"),
     PATH("route.classifier", route.classifier, "default", "what chooses: a file of `ibid tune router`, default (the one that ships), or off: then the upstream answers what no rule gives to the built-in model"),
-    REAL("route.confidence_min", route.confidence_min, "0", 0, 1, "the built-in model's answer is given out only if its tokens had this chance on the average, else the upstream is asked; 0: without a look at it. With it and without a classifier the built-in model is always asked first"),
+    PATH("route.cascade", route.cascade, "off", "the built-in model's answer is given out only if it is likely right, else the upstream is asked; what says so: a file of `ibid tune cascade`, default (the one that ships), or off. With it and without a classifier the built-in model is always asked first"),
+    REAL("route.confidence_min", route.confidence_min, "0", 0, 1, "how likely: 0 is as likely as route.quality_loss_max asks for. With route.cascade: off answers are looked at only if this is above 0, and it is the chance that their tokens had on the average"),
+    UINT("route.vote", route.vote, "0", 0, 8, "samples of the built-in model where its answer is looked at: what most say is the answer, and how many say so is a sign of its being right; 0: its first answer"),
+    UINT("route.hedge_ms", route.hedge_ms, "0", 0, 86400000, "after this time the upstream is asked too, and the first good answer of the two is given out; 0: only one after the other"),
+    REAL("route.explore", route.explore, "0", 0, 1, "the share of answers that are good enough for which the upstream is asked anyway, to know whether they are: for route.outcomes_file"),
+    PATH("route.outcomes_file", route.outcomes_file, "", "a file to which a line is added for each answer of the built-in model after which the upstream was asked: what `ibid tune cascade` learns from; empty: none"),
+    BYTES("route.outcomes_bytes_max", route.outcomes_max_bytes, "64MiB", KIB, TIB, "that file grows no further than that"),
+    SWITCH("route.outcomes", route.outcomes_texts, "numbers", texts_numbers, "what is in it: figures of the answers, or question and answers too (but where privacy. found something, or the client said no-store)"),
     UINT("route.examples", route.examples, "0", 0, 4, "stored questions near the one at hand, with what the upstream answered them, that are shown to the built-in model before it where ibid chose that model"),
     UINT("route.deadline_ms", route.deadline_ms, "20000", 10, 86400000, "for an answer of the built-in model where ibid chose it, waiting included; then the upstream is asked"),
     REAL("route.quality_loss_max", route.quality_loss_max, "0.02", 0, 1, "quality that may be lost on the average to asking the upstream always, as it was where the classifier was learned: 0.02 are two right answers in a hundred"),
@@ -270,6 +278,8 @@ const struct option options_table[] = {
      .help = "upstreams that requests are shared out to, up to 16"},
     {.name = "routes", .type = OPTION_RECORDS, .preset = "",
      .help = "rules by which it is chosen who answers, up to 32; the first that applies decides, before route.models and what was learned"},
+    {.name = "prompts", .type = OPTION_RECORDS, .preset = "",
+     .help = "profiles of local models, up to 16: what is made of a conversation for one of them; the first that names it holds"},
     {.name = "privacy_patterns", .type = OPTION_RECORDS, .preset = "",
      .help = "what else is looked for, up to 32 regular expressions (PCRE2)"},
     {.name = "prices", .type = OPTION_RECORDS, .preset = "",

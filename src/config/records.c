@@ -103,6 +103,25 @@ static const struct option route_fields[] = {
     {.name = "deadline_ms", .type = OPTION_UINT, .offset = offsetof(struct config_route, deadline_ms), .preset = "0", .high = 86400000,
      .help = "in place of `local.deadline_ms` and `route.deadline_ms`; answers that take longer are counted by class. 0: those"},
 };
+
+static const char *const styles[] = {"plain", "tags", NULL};
+static const char *const orders[] = {"as_asked", "task_first", NULL};
+
+static const struct option prompt_fields[] = {
+    FIELD("name", OPTION_TEXT, config_prompt, name, NULL, "its name in errors"),
+    FIELD("models", OPTION_WORDS, config_prompt, models, "", "names of local models and adapters, a list or parted by blanks; `*` stands for anything; empty: all"),
+    {.name = "style", .type = OPTION_CHOICE, CHARS(config_prompt, style), .preset = "plain", .words = styles,
+     .help = "tags: what is to be done and what it is to be done with, paragraphs of the question, stand in `<task>` and `<text>`"},
+    {.name = "order", .type = OPTION_CHOICE, CHARS(config_prompt, order), .preset = "as_asked", .words = orders,
+     .help = "task_first: where only the last paragraph of the question asks something, it is put before the others"},
+    {.name = "system_bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_prompt, system_max_bytes), .preset = "0", .high = QUESTION_MAX,
+     .help = "a longer system prompt is cut, after a sentence; 0: it stays"},
+    FIELD("examples_file", OPTION_PATH, config_prompt, examples_file, "", "solved examples, JSON lines of `{\"prompt\": …, \"answer\": …}`, up to 1024"),
+    {.name = "examples", .type = OPTION_UINT, .offset = offsetof(struct config_prompt, examples), .preset = "3", .high = 4,
+     .help = "how many of them are shown, those that share most words with the question"},
+    {.name = "think", .type = OPTION_SWITCH, .offset = offsetof(struct config_prompt, think), .preset = "off", .words = on_off,
+     .help = "the model is asked to think step by step and to write `Answer:`; what stands before that is taken off. Answers of a form (JSON, calls) are not thought about"},
+};
 /* clang-format on */
 
 static const char route_note[] =
@@ -139,6 +158,20 @@ static const char model_note[] = "\n"
                                  "  ladder: [smollm2-135m-instruct, larger]\n"
                                  "  confidence_min: 0.7\n"
                                  "```\n";
+
+static const char prompt_note[] = "\n"
+                                  "What the model is given only: what is compared, keyed and "
+                                  "stored is the request as it came. "
+                                  "See\n"
+                                  "[routing.md](routing.md#prompts-for-small-models).\n"
+                                  "\n"
+                                  "```yaml\n"
+                                  "prompts:\n"
+                                  "  - name: small\n"
+                                  "    models: smollm2-*\n"
+                                  "    examples_file: /etc/ibid/examples.jsonl\n"
+                                  "    system_bytes_max: 600\n"
+                                  "```\n";
 
 static const char price_note[] =
     "\n"
@@ -210,6 +243,7 @@ static const struct records all[] = {
      PLACE(upstreams, upstream_count),
      .note = upstream_note},
     {.name = "routes", ROWS(route_fields), PLACE(routes, route_count), .note = route_note},
+    {.name = "prompts", ROWS(prompt_fields), PLACE(prompts, prompt_count), .note = prompt_note},
     {.name = "privacy_patterns",
      ROWS(pattern_fields),
      PLACE(patterns, pattern_count),

@@ -9,6 +9,8 @@
 #include "base/status.h"
 
 #define EXAMPLES_MAX 4
+/* With the operator's own. */
+#define EXAMPLES_ALL (2 * EXAMPLES_MAX)
 
 struct decoder_turn;
 struct request;

@@ -15,6 +15,7 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "protocol/collector.h"
+#include "proxy/beside.h"
 #include "proxy/forwarded.h"
 #include "proxy/hedge.h"
 #include "proxy/proxy.h"
@@ -79,16 +80,29 @@ static bool is_outage(unsigned status)
     return status == 500 || status == 502 || status == 503 || status == 504 || status == 529;
 }
 
+/* Is it this call whose answer is given out? The deadline is the model's as long as one here
+ * writes beside. */
+static bool is_taken(struct request *r, struct http_call *call, unsigned status)
+{
+    if (r->beside != BESIDE_BOTH) {
+        if (!hedge_takes(r, call, status))
+            return false;
+        upstream_reached(r->place);
+        return true;
+    }
+    if (call != r->call)
+        return false;
+    upstream_reached(r->place);
+    return beside_upstream(r, status);
+}
+
 static void on_head(void *owner, struct http_call *call, const struct http_head *h)
 {
     struct request *r = owner;
     struct respond_fields f = {.count = 0};
     uint64_t body = HTTP_BODY_CHUNKED;
 
-    if (!hedge_takes(r, call, h->status))
-        return;
-    upstream_reached(r->place);
-    if (r->closed)
+    if (r->closed || !is_taken(r, call, h->status))
         return;
     if (r->stale != NULL && is_outage(h->status)) {
         r->failed_status = h->status;
@@ -243,7 +257,8 @@ static bool ask_elsewhere(struct request *r, const struct http_call *call)
     if (start_call(r) != ST_OK)
         return false;
     request_hold(r);
-    hedge_arm(r, start_call);
+    if (r->beside != BESIDE_BOTH)
+        hedge_arm(r, start_call);
     p->account.upstream_failovers_total++;
     return true;
 }
@@ -266,7 +281,8 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
 
     if (st != ST_OK)
         count_failure(r, st, why);
-    if (hedge_ended(r, call, st)) {
+    /* One that a model here has won against, or that lost to its rival, is nobody's. */
+    if ((call != r->call || r->beside != BESIDE_BOTH) && hedge_ended(r, call, st)) {
         (void)!request_drop(r);
         return;
     }
@@ -274,6 +290,8 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
     if (!request_drop(r))
         return;
     if (st != ST_OK && ask_elsewhere(r, call))
+        return;
+    if (!r->flow.head_sent && beside_failed(r))
         return;
     request_finish(r);
     if (st == ST_OK && r->failed_status == 0) {
@@ -348,6 +366,16 @@ static enum status start_call(struct request *r)
         q.body_bytes = h->framing == HTTP_LENGTH ? h->content_length : HTTP_BODY_CHUNKED;
     }
     return upstream_start(r->place, h, r->vault != NULL, &q, &r->arena, &events, r, &r->call);
+}
+
+bool forward_beside(struct request *r)
+{
+    r->streams = false;
+    r->place = upstream_choose(r->upstream, loop_now_us(r->proxy->parts.loop));
+    if (start_call(r) != ST_OK)
+        return false;
+    request_hold(r);
+    return true;
 }
 
 enum step_result forward_enter(struct request *r)

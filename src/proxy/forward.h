@@ -2,6 +2,9 @@
 #ifndef PROXY_FORWARD_H
 #define PROXY_FORWARD_H
 
+#include <stdbool.h>
+
+#include "base/compiler.h"
 #include "base/span.h"
 
 struct request;
@@ -14,5 +17,9 @@ void forward_drained(struct request *r);
 
 /* The upstream's word about this credential, by the status of its answer. */
 void forward_note_credential(struct request *r, unsigned status);
+
+/* Asks the upstream while another step waits; beside.h says what comes of it. false: it could
+ * not be asked. */
+bool forward_beside(struct request *r) MUST_CHECK;
 
 #endif

@@ -1,4 +1,3 @@
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,17 +7,22 @@
 #include "http/server.h"
 #include "protocol/answer.h"
 #include "protocol/tools.h"
+#include "proxy/beside.h"
 #include "proxy/examples.h"
+#include "proxy/forward.h"
 #include "proxy/ladder.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/local_models.h"
 #include "proxy/mark.h"
+#include "proxy/prompt.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/respond.h"
 #include "proxy/setup.h"
 #include "proxy/steps.h"
+#include "proxy/trial.h"
+#include "proxy/vote.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
 
@@ -54,30 +58,19 @@ static bool find_larger(const struct request *r, size_t *rung)
     return *rung < l->count;
 }
 
-static double line_of(const struct request *r)
-{
-    return routing_ladder(r->setup->routing)->rungs[r->rung].confidence_min;
-}
-
-/* It was ours to choose, and its answer is looked at before it is given out: somebody else can
- * be asked in its place. Settled before it begins. */
-static bool is_tried(const struct request *r)
-{
-    return r->tried;
-}
-
+/* It was ours to choose, and somebody else can be asked in its place. */
 static bool can_try(const struct request *r)
 {
     size_t rung;
 
-    return r->judged && line_of(r) > 0 && (r->upstream != NULL || find_larger(r, &rung));
+    return trial_can(r) && (r->upstream != NULL || find_larger(r, &rung));
 }
 
 /* Nothing of the answer goes out before its end: which function is called is told when it is
  * known whole, and what is not given out in the end must not have begun. */
 static bool is_held(const struct request *r)
 {
-    return r->chat.must_call_tool || is_tried(r);
+    return r->chat.must_call_tool || r->thinks || trial_on(r);
 }
 
 static void on_text(void *owner, struct span text)
@@ -169,22 +162,6 @@ static bool move_on(struct request *r, const char *reason, bool larger_too)
 static bool escalate(struct request *r, const char *reason)
 {
     return move_on(r, reason, true);
-}
-
-/* Why the answer is not good enough to be given out; NULL: it is. What max_tokens of the client
- * cuts, the upstream would cut too. */
-static const char *doubt(struct request *r, const struct decoder_result *result)
-{
-    const struct decoder_confidence *c = &result->confidence;
-    bool cut = result->finish == DECODER_LENGTH &&
-               !(r->chat.has_max_tokens && r->chat.max_tokens <= result->completion_tokens);
-
-    if (!is_tried(r))
-        return NULL;
-    r->sure = c->tokens > 0 ? exp(c->log_p / c->tokens) : 0;
-    if (cut)
-        return "escalated_length";
-    return r->sure < line_of(r) ? "escalated_unsure" : NULL;
 }
 
 static const char *reason_of(enum status st)
@@ -283,22 +260,52 @@ static void finish(struct request *r, const struct decoder_result *result)
         http_abort(r->stream);
 }
 
+void local_job_ended(struct request *r, uint64_t cpu_us)
+{
+    r->charge.cpu_us += cpu_us;
+    r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
+    if (--r->local_jobs > 0)
+        return;
+    decoder_schema_close(r->schema);
+    r->schema = NULL;
+}
+
+/* Is somebody else asked in place of what has ended? Who is asked to know whether an answer is
+ * good is the upstream. */
+static bool is_passed_on(struct request *r, enum status st, const struct decoder_result *result)
+{
+    const char *why = st != ST_OK     ? reason_of(st)
+                      : !trial_on(r)  ? NULL
+                      : r->unanswered ? "escalated_form"
+                                      : trial_doubt(r, result);
+
+    if (why != NULL)
+        return escalate(r, why);
+    return trial_on(r) && trial_explores(r) && move_on(r, "escalated_explored", false);
+}
+
 /* What was waited for has ended. */
 static void end(struct request *r, enum status st, const struct decoder_result *result)
 {
-    const char *why;
-
     timer_stop(r->proxy->parts.loop, &r->deadline);
-    why = st == ST_OK ? doubt(r, result) : reason_of(st);
-    if (why != NULL && escalate(r, why)) {
+    if (is_passed_on(r, st, result)) {
         request_again(r);
         return;
     }
+    beside_local(r);
     request_finish(r);
     if (st == ST_OK)
         finish(r, result);
     else
         fail(r, st);
+}
+
+void local_voted(struct request *r)
+{
+    struct decoder_result result;
+    enum status st = vote_count(r, &result);
+
+    end(r, st, &result);
 }
 
 static void on_end(void *owner, enum status st, const struct decoder_result *result,
@@ -311,13 +318,17 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
     if (st == ST_OK)
         local_models_note(models, r->use.index, result);
     local_models_leave(models, &r->use);
-    decoder_schema_close(r->schema);
-    r->schema = NULL;
-    r->charge.cpu_us += cpu_us;
-    r->proxy->account.cost_local_s += (double)cpu_us / 1e6;
-    if (!request_drop(r))
+    local_job_ended(r, cpu_us);
+    if (!request_drop(r) || !r->to_local)
         return;
-    end(r, st != ST_OK && r->timed_out ? ST_TIMEOUT : st, result);
+    st = st != ST_OK && r->timed_out ? ST_TIMEOUT : st;
+    r->unanswered = st == ST_OK && r->thinks && !prompt_strip(&r->recorded);
+    if (vote_wait(r, st, result))
+        return;
+    if (st == ST_OK && r->vote != NULL)
+        local_voted(r);
+    else
+        end(r, st, result);
 }
 
 static const struct local_events events = {on_text, on_end};
@@ -338,18 +349,44 @@ static void on_ready(struct local_use *use)
         end(r, ST_UNAVAILABLE, NULL);
 }
 
+static void cancel_jobs(struct request *r)
+{
+    vote_cancel(r);
+    if (r->local != NULL)
+        local_model_cancel(r->local);
+}
+
 static void on_deadline(struct timer *t)
 {
     struct request *r = CONTAINER_OF(t, struct request, deadline);
 
-    if (r->local != NULL) {
+    if (!r->use.waits) {
         r->timed_out = true;
-        local_model_cancel(r->local);
+        cancel_jobs(r);
         return;
     }
     local_models_leave(r->proxy->parts.local, &r->use);
     if (request_drop(r))
         end(r, r->proxy->cutting || r->speed.superseded ? ST_CANCELED : ST_TIMEOUT, NULL);
+}
+
+/* Waits no longer for a model to be read. */
+static void stop_waiting(struct request *r)
+{
+    if (!r->use.waits)
+        return;
+    local_models_leave(r->proxy->parts.local, &r->use);
+    (void)!request_drop(r);
+}
+
+void local_give_up(struct request *r)
+{
+    r->to_local = false;
+    timer_stop(r->proxy->parts.loop, &r->deadline);
+    vote_call_off(r);
+    cancel_jobs(r);
+    stop_waiting(r);
+    buf_clear(&r->recorded);
 }
 
 static bool is_system(struct span role)
@@ -374,13 +411,28 @@ static enum status join(struct arena *arena, struct span a, struct span b, struc
     return st;
 }
 
+/* Solved examples, where the last turn is to be: the operator's, then stored ones. */
+static enum status show_examples(struct request *r, const struct prompt *profile,
+                                 struct decoder_turn *t, size_t *count)
+{
+    size_t own = prompt_examples(profile, r->chat.last_text, t), stored;
+    enum status st = examples_take(r, t + own, &stored);
+
+    *count = own + stored;
+    r->shown = t;
+    r->shown_count = *count / 2;
+    r->examples = (unsigned)r->shown_count;
+    return st;
+}
+
 /* The conversation for the model. Of functions it is told at the end of the system's turn,
  * which is there then; examples come before the question. */
-static enum status take_turns(struct request *r, struct local_request *ask)
+static enum status take_turns(struct request *r, const struct prompt *profile,
+                              struct local_request *ask)
 {
     const struct chat_request *q = &r->chat;
     struct decoder_turn *t =
-        arena_alloc(&r->arena, (q->turn_count + 1 + 2 * EXAMPLES_MAX) * sizeof(*t),
+        arena_alloc(&r->arena, (q->turn_count + 1 + 2 * EXAMPLES_ALL) * sizeof(*t),
                     _Alignof(struct decoder_turn));
     bool has_system = q->turn_count > 0 && is_system(q->turns[0].role);
     struct span told = {NULL, 0};
@@ -393,13 +445,14 @@ static enum status take_turns(struct request *r, struct local_request *ask)
         t[n++] = (struct decoder_turn){SPAN("system"), told};
     for (size_t i = 0; i < q->turn_count && st == ST_OK; i++) {
         if (i + 1 == q->turn_count)
-            st = examples_take(r, t + n, &shown);
+            st = show_examples(r, profile, t + n, &shown);
         n += shown;
         t[n++] = (struct decoder_turn){q->turns[i].role, q->turns[i].text};
     }
+    if (st == ST_OK)
+        st = prompt_shape(profile, &r->arena, t, n, r->thinks);
     if (st == ST_OK && told.ptr != NULL && has_system)
-        st = join(&r->arena, q->turns[0].text, told, &t[0].text);
-    r->examples = (unsigned)shown / 2;
+        st = join(&r->arena, t[0].text, told, &t[0].text);
     ask->turns = t;
     ask->turn_count = n;
     return st;
@@ -451,6 +504,8 @@ static bool open_schema(struct request *r)
     struct engine_error why = {.text = "there is no memory for it"};
     enum status st = ST_OK;
 
+    if (r->schema != NULL)
+        return true; /* what a model before writes by still ends */
     if (r->chat.must_call_tool)
         st = tools_schema(&r->arena, &r->chat, &schema);
     else if (r->chat.form != CHAT_JSON)
@@ -513,13 +568,29 @@ static enum step_result refuse(struct request *r, enum status st)
     return STEP_DONE;
 }
 
+/* What is known of an answer of the model before this one. */
+static void forget_attempt(struct request *r)
+{
+    r->attempt = NULL;
+    r->sure = 0;
+    r->unanswered = false;
+    r->vote = NULL;
+    r->votes = 0;
+}
+
 /* Without a temperature it decodes greedily: a small model is at its best there, and the answer
  * can be repeated. */
 static enum status ask_model(struct request *r)
 {
     struct proxy *p = r->proxy;
     const struct chat_request *q = &r->chat;
+    /* A text that goes on is no question. */
+    const struct prompt *profile =
+        q->continues
+            ? NULL
+            : prompt_find(p->parts.prompts, local_models_name(p->parts.local, r->voice));
     uint32_t most = local_model_max_tokens(r->use.model);
+    uint64_t wanted;
     struct local_request ask = {
         .continues = q->continues,
         .voice = local_models_adapter(p->parts.local, r->voice),
@@ -533,18 +604,28 @@ static enum status ask_model(struct request *r)
     };
     enum status st;
 
-    if (q->has_max_tokens && q->max_tokens < most)
-        ask.params.max_tokens = (uint32_t)q->max_tokens;
+    forget_attempt(r);
+    r->thinks = prompt_thinks(profile) && r->schema == NULL && !q->must_call_tool;
+    wanted = q->max_tokens + (r->thinks ? PROMPT_THINK_TOKENS : 0);
+    if (q->has_max_tokens && wanted < most)
+        ask.params.max_tokens = (uint32_t)wanted;
     answer_stamp_new(&r->flow.stamp, clock_wall_ms());
     buf_clear(&r->recorded);
     ask.like = near_answer(r);
     ask.schema = r->schema;
     r->tried = ask.confidence = can_try(r);
-    st = take_turns(r, &ask);
+    st = take_turns(r, profile, &ask);
     if (st == ST_OK)
         st = local_model_start(r->use.model, p->parts.loop, &ask, &events, r, &r->local);
-    return st;
+    if (st != ST_OK)
+        return st;
+    r->local_jobs++;
+    vote_start(r, &ask);
+    beside_start(r);
+    return ST_OK;
 }
+
+static enum step_result ask_local(struct request *r);
 
 /* One that was never taught it would write nonsense. */
 static enum step_result refuse_to_fill(struct request *r)
@@ -571,14 +652,15 @@ static enum step_result ask_or_escalate(struct request *r)
     if (st == ST_OK)
         return wait_for(r);
     local_models_leave(r->proxy->parts.local, &r->use);
-    decoder_schema_close(r->schema);
-    r->schema = NULL;
-    return escalate(r, "escalated_busy") ? local_enter(r) : refuse(r, st);
+    if (r->local_jobs == 0) {
+        decoder_schema_close(r->schema);
+        r->schema = NULL;
+    }
+    return escalate(r, "escalated_busy") ? ask_local(r) : refuse(r, st);
 }
 
-/* Answer by a model on this machine, which is loaded first if it has to be. Entered once more
- * for each that is asked: never for more than the ladder has rungs. */
-enum step_result local_enter(struct request *r)
+/* Entered once more for each that is asked: never for more than the ladder has rungs. */
+static enum step_result ask_local(struct request *r)
 {
     struct local_models *models = r->proxy->parts.local;
     const char *why = r->protocol != NULL && r->to_local ? local_cannot(&r->chat) : NULL;
@@ -602,28 +684,38 @@ enum step_result local_enter(struct request *r)
         return ask_or_escalate(r);
     if (st == ST_OVERLOAD)
         return wait_for(r);
-    return escalate(r, reason_of(st)) ? local_enter(r) : refuse(r, st);
+    return escalate(r, reason_of(st)) ? ask_local(r) : refuse(r, st);
+}
+
+/* Answer by a model on this machine, which is loaded first if it has to be. Where none does it,
+ * the upstream may be under way already. */
+enum step_result local_enter(struct request *r)
+{
+    enum step_result res = ask_local(r);
+
+    if (res == STEP_NEXT && beside_left(r))
+        return STEP_WAIT;
+    if (res == STEP_DONE)
+        beside_local(r);
+    return res;
 }
 
 void local_cancel(struct request *r)
 {
-    if (r->local != NULL) {
-        local_model_cancel(r->local);
-        return;
-    }
-    local_models_leave(r->proxy->parts.local, &r->use);
-    (void)!request_drop(r);
+    cancel_jobs(r);
+    stop_waiting(r);
+    forward_cancel(r); /* where it is asked beside */
 }
 
 bool local_is_busy(const struct request *r)
 {
-    return r->local != NULL || r->use.waits;
+    return r->local != NULL || vote_is_open(r) || r->use.waits;
 }
 
 void local_cut(struct request *r)
 {
-    if (r->local != NULL)
-        local_model_cancel(r->local);
-    else if (r->use.waits)
+    if (r->use.waits)
         timer_start(r->proxy->parts.loop, &r->deadline, 0, on_deadline);
+    else
+        cancel_jobs(r);
 }

@@ -139,10 +139,10 @@ void proxy_cut(struct proxy *p)
 
         if (r->closed)
             continue;
+        /* Both, where the upstream is asked beside the built-in model. */
         if (r->call != NULL)
             http_call_cancel(r->call);
-        else
-            local_cut(r);
+        local_cut(r);
     }
 }
 

@@ -215,6 +215,7 @@ void request_close(struct request *r)
     r->stream = NULL;
     r->head = NULL;
     timer_stop(r->proxy->parts.loop, &r->deadline);
+    timer_stop(r->proxy->parts.loop, &r->beside_timer);
     r->in_flight++; /* cancel() may drop the last operation; we still need r */
     if (r->waiting && r->step->cancel != NULL)
         r->step->cancel(r);

@@ -26,6 +26,7 @@
 #include "cache/cache.h"
 #include "protocol/answer.h"
 #include "protocol/protocol.h"
+#include "proxy/beside.h"
 #include "proxy/charge.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
@@ -37,6 +38,7 @@
 #include "proxy/speed.h"
 #include "rt/timer.h"
 
+struct attempt;
 struct collector;
 struct content_decoder;
 struct flight;
@@ -45,6 +47,7 @@ struct http_call;
 struct http_head;
 struct http_stream;
 struct decoder_schema;
+struct decoder_turn;
 struct local_job;
 struct proxy;
 struct request;
@@ -54,6 +57,7 @@ struct upstream;
 struct unveil;
 struct upstream_place;
 struct vault;
+struct vote;
 struct vectors;
 
 enum step_result {
@@ -135,7 +139,17 @@ struct request {
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
     struct speed speed;            /* how soon it is wanted */
     unsigned examples;             /* that the built-in model was shown */
-    double sure;                   /* of the built-in model's answer; 0: not known (yet) */
+    const struct decoder_turn *shown; /* these: pairs of turns; in the arena */
+    size_t shown_count;               /* pairs, the operator's included */
+    double sure;                      /* of the built-in model's answer; 0: not known (yet) */
+    struct attempt *attempt;          /* … that answer; NULL: none was looked at */
+    bool thinks;                      /* the model was asked to: prompt_strip() */
+    bool unanswered;                  /* … and has come to no answer */
+    unsigned local_jobs;              /* of the built-in model, under way */
+    struct vote *vote;                /* arena; NULL: none */
+    double votes;                     /* share of the samples that say the same; 0: no vote */
+    enum beside beside;
+    struct timer beside_timer;
     bool judged;             /* by what was learned: `enough` is set, and both may be asked */
     double enough;           /* P(the built-in model is) */
     bool may_read;           /* an exact entry may answer */

@@ -12,6 +12,7 @@
 #include "proxy/conditions.h"
 #include "proxy/ladder.h"
 #include "proxy/regex.h"
+#include "proxy/trial.h"
 #include "router/classifier_file.h"
 
 struct routing {
@@ -226,7 +227,7 @@ static bool is_cascade(const struct routing *r)
         if (r->ladder.rungs[i].confidence_min > 0)
             return true;
     }
-    return r->config->route.confidence_min > 0;
+    return trial_wanted(r->config);
 }
 
 static struct routing_verdict by_rule(const struct config *c, const struct config_route *rule)

@@ -13,6 +13,7 @@
 #include "proxy/record.h"
 #include "proxy/request.h"
 #include "proxy/setup.h"
+#include "proxy/trial.h"
 
 struct span tap_media_type(const struct http_head *h)
 {
@@ -133,6 +134,7 @@ void tap_end(struct request *r)
     }
     charge_answer(r, &a);
     a.usage_withheld = r->chat.stream && !r->chat.include_usage && !a.has_usage;
+    trial_compare(r, &a);
     gather_record(r, &a);
     record_answer(r, &a);
 }

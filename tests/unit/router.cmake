@@ -5,3 +5,5 @@ ibid_test(NAME classifier LABEL unit SOURCES unit/test_classifier.c LIBS router 
 ibid_test(NAME routing LABEL unit SOURCES unit/test_routing.c LIBS proxy router config http base)
 ibid_test(NAME language LABEL unit SOURCES unit/test_language.c LIBS router base)
 ibid_test(NAME ladder LABEL unit SOURCES unit/test_ladder.c LIBS proxy router config base)
+ibid_test(NAME cascade LABEL unit SOURCES unit/test_cascade.c LIBS router base m)
+ibid_test(NAME prompt LABEL unit SOURCES unit/test_prompt.c LIBS proxy router config http base)

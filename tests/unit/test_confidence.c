@@ -97,6 +97,7 @@ static void an_answer_is_the_sum_of_its_tokens(void **state)
     assert_true(fabs(c.least_log_p - log(p1)) < 1e-6);
     assert_true(fabs(c.entropy - a.entropy - b.entropy) < 1e-9);
     assert_true(fabs(c.first_margin - (exp(2) - exp(1)) / (exp(2) + exp(1) + 1)) < 1e-6);
+    assert_true(fabs(c.least_margin - c.first_margin) < 1e-6);
 }
 
 int main(void)
