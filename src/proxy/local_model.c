@@ -14,6 +14,7 @@
  * this is only met when the loop is stuck. */
 #define PENDING_MAX_BYTES (1024 * 1024)
 #define REST_MAX_US       900000.0
+#define NAP_US            50000.0
 
 /* One worker's own things, and what others may read of them. */
 struct desk {
@@ -248,20 +249,32 @@ static enum status open_session(const struct local_model *m, struct desk *d)
     return st;
 }
 
-/* For as long that the time since began_us is its share. Nobody is let wait for more than
- * REST_MAX_US at the end. */
+static bool is_waited_for(const struct desk *d)
+{
+    for (size_t i = 0; i < d->count; i++) {
+        if (!work_canceled(&d->jobs[i]->work))
+            return true;
+    }
+    return false;
+}
+
+/* For as long that the time since began_us is its share, and no longer than REST_MAX_US; in
+ * short naps, so that answers that nobody waits for any more end soon. */
 static void rest(const struct local_model *m, const struct desk *d, uint64_t began_us)
 {
-    double took_us = (double)(clock_now_us() - began_us);
-    double us = took_us * (1 / m->cpu_share - 1);
-    struct timespec t;
+    double us = (double)(clock_now_us() - began_us) * (1 / m->cpu_share - 1);
 
-    if (m->cpu_share >= 1 || d->count == 0)
+    if (m->cpu_share >= 1)
         return;
     if (us > REST_MAX_US)
         us = REST_MAX_US;
-    t = (struct timespec){.tv_sec = 0, .tv_nsec = (long)(us * 1000)};
-    (void)nanosleep(&t, NULL);
+    while (us > 0 && is_waited_for(d)) {
+        double nap_us = us < NAP_US ? us : NAP_US;
+        struct timespec t = {.tv_sec = 0, .tv_nsec = (long)(nap_us * 1000)};
+
+        (void)nanosleep(&t, NULL);
+        us -= nap_us;
+    }
 }
 
 static void run(struct work *first, unsigned worker)
