@@ -472,6 +472,12 @@ static void part_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_encoder_shed_total",
             "Look-ups skipped: the queue stood, and they had waited long enough.",
             a->embed_shed_total);
+    gauge(p, "ibid_encoder_late",
+          "Stored answers whose questions are embedded when no other question waits.",
+          x->catch_up.count + x->catch_up.under_way);
+    counter(p, "ibid_encoder_late_dropped_total",
+            "Of those: not embedded, and found by identical questions only.",
+            x->catch_up.dropped_total);
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
     local_lines(p, x->parts.local);

@@ -59,6 +59,7 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     journal_init(&p->journal, c->explain.bytes_max);
     account_init(&p->account, clock_wall_ms());
     screen_init(&p->screen);
+    catch_up_init(&p->catch_up, p);
     buf_init(&p->scratch, 0);
     set_limits(p, c);
     st = digest_init(&p->digest_ctx);
@@ -160,6 +161,7 @@ void proxy_requests_gone(struct proxy *p)
     digest_release(&p->digest_ctx);
     buf_release(&p->scratch);
     screen_release(&p->screen);
+    catch_up_release(&p->catch_up);
     setup_unref(p->parts.setup);
     free(p);
     closed(owner);
@@ -178,6 +180,7 @@ void proxy_close(struct proxy *p, void (*closed)(void *owner), void *owner)
     p->drained = NULL;
     p->closed = closed;
     p->owner = owner;
+    catch_up_stop(&p->catch_up);
     /* Nobody waits for these. */
     for (struct list_node *n = p->requests.next; n != &p->requests; n = n->next) {
         struct request *r = CONTAINER_OF(n, struct request, link);

@@ -18,6 +18,7 @@
 #include "proxy/account.h"
 #include "proxy/again.h"
 #include "proxy/ahead.h"
+#include "proxy/catch_up.h"
 #include "proxy/credential.h"
 #include "proxy/flight.h"
 #include "proxy/hedge.h"
@@ -82,7 +83,7 @@ struct proxy {
     struct again_slot again[AGAIN_SLOTS];
     struct ahead_slot ahead[AHEAD_SLOTS];
     uint64_t refreshes; /* requests without a client, among `requests` */
-    uint32_t lessons;   /* entries that are being embedded after their answer was out */
+    struct catch_up catch_up;
     bool draining, cutting;
     void (*drained)(void *owner);
     void (*closed)(void *owner);

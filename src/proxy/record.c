@@ -1,7 +1,5 @@
 #include "proxy/record.h"
 
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "base/json.h"
 #include "cache/admission.h"
@@ -10,6 +8,7 @@
 #include "config/config.h"
 #include "protocol/answer.h"
 #include "protocol/json_schema.h"
+#include "proxy/catch_up.h"
 #include "proxy/compare.h"
 #include "proxy/embedder.h"
 #include "proxy/pipeline.h"
@@ -18,66 +17,6 @@
 #include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
-
-/* An entry whose question was not embedded on the way (its credential was not
- * proven then, or the encoder was busy) learns its vector after the answer is out,
- * so that nobody waits for it. */
-struct lesson {
-    struct embed_job job;
-    struct entry *entry; /* owned reference */
-    struct proxy *proxy; /* borrowed; proxy_close() waits for lessons */
-};
-
-static void on_embedded(struct embed_job *job, enum status st)
-{
-    struct lesson *l = CONTAINER_OF(job, struct lesson, job);
-    struct entry copy = *l->entry, *e, *here;
-    bool gone = false;
-
-    l->proxy->account.cost_encoder_s += (double)job->embed_cpu_us / 1e6;
-    /* Removed meanwhile, it must not come back. */
-    switch (cache_find(l->proxy->parts.cache, &copy.key, &here)) {
-    case CACHE_HIT:
-        entry_unref(here);
-        break;
-    case CACHE_ABSENT:
-        gone = true;
-        break;
-    case CACHE_ASK:
-        break;
-    }
-    if (!gone && st == ST_OK && job->status == ST_OK) {
-        copy.vector = job->vector;
-        copy.dimensions = job->dimensions;
-        if (entry_new(&copy, &e) == ST_OK) {
-            cache_put(l->proxy->parts.cache, e);
-            entry_unref(e);
-        }
-    }
-    entry_unref(l->entry);
-    embedder_job_release(job);
-    l->proxy->lessons--;
-    pipeline_request_gone(l->proxy);
-    free(l);
-}
-
-static void learn(struct proxy *p, struct entry *e)
-{
-    struct lesson *l = calloc(1, sizeof(*l));
-
-    if (l == NULL)
-        return;
-    l->entry = entry_ref(e);
-    l->proxy = p;
-    l->job.text = l->entry->question;
-    l->job.wait_max_us = 1; /* nobody waits for it: questions go first while the queue stands */
-    if (embedder_submit(p->parts.embedder, &l->job, p->parts.loop, on_embedded) != ST_OK) {
-        entry_unref(l->entry);
-        free(l);
-        return;
-    }
-    p->lessons++;
-}
 
 static uint32_t clamp_u32(uint64_t n)
 {
@@ -219,7 +158,7 @@ void record_answer(struct request *r, const struct answer *a)
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
     if (needs_lesson(r, e))
-        learn(p, e);
+        catch_up_later(&p->catch_up, &e->key);
     flight_land(r, e);
     entry_unref(e);
 }
