@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -30,10 +31,27 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, or needs what takes long to install; only with tests/run.sh --all")
 
 
+def ports():
+    """Below those that the kernel gives to clients, so that nobody has one before it is used; every worker has its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+    at = random.randrange(1500)
+    while True:
+        yield 20000 + 1500 * worker + at
+        at = (at + 1) % 1500
+
+
+PORTS = ports()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in PORTS:
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 class Response:

@@ -155,7 +155,7 @@ def test_requests_in_flight_end_where_they_began(make_ibid, upstream, other):
     upstream.default = lambda r: stream(WORDS, pieces=60, gap=0.02)
     other.default = lambda r: answer("the other")
     ibid = make_ibid(config=to(("a", upstream, "")))
-    started = [start_stream(ibid, f"q{i}") for i in range(20)]
+    started = [start_stream(ibid, f"q{i}", close=True) for i in range(20)]
     write(ibid, to(("b", other, "")))
     assert reload(ibid)["changed"] == ["upstreams"]
     new = ibid.chat("new")

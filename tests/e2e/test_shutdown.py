@@ -18,9 +18,9 @@ from wire import Answer, ask, assert_sse_error, chat_bytes, exchange, read_all
 WORDS = " ".join(f"w{i}" for i in range(20))
 
 
-def start_stream(ibid, question):
+def start_stream(ibid, question, close=False):
     s = socket.create_connection(("127.0.0.1", ibid.port), 10)
-    s.sendall(chat_bytes(question, stream=True, close=False))
+    s.sendall(chat_bytes(question, stream=True, close=close))
     first = s.recv(65536)
     assert first.startswith(b"HTTP/1.1 200"), first
     return s, first
