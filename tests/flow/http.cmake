@@ -6,7 +6,7 @@ ibid_test(NAME http_torture LABEL torture SOURCES flow/test_http_torture.c LIBS 
 if(TARGET http)
   pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 endif()
-ibid_test(NAME http2 LABEL flow SOURCES flow/test_http2.c flow/wire.c LIBS http PkgConfig::NGHTTP2 TIMEOUT 120
+ibid_test(NAME http2 LABEL flow SOURCES flow/test_http2.c flow/wire.c LIBS http PkgConfig::NGHTTP2 TIMEOUT 180
           LINK_OPTIONS -Wl,--wrap=calloc,--wrap=realloc,--wrap=arena_alloc)
 if(TARGET http)
   pkg_check_modules(SSL REQUIRED IMPORTED_TARGET openssl)

@@ -421,7 +421,7 @@ static void flow_many(struct bench *b)
 {
     greet(b, 65535);
     for (unsigned i = 0; i < 10; i++)
-        ask(b, "POST", i * 7919 + (i == 9 ? 200000 : 0));
+        ask(b, "POST", i * 1979 + (i == 9 ? 100000 : 0));
     run(b);
     for (unsigned i = 0; i < 10; i++) {
         struct answered *a = &b->answered[i];
