@@ -67,6 +67,25 @@ static void drop(struct memory *m, struct node *n)
     free(n);
 }
 
+/* The next ones to go have not been looked at for long. Until it is their turn they come near:
+ * of the next its slot, by the key of an entry that is here since the one before it went; of
+ * the second its entry; of the third its node. */
+static void expect_evictions(const struct memory *m)
+{
+    struct list_node *at = m->used.next;
+    const struct node *n = CONTAINER_OF(at, struct node, used);
+
+    if (at == &m->used)
+        return;
+    keyset_expect(&m->keys, &n->entry->key);
+    at = at->next;
+    if (at == &m->used)
+        return;
+    n = CONTAINER_OF(at, struct node, used);
+    entry_expect(n->entry);
+    __builtin_prefetch(at->next);
+}
+
 static void evict(struct memory *m, struct node *n)
 {
     struct entry *e = entry_ref(n->entry);
@@ -76,9 +95,7 @@ static void evict(struct memory *m, struct node *n)
     if (m->options.evicted != NULL)
         m->options.evicted(m->options.owner, e);
     entry_unref(e);
-    /* The next one to go has not been looked at for long; until then it comes near. */
-    if (!list_empty(&m->used))
-        __builtin_prefetch(oldest(m)->entry);
+    expect_evictions(m);
 }
 
 void memory_close(struct memory *m)
@@ -87,6 +104,11 @@ void memory_close(struct memory *m)
         drop(m, oldest(m));
     keyset_release(&m->keys);
     free(m);
+}
+
+void memory_expect(const struct memory *m, const struct digest *key)
+{
+    keyset_expect(&m->keys, key);
 }
 
 struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t now_ms)
