@@ -57,14 +57,22 @@ static uint64_t node_bytes(const struct entry *e)
     return entry_bytes(e) + sizeof(struct node) + 2 * sizeof(struct keyset_slot);
 }
 
-static void drop(struct memory *m, struct node *n)
+/* Its entry, with the reference that the node had. */
+static struct entry *take_out(struct memory *m, struct node *n)
 {
-    keyset_remove(&m->keys, &n->entry->key, (uintptr_t)n);
+    struct entry *e = n->entry;
+
+    keyset_remove(&m->keys, &e->key, (uintptr_t)n);
     list_remove(&n->used);
     m->stats.entries--;
-    m->stats.bytes -= node_bytes(n->entry);
-    entry_unref(n->entry);
+    m->stats.bytes -= node_bytes(e);
     free(n);
+    return e;
+}
+
+static void drop(struct memory *m, struct node *n)
+{
+    entry_unref(take_out(m, n));
 }
 
 /* The next ones to go have not been looked at for long. Until it is their turn they come near:
@@ -88,9 +96,8 @@ static void expect_evictions(const struct memory *m)
 
 static void evict(struct memory *m, struct node *n)
 {
-    struct entry *e = entry_ref(n->entry);
+    struct entry *e = take_out(m, n);
 
-    drop(m, n);
     m->stats.evictions_total++;
     if (m->options.evicted != NULL)
         m->options.evicted(m->options.owner, e);
