@@ -498,6 +498,13 @@ void cache_take_files_back(struct cache *c)
 
 /* --- finding and keeping -------------------------------------------------------------- */
 
+void cache_expect(struct cache *c, const struct digest *key)
+{
+    memory_expect(c->memory, key);
+    if (c->store != NULL && c->store->ops->expect != NULL)
+        c->store->ops->expect(c->store, key);
+}
+
 enum cache_found cache_find(struct cache *c, const struct digest *key, struct entry **e)
 {
     struct entry *found = memory_find(c->memory, key, clock_wall_ms());

@@ -63,6 +63,9 @@ enum cache_found {
     CACHE_ASK,    /* perhaps in the store: cache_fetch() */
 };
 
+/* The key will soon be looked for, or an entry of it put: its places in tables too large for
+ * the processor's caches begin to come. */
+void cache_expect(struct cache *c, const struct digest *key);
 /* Memory only; never waits. An expired entry is absent. */
 enum cache_found cache_find(struct cache *c, const struct digest *key, struct entry **e);
 

@@ -120,9 +120,22 @@ void entry_unref(struct entry *e)
         free(b);
 }
 
+static const struct block *const_block_of(const struct entry *e)
+{
+    return (const struct block *)((const char *)e - offsetof(struct block, entry));
+}
+
 size_t entry_bytes(const struct entry *e)
 {
-    return ((const struct block *)((const char *)e - offsetof(struct block, entry)))->bytes;
+    return const_block_of(e)->bytes;
+}
+
+void entry_expect(const struct entry *e)
+{
+    const struct block *b = const_block_of(e);
+
+    __builtin_prefetch(b);             /* references, key */
+    __builtin_prefetch(&e->partition); /* may begin on the next line */
 }
 
 /* --- writing a frame ----------------------------------------------------------------- */

@@ -41,6 +41,8 @@ enum status entry_new(const struct entry *e, struct entry **out) MUST_CHECK;
 struct entry *entry_ref(struct entry *e);
 /* NULL is ignored. */
 void entry_unref(struct entry *e);
+/* It will soon be looked at or released: its beginning begins to come. */
+void entry_expect(const struct entry *e);
 /* Until when it may be reused without a question; after that only as RFC 5861 has it. */
 static inline uint64_t entry_fresh_ms(const struct entry *e)
 {

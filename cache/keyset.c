@@ -46,6 +46,12 @@ static size_t probe(const struct keyset *k, uint64_t print)
     return i;
 }
 
+void keyset_expect(const struct keyset *k, const struct digest *key)
+{
+    if (k->slots > 0)
+        __builtin_prefetch(&k->slot[home_of(k, print_of(key))]);
+}
+
 uint64_t keyset_find(const struct keyset *k, const struct digest *key)
 {
     return k->used == 0 ? 0 : k->slot[probe(k, print_of(key))].number;

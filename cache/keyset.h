@@ -27,6 +27,8 @@ struct keyset {
 void keyset_init(struct keyset *k);
 void keyset_release(struct keyset *k);
 
+/* It will soon be looked for, or put: what is far away begins to come. */
+void keyset_expect(const struct keyset *k, const struct digest *key);
 /* 0 when it is absent. */
 uint64_t keyset_find(const struct keyset *k, const struct digest *key);
 /* Adds or replaces; number is not 0. ST_NOMEM leaves it as it was. */

@@ -57,28 +57,52 @@ static uint64_t node_bytes(const struct entry *e)
     return entry_bytes(e) + sizeof(struct node) + 2 * sizeof(struct keyset_slot);
 }
 
-static void drop(struct memory *m, struct node *n)
+/* Its entry, with the reference that the node had. */
+static struct entry *take_out(struct memory *m, struct node *n)
 {
-    keyset_remove(&m->keys, &n->entry->key, (uintptr_t)n);
+    struct entry *e = n->entry;
+
+    keyset_remove(&m->keys, &e->key, (uintptr_t)n);
     list_remove(&n->used);
     m->stats.entries--;
-    m->stats.bytes -= node_bytes(n->entry);
-    entry_unref(n->entry);
+    m->stats.bytes -= node_bytes(e);
     free(n);
+    return e;
+}
+
+static void drop(struct memory *m, struct node *n)
+{
+    entry_unref(take_out(m, n));
+}
+
+/* The next ones to go have not been looked at for long. Until it is their turn they come near:
+ * of the next its slot, by the key of an entry that is here since the one before it went; of
+ * the second its entry; of the third its node. */
+static void expect_evictions(const struct memory *m)
+{
+    struct list_node *at = m->used.next;
+    const struct node *n = CONTAINER_OF(at, struct node, used);
+
+    if (at == &m->used)
+        return;
+    keyset_expect(&m->keys, &n->entry->key);
+    at = at->next;
+    if (at == &m->used)
+        return;
+    n = CONTAINER_OF(at, struct node, used);
+    entry_expect(n->entry);
+    __builtin_prefetch(at->next);
 }
 
 static void evict(struct memory *m, struct node *n)
 {
-    struct entry *e = entry_ref(n->entry);
+    struct entry *e = take_out(m, n);
 
-    drop(m, n);
     m->stats.evictions_total++;
     if (m->options.evicted != NULL)
         m->options.evicted(m->options.owner, e);
     entry_unref(e);
-    /* The next one to go has not been looked at for long; until then it comes near. */
-    if (!list_empty(&m->used))
-        __builtin_prefetch(oldest(m)->entry);
+    expect_evictions(m);
 }
 
 void memory_close(struct memory *m)
@@ -87,6 +111,11 @@ void memory_close(struct memory *m)
         drop(m, oldest(m));
     keyset_release(&m->keys);
     free(m);
+}
+
+void memory_expect(const struct memory *m, const struct digest *key)
+{
+    keyset_expect(&m->keys, key);
 }
 
 struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t now_ms)

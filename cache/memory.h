@@ -30,6 +30,9 @@ struct memory_stats {
 enum status memory_open(const struct memory_options *o, struct memory **out) MUST_CHECK;
 void memory_close(struct memory *m);
 
+/* That key will soon be looked for, or an entry of it put. */
+void memory_expect(const struct memory *m, const struct digest *key);
+
 /* A new reference, or NULL. An expired entry is absent. */
 struct entry *memory_find(struct memory *m, const struct digest *key, uint64_t now_ms);
 

@@ -83,6 +83,8 @@ struct store_news {
 typedef void store_news_fn(void *owner, const struct store_news *news, bool old);
 
 struct store_ops {
+    /* That key will soon be asked for or put. NULL: the store does nothing then. */
+    void (*expect)(struct store *s, const struct digest *key);
     /* Is it worth asking? false: surely absent (LMDB knows its keys in memory). */
     bool (*may_have)(struct store *s, const struct digest *key);
     enum status (*get)(struct store *s, struct store_get *op);

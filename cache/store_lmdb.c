@@ -144,7 +144,8 @@ static void take_batch_result(struct store_lmdb *s, struct store_lmdb_write *w)
             lost(s, &g->record);
     }
     s->stats.bytes = w->size.bytes;
-    set_trouble(s, w->why);
+    set_trouble(s, !w->failed ? "" : w->why != NULL ? w->why : "out of memory");
+    free(w->why);
     free(w->gone);
 }
 
@@ -271,6 +272,11 @@ static void on_purge(struct timer *t)
 
 /* --- reading -------------------------------------------------------------------------------
  */
+
+static void lmdb_expect(struct store *store, const struct digest *key)
+{
+    keyset_expect(&of(store)->keys, key);
+}
 
 static bool lmdb_may_have(struct store *store, const struct digest *key)
 {
@@ -637,6 +643,7 @@ static void lmdb_stats(struct store *store, struct store_stats *out)
 }
 
 static const struct store_ops lmdb_ops = {
+    .expect = lmdb_expect,
     .may_have = lmdb_may_have,
     .get = lmdb_get,
     .cancel = lmdb_cancel,

@@ -198,8 +198,11 @@ void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_write
         st = write_segment(w, s, &gone);
         for (struct store_lmdb_write *i = s.from; i != s.until; i = next_of(i))
             i->st = st;
-        if (st != ST_OK)
-            memcpy(first->why, store_lmdb_file_why(w->file), sizeof(first->why));
+        if (st == ST_OK)
+            continue;
+        free(first->why);
+        first->why = strdup(store_lmdb_file_why(w->file));
+        first->failed = true;
     }
     if (w->frame.cap > FRAME_KEEP_BYTES)
         buf_release(&w->frame);

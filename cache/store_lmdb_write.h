@@ -32,8 +32,8 @@ struct store_lmdb_write {
     struct store_lmdb_gone *gone; /* owned */
     size_t gone_count;
     struct store_lmdb_size size;
-    char why[128]; /* empty unless something failed */
-    bool first;
+    char *why; /* owned; NULL unless something failed, or there is no memory to say what */
+    bool first, failed;
 };
 
 /* What the writer needs; its thread's alone. */

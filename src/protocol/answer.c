@@ -9,7 +9,7 @@
 #include "protocol/event_run.h"
 #include "protocol/protocol.h"
 
-#define PACK_VERSION 2
+#define PACK_VERSION 3
 
 const char *answer_verdict_name(enum answer_verdict v)
 {
@@ -111,16 +111,45 @@ enum { USAGE_NONE, USAGE_PRESENT, USAGE_WITHHELD };
 #define USAGE_BITS 2
 #define CACHED_MAX (UINT32_MAX >> USAGE_BITS)
 
+/* A part that is not among what is kept of the body, or not as it was said there (JSON has
+ * escapes for it): it lies before the body, by itself. */
+#define PART_APART UINT32_MAX
+
 /* Fixed part of a packed answer; native byte order: every machine we run on is little
  * endian, and the version is checked. */
 struct packed {
     uint32_t version;
     uint32_t usage; /* USAGE_…, and above it cached_tokens */
+    uint32_t id_at, time_at;
+    uint8_t id_letters, time_form;
+    uint16_t unused;                       /* 0 */
+    uint32_t model_at, text_at, finish_at; /* in json, or PART_APART */
+    uint64_t prompt_tokens, completion_tokens, total_tokens;
+    uint32_t model_bytes, text_bytes, finish_bytes, json_bytes;
+};
+
+/* The one before: every part apart. */
+struct packed_2 {
+    uint32_t version, usage;
     uint32_t id_at, id_letters;
     uint32_t time_at, time_form;
     uint64_t prompt_tokens, completion_tokens, total_tokens;
     uint32_t model_bytes, text_bytes, finish_bytes, json_bytes;
 };
+
+/* Whoever read the answer left a part in its json where it could (answer_keep.c). */
+static uint32_t place_of(struct span part, struct span json)
+{
+    uintptr_t at = (uintptr_t)part.ptr - (uintptr_t)json.ptr;
+
+    return part.len > 0 && at < json.len && part.len <= json.len - at ? (uint32_t)at
+                                                                      : PART_APART;
+}
+
+static struct span apart(struct span part, uint32_t at)
+{
+    return at == PART_APART ? part : (struct span){NULL, 0};
+}
 
 enum status answer_pack(struct buf *out, const struct answer *a)
 {
@@ -130,9 +159,12 @@ enum status answer_pack(struct buf *out, const struct answer *a)
                  : a->usage_withheld ? USAGE_WITHHELD
                                      : USAGE_NONE,
         .id_at = a->id_at,
-        .id_letters = a->id_letters,
         .time_at = a->time_at,
-        .time_form = (uint32_t)a->time_form,
+        .id_letters = (uint8_t)a->id_letters,
+        .time_form = (uint8_t)a->time_form,
+        .model_at = place_of(a->model, a->json),
+        .text_at = place_of(a->text, a->json),
+        .finish_at = place_of(a->finish_reason, a->json),
         .prompt_tokens = a->prompt_tokens,
         .completion_tokens = a->completion_tokens,
         .total_tokens = a->total_tokens,
@@ -141,8 +173,11 @@ enum status answer_pack(struct buf *out, const struct answer *a)
         .finish_bytes = (uint32_t)a->finish_reason.len,
         .json_bytes = (uint32_t)a->json.len,
     };
-    const struct span parts[] = {
-        {(const char *)&p, sizeof(p)}, a->model, a->text, a->finish_reason, a->json};
+    const struct span parts[] = {{(const char *)&p, sizeof(p)},
+                                 apart(a->model, p.model_at),
+                                 apart(a->text, p.text_at),
+                                 apart(a->finish_reason, p.finish_at),
+                                 a->json};
     enum status st = ST_OK;
 
     p.usage |= (uint32_t)(a->cached_tokens < CACHED_MAX ? a->cached_tokens : CACHED_MAX)
@@ -162,6 +197,54 @@ static bool take(struct span *rest, size_t n, struct span *out)
     rest->ptr += n;
     rest->len -= n;
     return true;
+}
+
+/* From before json, or nothing yet. */
+static bool take_apart(struct span *rest, uint32_t at, uint32_t n, struct span *out)
+{
+    return at != PART_APART || take(rest, n, out);
+}
+
+static bool find_inside(struct span json, uint32_t at, uint32_t n, struct span *out)
+{
+    return at == PART_APART || span_sub(json, at, n, out);
+}
+
+/* The fixed part of either version. */
+static bool take_head(struct span *rest, struct packed *p)
+{
+    struct span head;
+    struct packed_2 old;
+    uint32_t version;
+
+    if (rest->len < sizeof(version))
+        return false;
+    memcpy(&version, rest->ptr, sizeof(version));
+    if (version == PACK_VERSION) {
+        if (!take(rest, sizeof(*p), &head))
+            return false;
+        memcpy(p, head.ptr, sizeof(*p));
+        return true;
+    }
+    if (version != 2 || !take(rest, sizeof(old), &head))
+        return false;
+    memcpy(&old, head.ptr, sizeof(old));
+    *p = (struct packed){.usage = old.usage,
+                         .id_at = old.id_at,
+                         .time_at = old.time_at,
+                         .id_letters = (uint8_t)old.id_letters,
+                         .time_form = (uint8_t)old.time_form,
+                         .model_at = PART_APART,
+                         .text_at = PART_APART,
+                         .finish_at = PART_APART,
+                         .prompt_tokens = old.prompt_tokens,
+                         .completion_tokens = old.completion_tokens,
+                         .total_tokens = old.total_tokens,
+                         .model_bytes = old.model_bytes,
+                         .text_bytes = old.text_bytes,
+                         .finish_bytes = old.finish_bytes,
+                         .json_bytes = old.json_bytes};
+    return old.id_letters <= UINT8_MAX && old.time_form <= UINT8_MAX;
 }
 
 static size_t time_bytes(enum answer_time form)
@@ -184,15 +267,16 @@ static bool marks_fit(const struct packed *p)
 enum status answer_unpack(struct span bytes, struct answer *out)
 {
     struct answer a = {.verdict = ANSWER_STORABLE};
-    struct span head, rest = bytes;
+    struct span rest = bytes;
     struct packed p;
 
-    if (!take(&rest, sizeof(p), &head))
-        return ST_INVALID;
-    memcpy(&p, head.ptr, sizeof(p));
-    if (p.version != PACK_VERSION || !take(&rest, p.model_bytes, &a.model) ||
-        !take(&rest, p.text_bytes, &a.text) || !take(&rest, p.finish_bytes, &a.finish_reason) ||
-        !take(&rest, p.json_bytes, &a.json) || rest.len != 0 || !marks_fit(&p))
+    if (!take_head(&rest, &p) || !take_apart(&rest, p.model_at, p.model_bytes, &a.model) ||
+        !take_apart(&rest, p.text_at, p.text_bytes, &a.text) ||
+        !take_apart(&rest, p.finish_at, p.finish_bytes, &a.finish_reason) ||
+        !take(&rest, p.json_bytes, &a.json) || rest.len != 0 || !marks_fit(&p) ||
+        !find_inside(a.json, p.model_at, p.model_bytes, &a.model) ||
+        !find_inside(a.json, p.text_at, p.text_bytes, &a.text) ||
+        !find_inside(a.json, p.finish_at, p.finish_bytes, &a.finish_reason))
         return ST_INVALID;
     a.id_at = p.id_at;
     a.id_letters = p.id_letters;

@@ -109,6 +109,46 @@ static enum status keep_spliced(struct arena *arena, struct span body,
     return ST_OK;
 }
 
+/* The parser's copy of the body, in which texts lie where they began; NULL where it is not
+ * seen at once. */
+static const char *copy_of(const struct json *v)
+{
+    while (v != NULL && (v->type == JSON_OBJECT || v->type == JSON_ARRAY))
+        v = v->child;
+    return v != NULL && v->text.ptr != NULL ? v->text.ptr - v->at : NULL;
+}
+
+/* A part that stands in the body as it was said, with nothing decoded, is found in what is kept
+ * of it: it need not be kept twice. */
+static void keep_inside(struct span body, const char *copy, const struct splice *splices,
+                        size_t n, struct span json, struct span *part)
+{
+    size_t at = (size_t)((uintptr_t)part->ptr - (uintptr_t)copy), kept = at;
+
+    if (part->len == 0 || at >= body.len || part->len >= body.len - at ||
+        body.ptr[at + part->len] != '"' || memcmp(body.ptr + at, part->ptr, part->len) != 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        if (splices[i].at < at + part->len && at < splices[i].at + splices[i].len)
+            return;
+        if (splices[i].at < at)
+            kept += splices[i].by.len - splices[i].len;
+    }
+    part->ptr = json.ptr + kept;
+}
+
+static void keep_parts_inside(struct span body, const struct json *root,
+                              const struct splice *splices, size_t n, struct answer *a)
+{
+    const char *copy = copy_of(root);
+
+    if (copy == NULL)
+        return;
+    keep_inside(body, copy, splices, n, a->json, &a->model);
+    keep_inside(body, copy, splices, n, a->json, &a->text);
+    keep_inside(body, copy, splices, n, a->json, &a->finish_reason);
+}
+
 /* --- written anew ------------------------------------------------------------------------ */
 
 /* A member that we write; the upstream's of that name is left out. */
@@ -193,8 +233,12 @@ enum status answer_keep(struct arena *arena, const struct answer_shape *shape, s
         shape = &as_it_is;
     a->id_letters = shape->id.len > 0 ? shape->id_letters : 0;
     a->time_form = shape->time.len > 0 ? shape->time_form : ANSWER_TIME_NONE;
-    if (splices_of(body, root, shape, a, splices, &n))
-        return keep_spliced(arena, body, splices, n, a);
+    if (splices_of(body, root, shape, a, splices, &n)) {
+        st = keep_spliced(arena, body, splices, n, a);
+        if (st == ST_OK)
+            keep_parts_inside(body, root, splices, n, a);
+        return st;
+    }
     buf_init(&json, 8 * body.len + 65536);
     st = buf_reserve(&json, body.len + 256);
     if (st == ST_OK)

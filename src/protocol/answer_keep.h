@@ -12,7 +12,8 @@ struct answer_shape;
 struct arena;
 struct json;
 
-/* Sets a->json, in the arena, and its marks. `root` is the parsed body. ST_NOMEM. */
+/* Sets a->json, in the arena, and its marks; model, text and finish_reason are moved into it
+ * where they stand in it as they are. `root` is the parsed body. ST_NOMEM. */
 enum status answer_keep(struct arena *arena, const struct answer_shape *shape, struct span body,
                         const struct json *root, struct answer *a) MUST_CHECK;
 

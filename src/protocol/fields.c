@@ -45,52 +45,52 @@ const struct json *fields_get(const struct json *body, struct span name)
     return v != NULL && v->type == JSON_NULL ? NULL : v;
 }
 
-enum status fields_text(const struct json *body, const char *name, struct span *out,
-                        struct protocol_error *err)
+enum status fields_read_text(const struct json *body, struct span name, struct span *out,
+                             struct protocol_error *err)
 {
-    const struct json *v = fields_get(body, span_of(name));
+    const struct json *v = fields_get(body, name);
 
     if (v == NULL)
         return ST_OK;
     if (v->type != JSON_STRING)
-        return fields_refuse(err, name, "must be a string");
+        return fields_refuse(err, name.ptr, "must be a string");
     *out = v->text;
     return ST_OK;
 }
 
-enum status fields_number(const struct json *body, const char *name, bool *has, double *out,
-                          struct protocol_error *err)
+enum status fields_read_number(const struct json *body, struct span name, bool *has,
+                               double *out, struct protocol_error *err)
 {
-    const struct json *v = fields_get(body, span_of(name));
+    const struct json *v = fields_get(body, name);
 
     if (v == NULL)
         return ST_OK;
     if (v->type != JSON_NUMBER)
-        return fields_refuse(err, name, "must be a number");
+        return fields_refuse(err, name.ptr, "must be a number");
     *has = json_double(v, out);
     return ST_OK;
 }
 
-enum status fields_count(const struct json *body, const char *name, bool *has, uint64_t *out,
-                         struct protocol_error *err)
+enum status fields_read_count(const struct json *body, struct span name, bool *has,
+                              uint64_t *out, struct protocol_error *err)
 {
-    const struct json *v = fields_get(body, span_of(name));
+    const struct json *v = fields_get(body, name);
 
     if (v == NULL)
         return ST_OK;
     if (v->type != JSON_NUMBER)
-        return fields_refuse(err, name, "must be a number");
+        return fields_refuse(err, name.ptr, "must be a number");
     *has = json_u64(v, out);
     return ST_OK;
 }
 
-enum status fields_flag(const struct json *body, const char *name, bool *out,
-                        struct protocol_error *err)
+enum status fields_read_flag(const struct json *body, struct span name, bool *out,
+                             struct protocol_error *err)
 {
-    const struct json *v = fields_get(body, span_of(name));
+    const struct json *v = fields_get(body, name);
 
     if (v != NULL && !json_bool(v, out))
-        return fields_refuse(err, name, "must be true or false");
+        return fields_refuse(err, name.ptr, "must be true or false");
     return ST_OK;
 }
 

@@ -372,6 +372,7 @@ enum step_result admit_enter(struct request *r)
 {
     struct proxy *p = r->proxy;
     struct protocol_error err = {{0}, {0}};
+    enum status st;
 
     if (controls_parse(r->head, &r->controls, &err) != ST_OK) {
         respond_error(r, 400, "invalid_request_error", "", err.param, err.message);
@@ -408,8 +409,11 @@ enum step_result admit_enter(struct request *r)
     }
     if (!r->to_local && r->upstream == NULL)
         return refuse_upstream(r);
+    st = identify(r);
+    if (st == ST_OK)
+        cache_expect(p->parts.cache, &r->key);
     decide_reuse(r);
-    if (identify(r) != ST_OK) {
+    if (st != ST_OK) {
         r->may_read = r->may_read_semantic = r->may_store = r->may_store_semantic = false;
         r->miss_reason = "internal";
     }

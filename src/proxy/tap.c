@@ -124,6 +124,8 @@ void tap_end(struct request *r)
         give_up(r, "content_encoding");
         return;
     }
+    if (r->may_store)
+        cache_expect(r->proxy->parts.cache, &r->key); /* while the answer is read */
     if (r->collector != NULL)
         st = collector_finish(r->collector, true, &r->arena, &a);
     else

@@ -264,26 +264,31 @@ void loop_set_now_us(struct loop *l, uint64_t now_us)
     timer_heap_run(l);
 }
 
-void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
+void loop_post_list(struct loop *l, struct loop_msg *first, struct loop_msg *last)
 {
-    bool first;
+    bool empty;
 
-    m->run = run;
-    m->next = NULL;
+    last->next = NULL;
     uv_mutex_lock(&l->mutex);
-    first = l->head == NULL;
-    *l->tail = m;
-    l->tail = &m->next;
-    if (first)
+    empty = l->head == NULL;
+    *l->tail = first;
+    l->tail = &last->next;
+    if (empty)
         atomic_fetch_add_explicit(&l->wakers, 1, memory_order_relaxed);
     uv_mutex_unlock(&l->mutex);
-    if (!first)
+    if (!empty)
         return;
     /* Not under the lock: the loop that wakes would take this core from a background
      * thread and then wait for the lock that it holds. Once the loop has seen the message
      * it may be closed; loop_close() waits for who is still here. */
     wake(l);
     atomic_fetch_sub_explicit(&l->wakers, 1, memory_order_release);
+}
+
+void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run)
+{
+    m->run = run;
+    loop_post_list(l, m, m);
 }
 
 void loop_defer(struct loop *l, struct loop_msg *m, loop_msg_fn *run)

@@ -49,6 +49,9 @@ void loop_set_now_us(struct loop *l, uint64_t now_us);
 /* Any thread. `m->run` is called once, later, on the loop's thread; messages of
  * one thread keep their order. `m` must stay alive until then. */
 void loop_post(struct loop *l, struct loop_msg *m, loop_msg_fn *run);
+/* Likewise a list of them, linked by ->next from `first` to `last`, each with its ->run: the
+ * loop is woken once. */
+void loop_post_list(struct loop *l, struct loop_msg *first, struct loop_msg *last);
 
 /* Loop thread only: the same, within this turn or the next, without a system call.
  * Keeps the loop alive until it ran. */

@@ -172,6 +172,25 @@ static void step_back(enum work_rank rank)
         (void)!setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
 }
 
+/* A batch goes home in one piece: a loop that shares this core would otherwise take it back
+ * for each item, to find that item alone. */
+static void finish_batch(struct work *first)
+{
+    while (first != NULL) {
+        struct work *last = first, *next;
+
+        last->back.run = on_back;
+        for (next = last->next; next != NULL && next->home == first->home; next = last->next) {
+            next->back.run = on_back;
+            last->back.next = &next->back;
+            last = next;
+        }
+        /* `done` may free the items at once. */
+        loop_post_list(first->home, &first->back, &last->back);
+        first = next;
+    }
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *me = arg;
@@ -180,12 +199,8 @@ static void *worker_main(void *arg)
     step_back(me->pool->o.rank);
     while ((first = take_batch(me)) != NULL) {
         first->run(first, me->number);
-        while (first != NULL && !me->pool->o.lasting) {
-            struct work *next = first->next; /* `done` may free the item at once */
-
-            work_finish(first);
-            first = next;
-        }
+        if (!me->pool->o.lasting)
+            finish_batch(first);
     }
     return NULL;
 }

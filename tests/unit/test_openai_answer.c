@@ -161,6 +161,101 @@ static void test_round(void **state)
     buf_release(&two);
 }
 
+static size_t times(struct span text, struct span what)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i + what.len <= text.len; i++)
+        n += memcmp(text.ptr + i, what.ptr, what.len) == 0;
+    return n;
+}
+
+#define WHOLE(id, content)                                                                     \
+    "{\"id\":\"" id "\",\"object\":\"chat.completion\",\"created\":1700000000,"                \
+    "\"model\":\"the-model\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\","   \
+    "\"content\":\"" content "\"},\"finish_reason\":\"stop\"}]}"
+
+/* What was said stands in the answer's JSON: it is not kept beside it, unless it is written
+ * otherwise there. */
+static void test_kept_once(void **state)
+{
+    static const struct {
+        const char *body, *text;
+        size_t times; /* that the text is in what is kept */
+    } cases[] = {
+        {WHOLE("chatcmpl-1", "Take the red one."), "Take the red one.", 1},
+        {WHOLE("a much longer id than ours, which gives way to a shorter one: 0123456789",
+               "Take the red one."),
+         "Take the red one.", 1},
+        {WHOLE("chatcmpl-1", "Zwei \xc3\xa4pfel"), "Zwei \xc3\xa4pfel", 1},
+        {WHOLE("chatcmpl-1", "One.\\nTwo."), "One.\nTwo.", 1},
+        {WHOLE("chatcmpl-1", "\\\\"), "\\", 3}, /* by itself, and as either half in the JSON */
+        {WHOLE("chatcmpl-1", "stop"), "stop", 2}, /* and once as the reason */
+        /* Another "object" is put right: what is kept was written anew. */
+        {"{\"object\":\"x\",\"model\":\"the-model\",\"choices\":[{\"message\":{\"content\":"
+         "\"Take "
+         "it.\"},\"finish_reason\":\"stop\"}]}",
+         "Take it.", 2},
+    };
+    struct buf packed;
+
+    (void)state;
+    buf_init(&packed, 65536);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct answer a, b;
+
+        buf_clear(&packed);
+        CHECK_STATUS(ST_OK, answer_read(openai, &arena, span_of(cases[i].body), &a));
+        CHECK_SPAN(span_of(cases[i].text), a.text);
+        CHECK_STATUS(ST_OK, answer_pack(&packed, &a));
+        CHECK_STATUS(ST_OK, answer_unpack(buf_span(&packed), &b));
+        CHECK_SPAN(span_of(cases[i].text), b.text);
+        CHECK_SPAN(SPAN("the-model"), b.model);
+        CHECK_SPAN(SPAN("stop"), b.finish_reason);
+        CHECK_SPAN(a.json, b.json);
+        assert_int_equal(times(buf_span(&packed), span_of(cases[i].text)), cases[i].times);
+        for (size_t n = 0; n < packed.len; n++)
+            CHECK_STATUS(ST_INVALID, answer_unpack((struct span){packed.ptr, n}, &b));
+    }
+    buf_release(&packed);
+}
+
+/* Entries of the version before are read as ever. */
+static void test_version_2_is_read(void **state)
+{
+    static const char json[] = "{\"id\":\"0000\",\"created\":1000000000}";
+    struct {
+        uint32_t version, usage, id_at, id_letters, time_at, time_form;
+        uint64_t prompt_tokens, completion_tokens, total_tokens;
+        uint32_t model_bytes, text_bytes, finish_bytes, json_bytes;
+    } head = {2, 1 | 5 << 2, 7, 4, 23, ANSWER_TIME_UNIX, 10, 20, 30, 1, 5, 4, sizeof(json) - 1};
+    struct answer a;
+    struct buf packed;
+
+    (void)state;
+    buf_init(&packed, 65536);
+    assert_int_equal(buf_append(&packed, (struct span){(const char *)&head, sizeof(head)}),
+                     ST_OK);
+    assert_int_equal(buf_append(&packed, SPAN("mhellostop")), ST_OK);
+    assert_int_equal(buf_append(&packed, span_of(json)), ST_OK);
+    CHECK_STATUS(ST_OK, answer_unpack(buf_span(&packed), &a));
+    CHECK_SPAN(SPAN("m"), a.model);
+    CHECK_SPAN(SPAN("hello"), a.text);
+    CHECK_SPAN(SPAN("stop"), a.finish_reason);
+    CHECK_SPAN(span_of(json), a.json);
+    assert_true(a.has_usage && a.cached_tokens == 5 && a.total_tokens == 30);
+    assert_true(a.id_at == 7 && a.id_letters == 4 && a.time_at == 23 &&
+                a.time_form == ANSWER_TIME_UNIX);
+    head.id_letters = 256 + 4; /* does not fit into what it is kept in now */
+    memcpy(packed.ptr, &head, sizeof(head));
+    CHECK_STATUS(ST_INVALID, answer_unpack(buf_span(&packed), &a));
+    head.version = 4;
+    head.id_letters = 4;
+    memcpy(packed.ptr, &head, sizeof(head));
+    CHECK_STATUS(ST_INVALID, answer_unpack(buf_span(&packed), &a));
+    buf_release(&packed);
+}
+
 static void test_usage_withheld(void **state)
 {
     struct answer a = collect(DELTA("\"content\":\"x\"") STOP DONE, 0, true), b;
@@ -299,6 +394,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_odd_answers_are_rendered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_round, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_kept_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_version_2_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_usage_withheld, setup, teardown),
         cmocka_unit_test_setup_teardown(test_verdicts_of_streams, setup, teardown),
     };

@@ -51,6 +51,7 @@ struct job {
     enum status st;
     struct job *next; /* submitted by `done`, to the same pool */
     enum status next_st;
+    unsigned turn; /* of the loop, in which it was done */
 };
 
 static unsigned largest_batch;
@@ -93,6 +94,7 @@ static void done(struct work *w, enum status st)
 
     j->done++;
     j->st = st;
+    j->turn = loop_turns(w->home);
     if (j->next != NULL)
         j->next_st = work_submit(w->pool, &j->next->work, w->home, run_batch, done);
 }
@@ -179,6 +181,9 @@ static void test_takes_what_waits_together(void **state)
     loop_run(l);
     for (unsigned i = 0; i < 8; i++)
         check_job(&jobs[i], 1, ST_OK);
+    /* … and brings it home together. */
+    for (unsigned i = 2; i < 8; i++)
+        assert_true(i == 5 || jobs[i].turn == jobs[i - 1].turn);
     work_pool_close(p);
     assert_int_equal(largest_batch, 4);
     CHECK_STATUS(ST_OK, loop_close(l));
