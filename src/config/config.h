@@ -35,6 +35,7 @@ enum config_rule {
     RULE_REFUSE,
     RULE_DEFAULT,
 };
+enum config_seccomp { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
 enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
 
 struct config_price {
@@ -133,6 +134,10 @@ struct config {
 
     bool offline; /* no connection to anything but the store */
 
+    struct {
+        enum config_seccomp seccomp;
+    } security;
+
     char data_dir[CONFIG_TEXT_MAX]; /* "~" expanded */
     char model_dir[CONFIG_TEXT_MAX];
     char secret_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
@@ -140,6 +145,7 @@ struct config {
     struct {
         char url[CONFIG_TEXT_MAX];
         char ca_file[CONFIG_TEXT_MAX];
+        char seal_key_file[CONFIG_TEXT_MAX]; /* empty: nothing is sealed */
         uint64_t ttl_s;
         uint64_t entries_max, bytes_max;
         uint64_t memory_entries_max, memory_bytes_max;
@@ -310,6 +316,11 @@ struct config {
         char fields[512];           /* words of access_fields.h */
         uint64_t queue_bytes_max;
     } access_log;
+
+    struct {
+        char path[CONFIG_TEXT_MAX]; /* "-": standard output; empty: none */
+        uint64_t queue_bytes_max;
+    } audit_log;
 
     char log_level[8]; /* error | warn | info | debug */
 };

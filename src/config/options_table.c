@@ -83,9 +83,11 @@ static const char *const priorities[] = {"idle", "low", "normal", NULL};
 static const char *const texts_numbers[] = {"texts", "numbers", NULL};
 static const char *const always_asked[] = {"always", "asked", NULL};
 static const char *const loads[] = {"start", "demand", NULL};
+static const char *const off_log_on[] = {"off", "log", "on", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
-_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3 && RULE_DEFAULT == 5,
+_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3 && RULE_DEFAULT == 5 &&
+                   SECCOMP_ON == 2,
                "the words follow the enums");
 _Static_assert(sizeof(enum config_semantic) == sizeof(unsigned) &&
                    sizeof(enum config_scope) == sizeof(unsigned),
@@ -101,6 +103,8 @@ const struct option options_table[] = {
     SWITCH("offline", offline, "off", on_off, "on: no connection is made to anything but the store, upstreams are refused, and the built-in model answers"),
     CHOICE("log_level", log_level, "info", levels, "what is logged"),
 
+    WORD("security.seccomp", enum config_seccomp, security.seccomp, "on", off_log_on, "whether the kernel refuses system calls that ibid has no use for, to it and to what it starts; log: they are made, and noted in the kernel's log"),
+
     TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT, tls:HOST:PORT or unix:/path"),
     PATH("admin.token_file", admin.token_file, "", "the bearer token of the admin API; empty: generated as admin.token in data_dir"),
     PATH("admin.client_ca_file", admin.client_ca_file, "", "authorities of clients of the admin listener: each must then show a certificate of theirs, beside the token; empty: none is asked for"),
@@ -114,6 +118,7 @@ const struct option options_table[] = {
 
     URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
+    PATH("store.seal_key_file", store.seal_key_file, "", "keys that stored answers are sealed with (AES-256-GCM), 64 hexadecimal digits a line: the first seals, the others still open what they have sealed; empty: answers are stored in the clear"),
     UINT("store.ttl_s", store.ttl_s, "86400", 1, YEAR_S, "seconds an answer may be reused"),
     UINT("store.entries_max", store.entries_max, "1000000", 1, 1000000000, "stored answers, beyond which the oldest go (embedded store)"),
     BYTES("store.bytes_max", store.bytes_max, "4GiB", MIB, 64 * TIB, "size of the embedded store, beyond which the oldest answers go"),
@@ -255,6 +260,9 @@ const struct option options_table[] = {
     PATH("access_log.path", access_log.path, "", "a file that gets a line of JSON of each request; - is the standard output; empty: none. SIGHUP opens it anew"),
     WORDS("access_log.fields", access_log.fields, "time method path status source model duration_ms prompt_tokens completion_tokens", "what is in it, in this order, a list or parted by blanks: time, method, path (of APIs that ibid knows), status, source, dialect, model, upstream, duration_ms, prompt_tokens, completion_tokens, usd, miss_reason, whole, tenant, peer, trace_id"),
     BYTES("access_log.queue_bytes_max", access_log.queue_bytes_max, "1MiB", 16 * KIB, GIB, "lines that wait to be written, at most; what finds no room is dropped and counted"),
+
+    PATH("audit_log.path", audit_log.path, "", "a file that gets a line of JSON of each action of the admin API that changes something or shows questions, of each request there without the token, and of signals; - is the standard output; empty: none. SIGHUP opens it anew"),
+    BYTES("audit_log.queue_bytes_max", audit_log.queue_bytes_max, "1MiB", 16 * KIB, GIB, "lines that wait to be written, at most; what finds no room is dropped and counted"),
 
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
     SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether the dashboard and the admin API (explain, inbox, entries) show questions and their words; hide: only what was found about them"),
