@@ -86,6 +86,7 @@ static enum status write_line(const struct audit_event *e, struct buf *out)
     json_writer_text(&w, "action", span_of(e->action));
     json_writer_text(&w, "by", span_of(e->by));
     put_text(&w, "peer", span_of(e->peer != NULL ? e->peer : ""));
+    put_text(&w, "certificate", span_of(e->client != NULL ? e->client : ""));
     put_text(&w, "method", e->method);
     put_text(&w, "path", e->path);
     put_text(&w, "query", e->query);

@@ -21,6 +21,7 @@ struct audit_event {
     const char *by;      /* "admin": somebody with the token; "signal"; "unknown" */
     const char *outcome; /* "done", "refused", "failed", "begun", "unknown" */
     const char *peer;    /* address */
+    const char *client;  /* the name that its certificate proves */
     struct span method, path, query;
     unsigned status; /* of the answer; 0: there was none */
     const char *detail;

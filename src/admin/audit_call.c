@@ -21,6 +21,7 @@ void audit_call_begin(struct admin_call *c, const char *action, bool token)
     a->action = action;
     a->by = token ? "admin" : "unknown";
     snprintf(a->peer, sizeof(a->peer), "%s", http_stream_peer(c->stream));
+    copy(a->client, sizeof(a->client), span_of(http_stream_client(c->stream)));
     copy(a->method, sizeof(a->method), h->method);
     copy(a->path, sizeof(a->path), h->path);
     if (token && span_eq(h->method, SPAN("DELETE")))
@@ -53,6 +54,7 @@ void audit_call_end(struct admin_call *c)
                                   .by = a->by,
                                   .outcome = outcome_of(a->status),
                                   .peer = a->peer,
+                                  .client = a->client,
                                   .method = span_of(a->method),
                                   .path = span_of(a->path),
                                   .query = span_of(a->query),

@@ -17,6 +17,7 @@ struct audit_call {
     const char *by;     /* static */
     unsigned status;    /* that was answered; 0: nobody was there */
     char peer[64];
+    char client[AUDIT_CALL_TEXT_MAX];
     char method[16], path[AUDIT_CALL_TEXT_MAX], query[AUDIT_CALL_TEXT_MAX];
     char detail[128];
 };

@@ -36,7 +36,13 @@ enum config_rule {
     RULE_DEFAULT,
 };
 enum config_seccomp { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
-enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
+enum config_scope {
+    SCOPE_CREDENTIAL,
+    SCOPE_USER,
+    SCOPE_HEADER,
+    SCOPE_SHARED,
+    SCOPE_CERTIFICATE
+};
 
 struct config_price {
     char model[128]; /* exact name, or a prefix ending in '*' */
@@ -123,11 +129,14 @@ struct config {
         char listen[256];
         char token_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
         char client_ca_file[CONFIG_TEXT_MAX];
+        /* What commands show to an admin listener that asks; empty: nothing, in the other. */
+        char own_cert_file[CONFIG_TEXT_MAX], own_key_file[CONFIG_TEXT_MAX];
     } admin;
 
     struct {
         char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
-        char client_ca_file[CONFIG_TEXT_MAX]; /* empty: no certificate is asked of clients */
+        char client_ca_file[CONFIG_TEXT_MAX];  /* empty: no certificate is asked of clients */
+        char client_crl_file[CONFIG_TEXT_MAX]; /* empty: none is looked up */
         uint64_t handshake_timeout_ms, handshakes_max;
         uint64_t reload_s; /* 0: the files are read at start only */
     } tls;                 /* of the addresses that begin with "tls:" */

@@ -79,6 +79,24 @@ static enum status load_client_ca(struct io_tls_identity *i, const char *path, c
     return ST_OK;
 }
 
+/* A list that is missing must not open the door: the library refuses then
+ * (X509_V_ERR_UNABLE_TO_GET_CRL). */
+static enum status load_client_crl(struct io_tls_identity *i, const char *path, char *why,
+                                   size_t why_cap)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(i->ssl);
+    X509_LOOKUP *lookup;
+
+    if (path == NULL)
+        return ST_OK;
+    errno = 0;
+    lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (lookup == NULL || X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) < 1)
+        return refuse("list of revoked certificates", path, why, why_cap);
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return ST_OK;
+}
+
 static bool seconds_of(const ASN1_TIME *t, int64_t *out)
 {
     ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
@@ -102,6 +120,8 @@ static enum status load_all(struct io_tls_identity *i, const struct io_tls_ident
     st = load_key(i, f->key, why, why_cap);
     if (st == ST_OK)
         st = load_client_ca(i, f->client_ca, why, why_cap);
+    if (st == ST_OK && f->client_ca != NULL)
+        st = load_client_crl(i, f->client_crl, why, why_cap);
     x = SSL_CTX_get0_certificate(i->ssl);
     if (st == ST_OK && (!seconds_of(X509_get0_notBefore(x), &i->facts.not_before_s) ||
                         !seconds_of(X509_get0_notAfter(x), &i->facts.not_after_s)))
@@ -201,7 +221,7 @@ static uint64_t mix(uint64_t h, uint64_t n)
 
 uint64_t io_tls_identity_stamp(const struct io_tls_identity_files *files)
 {
-    const char *const paths[] = {files->cert, files->key, files->client_ca};
+    const char *const paths[] = {files->cert, files->key, files->client_ca, files->client_crl};
     uint64_t h = UINT64_C(0xcbf29ce484222325);
 
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {

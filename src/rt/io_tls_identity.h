@@ -19,6 +19,10 @@ struct io_tls_identity_files {
     /* Authorities of clients: then each must show a certificate of theirs. NULL: none is
      * asked for. */
     const char *client_ca;
+    /* Lists of those that are revoked, one of each authority between a client and the last one:
+     * who is in it, or whose authority's list is missing or out of date, is refused. NULL:
+     * nobody is looked up. */
+    const char *client_crl;
 };
 
 struct io_tls_identity_facts {

@@ -630,7 +630,7 @@ static void test_renewal(void **state)
 
 static void test_bad_files(void **state)
 {
-    struct io_tls_identity_files files = {cert_file, key_file, NULL};
+    struct io_tls_identity_files files = {.cert = cert_file, .key = key_file};
     struct io_tls_identity *i;
     char why[256], bad[64] = "/tmp/ibid-test-ca-XXXXXX";
     int fd = mkstemp(bad);
