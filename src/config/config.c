@@ -419,6 +419,8 @@ static enum status check_tls(const struct config *c, struct config_error *err)
     if (!clients && c->tls.client_ca_file[0] != '\0')
         return fail(err, "tls.client_ca_file: has no effect unless an address of listen begins "
                          "with tls:");
+    if (c->tls.cert_file[0] == '\0' && c->tls.more_cert_files[0] != '\0')
+        return fail(err, "tls.more_cert_files: has no effect without tls.cert_file");
     if (c->tls.client_crl_file[0] != '\0' && c->tls.client_ca_file[0] == '\0' &&
         c->admin.client_ca_file[0] == '\0')
         return fail(err, "tls.client_crl_file: has no effect without tls.client_ca_file or "

@@ -135,6 +135,7 @@ struct config {
 
     struct {
         char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
+        char more_cert_files[2048];            /* for other names, parted by blanks */
         char client_ca_file[CONFIG_TEXT_MAX];  /* empty: no certificate is asked of clients */
         char client_crl_file[CONFIG_TEXT_MAX]; /* empty: none is looked up */
         uint64_t handshake_timeout_ms, handshakes_max;

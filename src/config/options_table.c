@@ -71,7 +71,8 @@ static const char *const rules[] = {"off",    "count",   "replace", "local",
                                     "refuse", "default", NULL};
 static const char *const actions[] = {"off", "count", "replace", "local", "refuse", NULL};
 static const char *const unread[] = {"relay", "refuse", NULL};
-static const char *const scopes[] = {"credential", "user", "header", "shared", "certificate", NULL};
+static const char *const scopes[] = {"credential", "user",        "header",
+                                     "shared",     "certificate", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const tool_calls[] = {"exact", "off", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
@@ -113,6 +114,7 @@ const struct option options_table[] = {
 
     PATH("tls.cert_file", tls.cert_file, "", "the certificate of the addresses that begin with tls:, in PEM, followed by those between it and its authority"),
     PATH("tls.key_file", tls.key_file, "", "its key, in PEM, without a passphrase; empty: it stands in tls.cert_file"),
+    WORDS("tls.more_cert_files", tls.more_cert_files, "", "certificates for other names, up to 16, a list or parted by blanks: PEM files with certificate and key, or folders with tls.crt and tls.key. Who asks for a name of one of them (SNI) is shown that one, everybody else tls.cert_file"),
     PATH("tls.client_ca_file", tls.client_ca_file, "", "authorities of clients (PEM): each must then show a certificate of theirs; empty: none is asked for"),
     PATH("tls.client_crl_file", tls.client_crl_file, "", "lists of certificates of clients that their authorities have revoked (PEM, one of each authority), for both listeners; read again when it changes, as tls.cert_file is. Empty: nobody is looked up"),
     UINT("tls.handshake_timeout_ms", tls.handshake_timeout_ms, "10000", 1, HOUR_MS, "from the connection to the end of its handshake"),

@@ -141,7 +141,9 @@ static const unsigned absent[] = {
 
 static const unsigned families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
 
-static const unsigned ioctls[] = {FIONBIO, FIONREAD, FIOCLEX, FIONCLEX, TCGETS, TIOCGWINSZ};
+/* The last one, TCGETS2, is what isatty() of younger libcs asks. */
+static const unsigned ioctls[] = {FIONBIO, FIONREAD,   FIOCLEX,    FIONCLEX,
+                                  TCGETS,  TIOCGWINSZ, 0x802c542au};
 
 /* The last one: names of a libc's memory, for whoever reads /proc/PID/maps. */
 static const unsigned prctls[] = {
@@ -266,7 +268,7 @@ static void set_result(void *context, int error)
 #if defined(__x86_64__)
     c->uc_mcontext.gregs[REG_RAX] = -error;
 #else
-    c->uc_mcontext.regs[0] = (uint64_t)-error;
+    c->uc_mcontext.regs[0] = (unsigned long long)-(long long)error;
 #endif
 }
 
