@@ -27,7 +27,7 @@ def env(tmp_path):
     (tmp_path / "secret").write_text("a secret of thirty-two bytes or so")
     (tmp_path / "secret").chmod(0o600)
     return {"IBID_UPSTREAM_ACCEPT_FILE": str(tmp_path / "accept"), "IBID_SECRET_FILE": str(tmp_path / "secret"),
-            "IBID_STORE_MEMORY_ENTRIES_MAX": "0"}
+            "IBID_STORE_MEMORY_ENTRIES_MAX": "0", "IBID_STORE_DEADLINE_MS": "10000"}
 
 
 def ask(ibid, question):
