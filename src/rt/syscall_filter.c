@@ -60,7 +60,6 @@
 #define NUMBERS_MAX  512
 
 static atomic_uint_least64_t denied_total;
-static atomic_uint_least32_t seen[NUMBERS_MAX / 32];
 static atomic_int in_force = SYSCALL_FILTER_OFF;
 
 enum syscall_filter_mode syscall_filter_in_force(void)
@@ -82,6 +81,9 @@ enum status syscall_filter_install(enum syscall_filter_mode mode, char *why, siz
 }
 
 #else
+
+/* Numbers that were refused before: each is named once. */
+static atomic_uint_least32_t seen[NUMBERS_MAX / 32];
 
 /* --- the list ------------------------------------------------------------------------------
  */
