@@ -1,6 +1,7 @@
 /* What a store costs: store_bench URL ENTRIES ANSWER_BYTES [FOLDER [PARTITIONS]]
  * Vectors at random, of 1000 partitions or as many as told. Puts, look-ups that hit, closing
- * and opening again, resident memory. FOLDER (LMDB) is made and left there; default is a
+ * and opening again, resident memory; what a frame costs in the clear and sealed. With
+ * IBID_BENCH_SEAL set the store is sealed. FOLDER (LMDB) is made and left there; default is a
  * temporary one, removed. */
 #include <errno.h>
 #include <stdio.h>
@@ -10,9 +11,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "cache/entry.h"
+#include "cache/entry_seal.h"
 #include "cache/store.h"
 #include "rt/connect.h"
 #include "rt/loop.h"
@@ -270,8 +274,48 @@ static void scan_all(struct bench *b)
            (unsigned long long)b->visited);
 }
 
+/* What one entry costs on its way to the store and back, without the store. */
+static void time_frames(const struct bench *b, const struct seal_ring *keys, const char *name)
+{
+    struct entry *e = make(b, 1), *back;
+    struct buf frame;
+    uint64_t start_us = clock_now_us();
+    double encode_us;
+    bool ok = true;
+
+    buf_init(&frame, ENTRY_FRAME_BYTES_MAX);
+    for (unsigned i = 0; i < GETS; i++) {
+        buf_clear(&frame);
+        ok &= entry_seal_encode(keys, e, &frame) == ST_OK;
+    }
+    encode_us = since(start_us) * 1e6 / GETS;
+    start_us = clock_now_us();
+    for (unsigned i = 0; ok && i < GETS; i++) {
+        ok = entry_seal_decode(keys, buf_span(&frame), &back) == ST_OK;
+        if (ok)
+            entry_unref(back);
+    }
+    printf("frame, %s: %zu bytes, written in %.2f us, read in %.2f us%s\n", name, frame.len,
+           encode_us, since(start_us) * 1e6 / GETS, ok ? "" : ": FAILED");
+    buf_release(&frame);
+    entry_unref(e);
+}
+
+/* Of one run. */
+static bool make_key(struct seal_ring *out)
+{
+    uint8_t bytes[SEAL_KEY_BYTES];
+    char hex[2 * SEAL_KEY_BYTES + 1], why[160];
+
+    if (digest_random(bytes, sizeof(bytes)) != ST_OK)
+        return false;
+    digest_hex(bytes, sizeof(bytes), hex);
+    return seal_read_keys(span_of(hex), out, why, sizeof(why)) == ST_OK;
+}
+
 int main(int argc, char **argv)
 {
+    struct seal_ring keys;
     const struct connector_options co = {.dns_ttl_max_s = 1};
     char folder[256] = "/tmp/ibid-bench-XXXXXX", path[300];
     struct bench b = {.entries = argc > 2 ? strtoull(argv[2], NULL, 10) : 10000,
@@ -294,6 +338,12 @@ int main(int argc, char **argv)
                                        .prefix = "ibid-bench:"};
     if (loop_open(&b.loop) != ST_OK || connector_open(b.loop, &co, &b.connector) != ST_OK)
         return 1;
+    if (!make_key(&keys))
+        return 1;
+    time_frames(&b, NULL, "in the clear");
+    time_frames(&b, &keys, "sealed");
+    if (getenv("IBID_BENCH_SEAL") != NULL)
+        b.options.seal = &keys;
     open_store(&b);
     print_rss("empty");
     put_all(&b);

@@ -18,6 +18,7 @@
 struct entry;
 struct loop;
 struct connector;
+struct seal_ring;
 struct store;
 struct store_get;
 
@@ -38,6 +39,8 @@ struct store_options {
                              "rediss://…", "redis+unix:///path", "memory:" */
     const char *data_dir; /* LMDB's folder when the URL names none */
     const char *ca_file;  /* rediss; NULL: system */
+    /* What is kept is sealed with these; NULL: it is not. Borrowed, outlives the store. */
+    const struct seal_ring *seal;
     uint64_t entries_max, bytes_max;
     uint32_t deadline_ms; /* of one command */
     uint32_t queue_max;   /* writes that wait */
@@ -49,6 +52,7 @@ struct store_stats {
     const char *kind;        /* "lmdb", "redis", "memory" */
     uint64_t entries, bytes; /* 0 when unknown (Redis) */
     uint64_t gets_total, hits_total, errors_total, timeouts_total, corrupt_total;
+    uint64_t unreadable_total; /* sealed by a key that is not there, or not sealed at all */
     uint64_t puts_total, dropped_total, evictions_total;
     uint64_t news_sent_total, news_heard_total, news_waiting;
     bool breaker_open;

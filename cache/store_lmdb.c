@@ -17,7 +17,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "cache/entry.h"
+#include "cache/entry_seal.h"
 #include "cache/keyset.h"
 #include "cache/store.h"
 #include "cache/store_kinds.h"
@@ -30,13 +32,15 @@
 #define WRITE_BATCH_MAX 2048
 /* A transaction costs as much as a dozen entries, and a wait for the disk: under load they
  * begin no closer than this. */
-#define WRITE_GATHER_US   20000
-#define READ_BATCH_MAX    16
-#define READ_QUEUE_MAX    1024
-#define REMOVE_QUEUE_MAX  1024                /* removals that wait beside the puts */
-#define QUEUE_BYTES_MAX   (64u * 1024 * 1024) /* entries that wait to be written */
-#define SCAN_CHUNK        32
-#define PURGE_EVERY_US    (30u * 1000 * 1000)
+#define WRITE_GATHER_US  20000
+#define READ_BATCH_MAX   16
+#define READ_QUEUE_MAX   1024
+#define REMOVE_QUEUE_MAX 1024                /* removals that wait beside the puts */
+#define QUEUE_BYTES_MAX  (64u * 1024 * 1024) /* entries that wait to be written */
+#define SCAN_CHUNK       32
+#define PURGE_EVERY_US   (30u * 1000 * 1000)
+/* Answers that are looked at when the file is opened, for whether they can be read. */
+#define SEAL_CHECK_MAX    256
 #define CLOSE_DEADLINE_US (5u * 1000 * 1000)
 
 struct store_lmdb {
@@ -81,6 +85,7 @@ struct lmdb_read {
     struct entry *entry;
     struct store_lmdb_record record; /* valid when `bad` */
     bool bad;                        /* corrupt or expired: to be forgotten */
+    bool unreadable;                 /* stays for who has the key */
 };
 
 struct lmdb_scan {
@@ -90,7 +95,7 @@ struct lmdb_scan {
     store_scanned_fn *scanned;
     void *owner;
     uint64_t from, end; /* records [from, end) are to be visited */
-    uint64_t visited, corrupt;
+    uint64_t visited, corrupt, unreadable;
     bool stop;
     enum status st;
 };
@@ -290,12 +295,15 @@ static bool visit_one(void *owner, const struct store_lmdb_record *record, struc
 
     if (record->number != r->number || !digest_eq(&record->key, &r->key))
         return false;
-    r->st = entry_decode(frame, &r->entry);
+    r->st = entry_seal_decode(r->store->out.seal, frame, &r->entry);
     if (r->st == ST_OK && !digest_eq(&r->entry->key, &r->key)) {
         entry_unref(r->entry);
         r->entry = NULL;
         r->st = ST_INVALID;
     }
+    r->unreadable = r->st == ST_UNAVAILABLE;
+    if (r->unreadable)
+        r->st = ST_NOTFOUND;
     r->bad = r->st == ST_INVALID || (r->st == ST_OK && r->entry->expires_ms <= clock_wall_ms());
     r->record = *record;
     return false;
@@ -346,6 +354,8 @@ static void take_read_result(struct lmdb_read *r)
 
     if (r->st == ST_INVALID)
         s->stats.corrupt_total++;
+    else if (r->unreadable)
+        s->stats.unreadable_total++;
     else if (r->st != ST_OK && r->st != ST_NOTFOUND)
         s->stats.errors_total++;
     if (r->bad) {
@@ -480,6 +490,7 @@ static bool visit_scan(void *owner, const struct store_lmdb_record *record, stru
 {
     struct lmdb_scan *scan = owner;
     struct entry *e;
+    enum status st;
 
     if (record->number >= scan->end || work_canceled(&scan->work)) {
         scan->stop = true;
@@ -487,8 +498,10 @@ static bool visit_scan(void *owner, const struct store_lmdb_record *record, stru
     }
     if (record->expires_ms <= clock_wall_ms())
         return true;
-    if (entry_decode(frame, &e) != ST_OK) {
-        scan->corrupt++;
+    st = entry_seal_decode(scan->store->out.seal, frame, &e);
+    if (st != ST_OK) {
+        scan->unreadable += st == ST_UNAVAILABLE;
+        scan->corrupt += st != ST_UNAVAILABLE;
         return true;
     }
     scan->visited++;
@@ -516,6 +529,7 @@ static void end_scan(struct lmdb_scan *scan, enum status st)
     struct store_lmdb *s = scan->store;
 
     s->stats.corrupt_total += scan->corrupt;
+    s->stats.unreadable_total += scan->unreadable;
     s->reads_in_flight--;
     scan->scanned(scan->owner, st, scan->visited);
     free(scan);
@@ -666,6 +680,44 @@ static bool visit_key(void *owner, const struct store_lmdb_record *r, struct spa
     return true;
 }
 
+struct seal_check {
+    const struct seal_ring *keys;
+    uint64_t now_ms;
+    size_t looked_at;
+    char missing[2 * SEAL_ID_BYTES + 1]; /* a key that is not there; empty: none is */
+};
+
+static bool visit_seal(void *owner, const struct store_lmdb_record *r, struct span frame)
+{
+    struct seal_check *c = owner;
+
+    if (r->expires_ms <= c->now_ms)
+        return true;
+    if (seal_is_sealed(frame) && (c->keys == NULL || !seal_has_key(c->keys, frame))) {
+        seal_key_name(frame, c->missing);
+        return false;
+    }
+    return ++c->looked_at < SEAL_CHECK_MAX;
+}
+
+/* Without the key its entries could not be read, and would be replaced one by one by others:
+ * better to leave the file alone and to say so. The oldest are those of the oldest key. */
+static enum status check_seal(struct store_lmdb *s, char *why, size_t why_cap)
+{
+    struct seal_check c = {.keys = s->out.seal, .now_ms = clock_wall_ms()};
+    uint64_t next;
+
+    /* A file that is none of ours is load_keys()'s. */
+    if (store_lmdb_file_walk(s->file, 1, SIZE_MAX, visit_seal, &c, &next) != ST_OK ||
+        c.missing[0] == '\0')
+        return ST_OK;
+    snprintf(why, why_cap,
+             "its answers are sealed with the key %s, which store.seal_key_file does not hold: "
+             "add that key there, or move the store away; nothing in it was changed",
+             c.missing);
+    return ST_UNAVAILABLE;
+}
+
 static enum status load_keys(struct store_lmdb *s, char *why, size_t why_cap)
 {
     uint64_t next;
@@ -740,6 +792,9 @@ enum status store_lmdb_open(struct loop *loop, const struct store_options *o,
     keyset_init(&s->keys);
     buf_init(&s->out.frame, ENTRY_FRAME_BYTES_MAX);
     st = store_lmdb_file_open(folder_of(o), o->bytes_max, &s->file, why, why_cap);
+    s->out.seal = o->seal;
+    if (st == ST_OK)
+        st = check_seal(s, why, why_cap);
     if (st == ST_OK)
         st = load_keys(s, why, why_cap);
     if (st == ST_OK) {

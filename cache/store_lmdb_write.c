@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "cache/entry.h"
+#include "cache/entry_seal.h"
 
 /* One transaction holds no more than this, so that pages freed by it soon serve. */
 #define SEGMENT_BYTES_MAX (16u * 1024 * 1024)
@@ -61,7 +62,7 @@ static enum status write_one(struct store_lmdb_writer *w, const struct store_lmd
     r.key = item->entry->key;
     r.partition = item->entry->partition;
     buf_clear(&w->frame);
-    st = entry_encode(item->entry, &w->frame);
+    st = entry_seal_encode(w->seal, item->entry, &w->frame);
     return st != ST_OK ? st : store_lmdb_file_put(w->file, &r, buf_span(&w->frame));
 }
 

@@ -11,6 +11,7 @@
 #include "rt/work.h"
 
 struct entry;
+struct seal_ring;
 
 /* A record that left to make room, or because its time was over. */
 struct store_lmdb_gone {
@@ -39,6 +40,7 @@ struct store_lmdb_write {
 /* What the writer needs; its thread's alone. */
 struct store_lmdb_writer {
     struct store_lmdb_file *file; /* borrowed */
+    const struct seal_ring *seal; /* borrowed; NULL: none */
     uint64_t entries_max, bytes_max;
     struct buf frame;                 /* one entry's, used again and again */
     struct store_lmdb_size committed; /* of the file */

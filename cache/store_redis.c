@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "cache/breaker.h"
 #include "cache/entry.h"
+#include "cache/entry_seal.h"
 #include "cache/store.h"
 #include "cache/store_kinds.h"
 #include "cache/store_redis_conn.h"
@@ -48,7 +49,8 @@ struct store_redis {
     char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
     uint64_t deadline_us;
 
-    struct buf frame; /* one entry's, used again and again */
+    const struct seal_ring *seal; /* borrowed; NULL: none */
+    struct buf frame;             /* one entry's, used again and again */
     size_t puts_max, puts_in_flight, put_bytes;
     struct breaker writes;
     char write_trouble[128]; /* why writes are kept back; empty: they are not */
@@ -171,13 +173,16 @@ static void count_failure(struct store_redis *s, enum status st)
 static enum status take_value(struct store_redis *s, const struct digest *key,
                               const redisReply *r, struct entry **out)
 {
+    enum status st = ST_INVALID;
     struct entry *e;
 
     if (r->type == REDIS_REPLY_NIL)
         return ST_NOTFOUND;
-    if (r->type != REDIS_REPLY_STRING ||
-        entry_decode((struct span){r->str, (size_t)r->len}, &e) != ST_OK) {
-        s->stats.corrupt_total++;
+    if (r->type == REDIS_REPLY_STRING)
+        st = entry_seal_decode(s->seal, (struct span){r->str, (size_t)r->len}, &e);
+    if (st != ST_OK) {
+        s->stats.unreadable_total += st == ST_UNAVAILABLE;
+        s->stats.corrupt_total += st != ST_UNAVAILABLE;
         return ST_NOTFOUND;
     }
     if (!digest_eq(&e->key, key)) {
@@ -336,7 +341,7 @@ static enum status try_put(struct store_redis *s, struct entry *e, uint64_t now_
     if (s->closing || !store_redis_conn_is_ready(s->conn))
         return ST_UNAVAILABLE;
     buf_clear(&s->frame);
-    st = entry_encode(e, &s->frame);
+    st = entry_seal_encode(s->seal, e, &s->frame);
     if (st != ST_OK)
         return st;
     if (s->puts_in_flight >= s->puts_max ||
@@ -409,12 +414,13 @@ static void on_news(void *owner, const struct store_news *news, bool old)
 /* --- scanning
  * ------------------------------------------------------------------------------------ */
 
-static void on_scan_ended(void *owner, uint64_t corrupt)
+static void on_scan_ended(void *owner, uint64_t corrupt, uint64_t unreadable)
 {
     struct store_redis *s = owner;
 
     s->scan = NULL;
     s->stats.corrupt_total += corrupt;
+    s->stats.unreadable_total += unreadable;
     maybe_released(s);
 }
 
@@ -424,6 +430,7 @@ static enum status redis_scan(struct store *store, store_visit_fn *visit,
     struct store_redis *s = of(store);
     struct store_redis_scan_options o = {.conn = s->conn,
                                          .prefix = s->prefix,
+                                         .seal = s->seal,
                                          .visit = visit,
                                          .scanned = scanned,
                                          .owner = owner,
@@ -543,6 +550,7 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
     s->loop = loop;
     s->deadline_us = (uint64_t)o->deadline_ms * 1000;
     s->puts_max = o->queue_max;
+    s->seal = o->seal;
     s->stats = (struct store_stats){.kind = "redis"};
     snprintf(s->prefix, sizeof(s->prefix), "%se:", o->prefix);
     buf_init(&s->frame, ENTRY_FRAME_BYTES_MAX);

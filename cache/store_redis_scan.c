@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cache/entry.h"
+#include "cache/entry_seal.h"
 #include "cache/store_redis_conn.h"
 #include "rt/loop.h"
 #include "rt/work.h"
@@ -35,7 +36,7 @@ struct store_redis_scan {
     struct entry *batch[BATCH]; /* references */
     unsigned batch_count, waiting;
     bool visitor_stopped; /* written by the visitor, read after its `done` */
-    uint64_t visited, corrupt;
+    uint64_t visited, corrupt, unreadable;
 };
 
 static void fetch_page(struct store_redis_scan *s);
@@ -44,13 +45,13 @@ static void on_ended(struct loop_msg *m)
 {
     struct store_redis_scan *s = CONTAINER_OF(m, struct store_redis_scan, ended_msg);
     struct store_redis_scan_options o = s->options;
-    uint64_t corrupt = s->corrupt;
+    uint64_t corrupt = s->corrupt, unreadable = s->unreadable;
 
     work_pool_close(s->pool);
     o.scanned(o.owner, s->st, s->visited);
     free(s->key);
     free(s);
-    o.ended(o.ended_owner, corrupt);
+    o.ended(o.ended_owner, corrupt, unreadable);
 }
 
 /* From nowhere but here, and later: who stops a scan may be in the middle of things. */
@@ -120,7 +121,10 @@ static void on_value(void *owner, enum status st, const redisReply *r)
 
     s->waiting--;
     if (st == ST_OK && r->type == REDIS_REPLY_STRING) {
-        if (entry_decode((struct span){r->str, (size_t)r->len}, &e) != ST_OK)
+        st = entry_seal_decode(s->options.seal, (struct span){r->str, (size_t)r->len}, &e);
+        if (st == ST_UNAVAILABLE)
+            s->unreadable++;
+        else if (st != ST_OK)
             s->corrupt++;
         else if (e->expires_ms <= clock_wall_ms())
             entry_unref(e);

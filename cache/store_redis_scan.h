@@ -10,17 +10,19 @@
 #include "cache/store.h"
 
 struct loop;
+struct seal_ring;
 struct store_redis_conn;
 struct store_redis_scan;
 
 struct store_redis_scan_options {
     struct store_redis_conn *conn; /* borrowed (outlives) */
     const char *prefix;            /* borrowed; of the keys of entries */
+    const struct seal_ring *seal;  /* borrowed; NULL: none */
     store_visit_fn *visit;
     store_scanned_fn *scanned;
     void *owner;
     /* After `scanned`; the scan is gone then. */
-    void (*ended)(void *ended_owner, uint64_t corrupt);
+    void (*ended)(void *ended_owner, uint64_t corrupt, uint64_t unreadable);
     void *ended_owner;
 };
 

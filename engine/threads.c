@@ -292,6 +292,7 @@ enum status threads_open(unsigned count, struct threads **out)
         return ST_UNAVAILABLE;
     }
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* a refused system call is answered where it was made */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (; t->helpers < helpers; t->helpers++) {
         struct helper *h = &t->list[t->helpers];

@@ -289,6 +289,8 @@ void actions_feedback(struct admin_call *c)
         call_refuse(c, 404, NO_SUCH_DECISION);
         return;
     }
+    audit_call_detail(c, "request=%.*s verdict=%s%s", JOURNAL_ID_DIGITS, f.request.ptr,
+                      f.wrong ? "wrong" : "right", f.evict ? " evict" : "");
     hit = hit_of(item->record);
     if (!item->record->decision.hit || hit == NULL)
         call_refuse(c, 409, "that decision was no hit: there is nothing to report");

@@ -15,7 +15,9 @@
 #include "admin/views.h"
 #include "base/buf.h"
 #include "base/digest.h"
+#include "config/config.h"
 #include "http/server.h"
+#include "proxy/proxy.h"
 #include "rt/loop.h"
 
 #define BODY_MAX_BYTES    (8 * 1024 * 1024) /* LEDGER_FILE_BYTES_MAX */
@@ -79,27 +81,29 @@ struct action {
     bool has_rest; /* the path goes on behind this one: an argument */
     bool has_body; /* run when it is there */
     void (*run)(struct admin_call *c);
+    const char *audit; /* its name in the audit log; NULL: nothing of it is there */
+    bool shows;        /* there only when questions are shown (explain.questions) */
 };
 
-#define ACTION(method, path, rest, body, run)                                                  \
+#define ACTION(method, path, rest, body, run, ...)                                             \
     {                                                                                          \
-        {method, sizeof(method) - 1}, {path, sizeof(path) - 1}, rest, body, run                \
+        {method, sizeof(method) - 1}, {path, sizeof(path) - 1}, rest, body, run, __VA_ARGS__   \
     }
 
 /* What was counted over time is the listener's own. */
 static void show_series(struct admin_call *c);
 
 static const struct action actions[] = {
-    ACTION("GET", "/admin/v1/series", false, false, show_series),
-    ACTION("GET", "/admin/v1/explain/", true, false, actions_explain),
-    ACTION("GET", "/admin/v1/decisions", false, false, actions_decisions),
-    ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback),
-    ACTION("GET", "/admin/v1/entries", false, false, entries_list),
-    ACTION("POST", "/admin/v1/reload", false, true, reload_run),
-    ACTION("GET", "/admin/v1/entries/", true, false, entries_show),
-    ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove),
-    ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge),
-    ACTION("POST", "/admin/v1/entries", false, true, entries_import),
+    ACTION("GET", "/admin/v1/series", false, false, show_series, NULL, false),
+    ACTION("GET", "/admin/v1/explain/", true, false, actions_explain, "read_decision", true),
+    ACTION("GET", "/admin/v1/decisions", false, false, actions_decisions, NULL, false),
+    ACTION("POST", "/admin/v1/feedback", false, true, actions_feedback, "feedback", false),
+    ACTION("GET", "/admin/v1/entries", false, false, entries_list, "read_entries", true),
+    ACTION("POST", "/admin/v1/reload", false, true, reload_run, "reload", false),
+    ACTION("GET", "/admin/v1/entries/", true, false, entries_show, NULL, false),
+    ACTION("DELETE", "/admin/v1/entries/", true, false, entries_remove, "remove_entry", false),
+    ACTION("DELETE", "/admin/v1/entries", false, false, entries_purge, "purge", false),
+    ACTION("POST", "/admin/v1/entries", false, true, entries_import, "import", false),
 };
 
 static bool has_token(const struct admin *a, const struct http_head *h)
@@ -128,8 +132,15 @@ static void serve_ready(struct admin *a, struct admin_call *c)
     call_respond(c, ready ? 200 : 503, JSON_TYPE, buf_span(&a->body));
 }
 
+static bool shows_questions(const struct admin_call *c)
+{
+    return c->view->proxy->parts.config->explain.show_questions;
+}
+
 static void serve(struct admin *a, struct admin_call *c, const struct route *r)
 {
+    if (r->write == review_inbox && shows_questions(c))
+        audit_call_begin(c, "read_inbox", true);
     buf_clear(&a->body);
     if (r->write(&a->body, a->view) != ST_OK)
         call_refuse(c, 500, "the view does not fit its buffer");
@@ -182,6 +193,8 @@ static void act(struct admin_call *c, const struct action *t)
         call_refuse(c, 405, "this path takes another method");
         return;
     }
+    if (t->audit != NULL && (!t->shows || shows_questions(c)))
+        audit_call_begin(c, t->audit, true);
     c->run = t->run;
     if (t->run == entries_import)
         buf_init(&c->body, entries_import_bytes_max(c->view));
@@ -189,6 +202,14 @@ static void act(struct admin_call *c, const struct action *t)
         http_read_start(c->stream);
     else
         t->run(c);
+}
+
+static void refuse_stranger(struct admin_call *c, const struct http_head *h)
+{
+    audit_call_begin(c, "authenticate", false);
+    audit_call_detail(
+        c, "%s", http_head_count(h, SPAN("authorization")) == 0 ? "no token" : "not the token");
+    call_refuse(c, 401, "the admin token is needed: Authorization: Bearer TOKEN");
 }
 
 static void dispatch(struct admin *a, struct admin_call *c)
@@ -210,7 +231,7 @@ static void dispatch(struct admin *a, struct admin_call *c)
         dashboard_respond(c, page);
     /* Unknown paths look alike to those without the token. */
     else if (!token)
-        call_refuse(c, 401, "the admin token is needed: Authorization: Bearer TOKEN");
+        refuse_stranger(c, h);
     else if (t != NULL)
         act(c, t);
     else
@@ -278,6 +299,7 @@ void admin_call_gone(struct admin_call *c)
 
     if (c->stream != NULL || c->fetching || c->purging || c->browse != NULL)
         return;
+    audit_call_end(c);
     buf_release(&c->body);
     free(c);
     a->calls--;

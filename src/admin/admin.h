@@ -13,6 +13,7 @@
 #include "rt/quota.h"
 
 struct admin;
+struct audit;
 struct io;
 struct loop;
 struct metrics_tls;
@@ -29,6 +30,7 @@ struct admin_trouble {
 struct admin_view {
     struct proxy *proxy;           /* borrowed */
     struct span token;             /* borrowed */
+    struct audit *audit;           /* borrowed; NULL: none */
     const struct metrics_tls *tls; /* borrowed; NULL: no listener speaks TLS */
     /* What could not be opened at start; the store's state is asked each time. */
     struct admin_trouble troubles[ADMIN_TROUBLES_MAX];

@@ -14,6 +14,7 @@ void call_respond(struct admin_call *c, unsigned status, const char *type, struc
     size_t n = ARRAY_LEN(fields) - (status == 401 ? 0 : 1);
     bool wait;
 
+    c->audit.status = status;
     if (http_respond(c->stream, status, fields, n, body.len) != ST_OK ||
         http_write(c->stream, body, &wait) != ST_OK) {
         http_abort(c->stream);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "admin/audit_call.h"
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/span.h"
@@ -30,6 +31,7 @@ struct admin_call {
     struct digest key;        /* what is looked up */
     struct cache_purge purge; /* of many entries */
     bool purging;
+    struct audit_call audit;
     struct browse *browse; /* of what is stored (entries_list.h); NULL: none is under way */
 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/metrics_security.h"
 #include "admin/metrics_tls.h"
 #include "base/buf.h"
 #include "cache/cache.h"
@@ -315,6 +316,9 @@ static void store_lines(struct page *p, const struct cache_stats *c)
             c->store.timeouts_total);
     counter(p, "ibid_store_corrupt_total", "Values that were no whole entry.",
             c->store.corrupt_total);
+    counter(p, "ibid_store_unreadable_total",
+            "Answers read that are sealed by a key that is not there, or not sealed.",
+            c->store.unreadable_total);
     counter(p, "ibid_store_puts_total", "Entries written.", c->store.puts_total);
     counter(p, "ibid_store_dropped_total", "Writes dropped because the queue was full.",
             c->store.dropped_total);
@@ -698,5 +702,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     explain_lines(&p, &v->proxy->journal);
     privacy_lines(&p, v->proxy);
     upstream_lines(&p, v->proxy);
+    if (p.st == ST_OK)
+        p.st = metrics_security_write(out, v);
     return p.st == ST_OK ? metrics_tls_write(out, v->tls) : p.st;
 }

@@ -1,5 +1,6 @@
 #include "admin/reload.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "admin/admin.h"
@@ -62,6 +63,7 @@ void reload_run(struct admin_call *c)
         return;
     }
     c->view->reload(c->view->reload_owner, r);
+    audit_call_detail(c, "generation=%" PRIu64, c->view->reloads->generation);
     answer(c, r);
     free(r);
 }

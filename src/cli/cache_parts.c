@@ -6,11 +6,13 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "cache/entry.h"
 #include "cache/store.h"
 #include "cli/cache_send.h"
 #include "cli/encoder_settings.h"
+#include "cli/seal_settings.h"
 #include "cli/serve_files.h"
 #include "cli/version.h"
 #include "config/config.h"
@@ -91,6 +93,9 @@ static bool open_store(struct cache_parts *p, char *why, size_t why_cap)
                               .queue_max = (uint32_t)c->store.queue_max,
                               .prefix = c->store.prefix};
 
+    if (seal_settings_read(c, &p->seal, why, why_cap) != ST_OK)
+        return false;
+    o.seal = p->seal.count > 0 ? &p->seal : NULL;
     snprintf(why, why_cap,
              "store.url: memory: ends with its process; there is nothing to read from or to "
              "write to");
@@ -107,7 +112,7 @@ static bool open_store(struct cache_parts *p, char *why, size_t why_cap)
 
 bool cache_parts_open_store(struct cache_parts *p, const struct config *c)
 {
-    char why[256] = "";
+    char why[CONFIG_TEXT_MAX + 256] = "";
 
     return open_loop(p, c, why, sizeof(why)) && open_store(p, why, sizeof(why)) ? true
                                                                                 : complain(why);
@@ -117,7 +122,7 @@ bool cache_parts_open_sink(struct cache_parts *p, const struct config *c, const 
 {
     bool shared = strncmp(c->store.url, "redis", 5) == 0;
     const char *address = admin != NULL ? admin : c->admin.listen;
-    char why[256] = "";
+    char why[CONFIG_TEXT_MAX + 256] = "";
 
     if (!open_loop(p, c, why, sizeof(why)))
         return complain(why);
@@ -190,7 +195,7 @@ bool cache_parts_open_proxy(struct cache_parts *p)
 {
     const struct config *c = p->config;
     struct proxy_parts parts = {.loop = p->loop, .version = SPAN(IBID_VERSION)};
-    char why[256] = "";
+    char why[CONFIG_TEXT_MAX + 256] = "";
     bool generated;
 
     if (serve_files_secret(c->secret_file, c->data_dir, "secret", &p->secret, &generated, why,
@@ -244,6 +249,7 @@ void cache_parts_close(struct cache_parts *p)
     if (p->encoder != NULL)
         encoder_close(p->encoder);
     buf_release(&p->secret);
+    digest_wipe(&p->seal, sizeof(p->seal));
 }
 
 /* --- storing ------------------------------------------------------------------------------ */

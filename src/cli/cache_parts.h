@@ -8,6 +8,7 @@
 
 #include "base/buf.h"
 #include "base/compiler.h"
+#include "base/seal.h"
 #include "proxy/ledger.h"
 #include "proxy/ledger.h"
 
@@ -36,6 +37,7 @@ struct cache_parts {
     struct ledger ledger; /* of the proxy; nothing is answered, so nothing is counted */
     struct proxy *proxy;
     struct buf secret;
+    struct seal_ring seal; /* empty: nothing is sealed */
     char encoder_id[128];
     uint64_t submitted; /* entries given to the store */
 };

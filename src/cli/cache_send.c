@@ -29,7 +29,9 @@ static bool ask(struct cache_send *s, const char *path, struct span body, struct
                       .token = s->token,
                       .body = body,
                       .deadline_ms = DEADLINE_MS,
-                      .cert_file = s->config->tls.cert_file};
+                      .cert_file = s->config->tls.cert_file,
+                      .own_cert_file = s->config->admin.own_cert_file,
+                      .own_key_file = s->config->admin.own_key_file};
     char why[512] = "";
 
     if (fetch_body(&f, answer, why, sizeof(why)) == ST_OK)

@@ -3,10 +3,13 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
+#include "base/digest.h"
+#include "base/seal.h"
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/config_load.h"
 #include "cli/privacy_settings.h"
+#include "cli/seal_settings.h"
 #include "cli/tls_settings.h"
 #include "config/config.h"
 #include "privacy/finder.h"
@@ -57,6 +60,18 @@ static bool certificates_are_right(const struct config *c)
     return st == ST_OK;
 }
 
+static bool keys_are_right(const struct config *c)
+{
+    char why[CONFIG_TEXT_MAX + 256];
+    struct seal_ring ring;
+    enum status st = seal_settings_read(c, &ring, why, sizeof(why));
+
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: %s\n", why);
+    digest_wipe(&ring, sizeof(ring));
+    return st == ST_OK;
+}
+
 static int print_effective(const char *file, bool quiet)
 {
     struct config *c = malloc(sizeof(*c));
@@ -67,7 +82,7 @@ static int print_effective(const char *file, bool quiet)
         return 1;
     buf_init(&text, OUTPUT_MAX_BYTES);
     rc = config_load_file(file, c);
-    if (rc < 0 && (!patterns_are_right(c) || !certificates_are_right(c)))
+    if (rc < 0 && (!patterns_are_right(c) || !certificates_are_right(c) || !keys_are_right(c)))
         rc = 1;
     if (rc < 0)
         rc = quiet ? 0 : print(config_write(c, true, &text), &text);

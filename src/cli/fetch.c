@@ -160,6 +160,7 @@ static enum status exchange_tls(const struct fetch *f, struct span request, stru
     struct fetch_tls t = {.address = listen_place(f->address),
                           .cert_file = f->cert_file,
                           .deadline_us = f->deadline_ms * UINT64_C(1000)};
+    bool key = f->own_key_file != NULL && f->own_key_file[0] != '\0';
     char reason[300] = "";
     enum status st;
 
@@ -168,6 +169,10 @@ static enum status exchange_tls(const struct fetch *f, struct span request, stru
                  "'%s': tls.cert_file is not set; the settings of that ibid say whom to trust",
                  f->address);
         return ST_INVALID;
+    }
+    if (f->own_cert_file != NULL && f->own_cert_file[0] != '\0') {
+        t.own_cert_file = f->own_cert_file;
+        t.own_key_file = key ? f->own_key_file : f->own_cert_file;
     }
     st = fetch_tls_exchange(&t, request, answer, reason, sizeof(reason));
     if (st != ST_OK)

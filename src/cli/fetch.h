@@ -14,9 +14,12 @@
 struct fetch {
     const char *address;   /* "HOST:PORT", "[V6]:PORT", either after "tls:", "unix:/path" */
     const char *cert_file; /* of that listener (tls.cert_file), with "tls:" */
-    const char *path;      /* "/admin/v1/savings" */
-    const char *token;     /* NULL: none */
-    struct span body;      /* ptr not NULL: it is a POST of this JSON */
+    /* What is shown to it when it asks (admin.own_cert_file, admin.own_key_file); NULL or
+     * empty: nothing. */
+    const char *own_cert_file, *own_key_file;
+    const char *path;  /* "/admin/v1/savings" */
+    const char *token; /* NULL: none */
+    struct span body;  /* ptr not NULL: it is a POST of this JSON */
     unsigned deadline_ms;
 };
 

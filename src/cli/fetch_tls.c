@@ -118,7 +118,10 @@ enum status fetch_tls_exchange(const struct fetch_tls *f, struct span request, s
         to.host = a.host;
         to.port = a.port;
         to.tls = tls;
-        st = run(&j, &to, f->deadline_us);
+        if (f->own_cert_file != NULL)
+            st = io_tls_ctx_show(tls, f->own_cert_file, f->own_key_file, why, why_cap);
+        if (st == ST_OK)
+            st = run(&j, &to, f->deadline_us);
         io_tls_ctx_close(tls);
     }
     if (loop_close(j.loop) != ST_OK && st == ST_OK)

@@ -13,7 +13,8 @@
 struct fetch_tls {
     const char *address;   /* "HOST:PORT", "[V6]:PORT" */
     const char *cert_file; /* the one certificate that is trusted, whatever its name */
-    uint64_t deadline_us;  /* for all of it */
+    const char *own_cert_file, *own_key_file; /* shown when it asks; NULL: nothing */
+    uint64_t deadline_us;                     /* for all of it */
 };
 
 /* Answers are appended to `out` up to the peer's end (close_notify). Blocks: it has a loop of

@@ -73,6 +73,8 @@ static int ask(const struct job *j)
 {
     struct fetch f = {.address = j->address != NULL ? j->address : j->config->admin.listen,
                       .cert_file = j->config->tls.cert_file,
+                      .own_cert_file = j->config->admin.own_cert_file,
+                      .own_key_file = j->config->admin.own_key_file,
                       .path = j->live ? "/healthz" : "/readyz",
                       .deadline_ms = (unsigned)j->deadline_ms};
     char why[512] = "";

@@ -58,6 +58,8 @@ static bool ask(struct job *j, struct buf *out)
 {
     struct fetch f = {.address = j->address != NULL ? j->address : j->config->admin.listen,
                       .cert_file = j->config->tls.cert_file,
+                      .own_cert_file = j->config->admin.own_cert_file,
+                      .own_key_file = j->config->admin.own_key_file,
                       .path = LEDGER_PATH,
                       .token = j->token,
                       .deadline_ms = (unsigned)j->deadline_ms};

@@ -13,21 +13,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/audit.h"
 #include "admin/otlp_metrics.h"
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "cache/cache.h"
 #include "cache/redis_url.h"
 #include "cli/cascade_default.h"
 #include "cli/config_load.h"
 #include "cli/encoder_settings.h"
+#include "cli/seal_settings.h"
+#include "cli/serve_confine.h"
 #include "cli/serve_files.h"
 #include "cli/serve_quota.h"
 #include "cli/serve_tls.h"
@@ -78,6 +81,7 @@ struct server {
     struct inherited inherited; /* sockets that were there before */
     struct otlp *otlp;
     struct access_log *access_log;
+    struct audit *audit;
     struct trial *trial;
     struct prompt_book *prompts;
     struct proxy *proxy;
@@ -86,6 +90,7 @@ struct server {
     struct listener *admin_listener;
     struct serve_tls *tls; /* NULL: no address begins with tls: */
     struct buf secret, token;
+    struct seal_ring seal; /* empty: nothing is sealed */
     struct admin_view view;
     struct timer drain_timer;
     char encoder_id[128];
@@ -177,7 +182,8 @@ static enum status open_cache(struct server *s)
                   .bytes_max = c->store.bytes_max,
                   .deadline_ms = (uint32_t)c->store.deadline_ms,
                   .queue_max = (uint32_t)c->store.queue_max,
-                  .prefix = c->store.prefix},
+                  .prefix = c->store.prefix,
+                  .seal = s->seal.count > 0 ? &s->seal : NULL},
         .memory_max_bytes = c->store.memory_bytes_max,
         .refusals_max = (uint32_t)c->cache.refusals_max,
         .memory_entries_max = (uint32_t)c->store.memory_entries_max,
@@ -253,7 +259,7 @@ static enum status open_prompts(struct server *s)
 static enum status open_secrets(struct server *s)
 {
     const struct config *c = &s->config;
-    char why[256] = "";
+    char why[CONFIG_TEXT_MAX + 256] = "";
     bool generated;
     enum status st = serve_files_mkdir(c->data_dir, why, sizeof(why));
 
@@ -266,6 +272,8 @@ static enum status open_secrets(struct server *s)
         log_at(LOG_WARN, NULL, kv_event("secret_generated"),
                kv_str("why", "replicas on one Redis find each other's entries only with the "
                              "same secret; set secret_file"));
+    if (st == ST_OK)
+        st = seal_settings_read(c, &s->seal, why, sizeof(why));
     if (st == ST_OK)
         st = serve_files_secret(c->admin.token_file, c->data_dir, "admin.token", &s->token,
                                 &generated, why, sizeof(why));
@@ -285,6 +293,26 @@ static enum status open_access_log(struct server *s)
     return st;
 }
 
+static enum status open_audit(struct server *s)
+{
+    char why[CONFIG_TEXT_MAX + 128] = "";
+    enum status st = audit_open(s->loop, &s->audit);
+
+    if (st == ST_OK)
+        st = audit_adopt(s->audit, &s->config, why, sizeof(why));
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: audit_log.path: %s\n", why);
+    s->view.audit = s->reload.audit = s->audit;
+    return st;
+}
+
+/* By whom a signal was sent is not known. */
+static void audit_signal(struct server *s, const char *action, const char *outcome)
+{
+    audit_note(s->audit,
+               &(struct audit_event){.action = action, .by = "signal", .outcome = outcome});
+}
+
 static enum status open_telemetry(struct server *s)
 {
     char why[256] = "";
@@ -295,6 +323,8 @@ static enum status open_telemetry(struct server *s)
         st = access_log_open(s->loop, &s->access_log);
     if (st == ST_OK)
         st = open_access_log(s);
+    if (st == ST_OK)
+        st = open_audit(s);
     if (st != ST_OK && why[0] != '\0')
         fprintf(stderr, "ibid: %s\n", why);
     return st;
@@ -479,12 +509,23 @@ static void on_setups_closed(void *owner)
     close_engine(owner);
 }
 
+static void on_audit_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->audit = s->view.audit = NULL;
+    serve_reload_close(&s->reload, on_setups_closed, s);
+}
+
 static void on_access_log_closed(void *owner)
 {
     struct server *s = owner;
 
     s->access_log = NULL;
-    serve_reload_close(&s->reload, on_setups_closed, s);
+    if (s->audit != NULL)
+        audit_close(s->audit, on_audit_closed, s);
+    else
+        on_audit_closed(s);
 }
 
 static void on_telemetry_closed(void *owner)
@@ -591,6 +632,7 @@ static void reload(struct server *s)
 
     if (r != NULL && s->proxy != NULL)
         serve_reload_run(&s->reload, r);
+    audit_signal(s, "reload", r != NULL && r->adopted ? "done" : "refused");
     free(r);
 }
 
@@ -641,6 +683,7 @@ static void retire(void *owner)
     struct listener *all[LISTENERS_MAX];
     size_t n = list_listeners(s, all);
 
+    audit_signal(s, "upgrade", "done");
     for (size_t i = 0; i < n; i++)
         listener_let_go(all[i]);
     close_listeners(s);
@@ -655,6 +698,7 @@ static void upgrade(struct server *s)
 {
     struct listener *all[LISTENERS_MAX];
 
+    audit_signal(s, "upgrade", "begun");
     if (s->admin_listener != NULL && !s->stopping)
         serve_upgrade_start(&s->upgrade, all, list_listeners(s, all));
 }
@@ -679,6 +723,7 @@ static void on_signal(void *owner, int signum)
         return;
     }
     log_at(LOG_INFO, NULL, kv_event("draining"));
+    audit_signal(s, "stop", "begun");
     serve_upgrade_cancel(&s->upgrade);
     start_drain_timer(s);
     proxy_drain(s->proxy, on_drained, s);
@@ -755,17 +800,6 @@ static void run(struct server *s)
     loop_run(s->loop);
 }
 
-/* Prompts in memory stay out of core files; the limit alone does not reach a core_pattern that
- * is a program (core(5)). What runs from here never has more rights than it has now. */
-static void keep_to_itself(void)
-{
-    struct rlimit none = {0, 0};
-
-    (void)!setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-}
-
 /* Two descriptors a request, and a shell's usual 1024 is soon used up. */
 static void raise_file_limit(void)
 {
@@ -798,7 +832,7 @@ int serve_main(int argc, char **argv)
     serve_log_level(s->config.log_level);
     quota_read("", &s->view.quota);
     serve_quota_apply(&s->view.quota, &s->config);
-    keep_to_itself();
+    serve_confine(&s->config);
     raise_file_limit();
     st = open_all(s);
     if (st == ST_OK) {
@@ -810,6 +844,7 @@ int serve_main(int argc, char **argv)
     inherited_release(&s->inherited);
     buf_release(&s->secret);
     buf_release(&s->token);
+    digest_wipe(&s->seal, sizeof(s->seal));
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)
         log_at(LOG_ERROR, NULL, kv_event("handles_left_open"));
     free(s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/audit.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cli/config_load.h"
@@ -119,6 +120,26 @@ static enum status read_settings(const struct serve_reload *r, struct config *ne
     return st;
 }
 
+/* Both, or both as they were. */
+static enum status adopt_logs(struct serve_reload *r, const struct config *c,
+                              struct serve_reasons *reasons)
+{
+    char why[SERVE_REASON_BYTES] = "";
+    enum status st = access_log_adopt(r->access_log, c, why, sizeof(why));
+
+    if (st != ST_OK) {
+        serve_setup_reason(reasons, "access_log.path", why);
+        return st;
+    }
+    st = audit_adopt(r->audit, c, why, sizeof(why));
+    if (st == ST_OK)
+        return ST_OK;
+    serve_setup_reason(reasons, "audit_log.path", why);
+    if (access_log_adopt(r->access_log, r->setup->config, why, sizeof(why)) != ST_OK)
+        serve_setup_reason(reasons, "access_log.path", why);
+    return st;
+}
+
 /* All or none; but certificates that were good stay in use whatever becomes of the rest. */
 static enum status adopt_parts(struct serve_reload *r, struct setup *s,
                                struct serve_reasons *reasons)
@@ -130,17 +151,14 @@ static enum status adopt_parts(struct serve_reload *r, struct setup *s,
         serve_setup_reason(reasons, "tls", why);
         return st;
     }
-    st = access_log_adopt(r->access_log, s->config, why, sizeof(why));
-    if (st != ST_OK) {
-        serve_setup_reason(reasons, "access_log.path", why);
+    st = adopt_logs(r, s->config, reasons);
+    if (st != ST_OK)
         return st;
-    }
     st = proxy_adopt(r->proxy, s);
     if (st == ST_OK)
         return ST_OK;
     serve_setup_reason(reasons, "upstream.accept_file", status_text(st));
-    if (access_log_adopt(r->access_log, r->setup->config, why, sizeof(why)) != ST_OK)
-        serve_setup_reason(reasons, "access_log.path", why);
+    (void)!adopt_logs(r, r->setup->config, reasons);
     return st;
 }
 

@@ -14,6 +14,7 @@
 #include "cli/serve_setup.h"
 
 struct access_log;
+struct audit;
 struct serve_tls;
 struct config;
 struct proxy;
@@ -27,6 +28,7 @@ struct serve_reload {
     struct admin_view *view;       /* borrowed: its troubles */
     struct proxy *proxy;           /* borrowed; set before the first reload */
     struct access_log *access_log; /* likewise */
+    struct audit *audit;           /* likewise */
     struct serve_tls *tls;         /* likewise; NULL: no certificates */
     struct setup *setup;           /* owned reference: in force */
     unsigned setups;               /* that are not gone yet */

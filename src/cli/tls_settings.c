@@ -22,6 +22,8 @@ struct io_tls_identity_files tls_settings_files(const struct config *c, bool adm
         .cert = c->tls.cert_file,
         .key = key_of(c),
         .client_ca = client_ca[0] != '\0' ? client_ca : NULL,
+        .more = c->tls.more_cert_files,
+        .client_crl = c->tls.client_crl_file[0] != '\0' ? c->tls.client_crl_file : NULL,
     };
 }
 

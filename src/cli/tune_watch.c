@@ -101,6 +101,8 @@ static bool look(const struct tune_watch *w, const char *token, uint64_t *next,
     char path[96], why[512] = "";
     struct fetch f = {.address = w->address != NULL ? w->address : w->config->admin.listen,
                       .cert_file = w->config->tls.cert_file,
+                      .own_cert_file = w->config->admin.own_cert_file,
+                      .own_key_file = w->config->admin.own_key_file,
                       .path = path,
                       .token = token,
                       .deadline_ms = DEADLINE_MS};

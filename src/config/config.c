@@ -419,6 +419,14 @@ static enum status check_tls(const struct config *c, struct config_error *err)
     if (!clients && c->tls.client_ca_file[0] != '\0')
         return fail(err, "tls.client_ca_file: has no effect unless an address of listen begins "
                          "with tls:");
+    if (c->tls.cert_file[0] == '\0' && c->tls.more_cert_files[0] != '\0')
+        return fail(err, "tls.more_cert_files: has no effect without tls.cert_file");
+    if (c->tls.client_crl_file[0] != '\0' && c->tls.client_ca_file[0] == '\0' &&
+        c->admin.client_ca_file[0] == '\0')
+        return fail(err, "tls.client_crl_file: has no effect without tls.client_ca_file or "
+                         "admin.client_ca_file");
+    if (c->admin.own_key_file[0] != '\0' && c->admin.own_cert_file[0] == '\0')
+        return fail(err, "admin.own_key_file: has no effect without admin.own_cert_file");
     if (!admin && c->admin.client_ca_file[0] != '\0')
         return fail(err, "admin.client_ca_file: has no effect unless admin.listen begins with "
                          "tls:");
@@ -472,6 +480,10 @@ static enum status check_cache(const struct config *c, struct config_error *err)
         return fail(err, "cache.scope_header: scope 'header' needs the name of one");
     if (!header && c->cache.scope_header[0] != '\0')
         return fail(err, "cache.scope_header: has no effect unless cache.scope is 'header'");
+    if (c->cache.scope == SCOPE_CERTIFICATE && c->tls.client_ca_file[0] == '\0')
+        return fail(err,
+                    "cache.scope: 'certificate' needs tls.client_ca_file, without which no "
+                    "client is asked for one");
     if (shared && c->cache.scope_name[0] == '\0')
         return fail(err, "cache.scope_name: scope 'shared' needs a name, so that it is "
                          "never shared by accident");

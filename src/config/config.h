@@ -35,7 +35,14 @@ enum config_rule {
     RULE_REFUSE,
     RULE_DEFAULT,
 };
-enum config_scope { SCOPE_CREDENTIAL, SCOPE_USER, SCOPE_HEADER, SCOPE_SHARED };
+enum config_seccomp { SECCOMP_OFF, SECCOMP_LOG, SECCOMP_ON };
+enum config_scope {
+    SCOPE_CREDENTIAL,
+    SCOPE_USER,
+    SCOPE_HEADER,
+    SCOPE_SHARED,
+    SCOPE_CERTIFICATE
+};
 
 struct config_price {
     char model[128]; /* exact name, or a prefix ending in '*' */
@@ -122,16 +129,24 @@ struct config {
         char listen[256];
         char token_file[CONFIG_TEXT_MAX]; /* empty: generated in data_dir */
         char client_ca_file[CONFIG_TEXT_MAX];
+        /* What commands show to an admin listener that asks; empty: nothing, in the other. */
+        char own_cert_file[CONFIG_TEXT_MAX], own_key_file[CONFIG_TEXT_MAX];
     } admin;
 
     struct {
         char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
-        char client_ca_file[CONFIG_TEXT_MAX]; /* empty: no certificate is asked of clients */
+        char more_cert_files[2048];            /* for other names, parted by blanks */
+        char client_ca_file[CONFIG_TEXT_MAX];  /* empty: no certificate is asked of clients */
+        char client_crl_file[CONFIG_TEXT_MAX]; /* empty: none is looked up */
         uint64_t handshake_timeout_ms, handshakes_max;
         uint64_t reload_s; /* 0: the files are read at start only */
     } tls;                 /* of the addresses that begin with "tls:" */
 
     bool offline; /* no connection to anything but the store */
+
+    struct {
+        enum config_seccomp seccomp;
+    } security;
 
     char data_dir[CONFIG_TEXT_MAX]; /* "~" expanded */
     char model_dir[CONFIG_TEXT_MAX];
@@ -140,6 +155,7 @@ struct config {
     struct {
         char url[CONFIG_TEXT_MAX];
         char ca_file[CONFIG_TEXT_MAX];
+        char seal_key_file[CONFIG_TEXT_MAX]; /* empty: nothing is sealed */
         uint64_t ttl_s;
         uint64_t entries_max, bytes_max;
         uint64_t memory_entries_max, memory_bytes_max;
@@ -310,6 +326,11 @@ struct config {
         char fields[512];           /* words of access_fields.h */
         uint64_t queue_bytes_max;
     } access_log;
+
+    struct {
+        char path[CONFIG_TEXT_MAX]; /* "-": standard output; empty: none */
+        uint64_t queue_bytes_max;
+    } audit_log;
 
     char log_level[8]; /* error | warn | info | debug */
 };

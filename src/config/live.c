@@ -32,6 +32,7 @@ static const char *const live[] = {
     "prices_file",
     "log_level",
     "access_log.",
+    "audit_log.",
     "telemetry.sample",
     "store.ttl_s",
     "encoder.wait_max_ms",

@@ -71,7 +71,8 @@ static const char *const rules[] = {"off",    "count",   "replace", "local",
                                     "refuse", "default", NULL};
 static const char *const actions[] = {"off", "count", "replace", "local", "refuse", NULL};
 static const char *const unread[] = {"relay", "refuse", NULL};
-static const char *const scopes[] = {"credential", "user", "header", "shared", NULL};
+static const char *const scopes[] = {"credential", "user",        "header",
+                                     "shared",     "certificate", NULL};
 static const char *const store_false[] = {"ignore", "honour", NULL};
 static const char *const tool_calls[] = {"exact", "off", NULL};
 static const char *const precisions[] = {"int8", "f32", NULL};
@@ -83,9 +84,11 @@ static const char *const priorities[] = {"idle", "low", "normal", NULL};
 static const char *const texts_numbers[] = {"texts", "numbers", NULL};
 static const char *const always_asked[] = {"always", "asked", NULL};
 static const char *const loads[] = {"start", "demand", NULL};
+static const char *const off_log_on[] = {"off", "log", "on", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
 
-_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_SHARED == 3 && RULE_DEFAULT == 5,
+_Static_assert(SEMANTIC_SHADOW == 2 && SCOPE_CERTIFICATE == 4 && RULE_DEFAULT == 5 &&
+                   SECCOMP_ON == 2,
                "the words follow the enums");
 _Static_assert(sizeof(enum config_semantic) == sizeof(unsigned) &&
                    sizeof(enum config_scope) == sizeof(unsigned),
@@ -101,19 +104,26 @@ const struct option options_table[] = {
     SWITCH("offline", offline, "off", on_off, "on: no connection is made to anything but the store, upstreams are refused, and the built-in model answers"),
     CHOICE("log_level", log_level, "info", levels, "what is logged"),
 
+    WORD("security.seccomp", enum config_seccomp, security.seccomp, "on", off_log_on, "whether the kernel refuses system calls that ibid has no use for, to it and to what it starts; log: they are made, and noted in the kernel's log"),
+
     TEXT("admin.listen", admin.listen, "127.0.0.1:8081", "where health, metrics and the admin API are served: HOST:PORT, tls:HOST:PORT or unix:/path"),
     PATH("admin.token_file", admin.token_file, "", "the bearer token of the admin API; empty: generated as admin.token in data_dir"),
     PATH("admin.client_ca_file", admin.client_ca_file, "", "authorities of clients of the admin listener: each must then show a certificate of theirs, beside the token; empty: none is asked for"),
+    PATH("admin.own_cert_file", admin.own_cert_file, "", "the certificate (PEM) that ibid's commands (health, report, tune, cache import) show to an admin listener with admin.client_ca_file; empty: none"),
+    PATH("admin.own_key_file", admin.own_key_file, "", "its key, in PEM; empty: it stands in admin.own_cert_file"),
 
     PATH("tls.cert_file", tls.cert_file, "", "the certificate of the addresses that begin with tls:, in PEM, followed by those between it and its authority"),
     PATH("tls.key_file", tls.key_file, "", "its key, in PEM, without a passphrase; empty: it stands in tls.cert_file"),
+    WORDS("tls.more_cert_files", tls.more_cert_files, "", "certificates for other names, up to 16, a list or parted by blanks: PEM files with certificate and key, or folders with tls.crt and tls.key. Who asks for a name of one of them (SNI) is shown that one, everybody else tls.cert_file"),
     PATH("tls.client_ca_file", tls.client_ca_file, "", "authorities of clients (PEM): each must then show a certificate of theirs; empty: none is asked for"),
+    PATH("tls.client_crl_file", tls.client_crl_file, "", "lists of certificates of clients that their authorities have revoked (PEM, one of each authority), for both listeners; read again when it changes, as tls.cert_file is. Empty: nobody is looked up"),
     UINT("tls.handshake_timeout_ms", tls.handshake_timeout_ms, "10000", 1, HOUR_MS, "from the connection to the end of its handshake"),
     UINT("tls.handshakes_max", tls.handshakes_max, "512", 1, 100000, "handshakes at once, of one listener; connections beyond that are closed"),
     UINT("tls.reload_s", tls.reload_s, "10", 0, 86400, "seconds after which the files are looked at again, and read when they have changed: new connections get the new certificate, and what is no good is refused and the old one kept. 0: they are read at start and by a reload only"),
 
     URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
+    PATH("store.seal_key_file", store.seal_key_file, "", "keys that stored answers are sealed with (AES-256-GCM), 64 hexadecimal digits a line: the first seals, the others still open what they have sealed; empty: answers are stored in the clear"),
     UINT("store.ttl_s", store.ttl_s, "86400", 1, YEAR_S, "seconds an answer may be reused"),
     UINT("store.entries_max", store.entries_max, "1000000", 1, 1000000000, "stored answers, beyond which the oldest go (embedded store)"),
     BYTES("store.bytes_max", store.bytes_max, "4GiB", MIB, 64 * TIB, "size of the embedded store, beyond which the oldest answers go"),
@@ -184,7 +194,7 @@ const struct option options_table[] = {
     REAL("cache.threshold", cache.threshold, "0.88", 0, 1, "the least probability that a stored answer is the right one; higher is stricter"),
     REAL("cache.floor", cache.floor, "0.6", 0, 1, "cosine similarity below which a stored question is not even looked at"),
     UINT("cache.top_k", cache.top_k, "4", 1, 8, "stored questions looked at"),
-    WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user` and `safety_identifier`, or the value of a header); or all in a space named here (shared)"),
+    WORD("cache.scope", enum config_scope, cache.scope, "credential", scopes, "who shares answers: callers with the same credential; and the same end user (`user` and `safety_identifier`, or the value of a header); or those whose client certificate has the same name, on addresses with TLS (certificate: its first URI, DNS name or e-mail address, else its common name; without one: the same credential); or all in a space named here (shared)"),
     TEXT("cache.scope_header", cache.scope_header, "", "the header that names the end user, for scope: header"),
     TEXT("cache.scope_name", cache.scope_name, "", "the name of the shared space, for scope: shared"),
     CHOICE("cache.strangers", cache.strangers, "auto", strangers, "whether those who share stored answers may wish each other ill: then a stored question that is most of the asked one and a few words in a row more is refused, and a tenth of the hits in other words with it. auto: with scope: shared"),
@@ -255,6 +265,9 @@ const struct option options_table[] = {
     PATH("access_log.path", access_log.path, "", "a file that gets a line of JSON of each request; - is the standard output; empty: none. SIGHUP opens it anew"),
     WORDS("access_log.fields", access_log.fields, "time method path status source model duration_ms prompt_tokens completion_tokens", "what is in it, in this order, a list or parted by blanks: time, method, path (of APIs that ibid knows), status, source, dialect, model, upstream, duration_ms, prompt_tokens, completion_tokens, usd, miss_reason, whole, tenant, peer, trace_id"),
     BYTES("access_log.queue_bytes_max", access_log.queue_bytes_max, "1MiB", 16 * KIB, GIB, "lines that wait to be written, at most; what finds no room is dropped and counted"),
+
+    PATH("audit_log.path", audit_log.path, "", "a file that gets a line of JSON of each action of the admin API that changes something or shows questions, of each request there without the token, and of signals; - is the standard output; empty: none. SIGHUP opens it anew"),
+    BYTES("audit_log.queue_bytes_max", audit_log.queue_bytes_max, "1MiB", 16 * KIB, GIB, "lines that wait to be written, at most; what finds no room is dropped and counted"),
 
     BYTES("explain.bytes_max", explain.bytes_max, "4MiB", 0, GIB, "memory for the last decisions about near questions, to be explained and reported on; the oldest go. 0: none is kept"),
     SWITCH("explain.questions", explain.show_questions, "hide", show_hide, "whether the dashboard and the admin API (explain, inbox, entries) show questions and their words; hide: only what was found about them"),

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "http/http1.h"
 #include "http/http2.h"
@@ -27,6 +28,8 @@
 #define HALF_CLOSED_US 250000
 /* While draining, a new connection that asks nothing is not waited for any longer. */
 #define DRAIN_IDLE_US 500000
+/* A SPIFFE ID has at most 2048 bytes, and none that anybody uses has so many. */
+#define CLIENT_NAME_BYTES 512
 
 static void advance(struct conn *c);
 static void on_deadline(struct timer *t);
@@ -72,6 +75,8 @@ static void on_io_closed(void *owner)
     buf_release(&c->in);
     outbox_release(&c->out);
     arena_release(&c->arena);
+    free(c->client);
+    c->client = NULL;
     /* A deferred turn still holds the memory. */
     if (c->deferred)
         c->io = NULL;
@@ -566,6 +571,18 @@ static void on_deadline(struct timer *t)
     }
 }
 
+/* False: without memory for it nobody knows who this is. */
+static bool keep_client_name(struct conn *c)
+{
+    char name[CLIENT_NAME_BYTES];
+
+    io_client_name(c->io, name, sizeof(name));
+    if (name[0] == '\0')
+        return true;
+    c->client = strdup(name);
+    return c->client != NULL;
+}
+
 struct conn *conn_new(struct http_server *srv, struct io *io, const char *peer)
 {
     struct conn *c = calloc(1, sizeof(*c));
@@ -575,6 +592,10 @@ struct conn *conn_new(struct http_server *srv, struct io *io, const char *peer)
     c->server = srv;
     c->io = io;
     snprintf(c->peer, sizeof(c->peer), "%s", peer);
+    if (!keep_client_name(c)) {
+        free(c);
+        return NULL;
+    }
     arena_init(&c->arena, ARENA_CHUNK_BYTES, srv->o.arena_max_bytes);
     buf_init(&c->in, srv->o.head_max_bytes + IN_EXTRA_BYTES);
     outbox_init(&c->out, OUT_LIMIT_BYTES);

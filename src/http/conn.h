@@ -57,6 +57,7 @@ struct conn {
     bool deadline_due;    /* it will be, when advance() ends */
     size_t lingered;
     char peer[64];
+    char *client; /* owned: its name by its certificate; NULL: it has shown none */
 };
 
 struct http_server {

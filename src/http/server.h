@@ -102,6 +102,8 @@ const struct http_head *http_stream_head(struct http_stream *s);
 /* The request's arena: lives until on_closed has returned. */
 struct arena *http_stream_arena(struct http_stream *s);
 const char *http_stream_peer(struct http_stream *s);
+/* The name that its certificate proves (io_client_name()); empty: it has shown none. */
+const char *http_stream_client(struct http_stream *s);
 /* When the turn began that brought the first byte of the head. */
 uint64_t http_stream_started_us(const struct http_stream *s);
 /* Of the answer's head; 0: none is out. */

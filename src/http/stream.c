@@ -157,6 +157,11 @@ const char *http_stream_peer(struct http_stream *s)
     return s->conn->peer;
 }
 
+const char *http_stream_client(struct http_stream *s)
+{
+    return s->conn->client != NULL ? s->conn->client : "";
+}
+
 uint64_t http_stream_started_us(const struct http_stream *s)
 {
     return s->started_us;

@@ -1,6 +1,5 @@
-/* Lines of JSON about requests (access_line.h), to a file or the standard output. A thread of
- * its own writes them: a disk or a reader that is slow costs lines, which are counted, and no
- * request its time. Loop thread only. */
+/* Lines of JSON about requests (access_line.h), to a file or the standard output
+ * (rt/line_log.h, whose functions these are with the settings' words). Loop thread only. */
 #ifndef PROXY_ACCESS_LOG_H
 #define PROXY_ACCESS_LOG_H
 

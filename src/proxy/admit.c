@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "http/head.h"
+#include "http/server.h"
 #include "protocol/canonical.h"
 #include "proxy/ladder.h"
 #include "proxy/local.h"
@@ -268,9 +269,11 @@ static enum status identity_of(struct request *r, struct identity *out)
 static enum status identify(struct request *r)
 {
     struct proxy *p = r->proxy;
+    const struct credential_claims claims = {
+        r->head, &r->credential, r->chat.body,
+        span_of(r->stream != NULL ? http_stream_client(r->stream) : "")};
     struct identity id;
-    enum status st = credential_scope(&p->credentials, r->setup->config, r->head,
-                                      &r->credential, r->chat.body, &r->scope);
+    enum status st = credential_scope(&p->credentials, r->setup->config, &claims, &r->scope);
 
     if (st == ST_OK)
         st = identity_of(r, &id);

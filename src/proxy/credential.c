@@ -153,14 +153,14 @@ static void put_header(struct parts *p, const struct http_head *h, struct span n
 }
 
 enum status credential_scope(struct credentials *c, const struct config *config,
-                             const struct http_head *h, const struct digest *credential,
-                             const struct json *body, struct digest *out)
+                             const struct credential_claims *r, struct digest *out)
 {
-    struct span own = {(const char *)credential->bytes, DIGEST_BYTES};
+    struct span own = {(const char *)r->credential->bytes, DIGEST_BYTES};
+    bool nameless = config->cache.scope == SCOPE_CERTIFICATE && r->client.len == 0;
     struct parts p;
 
-    if (config->cache.scope == SCOPE_CREDENTIAL) {
-        *out = *credential;
+    if (config->cache.scope == SCOPE_CREDENTIAL || nameless) {
+        *out = *r->credential;
         return ST_OK;
     }
     p = parts_start(c, SPAN("scope"));
@@ -170,12 +170,16 @@ enum status credential_scope(struct credentials *c, const struct config *config,
     case SCOPE_USER:
         put_part(&p, SPAN("user"));
         put_part(&p, own);
-        put_end_user(&p, body);
+        put_end_user(&p, r->body);
         break;
     case SCOPE_HEADER:
         put_part(&p, SPAN("header"));
         put_part(&p, own);
-        put_header(&p, h, span_of(config->cache.scope_header));
+        put_header(&p, r->head, span_of(config->cache.scope_header));
+        break;
+    case SCOPE_CERTIFICATE:
+        put_part(&p, SPAN("certificate"));
+        put_part(&p, r->client);
         break;
     case SCOPE_SHARED:
         put_part(&p, SPAN("shared"));

@@ -64,12 +64,19 @@ void credential_close(struct credentials *c);
 enum status credential_of(struct credentials *c, const struct http_head *h,
                           struct digest *out) MUST_CHECK;
 
+/* Whose answers a request may share, as far as it says. */
+struct credential_claims {
+    const struct http_head *head;
+    const struct digest *credential;
+    const struct json *body; /* names the end user */
+    struct span client;      /* the name that its certificate proves; empty: none */
+};
+
 /* Who shares stored answers: by default those who authenticate alike, so the scope is
  * the credential's own HMAC; or the HMAC of the end user or of a header's value within
- * it, or of a shared space's name. `body` is the request, which names the end user. */
+ * it, of the name in a client's certificate, or of a shared space's name. */
 enum status credential_scope(struct credentials *c, const struct config *config,
-                             const struct http_head *h, const struct digest *credential,
-                             const struct json *body, struct digest *out) MUST_CHECK;
+                             const struct credential_claims *r, struct digest *out) MUST_CHECK;
 
 /* Was it accepted by the upstream `by` (its id) within the time? What one upstream takes
  * says nothing of another. The operator's list holds for all. */

@@ -32,6 +32,8 @@ struct io_ops {
     void (*shutdown)(struct io *io);
     void (*close)(struct io *io);
     void (*reset)(struct io *io);
+    /* NULL: this kind knows nobody by name. */
+    void (*client_name)(struct io *io, char *out, size_t cap);
 };
 
 /* Embedded as the first member by each kind (struct tcp, struct tls, ...). */
@@ -63,6 +65,15 @@ static inline void io_reset(struct io *io)
 static inline void io_shutdown(struct io *io)
 {
     io->ops->shutdown(io);
+}
+
+/* Whom the peer has proved to be, by a certificate: "uri:", "dns:", "email:" or "cn:" and the
+ * first name of that kind in it, in this order; empty: it has not, or the name does not fit. */
+static inline void io_client_name(struct io *io, char *out, size_t cap)
+{
+    out[0] = '\0';
+    if (io->ops->client_name != NULL)
+        io->ops->client_name(io, out, cap);
 }
 
 /* Who hears the events; set before the first read_start or write. */

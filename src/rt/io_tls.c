@@ -125,6 +125,21 @@ enum status io_tls_ctx_open_pinned(struct loop *loop, const char *cert_file,
     return ST_OK;
 }
 
+enum status io_tls_ctx_show(struct io_tls_ctx *c, const char *cert_file, const char *key_file,
+                            char *why, size_t why_cap)
+{
+    bool cert = SSL_CTX_use_certificate_chain_file(c->ssl, cert_file) == 1;
+    char reason[128];
+
+    if (cert && SSL_CTX_use_PrivateKey_file(c->ssl, key_file, SSL_FILETYPE_PEM) == 1 &&
+        SSL_CTX_check_private_key(c->ssl) == 1)
+        return ST_OK;
+    io_tls_stream_error(reason, sizeof(reason));
+    snprintf(why, why_cap, "cannot use the %s '%s': %s", cert ? "key" : "certificate",
+             cert ? key_file : cert_file, reason);
+    return ST_INVALID;
+}
+
 void io_tls_ctx_close(struct io_tls_ctx *c)
 {
     ctx_unref(c);
@@ -171,7 +186,7 @@ static void release(void *owner)
     free(p);
 }
 
-static const struct io_tls_kind client_kind = {on_secured, explain, release};
+static const struct io_tls_kind client_kind = {on_secured, explain, release, NULL};
 
 static bool is_address(const char *host)
 {

@@ -9,6 +9,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "rt/io_tls_identity_ssl.h"
 #include "rt/io_tls_stream.h"
@@ -17,7 +18,8 @@
  * that does not give old traffic away with the key, and ciphers that authenticate. */
 #define CIPHERS_TLS12 "ECDHE+AESGCM:ECDHE+CHACHA20"
 /* Between a session's resumptions; a client's certificate is not looked at again before. */
-#define SESSION_S 3600
+#define SESSION_S  3600
+#define PATH_BYTES 1024
 
 /* Whoever has a passphrase to type is not at a server's terminal. */
 static int no_passphrase(char *buf, int size, int writing, void *owner)
@@ -79,6 +81,24 @@ static enum status load_client_ca(struct io_tls_identity *i, const char *path, c
     return ST_OK;
 }
 
+/* A list that is missing must not open the door: the library refuses then
+ * (X509_V_ERR_UNABLE_TO_GET_CRL). */
+static enum status load_client_crl(struct io_tls_identity *i, const char *path, char *why,
+                                   size_t why_cap)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(i->ssl);
+    X509_LOOKUP *lookup;
+
+    if (path == NULL)
+        return ST_OK;
+    errno = 0;
+    lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (lookup == NULL || X509_load_crl_file(lookup, path, X509_FILETYPE_PEM) < 1)
+        return refuse("list of revoked certificates", path, why, why_cap);
+    X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    return ST_OK;
+}
+
 static bool seconds_of(const ASN1_TIME *t, int64_t *out)
 {
     ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
@@ -102,6 +122,8 @@ static enum status load_all(struct io_tls_identity *i, const struct io_tls_ident
     st = load_key(i, f->key, why, why_cap);
     if (st == ST_OK)
         st = load_client_ca(i, f->client_ca, why, why_cap);
+    if (st == ST_OK && f->client_ca != NULL)
+        st = load_client_crl(i, f->client_crl, why, why_cap);
     x = SSL_CTX_get0_certificate(i->ssl);
     if (st == ST_OK && (!seconds_of(X509_get0_notBefore(x), &i->facts.not_before_s) ||
                         !seconds_of(X509_get0_notAfter(x), &i->facts.not_after_s)))
@@ -126,15 +148,13 @@ static void set_rules(SSL_CTX *ctx)
     SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 }
 
-enum status io_tls_identity_open(const struct io_tls_identity_files *files,
-                                 struct io_tls_identity **out, char *why, size_t why_cap)
+/* One certificate, with what is asked of clients. */
+static enum status open_one(const struct io_tls_identity_files *files,
+                            struct io_tls_identity *i, char *why, size_t why_cap)
 {
-    struct io_tls_identity *i = calloc(1, sizeof(*i));
     enum status st = ST_NOMEM;
 
     snprintf(why, why_cap, "out of memory");
-    if (i == NULL)
-        return ST_NOMEM;
     ERR_clear_error();
     i->ssl = SSL_CTX_new(TLS_server_method());
     if (i->ssl != NULL && SSL_CTX_set_cipher_list(i->ssl, CIPHERS_TLS12) == 1) {
@@ -142,20 +162,145 @@ enum status io_tls_identity_open(const struct io_tls_identity_files *files,
         st = load_all(i, files, why, why_cap);
     }
     ERR_clear_error();
+    if (st == ST_OK)
+        why[0] = '\0';
+    return st;
+}
+
+/* --- certificates for other names --------------------------------------------------------- */
+
+struct place {
+    char cert[PATH_BYTES + 8], key[PATH_BYTES + 8]; /* with "/tls.crt" */
+};
+
+/* The next word of *text, as files; false: there is none, or its path is too long (*st). */
+static bool next_place(const char **text, struct place *out, enum status *st)
+{
+    size_t skip = strspn(*text, " "), n = strcspn(*text + skip, " ");
+    char path[PATH_BYTES];
+    struct stat info;
+    bool folder;
+
+    if (n == 0)
+        return false;
+    if (n >= sizeof(path)) {
+        *st = ST_LIMIT;
+        return false;
+    }
+    memcpy(path, *text + skip, n);
+    path[n] = '\0';
+    *text += skip + n;
+    folder = stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+    snprintf(out->cert, sizeof(out->cert), "%s%s", path, folder ? "/tls.crt" : "");
+    snprintf(out->key, sizeof(out->key), "%s%s", path, folder ? "/tls.key" : "");
+    return true;
+}
+
+static enum status add_one(struct io_tls_identity *i, const struct io_tls_identity_files *files,
+                           const struct place *at, char *why, size_t why_cap)
+{
+    struct io_tls_identity_files own = *files;
+    struct io_tls_identity one = {.ssl = NULL};
+    enum status st;
+
+    own.cert = at->cert;
+    own.key = at->key;
+    st = open_one(&own, &one, why, why_cap);
+    if (st != ST_OK) {
+        SSL_CTX_free(one.ssl);
+        return st;
+    }
+    i->more[i->more_count++] = one.ssl;
+    if (one.facts.not_before_s > i->facts.not_before_s)
+        i->facts.not_before_s = one.facts.not_before_s;
+    if (one.facts.not_after_s < i->facts.not_after_s)
+        i->facts.not_after_s = one.facts.not_after_s;
+    i->facts.key_is_public |= one.facts.key_is_public;
+    return ST_OK;
+}
+
+static bool is_for(const SSL_CTX *ssl, const char *name)
+{
+    return X509_check_host(SSL_CTX_get0_certificate(ssl), name, 0,
+                           X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
+/* Who asks for a name that nobody has is shown the first, as who asks for none: it is for the
+ * client to judge. */
+static int choose_certificate(SSL *ssl, int *alert, void *arg)
+{
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const struct io_tls_identity *i = SSL_get_app_data(ssl);
+
+    (void)alert, (void)arg;
+    if (name == NULL || i == NULL || is_for(i->ssl, name))
+        return SSL_TLSEXT_ERR_OK;
+    for (size_t n = 0; n < i->more_count; n++) {
+        if (is_for(i->more[n], name))
+            return SSL_set_SSL_CTX(ssl, i->more[n]) != NULL ? SSL_TLSEXT_ERR_OK
+                                                            : SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+static enum status add_more(struct io_tls_identity *i,
+                            const struct io_tls_identity_files *files, char *why,
+                            size_t why_cap)
+{
+    const char *text = files->more != NULL ? files->more : "";
+    enum status st = ST_OK;
+    struct place at;
+
+    while (st == ST_OK && next_place(&text, &at, &st)) {
+        if (i->more_count == IO_TLS_IDENTITY_MORE_MAX) {
+            snprintf(why, why_cap, "there are more than %d certificates for other names",
+                     IO_TLS_IDENTITY_MORE_MAX);
+            return ST_LIMIT;
+        }
+        st = add_one(i, files, &at, why, why_cap);
+    }
+    if (st == ST_LIMIT)
+        snprintf(why, why_cap, "a path is too long");
+    if (i->more_count > 0)
+        SSL_CTX_set_tlsext_servername_callback(i->ssl, choose_certificate);
+    return st;
+}
+
+enum status io_tls_identity_open(const struct io_tls_identity_files *files,
+                                 struct io_tls_identity **out, char *why, size_t why_cap)
+{
+    struct io_tls_identity *i = calloc(1, sizeof(*i));
+    enum status st;
+
+    if (i == NULL) {
+        snprintf(why, why_cap, "out of memory");
+        return ST_NOMEM;
+    }
+    i->refs = 1;
+    st = open_one(files, i, why, why_cap);
+    if (st == ST_OK)
+        st = add_more(i, files, why, why_cap);
     if (st != ST_OK) {
         io_tls_identity_close(i);
         return st;
     }
-    why[0] = '\0';
     *out = i;
     return ST_OK;
 }
 
+struct io_tls_identity *io_tls_identity_ref(struct io_tls_identity *i)
+{
+    i->refs++;
+    return i;
+}
+
 void io_tls_identity_close(struct io_tls_identity *i)
 {
-    if (i == NULL)
+    if (i == NULL || --i->refs > 0)
         return;
     SSL_CTX_free(i->ssl);
+    for (size_t n = 0; n < i->more_count; n++)
+        SSL_CTX_free(i->more[n]);
     free(i);
 }
 
@@ -199,21 +344,30 @@ static uint64_t mix(uint64_t h, uint64_t n)
     return h;
 }
 
+static uint64_t mix_file(uint64_t h, const char *path)
+{
+    struct stat info;
+
+    if (path == NULL || stat(path, &info) != 0)
+        memset(&info, 0, sizeof(info));
+    h = mix(h, (uint64_t)info.st_dev);
+    h = mix(h, (uint64_t)info.st_ino);
+    h = mix(h, (uint64_t)info.st_size);
+    h = mix(h, (uint64_t)info.st_mtim.tv_sec);
+    return mix(h, (uint64_t)info.st_mtim.tv_nsec);
+}
+
 uint64_t io_tls_identity_stamp(const struct io_tls_identity_files *files)
 {
-    const char *const paths[] = {files->cert, files->key, files->client_ca};
+    const char *const paths[] = {files->cert, files->key, files->client_ca, files->client_crl};
+    const char *text = files->more != NULL ? files->more : "";
     uint64_t h = UINT64_C(0xcbf29ce484222325);
+    enum status st = ST_OK;
+    struct place at;
 
-    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
-        struct stat info;
-
-        if (paths[i] == NULL || stat(paths[i], &info) != 0)
-            memset(&info, 0, sizeof(info));
-        h = mix(h, (uint64_t)info.st_dev);
-        h = mix(h, (uint64_t)info.st_ino);
-        h = mix(h, (uint64_t)info.st_size);
-        h = mix(h, (uint64_t)info.st_mtim.tv_sec);
-        h = mix(h, (uint64_t)info.st_mtim.tv_nsec);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        h = mix_file(h, paths[i]);
+    while (next_place(&text, &at, &st))
+        h = mix_file(mix_file(h, at.cert), at.key);
     return h;
 }

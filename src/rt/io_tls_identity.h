@@ -19,11 +19,21 @@ struct io_tls_identity_files {
     /* Authorities of clients: then each must show a certificate of theirs. NULL: none is
      * asked for. */
     const char *client_ca;
+    /* Lists of those that are revoked, one of each authority between a client and the last one:
+     * who is in it, or whose authority's list is missing or out of date, is refused. NULL:
+     * nobody is looked up. */
+    const char *client_crl;
+    /* Certificates for other names, parted by blanks: each a PEM file with its key, or a folder
+     * with tls.crt and tls.key (as Kubernetes mounts a Secret). Who asks for a name (SNI, RFC
+     * 6066 3) that is in one of them, and not in the first, is shown that one. NULL: none. */
+    const char *more;
 };
 
+#define IO_TLS_IDENTITY_MORE_MAX 16
+
 struct io_tls_identity_facts {
-    int64_t not_before_s, not_after_s; /* of the certificate; seconds since 1970 */
-    bool key_is_public;                /* everybody may read the key's file */
+    int64_t not_before_s, not_after_s; /* of all certificates; seconds since 1970 */
+    bool key_is_public;                /* everybody may read a key's file */
 };
 
 /* TLS 1.2 and up. ST_INVALID: a file can not be read, is no such thing, or key and certificate

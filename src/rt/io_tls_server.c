@@ -14,6 +14,7 @@
 #include <openssl/x509.h>
 
 #include "rt/io_tls_identity_ssl.h"
+#include "rt/io_tls_name.h"
 #include "rt/io_tls_stream.h"
 #include "rt/loop.h"
 
@@ -24,7 +25,8 @@
 struct io_tls_server {
     struct loop *loop;
     struct io_tls_identity *identity; /* owned */
-    char cert[PATH_BYTES], key[PATH_BYTES], client_ca[PATH_BYTES];
+    char cert[PATH_BYTES], key[PATH_BYTES], client_ca[PATH_BYTES], client_crl[PATH_BYTES];
+    char more[IO_TLS_IDENTITY_MORE_MAX * 256];
     struct io_tls_identity_files files; /* they */
     uint64_t stamp;                     /* of the files when they were last read */
     uint64_t keys_us;                   /* when the tickets' keys were made */
@@ -85,6 +87,8 @@ static void take_identity(struct io_tls_server *s, struct io_tls_identity *i)
     s->identity = i;
     s->keys_us = loop_now_us(s->loop); /* it came with fresh ones */
     SSL_CTX_set_alpn_select_cb(i->ssl, choose_protocol, s->http2 ? both : old);
+    for (size_t n = 0; n < i->more_count; n++)
+        SSL_CTX_set_alpn_select_cb(i->more[n], choose_protocol, s->http2 ? both : old);
 }
 
 static bool copy_path(char out[PATH_BYTES], const char *path)
@@ -95,7 +99,8 @@ static bool copy_path(char out[PATH_BYTES], const char *path)
 enum status io_tls_server_open(struct loop *loop, const struct io_tls_server_options *o,
                                struct io_tls_server **out, char *why, size_t why_cap)
 {
-    const char *client_ca = o->files.client_ca;
+    const char *client_ca = o->files.client_ca, *client_crl = o->files.client_crl;
+    const char *more = o->files.more != NULL ? o->files.more : "";
     struct io_tls_server *s = calloc(1, sizeof(*s));
     struct io_tls_identity *i;
     enum status st;
@@ -107,13 +112,16 @@ enum status io_tls_server_open(struct loop *loop, const struct io_tls_server_opt
     s->loop = loop;
     s->http2 = o->http2;
     if (!copy_path(s->cert, o->files.cert) || !copy_path(s->key, o->files.key) ||
-        !copy_path(s->client_ca, client_ca != NULL ? client_ca : "")) {
+        !copy_path(s->client_ca, client_ca != NULL ? client_ca : "") ||
+        !copy_path(s->client_crl, client_crl != NULL ? client_crl : "") ||
+        snprintf(s->more, sizeof(s->more), "%s", more) >= (int)sizeof(s->more)) {
         snprintf(why, why_cap, "a path is too long");
         free(s);
         return ST_LIMIT;
     }
-    s->files = (struct io_tls_identity_files){s->cert, s->key,
-                                              client_ca != NULL ? s->client_ca : NULL};
+    s->files =
+        (struct io_tls_identity_files){s->cert, s->key, client_ca != NULL ? s->client_ca : NULL,
+                                       client_crl != NULL ? s->client_crl : NULL, s->more};
     s->stamp = io_tls_identity_stamp(&s->files);
     st = io_tls_identity_open(&s->files, &i, why, why_cap);
     if (st != ST_OK) {
@@ -182,12 +190,14 @@ static enum status explain(void *owner, SSL *ssl, char *why, size_t why_cap)
     return ST_INVALID;
 }
 
+/* The identity that the stream began with. */
 static void release(void *owner)
 {
-    (void)owner;
+    io_tls_identity_close(owner);
 }
 
-static const struct io_tls_kind server_kind = {on_secured, explain, release};
+static const struct io_tls_kind server_kind = {on_secured, explain, release,
+                                               io_tls_name_of_client};
 
 enum status io_tls_server_accept(struct io_tls_server *s, struct io *inner, struct span first,
                                  io_tls_ready_fn *ready, void *owner, struct io **tls)
@@ -198,8 +208,11 @@ enum status io_tls_server_accept(struct io_tls_server *s, struct io *inner, stru
     if (loop_now_us(s->loop) - s->keys_us >= TICKET_KEYS_US)
         renew_ticket_keys(s);
     parts.ssl = SSL_new(s->identity->ssl);
-    if (parts.ssl != NULL)
+    parts.kind_owner = io_tls_identity_ref(s->identity);
+    if (parts.ssl != NULL) {
         SSL_set_accept_state(parts.ssl);
+        SSL_set_app_data(parts.ssl, s->identity);
+    }
     return io_tls_stream_open(&parts, ready, owner, tls);
 }
 

@@ -448,6 +448,14 @@ static void reset_io(struct io *io)
     io_reset(t->inner);
 }
 
+static void client_name(struct io *io, char *out, size_t cap)
+{
+    struct tls *t = of(io);
+
+    if (t->kind->client_name != NULL)
+        t->kind->client_name(t->ssl, out, cap);
+}
+
 static const struct io_ops ops = {
     .read_start = read_start,
     .read_stop = read_stop,
@@ -456,6 +464,7 @@ static const struct io_ops ops = {
     .shutdown = shut,
     .close = close_io,
     .reset = reset_io,
+    .client_name = client_name,
 };
 
 static void drop_closed(void *owner)

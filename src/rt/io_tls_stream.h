@@ -22,6 +22,8 @@ struct io_tls_kind {
      */
     enum status (*explain)(void *owner, SSL *ssl, char *why, size_t why_cap);
     void (*release)(void *owner); /* the stream is gone, or never was */
+    /* As io_client_name(); NULL: the peer is no client. */
+    void (*client_name)(SSL *ssl, char *out, size_t cap);
 };
 
 struct io_tls_stream_parts {

@@ -223,6 +223,7 @@ static bool start_workers(struct work_pool *p, unsigned threads)
     bool ok = true;
 
     sigfillset(&all);
+    sigdelset(&all, SIGSYS); /* a refused system call is answered where it was made */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = 0; ok && i < threads; i++) {
         p->workers[i].pool = p;

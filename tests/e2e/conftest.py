@@ -133,6 +133,7 @@ class Ibid:
             assert code == 0, f"ibid ended with {code}:\n{self.read_log()}"
         assert "Sanitizer" not in self.read_log(), self.read_log()
         assert "handles_left_open" not in self.read_log(), self.read_log()
+        assert "system_call_denied" not in self.read_log(), self.read_log()
 
     def request(self, method, path, body=None, headers=None, port=None, timeout=60):
         c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)

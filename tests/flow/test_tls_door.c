@@ -48,7 +48,8 @@ static void on_pass(void *owner, struct io *io, const char *peer)
 static void open_side(struct side *s, bool ask_client, uint32_t handshakes_max)
 {
     struct io_tls_server_options so = {
-        .files = {cert_file, key_file, ask_client ? ca_file : NULL}, .http2 = true};
+        .files = {.cert = cert_file, .key = key_file, .client_ca = ask_client ? ca_file : NULL},
+        .http2 = true};
     struct tls_door_options o = {"test", TIMEOUT_US, handshakes_max};
     char why[256];
 
@@ -630,7 +631,7 @@ static void test_renewal(void **state)
 
 static void test_bad_files(void **state)
 {
-    struct io_tls_identity_files files = {cert_file, key_file, NULL};
+    struct io_tls_identity_files files = {.cert = cert_file, .key = key_file};
     struct io_tls_identity *i;
     char why[256], bad[64] = "/tmp/ibid-test-ca-XXXXXX";
     int fd = mkstemp(bad);

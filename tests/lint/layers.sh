@@ -23,7 +23,7 @@ uv\.h: src/rt/
 llhttp\.h: src/http/
 hiredis: cache/store_redis
 faiss: cache/index_centres_faiss
-openssl: src/rt/io_tls src/base/digest
+openssl: src/rt/io_tls src/base/digest src/base/seal
 lmdb\.h: cache/store_lmdb
 utf8proc\.h: src/base/unicode
 xxhash\.h: src/base/hash
