@@ -95,6 +95,7 @@ _Static_assert(sizeof(enum config_semantic) == sizeof(unsigned) &&
 const struct option options_table[] = {
     {.name = "listen", .type = OPTION_LISTEN, .preset = "127.0.0.1:8080",
      .help = "where clients connect: HOST:PORT, [V6]:PORT or unix:/path, with TLS tls:HOST:PORT; one, or a list (separated by commas in the environment). Port 0 takes a free one"},
+    UINT("loops", loops, "1", 0, 16, "threads that serve clients: the first works on requests, each further one reads and writes the sockets of a share of the connections. 0: as many as there are processors, or the container's limit has, at most 4"),
     PATH("data_dir", data_dir, "~/.local/share/ibid", "where the embedded store, the generated secret and the admin token live"),
     PATH("model_dir", model_dir, "~/.cache/ibid/models", "where `ibid models pull` puts models"),
     PATH("secret_file", secret_file, "", "the key that turns credentials into cache scopes, 16 bytes or more; empty: generated in data_dir. Replicas on one Redis need the same"),

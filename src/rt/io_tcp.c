@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "rt/loop_internal.h"
 
@@ -282,6 +283,27 @@ enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out)
     if (!unix_socket)
         uv_tcp_nodelay(&t->u.tcp, 1); /* remembered until there is a socket */
     *out = t;
+    return ST_OK;
+}
+
+enum status io_tcp_open(struct loop *loop, int fd, bool unix_socket, struct io **out)
+{
+    struct io_tcp *t;
+    enum status st = io_tcp_new(loop, unix_socket, &t);
+    int rc;
+
+    if (st != ST_OK) {
+        close(fd);
+        return st;
+    }
+    rc = unix_socket ? uv_pipe_open(&t->u.pipe, fd) : uv_tcp_open(&t->u.tcp, fd);
+    if (rc != 0) {
+        /* TCP_NODELAY on a connection that is gone already, for one. */
+        close(fd);
+        io_tcp_discard(t);
+        return io_tcp_status(rc);
+    }
+    *out = &t->io;
     return ST_OK;
 }
 
