@@ -415,6 +415,10 @@ static void local_lines(struct page *p, const struct local_models *m)
     line(p, "ibid_local_load_seconds_total %.6f\n", sums.load_s);
     gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
           (double)sums.counts.queued);
+    counter(
+        p, "ibid_local_pushed_out_total",
+        "Waiting requests that made room in a full queue for a tenant that had fewer there.",
+        sums.counts.pushed_out);
     gauge(p, "ibid_local_sequences", "Answers that the built-in model is writing.",
           (double)sums.counts.running);
     gauge(p, "ibid_local_adapters", "LoRA adapters that the built-in model has.",
@@ -489,6 +493,9 @@ static void part_lines(struct page *p, const struct proxy *x, const struct carri
     counter(p, "ibid_encoder_shed_total",
             "Look-ups skipped: the queue stood, and they had waited long enough.",
             a->embed_shed_total);
+    counter(p, "ibid_encoder_pushed_out_total",
+            "Texts that made room in a full queue for a tenant that had fewer there.",
+            x->parts.embedder != NULL ? embedder_pushed_out(x->parts.embedder) : 0);
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
     local_lines(p, x->parts.local);

@@ -61,7 +61,7 @@ static void on_embedded(struct embed_job *job, enum status st)
     free(l);
 }
 
-static void learn(struct proxy *p, struct entry *e)
+static void learn(struct proxy *p, struct entry *e, const struct digest *tenant)
 {
     struct lesson *l = calloc(1, sizeof(*l));
 
@@ -70,6 +70,7 @@ static void learn(struct proxy *p, struct entry *e)
     l->entry = entry_ref(e);
     l->proxy = p;
     l->job.text = l->entry->question;
+    l->job.tenant = *tenant;
     l->job.wait_max_us = 1; /* nobody waits for it: questions go first while the queue stands */
     if (embedder_submit(p->parts.embedder, &l->job, p->parts.loop, on_embedded) != ST_OK) {
         entry_unref(l->entry);
@@ -219,7 +220,7 @@ void record_answer(struct request *r, const struct answer *a)
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
     if (needs_lesson(r, e))
-        learn(p, e);
+        learn(p, e, &r->credential);
     flight_land(r, e);
     entry_unref(e);
 }

@@ -24,7 +24,7 @@
 /* One event of reading. */
 #define PIECE_BYTES 65536
 /* Taken from home and not sent; and so much is free again when it is told. */
-#define DOWN_BYTES      65536
+#define DOWN_BYTES      32768
 #define DOWN_ROOM_BYTES (DOWN_BYTES / 2)
 #define PARTS_MAX       8
 #define EVENTS_PER_TURN 16

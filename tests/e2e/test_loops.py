@@ -36,6 +36,11 @@ class Kept:
         return r.read() and r.getheader("x-ibid-source")
 
 
+@pytest.fixture(autouse=True)
+def own_loops(monkeypatch):
+    monkeypatch.delenv("IBID_TEST_LOOPS", raising=False)
+
+
 @pytest.fixture
 def three(make_ibid, upstream):
     return make_ibid(upstream, env={"IBID_LOOPS": "3"})

@@ -110,7 +110,7 @@ static void test_last_words_are_sent(void **state)
 {
     struct rig r;
     struct pair p;
-    static char bytes[40000];
+    static char bytes[30000];
     size_t taken;
 
     (void)state;
@@ -143,7 +143,7 @@ static void test_what_is_not_read_has_a_limit(void **state)
     probe_read(&p.near);
     for (unsigned i = 0; i < 2000; i++) {
         CHECK_STATUS(ST_OK, probe_try(&p.near, bytes, sizeof(bytes), &taken));
-        assert_true(taken <= 65536);
+        assert_true(taken <= 32768);
         all += taken;
         loop_turn(r.loop);
     }
