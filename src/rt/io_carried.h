@@ -21,7 +21,7 @@ struct io_carrier {
     struct loop *home, *away; /* borrowed (outlive) */
 
     /* Home's thread. */
-    uint32_t open_now; /* streams that home still hears of */
+    uint32_t open_now;                       /* streams that home still hears of */
     void (*home_idle)(struct io_carrier *c); /* open_now became 0 */
 
     /* Away's thread. */
