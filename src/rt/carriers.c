@@ -81,7 +81,7 @@ static void on_away_idle(struct io_carrier *streams)
 
 static void on_grace(struct timer *t)
 {
-    io_carrier_give_up(&CONTAINER_OF(t, struct carrier, grace)->streams);
+    io_carried_give_up(&CONTAINER_OF(t, struct carrier, grace)->streams);
 }
 
 static void on_stop(struct loop_msg *m)
@@ -135,7 +135,7 @@ static bool start_one(struct carriers *c, struct carrier *one)
     one->all = c;
     if (loop_open(&one->loop) != ST_OK)
         return false;
-    io_carrier_init(&one->streams, c->home, one->loop);
+    io_carried_init(&one->streams, c->home, one->loop);
     one->streams.home_idle = on_home_idle;
     one->streams.away_idle = on_away_idle;
     loop_ref(one->loop);

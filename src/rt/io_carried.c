@@ -652,7 +652,7 @@ static void on_to_away(struct loop_msg *m)
         finish_away(c);
 }
 
-void io_carrier_give_up(struct io_carrier *c)
+void io_carried_give_up(struct io_carrier *c)
 {
     struct list_node *n, *next;
 
@@ -667,7 +667,7 @@ void io_carrier_give_up(struct io_carrier *c)
 
 /* --- opening ------------------------------------------------------------------------ */
 
-void io_carrier_init(struct io_carrier *c, struct loop *home, struct loop *away)
+void io_carried_init(struct io_carrier *c, struct loop *home, struct loop *away)
 {
     *c = (struct io_carrier){.home = home, .away = away};
     list_init(&c->sockets);

@@ -30,7 +30,7 @@ struct io_carrier {
 };
 
 /* Before either thread uses it. */
-void io_carrier_init(struct io_carrier *c, struct loop *home, struct loop *away);
+void io_carried_init(struct io_carrier *c, struct loop *home, struct loop *away);
 
 /* Home's thread. A connected socket, of TCP or Unix, that is not blocking; owned from here on,
  * also on failure. One that away can not take up fails as a stream does. */
@@ -39,6 +39,6 @@ enum status io_carried_open(struct io_carrier *c, int fd, bool unix_socket,
 
 /* Away's thread: what is not sent yet of streams that home has closed is thrown away; after it
  * every one of them ends soon, if home has closed it. */
-void io_carrier_give_up(struct io_carrier *c);
+void io_carried_give_up(struct io_carrier *c);
 
 #endif
