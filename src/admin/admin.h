@@ -14,6 +14,7 @@
 
 struct admin;
 struct audit;
+struct carriers;
 struct io;
 struct loop;
 struct metrics_tls;
@@ -28,10 +29,11 @@ struct admin_trouble {
 #define ADMIN_TROUBLES_MAX 8
 
 struct admin_view {
-    struct proxy *proxy;           /* borrowed */
-    struct span token;             /* borrowed */
-    struct audit *audit;           /* borrowed; NULL: none */
-    const struct metrics_tls *tls; /* borrowed; NULL: no listener speaks TLS */
+    struct proxy *proxy;             /* borrowed */
+    struct span token;               /* borrowed */
+    struct audit *audit;             /* borrowed; NULL: none */
+    const struct metrics_tls *tls;   /* borrowed; NULL: no listener speaks TLS */
+    const struct carriers *carriers; /* likewise; NULL: one loop */
     /* What could not be opened at start; the store's state is asked each time. */
     struct admin_trouble troubles[ADMIN_TROUBLES_MAX];
     size_t trouble_count;

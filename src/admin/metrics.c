@@ -24,6 +24,7 @@
 #include "proxy/trial.h"
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
+#include "rt/carriers.h"
 
 /* Prometheus text. The first failure sticks in *st, so that a table of lines stays
  * a table of lines. */
@@ -418,6 +419,10 @@ static void local_lines(struct page *p, const struct local_models *m)
     line(p, "ibid_local_load_seconds_total %.6f\n", sums.load_s);
     gauge(p, "ibid_local_queue", "Requests that wait for the built-in model.",
           (double)sums.counts.queued);
+    counter(
+        p, "ibid_local_pushed_out_total",
+        "Waiting requests that made room in a full queue for a tenant that had fewer there.",
+        sums.counts.pushed_out);
     gauge(p, "ibid_local_sequences", "Answers that the built-in model is writing.",
           (double)sums.counts.running);
     gauge(p, "ibid_local_adapters", "LoRA adapters that the built-in model has.",
@@ -445,7 +450,22 @@ static void local_lines(struct page *p, const struct local_models *m)
             s->evicted);
 }
 
-static void part_lines(struct page *p, const struct proxy *x)
+/* The first loop works on requests and has the sockets of the others' clients only if it is the
+ * only one. */
+static void loop_lines(struct page *p, const struct carriers *c, uint32_t connections)
+{
+    unsigned n = c != NULL ? carriers_count(c) : 0;
+
+    gauge(p, "ibid_loops", "Threads that serve clients.", n + 1);
+    head(p, "ibid_loop_connections", "gauge",
+         "Client connections now, by the loop that has their sockets.");
+    line(p, "ibid_loop_connections{loop=\"1\"} %" PRIu32 "\n", n == 0 ? connections : 0);
+    for (unsigned i = 0; i < n; i++)
+        line(p, "ibid_loop_connections{loop=\"%u\"} %" PRIu32 "\n", i + 2,
+             carriers_open_now(c, i));
+}
+
+static void part_lines(struct page *p, const struct proxy *x, const struct carriers *carriers)
 {
     const struct account *a = &x->account;
     struct http_server_stats s;
@@ -453,6 +473,7 @@ static void part_lines(struct page *p, const struct proxy *x)
 
     http_server_stats(x->server, &s);
     gauge(p, "ibid_client_connections", "Client connections now.", s.connections_now);
+    loop_lines(p, carriers, s.connections_now);
     gauge(p, "ibid_requests_in_flight", "Requests now.", x->request_count);
     counter(p, "ibid_client_bad_heads_total", "Requests refused for their head or framing.",
             s.bad_heads_total);
@@ -482,6 +503,9 @@ static void part_lines(struct page *p, const struct proxy *x)
     counter(p, "ibid_encoder_late_dropped_total",
             "Of those: not embedded, and found by identical questions only.",
             x->catch_up.dropped_total);
+    counter(p, "ibid_encoder_pushed_out_total",
+            "Texts that made room in a full queue for a tenant that had fewer there.",
+            x->parts.embedder != NULL ? embedder_pushed_out(x->parts.embedder) : 0);
     counter(p, "ibid_encoder_timeouts_total", "Look-ups skipped: encoder too slow.",
             a->embed_timeout_total);
     local_lines(p, x->parts.local);
@@ -698,7 +722,7 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     savings(&p, v->proxy->parts.ledger);
     own_cost(&p, &v->proxy->account, v->proxy->parts.ledger);
     ledger_lines(&p, v->proxy->parts.ledger, v->proxy->parts.keeper);
-    part_lines(&p, v->proxy);
+    part_lines(&p, v->proxy, v->carriers);
     explain_lines(&p, &v->proxy->journal);
     privacy_lines(&p, v->proxy);
     upstream_lines(&p, v->proxy);

@@ -52,6 +52,7 @@
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 #include "proxy/trial.h"
+#include "rt/carriers.h"
 #include "rt/connect.h"
 #include "rt/inherited.h"
 #include "rt/listener.h"
@@ -70,6 +71,7 @@ struct server {
     struct config config;
     struct ledger_keeper *keeper;
     struct loop *loop;
+    struct carriers *carriers; /* NULL: clients' sockets are on `loop` */
     struct connector *connector;
     struct signals *signals;
     struct cache *cache;
@@ -407,10 +409,26 @@ static enum status open_tls(struct server *s)
     return st;
 }
 
-static enum status listen_on(struct server *s, const char *address, listener_accept_fn *accept,
-                             const char *what, struct listener **out)
+static enum status open_carriers(struct server *s)
 {
-    struct listener_options o = {.backlog = LISTEN_BACKLOG, .inherited = &s->inherited};
+    enum status st;
+
+    if (s->config.loops < 2)
+        return ST_OK;
+    st = carriers_open(s->loop, (unsigned)s->config.loops - 1, &s->carriers);
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: loops: not so many threads can be started\n");
+    s->view.carriers = s->carriers;
+    return st;
+}
+
+/* `carriers`: NULL for few connections that take little. */
+static enum status listen_on(struct server *s, const char *address, struct carriers *carriers,
+                             listener_accept_fn *accept, const char *what,
+                             struct listener **out)
+{
+    struct listener_options o = {
+        .backlog = LISTEN_BACKLOG, .carriers = carriers, .inherited = &s->inherited};
     char why[256] = "";
     enum status st =
         listener_open(s->loop, listen_place(address), &o, accept, s, out, why, sizeof(why));
@@ -429,11 +447,11 @@ static enum status open_listeners(struct server *s)
     enum status st = open_tls(s);
 
     for (size_t i = 0; st == ST_OK && i < s->config.listen_count; i++)
-        st = listen_on(s, s->config.listen[i],
+        st = listen_on(s, s->config.listen[i], s->carriers,
                        listen_is_tls(s->config.listen[i]) ? on_tls_client : on_client, "listen",
                        &s->listeners[i]);
     if (st == ST_OK)
-        st = listen_on(s, s->config.admin.listen,
+        st = listen_on(s, s->config.admin.listen, NULL,
                        listen_is_tls(s->config.admin.listen) ? on_tls_admin_client
                                                              : on_admin_client,
                        "admin.listen", &s->admin_listener);
@@ -539,15 +557,26 @@ static void on_telemetry_closed(void *owner)
         on_access_log_closed(s);
 }
 
+static void on_carriers_closed(void *owner)
+{
+    struct server *s = owner;
+
+    s->carriers = NULL;
+    if (s->otlp != NULL)
+        otlp_close(s->otlp, on_telemetry_closed, s);
+    else
+        on_telemetry_closed(s);
+}
+
 static void on_proxy_closed(void *owner)
 {
     struct server *s = owner;
 
     s->proxy = NULL;
-    if (s->otlp != NULL)
-        otlp_close(s->otlp, on_telemetry_closed, s);
+    if (s->carriers != NULL)
+        carriers_close(s->carriers, on_carriers_closed, s);
     else
-        on_telemetry_closed(s);
+        on_carriers_closed(s);
 }
 
 static void on_admin_closed(void *owner)
@@ -778,6 +807,8 @@ static enum status open_all(struct server *s)
         st = open_telemetry(s);
     if (st == ST_OK)
         st = open_proxy(s);
+    if (st == ST_OK)
+        st = open_carriers(s);
     if (st == ST_OK)
         st = open_listeners(s);
     if (st == ST_OK && s->reload.setup->upstreams == NULL && !has_local(s))

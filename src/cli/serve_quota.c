@@ -4,9 +4,13 @@
  */
 #define ENCODER_WORKERS_MOST 4
 #define LOCAL_THREADS_MOST   8
+/* The first is busy before more of them are (bench/loops.sh). */
+#define LOOPS_MOST 4
 
 void serve_quota_apply(const struct quota *q, struct config *c)
 {
+    if (c->loops == 0)
+        c->loops = quota_threads(q, LOOPS_MOST);
     if (c->encoder.workers == 0)
         c->encoder.workers = quota_threads(q, ENCODER_WORKERS_MOST);
     if (c->local.threads == 0)

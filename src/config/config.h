@@ -124,6 +124,7 @@ struct config_prompt {
 struct config {
     char listen[CONFIG_LISTEN_MAX][256]; /* "HOST:PORT", "tls:HOST:PORT", "unix:/path" */
     size_t listen_count;
+    uint64_t loops; /* threads; 0: by the quota, until that is applied */
 
     struct {
         char listen[256];

@@ -144,6 +144,7 @@ static bool embed(struct lesson *l)
     struct proxy *p = l->of->proxy;
 
     l->job.text = l->entry->question;
+    l->job.tenant = l->entry->tenant;
     l->job.wait_max_us = 1; /* nobody waits for it */
     if (embedder_submit(p->parts.embedder, &l->job, p->parts.loop, on_embedded) == ST_OK)
         return true;

@@ -178,6 +178,12 @@ static void on_done(struct work *w, enum status st)
 {
     struct embed_job *job = job_of(w);
 
+    /* It made room for another tenant's: as if it had waited too long. */
+    if (st == ST_OVERLOAD) {
+        job->status = st;
+        job->embed_cpu_us = job->search_us = 0;
+        st = ST_OK;
+    }
     job->done(job, st);
 }
 
@@ -201,6 +207,7 @@ enum status embedder_open(struct encoder *encoder, const struct embedder_options
                                                     .queue_max = o->queue_max,
                                                     .batch_max = e->batch_max,
                                                     .rank = WORK_BEHIND,
+                                                    .fair = true,
                                                     .owner = e},
                         &e->pool);
     if (st != ST_OK) {
@@ -231,6 +238,7 @@ enum status embedder_submit(struct embedder *e, struct embed_job *job, struct lo
     job->record = NULL;
     job->status = ST_CANCELED;
     job->submitted_us = clock_now_us();
+    job->work.tenant = work_tenant(job->tenant.bytes);
     note_empty(e, job->submitted_us);
     return work_submit(e->pool, &job->work, home, run_batch, on_done);
 }
@@ -269,6 +277,11 @@ uint32_t embedder_dimensions(const struct embedder *e)
 unsigned embedder_queued(struct embedder *e)
 {
     return work_pool_queued(e->pool);
+}
+
+uint64_t embedder_pushed_out(struct embedder *e)
+{
+    return work_pool_pushed_out(e->pool);
 }
 
 void embedder_counts(struct embedder *e, uint64_t *texts, uint64_t *batches)

@@ -29,6 +29,7 @@ struct embed_job {
     void *owner; /* the caller's */
 
     struct span text;
+    struct digest tenant; /* tenants take turns */
     /* While the queue stands: longer than this it does not wait, and ends with ST_OVERLOAD.
      * 0: for as long as it takes. */
     uint64_t wait_max_us;
@@ -41,7 +42,8 @@ struct embed_job {
     uint32_t top_k;
     bool keep_record; /* of what is looked at */
 
-    /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID; ST_OVERLOAD: wait_max_us */
+    /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID; ST_OVERLOAD: wait_max_us, or it made
+     * room in a full queue */
     enum status status;
     float *vector; /* owned by the job until embedder_job_release() */
     uint32_t dimensions;
@@ -74,6 +76,8 @@ void embedder_info(const struct embedder *e, struct model_info *out);
 uint32_t embedder_tokens(const struct embedder *e, struct span text);
 uint32_t embedder_dimensions(const struct embedder *e);
 unsigned embedder_queued(struct embedder *e);
+/* Jobs that made room for another tenant's. */
+uint64_t embedder_pushed_out(struct embedder *e);
 /* Texts embedded and batches run so far; any thread. */
 void embedder_counts(struct embedder *e, uint64_t *texts, uint64_t *batches);
 

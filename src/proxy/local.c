@@ -98,6 +98,15 @@ static void on_text(void *owner, struct span text)
         http_abort(r->stream);
 }
 
+/* Nothing of an answer is out. */
+static void refuse_overload(struct request *r)
+{
+    r->proxy->account.refused_total++;
+    record_nothing(r, "overloaded");
+    respond_error(r, 503, "server_error", "overloaded", "",
+                  "the built-in model's queue is full; see local.queue_max");
+}
+
 static void fail(struct request *r, enum status st)
 {
     static const struct protocol_failure early = {
@@ -105,6 +114,10 @@ static void fail(struct request *r, enum status st)
     struct buf *out = &r->proxy->scratch;
     bool wait;
 
+    if (st == ST_OVERLOAD && !r->flow.head_sent && !r->speed.superseded) {
+        refuse_overload(r);
+        return;
+    }
     record_nothing(r, "local_failed");
     if (r->speed.superseded && !r->flow.head_sent) {
         respond_error(r, 409, "invalid_request_error", "superseded", "",
@@ -557,14 +570,10 @@ static enum step_result wait_for(struct request *r)
 static enum step_result refuse(struct request *r, enum status st)
 {
     r->source = SOURCE_LOCAL;
-    if (st == ST_OVERLOAD || st == ST_NOMEM) {
-        r->proxy->account.refused_total++;
-        record_nothing(r, "overloaded");
-        respond_error(r, 503, "server_error", "overloaded", "",
-                      "the built-in model's queue is full; see local.queue_max");
-    } else {
+    if (st == ST_NOMEM)
+        refuse_overload(r);
+    else
         fail(r, st);
-    }
     return STEP_DONE;
 }
 
@@ -601,6 +610,7 @@ static enum status ask_model(struct request *r)
                    .stop_count = q->stop_count,
                    .max_tokens = most},
         .scope = &r->scope,
+        .tenant = &r->credential,
     };
     enum status st;
 

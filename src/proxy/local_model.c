@@ -357,6 +357,7 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
                                                         .batch_max = 1,
                                                         .rank = o->rank,
                                                         .lasting = true,
+                                                        .fair = true,
                                                         .owner = m},
                             &m->pool);
     if (st != ST_OK) {
@@ -392,7 +393,8 @@ void local_model_counts(struct local_model *m, struct local_counts *out)
 {
     struct decoder_counts *c = &out->sessions;
 
-    *out = (struct local_counts){.queued = work_pool_queued(m->pool)};
+    *out = (struct local_counts){.queued = work_pool_queued(m->pool),
+                                 .pushed_out = work_pool_pushed_out(m->pool)};
     for (unsigned i = 0; i < m->workers; i++) {
         struct desk *d = &m->desks[i];
 
@@ -434,6 +436,7 @@ enum status local_model_start(struct local_model *m, struct loop *home,
     j->home = home;
     j->request = *q;
     j->partition = partition_of(q->scope);
+    j->work.tenant = work_tenant(q->tenant->bytes);
     j->adapter = q->voice > 0 ? m->adapters[q->voice - 1] : NULL;
     j->events = events;
     j->owner = owner;

@@ -53,14 +53,15 @@ struct local_request {
     bool confidence;                     /* is wanted in the result */
     /* Who may share what was computed for the prompt: its keys and values are taken again for
      * requests of the same scope only, or times would tell others what was asked. */
-    const struct digest *scope; /* read by local_model_start() */
+    const struct digest *scope;  /* read by local_model_start() */
+    const struct digest *tenant; /* likewise; tenants take turns */
 };
 
 struct local_events {
     /* The next piece of the answer. */
     void (*on_text)(void *owner, struct span text);
     /* Last event, exactly once; the job is gone after it. ST_OK; ST_LIMIT: the
-     * prompt does not fit; ST_CANCELED. */
+     * prompt does not fit; ST_OVERLOAD: it made room in a full queue; ST_CANCELED. */
     void (*on_end)(void *owner, enum status st, const struct decoder_result *result,
                    uint64_t cpu_us);
 };
@@ -76,6 +77,7 @@ bool local_model_fills(const struct local_model *m);
 
 struct local_counts {
     uint64_t queued, running;
+    uint64_t pushed_out;            /* jobs that made room for another tenant's */
     struct decoder_counts sessions; /* all together */
 };
 

@@ -72,6 +72,7 @@ struct local_models {
     uint64_t waits_total;
     double wait_s, load_s;
     struct decoder_counts gone; /* of sessions that were closed: what only grows */
+    uint64_t gone_pushed_out;   /* of their queues */
     bool closing;
     void (*closed)(void *owner);
     void *owner;
@@ -321,6 +322,7 @@ static void keep_counts(struct tier *t)
     struct local_counts c;
 
     local_model_counts(t->loaded.model, &c);
+    t->set->gone_pushed_out += c.pushed_out;
     to->passes += c.sessions.passes;
     to->columns += c.sessions.columns;
     to->reused += c.sessions.reused;
@@ -573,6 +575,7 @@ static void add_counts(struct local_counts *to, const struct local_counts *c)
 
     to->queued += c->queued;
     to->running += c->running;
+    to->pushed_out += c->pushed_out;
     s->passes += c->sessions.passes;
     s->columns += c->sessions.columns;
     s->reused += c->sessions.reused;
@@ -589,11 +592,12 @@ static void add_counts(struct local_counts *to, const struct local_counts *c)
 
 void local_models_sums(const struct local_models *m, struct local_models_sums *out)
 {
-    *out = (struct local_models_sums){.loaded_bytes = bytes_there(m),
-                                      .waits_total = m->waits_total,
-                                      .wait_s = m->wait_s,
-                                      .load_s = m->load_s,
-                                      .counts = {.sessions = m->gone}};
+    *out = (struct local_models_sums){
+        .loaded_bytes = bytes_there(m),
+        .waits_total = m->waits_total,
+        .wait_s = m->wait_s,
+        .load_s = m->load_s,
+        .counts = {.sessions = m->gone, .pushed_out = m->gone_pushed_out}};
     for (size_t i = 0; i < m->count; i++) {
         const struct tier *t = &m->tiers[i];
         struct local_counts c;

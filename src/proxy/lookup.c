@@ -79,6 +79,7 @@ enum step_result lookup_enter(struct request *r)
     if (!r->may_read_semantic && (r->routed.tier != ROUTING_OPEN || p->parts.embedder == NULL))
         return STEP_NEXT;
     job->text = r->chat.last_text;
+    job->tenant = r->credential;
     job->wait_max_us = c->encoder.wait_max_ms * 1000;
     job->search = r->may_read_semantic;
     job->partition = r->partition;

@@ -159,6 +159,7 @@ static void submit_more(struct vectors *v)
         enum status st;
 
         job->text = v->request->chat.inputs[v->next];
+        job->tenant = v->request->credential;
         job->owner = v;
         st = embedder_submit(parts->embedder, job, parts->loop, on_embedded);
         /* With others of ours still out, one of them makes room. */

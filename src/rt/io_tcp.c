@@ -292,6 +292,27 @@ enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out)
     return ST_OK;
 }
 
+enum status io_tcp_open(struct loop *loop, int fd, bool unix_socket, struct io **out)
+{
+    struct io_tcp *t;
+    enum status st = io_tcp_new(loop, unix_socket, &t);
+    int rc;
+
+    if (st != ST_OK) {
+        close(fd);
+        return st;
+    }
+    rc = unix_socket ? uv_pipe_open(&t->u.pipe, fd) : uv_tcp_open(&t->u.tcp, fd);
+    if (rc != 0) {
+        /* TCP_NODELAY on a connection that is gone already, for one. */
+        close(fd);
+        io_tcp_discard(t);
+        return io_tcp_status(rc);
+    }
+    *out = &t->io;
+    return ST_OK;
+}
+
 uv_stream_t *io_tcp_stream(struct io_tcp *t)
 {
     return &t->u.stream;

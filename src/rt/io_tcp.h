@@ -15,6 +15,10 @@ struct loop;
 /* A socket that is not connected yet; with `unix_socket` a Unix one. */
 enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out) MUST_CHECK;
 
+/* A connected socket that is not blocking; owned from here on, also on failure. */
+enum status io_tcp_open(struct loop *loop, int fd, bool unix_socket,
+                        struct io **out) MUST_CHECK;
+
 /* For uv_*_open() and uv_*_connect(). */
 uv_stream_t *io_tcp_stream(struct io_tcp *t);
 

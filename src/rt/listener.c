@@ -22,6 +22,7 @@
 
 #include "base/log.h"
 #include "rt/address.h"
+#include "rt/carriers.h"
 #include "rt/inherited.h"
 #include "rt/io_tcp.h"
 #include "rt/loop.h"
@@ -46,6 +47,7 @@ struct listener {
     ino_t ino;
     bool paused, closing;
     uint16_t port;
+    struct carriers *carriers; /* borrowed; NULL: its own loop */
     listener_accept_fn *accept;
     void *owner;
     struct timer retry;
@@ -90,24 +92,16 @@ static void complain(struct listener *l, const char *why)
 static void hand_over(struct listener *l, int fd, const union name *from)
 {
     char peer[INET6_ADDRSTRLEN + 1];
-    struct io_tcp *t;
-    int rc;
+    struct io *io;
+    enum status st = l->carriers != NULL ? carriers_take(l->carriers, fd, l->unix_socket, &io)
+                                         : io_tcp_open(l->loop, fd, l->unix_socket, &io);
 
-    if (io_tcp_new(l->loop, l->unix_socket, &t) != ST_OK) {
-        close(fd);
+    if (st == ST_NOMEM)
         complain(l, "out of memory");
+    if (st != ST_OK)
         return;
-    }
-    rc = l->unix_socket ? uv_pipe_open((uv_pipe_t *)io_tcp_stream(t), fd)
-                        : uv_tcp_open((uv_tcp_t *)io_tcp_stream(t), fd);
-    if (rc != 0) {
-        /* TCP_NODELAY on a connection that is gone already, for one. */
-        close(fd);
-        io_tcp_discard(t);
-        return;
-    }
     peer_name(from, peer, sizeof(peer));
-    l->accept(l->owner, io_tcp_io(t), peer);
+    l->accept(l->owner, io, peer);
 }
 
 static void on_readable(uv_poll_t *p, int status, int events);
@@ -349,6 +343,7 @@ enum status listener_open(struct loop *loop, const char *address,
     l->loop = loop;
     l->fd = l->spare_fd = -1;
     l->unix_socket = a.unix_socket;
+    l->carriers = o->carriers;
     l->accept = accept;
     l->owner = owner;
     st = bind_socket(l, &a, o, why, why_cap);

@@ -1,5 +1,5 @@
 /* The listening side of stream sockets, TCP and Unix. Accepted streams are io_tcp
- * (io_tcp.h). Loop thread only. */
+ * (io_tcp.h), or carried by other loops (carriers.h). Loop thread only. */
 #ifndef RT_LISTENER_H
 #define RT_LISTENER_H
 
@@ -10,6 +10,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 
+struct carriers;
 struct inherited;
 struct io;
 struct loop;
@@ -21,6 +22,7 @@ typedef void listener_accept_fn(void *owner, struct io *io, const char *peer);
 struct listener_options {
     unsigned backlog;
     bool reuse_port;             /* SO_REUSEPORT: one listener per loop */
+    struct carriers *carriers;   /* borrowed: whose loops the streams live on; NULL: ours */
     struct inherited *inherited; /* what is there already is taken; NULL: none is */
 };
 

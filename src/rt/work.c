@@ -10,14 +10,10 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "rt/work_lanes.h"
 
 /* A tenth of a loop's share where both want one core. */
 #define BACKGROUND_NICE 10
-
-struct fifo {
-    struct work *head;
-    struct work **tail;
-};
 
 struct worker {
     struct work_pool *pool;
@@ -30,10 +26,10 @@ struct work_pool {
     struct work_pool_options o;
     pthread_mutex_t mutex; /* guards everything below it, down to `stopping` */
     pthread_cond_t nonempty;
-    struct fifo todo;
-    unsigned queued;
-    unsigned idle;      /* workers that wait for a first item */
-    unsigned gathering; /* workers that wait for their batch to fill */
+    struct work_lanes todo;
+    uint64_t pushed_out; /* items */
+    unsigned idle;       /* workers that wait for a first item */
+    unsigned gathering;  /* workers that wait for their batch to fill */
     bool stopping;
 
     /* The owner and every item in flight: an item may be canceled after the pool was
@@ -43,44 +39,6 @@ struct work_pool {
     unsigned nthreads;
     struct worker workers[];
 };
-
-static void fifo_init(struct fifo *q)
-{
-    q->head = NULL;
-    q->tail = &q->head;
-}
-
-static void fifo_push(struct fifo *q, struct work *w)
-{
-    w->next = NULL;
-    *q->tail = w;
-    q->tail = &w->next;
-}
-
-static struct work *fifo_pop(struct fifo *q)
-{
-    struct work *w = q->head;
-
-    if (w != NULL) {
-        q->head = w->next;
-        if (q->head == NULL)
-            q->tail = &q->head;
-    }
-    return w;
-}
-
-static bool fifo_remove(struct fifo *q, struct work *w)
-{
-    for (struct work **p = &q->head; *p != NULL; p = &(*p)->next) {
-        if (*p == w) {
-            *p = w->next;
-            if (w->next == NULL)
-                q->tail = p;
-            return true;
-        }
-    }
-    return false;
-}
 
 static void unref(struct work_pool *p)
 {
@@ -98,7 +56,7 @@ static void on_back(struct loop_msg *m)
     struct work_pool *p = w->pool;
 
     loop_unref(w->home);
-    w->done(w, work_canceled(w) ? ST_CANCELED : ST_OK);
+    w->done(w, work_canceled(w) ? ST_CANCELED : w->pushed_out ? ST_OVERLOAD : ST_OK);
     unref(p);
 }
 
@@ -110,7 +68,7 @@ static void gather(struct work_pool *p, uint64_t at_us)
                              .tv_nsec = (long)(at_us % 1000000) * 1000};
 
     p->gathering++;
-    while (p->queued < p->o.batch_max && !p->stopping &&
+    while (p->todo.count < p->o.batch_max && !p->stopping &&
            pthread_cond_timedwait(&p->nonempty, &p->mutex, &until) == 0)
         ;
     p->gathering--;
@@ -119,12 +77,10 @@ static void gather(struct work_pool *p, uint64_t at_us)
 /* Under the mutex; NULL: none waits. */
 static struct work *take(struct work_pool *p)
 {
-    struct work *w = fifo_pop(&p->todo);
+    struct work *w = work_lanes_pop(&p->todo);
 
-    if (w != NULL) {
+    if (w != NULL)
         w->queued = false;
-        p->queued--;
-    }
     return w;
 }
 
@@ -137,12 +93,12 @@ static struct work *take_batch(struct worker *me)
     pthread_mutex_lock(&p->mutex);
     do {
         p->idle++;
-        while (p->todo.head == NULL && !p->stopping)
+        while (p->todo.count == 0 && !p->stopping)
             pthread_cond_wait(&p->nonempty, &p->mutex);
         p->idle--;
         if (p->o.gather_us > 0 && me->began_us > 0)
             gather(p, me->began_us + p->o.gather_us);
-    } while (p->todo.head == NULL && !p->stopping); /* canceled meanwhile */
+    } while (p->todo.count == 0 && !p->stopping); /* canceled meanwhile */
     if (p->o.gather_us > 0)
         me->began_us = clock_now_us();
     for (unsigned i = 0; i < p->o.batch_max; i++) {
@@ -259,7 +215,7 @@ enum status work_pool_open(const struct work_pool_options *o, struct work_pool *
         return ST_NOMEM;
     p->o = *o;
     atomic_init(&p->refs, 1);
-    fifo_init(&p->todo);
+    work_lanes_init(&p->todo, o->fair);
     if (pthread_mutex_init(&p->mutex, NULL) != 0)
         goto fail_mutex;
     if (open_condition(&p->nonempty) != 0)
@@ -285,50 +241,65 @@ void *work_pool_owner(const struct work_pool *p)
 
 void work_pool_close(struct work_pool *p)
 {
-    struct work *left, *next;
+    struct work *left = NULL, **tail = &left, *w;
 
     pthread_mutex_lock(&p->mutex);
     p->stopping = true; /* refused from here on, or it would miss the sweep below */
-    left = p->todo.head;
-    fifo_init(&p->todo);
-    p->queued = 0;
-    for (struct work *w = left; w != NULL; w = w->next)
-        w->queued = false;
+    while ((w = take(p)) != NULL) {
+        *tail = w;
+        tail = &w->next;
+        *tail = NULL;
+    }
     pthread_mutex_unlock(&p->mutex);
-    for (; left != NULL; left = next) {
-        next = left->next;
-        atomic_store_explicit(&left->canceled, true, memory_order_relaxed);
-        loop_post(left->home, &left->back, on_back);
+    while ((w = left) != NULL) {
+        left = w->next; /* `done` may free it at once */
+        atomic_store_explicit(&w->canceled, true, memory_order_relaxed);
+        loop_post(w->home, &w->back, on_back);
     }
     stop_workers(p);
+}
+
+/* Under the mutex, with a full queue. What `out` gets has to be told. */
+static enum status make_room(struct work_pool *p, const struct work *w, struct work **out)
+{
+    *out = work_lanes_push_out(&p->todo, w);
+    if (*out == NULL)
+        return ST_OVERLOAD;
+    (*out)->queued = false;
+    (*out)->pushed_out = true;
+    p->pushed_out++;
+    return ST_OK;
 }
 
 enum status work_submit(struct work_pool *p, struct work *w, struct loop *home,
                         work_run_fn *run, work_done_fn *done)
 {
     enum status st = ST_OK;
+    struct work *out = NULL;
 
     w->run = run;
     w->done = done;
     w->home = home;
     w->pool = p;
+    w->pushed_out = false;
     atomic_init(&w->canceled, false);
 
     pthread_mutex_lock(&p->mutex);
-    if (p->stopping) {
+    if (p->stopping)
         st = ST_UNAVAILABLE;
-    } else if (p->queued >= p->o.queue_max) {
-        st = ST_OVERLOAD;
-    } else {
+    else if (p->todo.count >= p->o.queue_max)
+        st = make_room(p, w, &out);
+    if (st == ST_OK) {
         w->queued = true;
-        p->queued++;
-        fifo_push(&p->todo, w);
+        work_lanes_push(&p->todo, w);
         loop_ref(home);
         atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
-        if (p->idle > 0 || (p->gathering > 0 && p->queued == p->o.batch_max))
+        if (p->idle > 0 || (p->gathering > 0 && p->todo.count == p->o.batch_max))
             pthread_cond_signal(&p->nonempty);
     }
     pthread_mutex_unlock(&p->mutex);
+    if (out != NULL)
+        loop_post(out->home, &out->back, on_back);
     return st;
 }
 
@@ -354,11 +325,9 @@ void work_cancel(struct work *w)
 
     atomic_store_explicit(&w->canceled, true, memory_order_relaxed);
     pthread_mutex_lock(&p->mutex);
-    waited = w->queued && fifo_remove(&p->todo, w);
-    if (waited) {
+    waited = w->queued && work_lanes_remove(&p->todo, w);
+    if (waited)
         w->queued = false;
-        p->queued--;
-    }
     pthread_mutex_unlock(&p->mutex);
     if (waited)
         loop_post(w->home, &w->back, on_back);
@@ -369,7 +338,17 @@ unsigned work_pool_queued(struct work_pool *p)
     unsigned n;
 
     pthread_mutex_lock(&p->mutex);
-    n = p->queued;
+    n = p->todo.count;
+    pthread_mutex_unlock(&p->mutex);
+    return n;
+}
+
+uint64_t work_pool_pushed_out(struct work_pool *p)
+{
+    uint64_t n;
+
+    pthread_mutex_lock(&p->mutex);
+    n = p->pushed_out;
     pthread_mutex_unlock(&p->mutex);
     return n;
 }

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/compiler.h"
 #include "base/status.h"
@@ -29,7 +30,8 @@ struct work_pool;
  * gets its own `done` (of lasting work: when it is finished). Touches nothing but the items'
  * own data. */
 typedef void work_run_fn(struct work *first, unsigned worker);
-/* On the home loop. ST_OK, or ST_CANCELED whether or not `run` had started. */
+/* On the home loop. ST_OK, or ST_CANCELED whether or not `run` had started; of a fair pool also
+ * ST_OVERLOAD: it made room for another tenant's. */
 typedef void work_done_fn(struct work *w, enum status st);
 
 /* Embed in the struct that holds the input and the output of the work. */
@@ -37,11 +39,13 @@ struct work {
     work_run_fn *run;
     work_done_fn *done;
     struct loop *home;
+    uint64_t tenant; /* of a fair pool: whose it is, work_tenant(); set before work_submit() */
     struct work_pool *pool;
     struct work *next;
     struct loop_msg back;
     atomic_bool canceled; /* long `run`s poll it and return early */
     bool queued;          /* guarded by pool->mutex */
+    bool pushed_out;      /* likewise, until it is on its way back */
 };
 
 /* Where its threads, and those that they start, stand when others want the same core. */
@@ -61,6 +65,7 @@ struct work_pool_options {
     enum work_rank rank;
     bool lasting; /* `run` goes on with others: it takes them with work_next(), and gives
                      each item back with work_finish() before it returns */
+    bool fair;    /* tenants take turns (work_lanes.h); else first in, first out */
     void *owner;
 };
 
@@ -92,6 +97,17 @@ void work_cancel(struct work *w);
 
 /* Items waiting now; any thread. */
 unsigned work_pool_queued(struct work_pool *p);
+/* Items that made room so far; any thread. */
+uint64_t work_pool_pushed_out(struct work_pool *p);
+
+/* `hash`: what tenants are told apart by; of its bytes the first ones. */
+static inline uint64_t work_tenant(const uint8_t hash[sizeof(uint64_t)])
+{
+    uint64_t tenant;
+
+    memcpy(&tenant, hash, sizeof(tenant));
+    return tenant;
+}
 
 static inline bool work_canceled(const struct work *w)
 {

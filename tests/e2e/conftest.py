@@ -1,6 +1,6 @@
 """The real binary on real sockets of 127.0.0.1. IBID_BIN names it (default build/release/ibid);
 IBID_TEST_MODELS the folder of the models (default ~/.cache/ibid/models); without them the tests
-that need a model are skipped, with a word."""
+that need a model are skipped, with a word. IBID_TEST_LOOPS: how many loops serve (default 1)."""
 import http.client
 import json
 import os
@@ -90,6 +90,8 @@ class Ibid:
         for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS"):
             if name in os.environ:
                 self.env[name] = os.environ[name]
+        if os.environ.get("IBID_TEST_LOOPS"):
+            self.env["IBID_LOOPS"] = os.environ["IBID_TEST_LOOPS"]
         if upstream:
             self.env["IBID_UPSTREAM_URL"] = upstream if isinstance(upstream, str) else upstream.url
         self.env.update(env or {})

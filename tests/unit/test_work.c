@@ -189,6 +189,107 @@ static void test_takes_what_waits_together(void **state)
     CHECK_STATUS(ST_OK, loop_close(l));
 }
 
+/* The order in which work was run. */
+static struct {
+    const struct job *job[16];
+    unsigned count;
+} order;
+
+static void run_noted(struct work *first, unsigned worker)
+{
+    gate_pass();
+    run(first, worker);
+    order.job[order.count++] = (struct job *)first;
+}
+
+static enum status submit_of(struct work_pool *p, struct job *j, struct loop *l,
+                             uint64_t tenant)
+{
+    j->work.tenant = tenant;
+    return work_submit(p, &j->work, l, run_noted, done);
+}
+
+static void open_fair(struct work_pool **p, struct loop **l, bool fair)
+{
+    gate_set(false);
+    order.count = 0;
+    CHECK_STATUS(ST_OK, loop_open(l));
+    CHECK_STATUS(ST_OK, work_pool_open(
+                            &(struct work_pool_options){
+                                .threads = 1, .queue_max = 8, .batch_max = 1, .fair = fair},
+                            p));
+}
+
+static void close_fair(struct work_pool *p, struct loop *l)
+{
+    gate_set(true);
+    loop_run(l);
+    work_pool_close(p);
+    CHECK_STATUS(ST_OK, loop_close(l));
+}
+
+/* Who sends one behind five of another's waits for one of them. */
+static void test_tenants_take_turns(void **state)
+{
+    static const unsigned fair[] = {0, 6, 8, 1, 7, 2, 3, 4, 5};
+
+    (void)state;
+    for (unsigned is_fair = 0; is_fair < 2; is_fair++) {
+        struct job jobs[9] = {0};
+        struct work_pool *p;
+        struct loop *l;
+
+        open_fair(&p, &l, is_fair == 1);
+        CHECK_STATUS(ST_OK, submit_of(p, &jobs[0], l, 1));
+        gate_wait_inside(1);
+        for (unsigned i = 1; i < 6; i++)
+            CHECK_STATUS(ST_OK, submit_of(p, &jobs[i], l, 1));
+        CHECK_STATUS(ST_OK, submit_of(p, &jobs[6], l, 63));
+        CHECK_STATUS(ST_OK, submit_of(p, &jobs[7], l, 63));
+        CHECK_STATUS(ST_OK, submit_of(p, &jobs[8], l, 64 << 20));
+        assert_int_equal(work_pool_queued(p), 8);
+        close_fair(p, l);
+        assert_int_equal(order.count, 9);
+        for (unsigned i = 0; i < 9; i++)
+            assert_ptr_equal(order.job[i], &jobs[is_fair == 1 ? fair[i] : i]);
+    }
+}
+
+/* In a full queue the newest of who has the most there makes room, until all have as many. */
+static void test_the_longest_makes_room(void **state)
+{
+    struct job a[9] = {0}, b[5] = {0};
+    struct work_pool *p;
+    struct loop *l;
+
+    (void)state;
+    open_fair(&p, &l, true);
+    CHECK_STATUS(ST_OK, submit_of(p, &a[0], l, 1));
+    gate_wait_inside(1);
+    for (unsigned i = 1; i < 9; i++)
+        CHECK_STATUS(ST_OK, submit_of(p, &a[i], l, 1));
+    for (unsigned i = 0; i < 4; i++)
+        CHECK_STATUS(ST_OK, submit_of(p, &b[i], l, 2));
+    CHECK_STATUS(ST_OVERLOAD, submit_of(p, &b[4], l, 2));
+    /* One that has made room, but was not told yet, can be given up. */
+    work_cancel(&a[8].work);
+    assert_int_equal(work_pool_queued(p), 8);
+    assert_int_equal(work_pool_pushed_out(p), 4);
+    /* A place that is free again is anybody's. */
+    work_cancel(&b[3].work);
+    CHECK_STATUS(ST_OK, submit_of(p, &b[4], l, 2));
+    close_fair(p, l);
+    for (unsigned i = 0; i < 5; i++)
+        check_job(&a[i], 1, ST_OK);
+    for (unsigned i = 5; i < 8; i++)
+        check_job(&a[i], 0, ST_OVERLOAD);
+    check_job(&a[8], 0, ST_CANCELED);
+    for (unsigned i = 0; i < 3; i++)
+        check_job(&b[i], 1, ST_OK);
+    check_job(&b[3], 0, ST_CANCELED);
+    check_job(&b[4], 1, ST_OK);
+}
+
 /* Who comes alone goes at once; who comes next waits until the batch is full or the time is
  * over. */
 static void test_gathers(void **state)
@@ -462,6 +563,8 @@ int main(void)
         cmocka_unit_test(test_runs_each_once),
         cmocka_unit_test(test_overload_is_refused_at_the_door),
         cmocka_unit_test(test_takes_what_waits_together),
+        cmocka_unit_test(test_tenants_take_turns),
+        cmocka_unit_test(test_the_longest_makes_room),
         cmocka_unit_test(test_gathers),
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_cancel_what_waits_and_what_runs),
