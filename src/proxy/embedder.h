@@ -29,6 +29,7 @@ struct embed_job {
     void *owner; /* the caller's */
 
     struct span text;
+    struct span asked; /* of struct cache_query */
     /* While the queue stands: longer than this it does not wait, and ends with ST_OVERLOAD.
      * 0: for as long as it takes. */
     uint64_t wait_max_us;
