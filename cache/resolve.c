@@ -158,7 +158,7 @@ static bool has_definite(const struct resolve_text *t)
 
         if (!resolve_text_is(&t->words[i], "the"))
             continue;
-        /* "the origins of popular music", "the National Air and Space Museum" */
+        /* "the rules of water polo", "the Golden Gate Bridge" */
         while (k < t->count && (resolve_text_kind(&t->words[k]) & RESOLVE_STOP) == 0 &&
                !t->words[k].capital)
             k++;
@@ -178,7 +178,7 @@ static bool has_name(const struct resolve_text *t)
     return false;
 }
 
-/* "the types of orbits": of what kind of thing is said by one common word; in a talk about
+/* "the types of frames": of what kind of thing is said by one common word; in a talk about
  * something else it is another one. */
 static bool is_loose(const struct resolve_text *t, const struct resolve_topic *p)
 {
@@ -298,7 +298,8 @@ static bool make(const struct resolve_focus *f, const struct resolve_text *t, st
     return asks_a_part(t) && !f->rival_one && !f->rival_many && complement(t, p, out);
 }
 
-/* "Anne", where "Anne Bonny" was said before: which one is meant is known from there only. */
+/* "Grace", where "Grace Hopper" was said before: which one is meant is known from there only.
+ */
 static bool is_cut_name(const struct resolve_text *t, const struct resolve_text *before)
 {
     for (size_t i = 1, n; i < t->count; i += n + 1) {

@@ -81,7 +81,7 @@ static bool is_word(const struct span s, size_t i)
 
     if (c >= 0x80 || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
         return true;
-    /* "cancer's", "half-life", "D.C." but for its last stop, "3.5" */
+    /* "river's", "half-life", "D.C." but for its last stop, "3.5" */
     return inner && strchr("'-.", c) != NULL && s.ptr[i - 1] != ' ' && s.ptr[i + 1] != ' ' &&
            strchr("?!.,\"", s.ptr[i + 1]) == NULL;
 }

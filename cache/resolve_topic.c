@@ -143,7 +143,7 @@ static bool names(const struct resolve_text *t, const struct resolve_topic *p)
 }
 
 /* The one of the earlier topics that the turn names; NULL: none, or several. One within another
- * ("cancer" in "lung cancer") is not counted beside it. */
+ * ("fever" in "hay fever") is not counted beside it. */
 static const struct resolve_topic *named(const struct resolve_focus *f,
                                          const struct resolve_text *t)
 {
@@ -181,7 +181,7 @@ static void hear_rivals(struct resolve_focus *f, const struct resolve_text *t, s
             f->rival_one = f->rival_many = true;
         else if (resolve_text_plural(w))
             f->rival_many = true;
-        /* "its capital", "the throat", "a book" */
+        /* "its capital", "the river", "a book" */
         else if (i > 0 && (resolve_text_kind(&t->words[i - 1]) & RESOLVE_STOP) != 0 &&
                  (resolve_text_is(&t->words[i - 1], "the") ||
                   resolve_text_is(&t->words[i - 1], "a") ||

@@ -8,7 +8,7 @@ from upstream import answer
 
 pytestmark = needs_encoder
 
-FULL = "How is anemia treated?"
+FULL = "How is gout prevented?"
 NO_STORE = [("x-ibid-cache", "no-store")]
 
 
@@ -29,34 +29,34 @@ def shared(tmp_path_factory):
 def test_what_it_means_is_compared(shared):
     prove(shared, "made")
     one = store(shared, talk(FULL), key="made")
-    two = post(shared, talk("What is anemia?", "How is it treated?"), NO_STORE, key="made")
+    two = post(shared, talk("What is gout?", "How is it prevented?"), NO_STORE, key="made")
     assert (two.source, two.text, two.headers.get("x-ibid-rewrite")) == ("semantic", one.text, "made"), two.headers
     d = explain(shared, two).json
-    assert (d["asked"], d["question"], d["rewritten"]) == ("How is it treated?", FULL, True)
+    assert (d["asked"], d["question"], d["rewritten"]) == ("How is it prevented?", FULL, True)
     assert shared.metric('ibid_cache_rewrite_total{reason="made"}') >= 1
 
 
 def test_another_conversation_is_another_question(shared):
     prove(shared, "other")
     one = store(shared, talk(FULL), key="other")
-    for first in ("What is asthma?", "What is rust?", "Tell me about Oslo."):
-        two = post(shared, talk(first, "How is it treated?"), NO_STORE, key="other")
+    for first in ("What is malaria?", "What is rust?", "Tell me about Oslo."):
+        two = post(shared, talk(first, "How is it prevented?"), NO_STORE, key="other")
         assert two.source == "upstream" and two.text != one.text, (first, two.headers)
 
 
 def test_a_conversation_is_found_by_another(shared):
     """What was stored in the one is found in the other, and by who asks in full."""
     prove(shared, "both")
-    one = store(shared, talk("What is anemia?", "Can it go away?", "How is it treated?"), key="both")
-    two = post(shared, talk("Tell me about anemia.", "How is it treated?"), NO_STORE, key="both")
-    three = post(shared, talk("how is anemia treated"), NO_STORE, key="both")
+    one = store(shared, talk("What is gout?", "Can it come back?", "How is it prevented?"), key="both")
+    two = post(shared, talk("Tell me about gout.", "How is it prevented?"), NO_STORE, key="both")
+    three = post(shared, talk("how is gout prevented"), NO_STORE, key="both")
     assert [(r.source, r.text) for r in (two, three)] == [("semantic", one.text)] * 2, (two.headers, three.headers)
 
 
 def test_a_clear_question_is_clear_anywhere(shared):
     prove(shared, "whole")
     one = store(shared, talk("What is the capital of Norway?"), key="whole")
-    two = post(shared, talk("What is anemia?", "What is the capital of Norway?"), NO_STORE, key="whole")
+    two = post(shared, talk("What is gout?", "What is the capital of Norway?"), NO_STORE, key="whole")
     assert (two.source, two.text, two.headers.get("x-ibid-rewrite")) == ("semantic", one.text, "whole"), two.headers
 
 
@@ -75,8 +75,8 @@ def test_what_may_change_the_answer_keeps_the_conversation(shared, turns):
 
 def test_the_rest_is_compared_exactly(shared):
     prove(shared, "exact")
-    one = store(shared, talk("What is anemia?", "How is it treated?", system="You are a doctor."), key="exact")
-    ask = ("Tell me about anemia.", "How is it treated?")
+    one = store(shared, talk("What is gout?", "How is it prevented?", system="You are a doctor."), key="exact")
+    ask = ("Tell me about gout.", "How is it prevented?")
     assert post(shared, talk(*ask, system="You are a doctor."), NO_STORE, key="exact").text == one.text
     for body in (talk(*ask, system="You are a poet."), talk(*ask), {**talk(*ask, system="You are a doctor."), "model": "n"}):
         two = post(shared, body, NO_STORE, key="exact")
@@ -98,7 +98,7 @@ def test_an_answer_that_points_back_stays_in_its_conversation(shared, make_ibid,
     upstream.default = answer("As mentioned above, with iron.")
     ibid = make_ibid(upstream, encoder=True, env={"IBID_CACHE_REWRITE": "rules"})
     prove(ibid, "k")
-    ask = talk("What is anemia?", "How is it treated?")
+    ask = talk("What is gout?", "How is it prevented?")
     assert post(ibid, ask, key="k").source == "upstream"
     until(lambda: ibid.metric('ibid_cache_exact_only_total{reason="leans_back"}') == 1, "counted")
     assert post(ibid, ask, key="k").source == "exact"
@@ -109,14 +109,14 @@ def test_off_is_the_default(make_ibid, upstream):
     ibid = make_ibid(upstream, encoder=True)
     prove(ibid, "k")
     one = store(ibid, talk(FULL), key="k")
-    two = post(ibid, talk("What is anemia?", "How is it treated?"), NO_STORE, key="k")
+    two = post(ibid, talk("What is gout?", "How is it prevented?"), NO_STORE, key="k")
     assert two.source == "upstream" and two.text != one.text and "x-ibid-rewrite" not in two.headers
 
 
 def test_a_wrong_one_never_comes_again(shared):
     prove(shared, "wrong")
     store(shared, talk(FULL), key="wrong")
-    ask = talk("What is anemia?", "How is it treated?")
+    ask = talk("What is gout?", "How is it prevented?")
     two = post(shared, ask, NO_STORE, key="wrong")
     assert two.source == "semantic", two.headers
     said = feedback(shared, two)
