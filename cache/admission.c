@@ -67,6 +67,17 @@ static const char *const no_answers[] = {
     " i do not have enough ",
     NULL,
 };
+static const char *const back[] = {
+    " as mentioned ",      " as i mentioned ",     " i mentioned ",
+    " mentioned above ",   " mentioned earlier ",  " as noted ",
+    " as i said ",         " as we discussed ",    " as discussed ",
+    " as explained ",      " as described above ", " discussed above ",
+    " discussed earlier ", " we talked ",          " earlier question ",
+    " previous question ", " last question ",      " previous answer ",
+    " earlier answer ",    " previous response ",  " previous message ",
+    " you asked ",         " you mentioned ",      " you said ",
+    " your earlier ",      " your previous ",      NULL,
+};
 static const char *const months[] = {"January",   "February", "March",    "April",
                                      "May",       "June",     "July",     "August",
                                      "September", "October",  "November", "December"};
@@ -168,6 +179,11 @@ static bool names_the_day(struct span answer, uint64_t now_ms)
             return true;
     }
     return false;
+}
+
+bool admission_leans_back(struct span answer)
+{
+    return has_phrase(answer, back);
 }
 
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms)

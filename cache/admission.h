@@ -5,6 +5,7 @@
 #ifndef CACHE_ADMISSION_H
 #define CACHE_ADMISSION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/span.h"
@@ -16,5 +17,9 @@
  * "no_answer"       a short answer that says that it does not know, or will not help
  * "dated"           the answer names the day of now_ms (wall clock, UTC) */
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms);
+
+/* The answer points back at the conversation that it is part of ("as mentioned above"): who has
+ * not had that conversation can not read it. */
+bool admission_leans_back(struct span answer);
 
 #endif

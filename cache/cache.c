@@ -659,6 +659,7 @@ static struct decision_record *record_of(const struct cache_query *q, const stru
                                    .decision = *d,
                                    .floor = q->floor,
                                    .question = q->question,
+                                   .asked = q->asked,
                                    .count = n},
                            *copy;
 

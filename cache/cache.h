@@ -140,8 +140,9 @@ struct cache_query {
     const struct digest *partition;
     const float *vector;
     struct span question;
-    double threshold; /* of struct decision_policy, as is */
-    double least;     /* a threshold that the caller asks for, 0: none. For `bounded` */
+    struct span asked; /* as it was said, where `question` was made of it; else empty */
+    double threshold;  /* of struct decision_policy, as is */
+    double least;      /* a threshold that the caller asks for, 0: none. For `bounded` */
     float floor;
     size_t top_k;
     uint64_t now_ms; /* wall clock */

@@ -25,7 +25,7 @@ static void place(struct span *s, char **at)
 enum status decision_record_copy(const struct decision_record *like,
                                  struct decision_record **out)
 {
-    size_t bytes = sizeof(*like) + cut(like->question).len;
+    size_t bytes = sizeof(*like) + cut(like->question).len + cut(like->asked).len;
     struct decision_record *r;
     char *at;
 
@@ -38,6 +38,7 @@ enum status decision_record_copy(const struct decision_record *like,
     r->bytes = bytes;
     at = (char *)(r + 1);
     place(&r->question, &at);
+    place(&r->asked, &at);
     for (size_t i = 0; i < r->count; i++)
         place(&r->candidates[i].question, &at);
     *out = r;

@@ -19,6 +19,7 @@ struct decision_record {
     struct decision decision;
     float floor;          /* cosine below which nothing was looked at */
     struct span question; /* what was asked; in the same block, as those of the candidates */
+    struct span asked;    /* as it was said, where `question` was made of it; likewise */
     size_t count;
     struct decision_candidate candidates[DECISION_CANDIDATES_MAX];
     size_t bytes; /* of the block */

@@ -77,6 +77,9 @@ static void write_decision(struct json_writer *w, const struct journal_item *ite
     json_writer_u64(w, "at_ms", r->at_ms);
     if (texts)
         json_writer_text(w, "question", r->question);
+    if (texts && r->asked.len > 0)
+        json_writer_text(w, "asked", r->asked);
+    json_writer_bool(w, "rewritten", r->asked.len > 0);
     json_writer_bool(w, "hit", r->decision.hit);
     json_writer_bool(w, "served", item->served);
     json_writer_text(w, "reason", span_of(r->decision.reason));

@@ -265,6 +265,10 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     routed(p, "upstream", a->routed_upstream);
     speed_lines(p, &a->speed);
     reasons(p, "ibid_cache_unstored_total", "Why an answer was not stored.", a->unstored);
+    reasons(p, "ibid_cache_rewrite_total",
+            "Last turns of conversations, by what came of making them self-contained: whole, "
+            "made, or why not.",
+            a->rewrites);
     reasons(p, "ibid_cache_exact_only_total",
             "Answers stored for the very same request only, by why.", a->exact_only);
     counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);

@@ -215,6 +215,7 @@ struct config {
     struct {
         bool exact;
         enum config_semantic semantic;
+        char rewrite[8]; /* off | rules */
         char policy[16]; /* threshold | bounded */
         double threshold, floor;
         uint64_t top_k;

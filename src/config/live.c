@@ -40,6 +40,7 @@ static const char *const live[] = {
     "local.deadline_ms",
     "cache.exact",
     "cache.semantic",
+    "cache.rewrite",
     "cache.threshold",
     "cache.floor",
     "cache.top_k",

@@ -66,6 +66,7 @@
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const show_hide[] = {"show", "hide", NULL};
 static const char *const semantic[] = {"on", "off", "shadow", NULL};
+static const char *const rewrites[] = {"off", "rules", NULL};
 static const char *const policies[] = {"threshold", "bounded", NULL};
 static const char *const rules[] = {"off",    "count",   "replace", "local",
                                     "refuse", "default", NULL};
@@ -188,6 +189,7 @@ const struct option options_table[] = {
 
     SWITCH("cache.exact", cache.exact, "on", on_off, "reuse answers to the very same request"),
     WORD("cache.semantic", enum config_semantic, cache.semantic, "on", semantic, "reuse answers to the same question in other words; shadow: decide and count, but do not serve"),
+    CHOICE("cache.rewrite", cache.rewrite, "off", rewrites, "rules: a follow-up question in a conversation is made self-contained where it is sure what it means, and then compared by meaning without the turns before it; off: these are compared exactly. English only; docs/decisions.md has its error"),
     CHOICE("cache.policy", cache.policy, "threshold", policies, "how it is decided: a fixed probability, or a share of wrong answers that is tolerable, learned from the traffic (bounded)"),
     REAL("cache.error_max", cache.error_max, "0.01", 0.0001, 0.5, "for policy: bounded: wrong answers a request that are tolerable"),
     REAL("cache.explore", cache.explore, "0.01", 0, 0.5, "for policy: bounded: the share of hits that is asked anyway, to know whether they are right; of doubtful ones more; 0: none, then nothing is learned of hits"),

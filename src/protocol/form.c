@@ -181,3 +181,63 @@ enum status form_hollow(struct arena *arena, const struct json *exact,
     *out = l.vessel;
     return ST_OK;
 }
+
+/* --- alone -------------------------------------------------------------------------- */
+
+static bool has_role(const struct json *m, struct span role)
+{
+    return span_eq(json_str(json_get(m, SPAN("role"))), role);
+}
+
+/* *last is the one that is asked, *told how many of the developer's are in front. */
+static bool is_plain_talk(const struct json *asked, const struct json **last, size_t *told)
+{
+    bool begun = false;
+
+    *told = 0;
+    *last = NULL;
+    if (asked->type != JSON_ARRAY)
+        return false;
+    for (const struct json *m = asked->child; m != NULL; m = m->next) {
+        bool tells = has_role(m, SPAN("system")) || has_role(m, SPAN("developer"));
+
+        if (begun && tells)
+            return false;
+        if (!tells && !has_role(m, SPAN("user")) && !has_role(m, SPAN("assistant")))
+            return false;
+        *told += tells;
+        begun |= !tells;
+        *last = m;
+    }
+    return *last != NULL && has_role(*last, SPAN("user"));
+}
+
+static struct json *alone_asked(struct arena *arena, const struct json *asked, size_t told,
+                                const struct json *last, const struct form_rules *rules)
+{
+    struct list l = list_like(arena, asked);
+    const struct json *m = asked->child;
+
+    for (; told > 0; told--, m = m->next)
+        list_add(&l, copy_of(arena, m));
+    list_add(&l, hollow_message(arena, last, rules));
+    return l.vessel;
+}
+
+enum status form_alone(struct arena *arena, const struct json *exact,
+                       const struct form_rules *rules, const struct json **out)
+{
+    const struct json *asked = json_get(exact, rules->asked), *last;
+    struct list l = list_like(arena, exact);
+    size_t told;
+
+    if (asked == NULL || !is_plain_talk(asked, &last, &told))
+        return ST_INVALID;
+    for (const struct json *m = exact->child; m != NULL; m = m->next)
+        list_add(&l,
+                 m == asked ? alone_asked(arena, asked, told, last, rules) : copy_of(arena, m));
+    if (l.vessel == NULL)
+        return ST_NOMEM;
+    *out = l.vessel;
+    return ST_OK;
+}

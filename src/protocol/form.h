@@ -37,4 +37,11 @@ enum status form_exact(struct arena *arena, const struct json *body,
 enum status form_hollow(struct arena *arena, const struct json *exact,
                         const struct form_rules *rules, const struct json **out) MUST_CHECK;
 
+/* The same without the messages before the last one, but for what the developer says in front
+ * of them all: what a conversation would be whose last message is its first. ST_INVALID where
+ * that can not be told: there is no list of messages, or it holds others than of user and
+ * assistant. */
+enum status form_alone(struct arena *arena, const struct json *exact,
+                       const struct form_rules *rules, const struct json **out) MUST_CHECK;
+
 #endif

@@ -81,6 +81,14 @@ enum status protocol_hollow(const struct protocol *p, struct arena *arena,
     return form_hollow(arena, q->exact_form, p->comparable, &q->partition_form);
 }
 
+enum status protocol_alone(const struct protocol *p, struct arena *arena,
+                           struct chat_request *q)
+{
+    if (p->comparable == NULL || q->last_text.ptr == NULL)
+        return ST_INVALID;
+    return form_alone(arena, q->exact_form, p->comparable, &q->partition_form);
+}
+
 struct span protocol_stream_type(const struct protocol *p)
 {
     return p->framing == FRAMING_LINES ? SPAN("application/x-ndjson")

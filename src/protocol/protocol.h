@@ -211,6 +211,11 @@ bool protocol_openai_path(struct span path, struct span tail);
 enum status protocol_hollow(const struct protocol *p, struct arena *arena,
                             struct chat_request *q) MUST_CHECK;
 
+/* … as if the last message were the first one of the conversation: with what the developer
+ * says, without what was said before. ST_INVALID too where that can not be told. */
+enum status protocol_alone(const struct protocol *p, struct arena *arena,
+                           struct chat_request *q) MUST_CHECK;
+
 /* "text/event-stream" or "application/x-ndjson". */
 struct span protocol_stream_type(const struct protocol *p);
 

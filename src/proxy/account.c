@@ -45,6 +45,11 @@ void account_miss(struct account *a, const char *reason)
     count_reason(a->miss, reason);
 }
 
+void account_rewrite(struct account *a, const char *result)
+{
+    count_reason(a->rewrites, result);
+}
+
 void account_exact_only(struct account *a, const char *reason)
 {
     count_reason(a->exact_only, reason);

@@ -12,7 +12,7 @@
 #include "proxy/speed.h"
 
 #define ACCOUNT_BUCKETS 14
-#define ACCOUNT_STEPS   15
+#define ACCOUNT_STEPS   16
 #define ACCOUNT_REASONS 64
 
 /* Upper bounds of the latency buckets, seconds; the last one is +Inf. */
@@ -48,6 +48,7 @@ struct account {
     struct account_reason miss[ACCOUNT_REASONS];
     struct account_reason unstored[ACCOUNT_REASONS];
     struct account_reason exact_only[ACCOUNT_REASONS]; /* stored, but not by meaning */
+    struct account_reason rewrites[ACCOUNT_REASONS];   /* what became of last turns */
     /* why the upstream was asked, and why the built-in model was, where it was ours to choose
      */
     struct account_reason routed_upstream[ACCOUNT_REASONS], routed_local[ACCOUNT_REASONS];
@@ -76,6 +77,7 @@ void account_latency(struct account_histogram *h, uint64_t us);
 void account_miss(struct account *a, const char *reason);
 void account_unstored(struct account *a, const char *reason);
 void account_routed(struct account *a, bool local, const char *reason);
+void account_rewrite(struct account *a, const char *result);
 void account_exact_only(struct account *a, const char *reason);
 
 #endif

@@ -13,6 +13,7 @@
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
+#include "proxy/rewrite.h"
 #include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
@@ -299,7 +300,9 @@ bool admit_partition(struct request *r)
     struct identity id;
 
     return identity_of(r, &id) == ST_OK &&
-           protocol_hollow(r->protocol, &r->arena, &r->chat) == ST_OK &&
+           (r->alone.ptr != NULL
+                ? protocol_alone(r->protocol, &r->arena, &r->chat)
+                : protocol_hollow(r->protocol, &r->arena, &r->chat)) == ST_OK &&
            canonical_partition(&r->chat, &id, &p->digest_ctx, &p->scratch, &r->partition) ==
                ST_OK;
 }
@@ -316,8 +319,10 @@ const char *admit_deposit(struct request *r)
         return not_reusable(r);
     if (identify(r) != ST_OK)
         return "internal";
-    if (r->may_store_semantic)
+    if (r->may_store_semantic) {
+        rewrite_resolve(r);
         r->may_store_semantic = admit_partition(r);
+    }
     return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "proxy/journal.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/rewrite.h"
 #include "proxy/setup.h"
 
 /* A stored question of this partition and its answer. */
@@ -135,7 +136,7 @@ void compare_answer(struct request *r, const struct answer *a, struct entry *sto
     if ((!learns && !shadow) || !r->embed_done || !r->embed.search ||
         r->embed.status != ST_OK || a->text.len == 0)
         return;
-    agreement_read(r->chat.last_text, a->text, &mine);
+    agreement_read(rewrite_question(r), a->text, &mine);
     if (learns)
         learn(r, &mine, stored);
     else

@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "proxy/admit.h"
 #include "proxy/proxy.h"
+#include "proxy/rewrite.h"
 #include "proxy/setup.h"
 #include "proxy/steps.h"
 #include "rt/timer.h"
@@ -78,7 +79,8 @@ enum step_result lookup_enter(struct request *r)
     /* Who answers may depend on the vector, where nothing stored may. */
     if (!r->may_read_semantic && (r->routed.tier != ROUTING_OPEN || p->parts.embedder == NULL))
         return STEP_NEXT;
-    job->text = r->chat.last_text;
+    job->text = rewrite_question(r);
+    job->asked = r->alone.ptr != NULL ? r->chat.last_text : (struct span){NULL, 0};
     job->tenant = r->credential;
     job->wait_max_us = c->encoder.wait_max_ms * 1000;
     job->search = r->may_read_semantic;

@@ -37,6 +37,7 @@ static const struct step pipeline[] = {
     {"exact",   exact_enter,   exact_cancel},   /* the same request before: memory, then the store */
     {"gather",  gather_enter,  gather_cancel},  /* several inputs: each may be known */
     {"join",    join_enter,    join_cancel},    /* the same request in flight: wait for its answer */
+    {"rewrite", rewrite_enter, NULL},           /* a follow-up question: is it clear what is meant? */
     {"lookup",  lookup_enter,  lookup_cancel},  /* embed, nearest, verify: one hop to a worker */
     {"recall",  recall_enter,  recall_cancel},  /* the entry that the decision chose */
     {"replay",  replay_enter,  NULL},           /* answer from an entry */

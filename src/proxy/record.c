@@ -14,6 +14,7 @@
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/rewrite.h"
 #include "proxy/setup.h"
 #include "proxy/upstream.h"
 #include "rt/loop.h"
@@ -66,7 +67,7 @@ enum status record_entry(struct request *r, const struct digest *key, const stru
     e.expires_ms = e.created_ms + life_ms(r) + (uint64_t)e.stale_min * 60000;
     if (r->may_store_semantic) {
         e.partition = r->partition;
-        e.question = r->chat.last_text;
+        e.question = rewrite_question(r);
         if (r->embed_done && r->embed.status == ST_OK) {
             e.vector = r->embed.vector;
             e.dimensions = r->embed.dimensions;
@@ -100,6 +101,10 @@ static void keep_for_the_same_only(struct request *r, const struct answer *a)
     const char *why = r->may_store_semantic
                           ? admission_exact_only(r->chat.last_text, a->text, clock_wall_ms())
                           : NULL;
+
+    if (why == NULL && r->may_store_semantic && r->alone.ptr != NULL &&
+        admission_leans_back(a->text))
+        why = "leans_back";
 
     if (why == NULL)
         return;

@@ -10,6 +10,7 @@
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/request.h"
+#include "proxy/rewrite.h"
 #include "proxy/setup.h"
 #include "proxy/tap.h"
 #include "proxy/upstream.h"
@@ -130,8 +131,10 @@ static enum status copy_request(struct request *r, const struct request *from)
     in = (struct protocol_request){r->head->path, r->head->query, buf_span(&r->body),
                                    (unsigned)r->setup->config->limits.json_depth_max};
     st = r->protocol->decode(&r->arena, &in, &r->chat, &err);
-    if (st == ST_OK && r->may_store_semantic)
+    if (st == ST_OK && r->may_store_semantic) {
+        rewrite_resolve(r);
         r->may_store_semantic = admit_partition(r);
+    }
     return st;
 }
 

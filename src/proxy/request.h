@@ -158,6 +158,10 @@ struct request {
     bool may_store_semantic; /* … to be found by meaning */
     const char *miss_reason; /* why nothing stored answered; static */
 
+    /* rewrite: what is asked, without what was said before; arena. ptr NULL: the last text is
+     * compared, with the conversation as it is. See rewrite_question(). */
+    struct span alone;
+
     /* exact, flight, lookup */
     struct digest key, partition;
     struct cache_get get;

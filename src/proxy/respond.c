@@ -174,6 +174,9 @@ static void add_evidence(struct request *r, struct respond_fields *f)
     add_fixed(r, f, SPAN("x-ibid-similarity"), (double)d->similarity, 4);
     add_fixed(r, f, SPAN("x-ibid-confidence"), d->probability, 4);
     add_fixed(r, f, SPAN("x-ibid-threshold"), d->threshold, 4);
+    if (r->alone.ptr != NULL)
+        respond_add(f, SPAN("x-ibid-rewrite"),
+                    r->alone.ptr != r->chat.last_text.ptr ? SPAN("made") : SPAN("whole"));
     if (r->decision_id == JOURNAL_NONE)
         return;
     journal_id_write(r->decision_id, name.text);

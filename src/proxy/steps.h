@@ -22,6 +22,8 @@ void gather_cancel(struct request *r);
 enum step_result join_enter(struct request *r);
 void join_cancel(struct request *r);
 
+enum step_result rewrite_enter(struct request *r);
+
 enum step_result lookup_enter(struct request *r);
 void lookup_cancel(struct request *r);
 

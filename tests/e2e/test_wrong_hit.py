@@ -1,10 +1,13 @@
 """One wrong hit, followed as README says: header, explanation, report, removal."""
 import json
+import re
+import subprocess
+import textwrap
 
 import pytest
 
 from client import post, prove, reasons, serving, store, until, user
-from conftest import needs_encoder
+from conftest import ROOT, needs_encoder
 
 pytestmark = needs_encoder
 
@@ -218,3 +221,33 @@ def test_words_around_a_question_are_no_matter_among_one_tenant(make_ibid, upstr
     ibid = make_ibid(upstream, encoder=True)
     prove(ibid, "victim")
     assert planted(ibid, JOINED, "victim") == ("semantic", "hit")
+
+
+def commands_of_readme():
+    """The shell blocks of the section, in order."""
+    text = (ROOT / "README.md").read_text().split("## When an answer was the wrong one")[1].split("\n## ")[0]
+    return [textwrap.dedent(block) for block in re.findall(r"^ *```sh\n(.*?)^ *```", text, re.S | re.M)]
+
+
+def test_the_commands_of_readme(make_ibid, upstream):
+    """Word for word, but for the port, the folder, and the names that the answer's headers say."""
+    ibid = make_ibid(upstream, encoder=True)
+    prove(ibid, "k")
+    store(ibid, user(STORED), key="k")
+    hit = post(ibid, user(ASKED), [("x-ibid-cache", "no-store")], key="k")
+    assert hit.source == "semantic"
+    tenant = admin(ibid, "GET", f"/admin/v1/entries/{hit.headers['x-ibid-entry']}").json["tenant"]
+    token = f"TOKEN=$(cat {ibid.dir}/data/admin.token)"
+    said = []
+    for block in commands_of_readme():
+        block = block.replace("TOKEN=$(cat ~/.local/share/ibid/admin.token)\n", "").replace("127.0.0.1:8081", f"127.0.0.1:{ibid.admin_port}")
+        block = block.replace("9b1d5c0e7a42f683", hit.headers["x-ibid-request"]).replace("3f0c…", hit.headers["x-ibid-entry"]).replace("a41b…", tenant)
+        r = subprocess.run(["sh", "-c", f"{token}\n{block}"], capture_output=True, text=True, timeout=60)
+        assert r.returncode == 0, (block, r.stderr)
+        said.append(json.loads(r.stdout))
+    why, wrong, gone, counted = said
+    assert why["hit"] and why["entry"] == hit.headers["x-ibid-entry"]
+    assert wrong["refused"] and wrong["evicted"] and wrong["entry"] == why["entry"]
+    assert "error" in gone, gone  # the report has removed it already
+    assert "error" not in counted, counted
+    assert fresh(ibid, ASKED, "k").source == "upstream"
