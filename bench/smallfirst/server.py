@@ -117,7 +117,8 @@ def user(text):
 
 def attempts(model, listed, taught=(), system=None, jobs=8, **setting):
     """What the model said to each task, whether it was right, and what showed: the task with "said", "right", "signs",
-    "label" (what the upstream's answer says of it) and "took". `taught`: tasks that were asked before."""
+    "label" (what the upstream's answer says of it) and "took". `taught`: tasks that were asked before. Of a task that came to no answer
+    "said" is empty and "signs" None."""
     with ibid(model, [*listed, *taught], **setting) as b, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         before = [{"role": "system", "content": system}] if system else []
         if taught:  # the first answer of a key is not stored by meaning before it is accepted
@@ -135,7 +136,10 @@ def attempts(model, listed, taught=(), system=None, jobs=8, **setting):
             time.sleep(0.05)
     rows = []
     for t, s in zip(listed, took):
-        r = found[t["prompt"]]
+        r = found.get(t["prompt"])
+        if r is None:  # it thought, and came to no answer: the upstream was asked, and there is nothing to be looked at
+            rows.append({**t, "said": "", "right_local": False, "right_upstream": tasks.is_right(t, t["strong"]), "sure": 0.0, "label": None, "signs": None, "took": s})
+            continue
         rows.append({**t, "said": r["said"], "right_local": tasks.is_right(t, r["said"]), "right_upstream": tasks.is_right(t, t["strong"]), "sure": r["sure"],
                      "label": r.get("small"), "signs": r["signs"], "took": s})
     return rows

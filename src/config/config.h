@@ -259,6 +259,22 @@ struct config {
     } answers;
 
     struct {
+        char grey[12];      /* off | local | upstream */
+        double width;       /* of what is grey, on either side of the threshold */
+        char admission[12]; /* rules | local | upstream */
+        bool strict;
+        char local_model[128]; /* empty: the first */
+        double local_bias, sure;
+        char model[CONFIG_TEXT_MAX]; /* upstream */
+        uint64_t per_minute, deadline_ms, queue_max;
+    } judge;
+
+    struct {
+        char licence[256];              /* empty: not said */
+        char licences[CONFIG_TEXT_MAX]; /* MODEL=LICENCE … */
+    } export;
+
+    struct {
         uint64_t bytes_max; /* of the decisions kept; 0: none */
         bool show_questions;
     } explain;

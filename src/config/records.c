@@ -89,7 +89,7 @@ static const struct option model_fields[] = {
 
 static const struct option route_fields[] = {
     FIELD("name", OPTION_TEXT, config_route, name, NULL, "its name in answers and explanations"),
-    FIELD("to", OPTION_TEXT, config_route, to, NULL, "who answers: `local` or `local:NAME`, the built-in model or that one and nobody else, `upstream`, or `classifier`, whom the classifier says"),
+    FIELD("to", OPTION_TEXT, config_route, to, NULL, "who answers: `local` or `local:NAME`, the built-in model or that one, or one with that adapter (`local.adapters`), and nobody else, `upstream`, or `classifier`, whom the classifier says"),
     FIELD("models", OPTION_WORDS, config_route, models, "", "names of models, a list or parted by blanks; `*` stands for anything"),
     FIELD("path", OPTION_TEXT, config_route, path, "", "what the request's path begins with, whole segments: `/v1/chat`"),
     FIELD("header", OPTION_TEXT, config_route, header, "", "a header that the request has, and its value: `x-team: blue`"),

@@ -88,6 +88,10 @@ static void settle_route(struct request *r)
     if (parts->local != NULL && r->routed.model != ROUTING_ANY &&
         (r->routed.tier == ROUTING_LOCAL || r->routed.tier == ROUTING_OPEN))
         r->voice = local_models_voice(parts->local, r->routed.model);
+    /* By its own name, where it is an adapter. */
+    if (parts->local != NULL && r->routed.tier == ROUTING_LOCAL && r->routed.voice.len > 0 &&
+        local_models_find(parts->local, r->routed.voice, &named))
+        r->voice = named;
     r->rung = r->routed.rung;
 }
 

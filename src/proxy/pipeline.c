@@ -15,6 +15,7 @@
 #include "proxy/charge.h"
 #include "proxy/cors.h"
 #include "proxy/forward.h"
+#include "proxy/judge.h"
 #include "proxy/models.h"
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
@@ -195,6 +196,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
         a->client_gone_total += st != ST_CANCELED;
         charge_broken(r);
     }
+    judge_decision(r);
     trace_end(r, st == ST_OK);
     access_log_note(r->proxy->parts.access_log, r, took_us, st == ST_OK);
     /* The list of models is asked for outside the walk, which cancels its own. */

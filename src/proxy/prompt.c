@@ -234,7 +234,8 @@ static bool starts(const char *p, size_t n, struct span word)
 
 bool prompt_strip(struct buf *said)
 {
-    static const struct span marks[] = {{"answer:", 7}, {"</think>", 8}};
+    /* The smallest models never write the word as they are told to. */
+    static const struct span marks[] = {{"answer:", 7}, {"</think>", 8}, {"answer is", 9}};
     size_t from = 0;
     struct span s;
 
@@ -245,8 +246,8 @@ bool prompt_strip(struct buf *said)
         }
     }
     s = trimmed((struct span){said->ptr + from, said->len - from});
-    /* "**Answer:** 4" */
-    while (s.len > 0 && s.ptr[0] == '*') {
+    /* "**Answer:** 4", "the answer is: 4" */
+    while (s.len > 0 && (s.ptr[0] == '*' || s.ptr[0] == ':')) {
         s.ptr++;
         s.len--;
     }

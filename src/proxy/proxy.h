@@ -32,6 +32,7 @@ struct connector;
 struct embedder;
 struct http_server;
 struct io;
+struct judge;
 struct ledger;
 struct ledger_keeper;
 struct local_models;
@@ -81,8 +82,10 @@ struct proxy {
     uint32_t spare_count;
     struct again_slot again[AGAIN_SLOTS];
     struct ahead_slot ahead[AHEAD_SLOTS];
-    uint64_t refreshes; /* requests without a client, among `requests` */
-    uint32_t lessons;   /* entries that are being embedded after their answer was out */
+    uint64_t refreshes;  /* requests without a client, among `requests` */
+    struct judge *judge; /* owned */
+    uint32_t lessons; /* beside all requests: entries that are being embedded after their answer
+                         was out, cases that a model here judges */
     bool draining, cutting;
     void (*drained)(void *owner);
     void (*closed)(void *owner);

@@ -196,6 +196,8 @@ static void what_was_thought_is_taken_off(void **state)
         {"2 and 2 are 4.\nAnswer: 4", "4"},
         {"Answer: 3? No.\n\n**Answer:** 4 \n", "4"},
         {"<think>hm</think>\n\nfour", "four"},
+        {"2 and 2 are 4.\n\nThe answer is: 4", "4"},
+        {"The answer is 3. Answer: 4", "4"},
         {"2 and 2 are 4.", NULL},
         {"Answer:  ", NULL},
         {"", NULL},
