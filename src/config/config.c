@@ -582,6 +582,30 @@ static enum status check_access_log(const struct config *c, struct config_error 
     return ST_OK;
 }
 
+static bool has_rule(const struct config *c, struct span name)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        if (span_eq(span_of(c->routes[i].name), name))
+            return true;
+    }
+    return memchr(name.ptr, '*', name.len) != NULL;
+}
+
+/* A profile for requests of a rule that is not there would never hold. */
+static enum status check_prompts(const struct config *c, struct config_error *err)
+{
+    for (size_t i = 0; i < c->prompt_count; i++) {
+        struct span list = span_of(c->prompts[i].routes), word;
+
+        while ((word = config_word(&list)).len > 0) {
+            if (!has_rule(c, word))
+                return fail(err, "prompts: %s: routes: there is no rule '%.*s'",
+                            c->prompts[i].name, (int)(word.len < 60 ? word.len : 60), word.ptr);
+        }
+    }
+    return ST_OK;
+}
+
 /* A judge that can not be asked would judge nothing, and nobody would know. */
 static enum status check_judge(const struct config *c, struct config_error *err)
 {
@@ -626,6 +650,8 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_cache(c, err);
     if (st == ST_OK)
         st = check_limits(c, err);
+    if (st == ST_OK)
+        st = check_prompts(c, err);
     if (st == ST_OK)
         st = check_judge(c, err);
     if (st == ST_OK)

@@ -106,6 +106,7 @@ struct config_model {
 struct config_prompt {
     char name[64];
     char models[CONFIG_TEXT_MAX]; /* patterns; empty: any */
+    char routes[CONFIG_TEXT_MAX]; /* likewise, of rules; empty: any, and none */
     char style[8];                /* plain | tags */
     char order[16];               /* as_asked | task_first */
     uint64_t system_max_bytes;    /* 0: whole */

@@ -110,6 +110,7 @@ static const char *const orders[] = {"as_asked", "task_first", NULL};
 static const struct option prompt_fields[] = {
     FIELD("name", OPTION_TEXT, config_prompt, name, NULL, "its name in errors"),
     FIELD("models", OPTION_WORDS, config_prompt, models, "", "names of local models and adapters, a list or parted by blanks; `*` stands for anything; empty: all"),
+    FIELD("routes", OPTION_WORDS, config_prompt, routes, "", "names of rules (`routes`), a list or parted by blanks; `*` stands for anything: only for requests of which one of them is the first that applies; empty: for all"),
     {.name = "style", .type = OPTION_CHOICE, CHARS(config_prompt, style), .preset = "plain", .words = styles,
      .help = "tags: what is to be done and what it is to be done with, paragraphs of the question, stand in `<task>` and `<text>`"},
     {.name = "order", .type = OPTION_CHOICE, CHARS(config_prompt, order), .preset = "as_asked", .words = orders,

@@ -73,6 +73,7 @@ static void settle_route(struct request *r)
     /* Of what class it is, rules say also where its model is named. */
     if (r->setup->routing != NULL && !r->protocol->about_model)
         rule = routing_rule(r->setup->routing, &w);
+    r->rule = rule != NULL ? rule->name : NULL;
     speed_settle(r, rule);
     if (r->controls.route != ROUTE_ANY || r->setup->routing == NULL ||
         r->protocol->about_model ||

@@ -58,12 +58,15 @@ void prompt_close(struct prompt_book *b)
     free(b);
 }
 
-const struct prompt *prompt_find(const struct prompt_book *b, struct span model)
+const struct prompt *prompt_find(const struct prompt_book *b, struct span model,
+                                 const char *rule)
 {
     for (size_t i = 0; b != NULL && i < b->count; i++) {
         const char *models = b->prompts[i].config->models;
+        const char *routes = b->prompts[i].config->routes;
 
-        if (models[0] == '\0' || conditions_model(models, model))
+        if ((models[0] == '\0' || conditions_model(models, model)) &&
+            (routes[0] == '\0' || (rule != NULL && conditions_model(routes, span_of(rule)))))
             return &b->prompts[i];
     }
     return NULL;
