@@ -47,10 +47,10 @@ def interval(rows):
     return (found[int(0.025 * len(found))], found[int(0.975 * len(found))]) if found else (math.nan, math.nan)
 
 
-def judge(by, path, model=None):
+def judge(by, path, model=None, answers=False):
     with tempfile.NamedTemporaryFile("r") as scores:
         env = dict(os.environ, **({"IBID_LOCAL_CHAT_TEMPLATE": TEMPLATES[model]} if model in TEMPLATES else {}))
-        done = subprocess.run([IBID, "tune", "judge", "-q", "--json", "--by", by, "--scores", scores.name, *(["-m", model] if model else []), path],
+        done = subprocess.run([IBID, "tune", "judge", "-q", "--json", "--by", by, "--scores", scores.name, *(["-m", model] if model else []), *(["--answers"] if answers else []), path],
                               capture_output=True, text=True, env=env)
         if done.returncode != 0:
             sys.exit(f"judge: {done.stderr}")
@@ -69,9 +69,19 @@ def row(name, report, rows, grey):
           f"| {report['local_bias']:.2f} | {side(report['sure_yes'])} | {side(report['sure_no'])} | {about} | {report['ms_each']:.1f} |", flush=True)
 
 
+def answered(n):
+    """Tasks with their right answers, and with those of tasks of another kind: which are answers to them?"""
+    sys.path.insert(0, str(ROOT / "bench/smallfirst"))
+    import tasks
+    listed = list(tasks.tasks(n=n))
+    other = [next(o for o in listed[i + 1:] + listed[:i] if o["kind"] != t["kind"]) for i, t in enumerate(listed)]
+    return [(t["prompt"], t["right"][0], 1) for t in listed] + [(t["prompt"], o["right"][0], 0) for t, o in zip(listed, other)]
+
+
 def main():
     o = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     o.add_argument("--pairs", type=int, default=500, help="of each set (500)")
+    o.add_argument("--tasks", type=int, default=25, help="of each of the four kinds, for answers (25)")
     o.add_argument("--model", action="append", help="instead of " + " and ".join(MODELS))
     o = o.parse_args()
     data = pathlib.Path(os.environ.get("IBID_EVAL", str(ROOT.parent / "shared/eval"))) / "dev/pairs"
@@ -98,6 +108,13 @@ def main():
         for m in models:
             report, scores = judge("local", path, m)
             row(m, report, rows(scores, range(len(pairs))), rows(scores, grey))
+        listed = answered(o.tasks)
+        pathlib.Path(path).write_text("".join(json.dumps({"a": q, "b": a, "same": s}) + "\n" for q, a, s in listed))
+        print(f"\n{len(listed)} answers, half of them to another task\n")
+        print("| judge | AUC (95 %) | right as it comes | with the best bias | bias | sure of yes: share / right | of no | | ms an answer |\n|---|---:|---:|---:|---:|---:|---:|---|---:|")
+        for by, m in [("rules", None)] + [("local", m) for m in models]:
+            report, scores = judge(by, path, m, answers=True)
+            row(m or by, report, [(s, x[2]) for s, x in zip(scores, listed) if s >= 0], [])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ MODELS = ["smollm2-135m-instruct", "gemma-3-270m"]
 ENCODER = "all-minilm-l6-v2"
 SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 LOSS = 0.02
+SUMS = r"\d+ *[-+*/] *\d+"
 DRAWS = 2000
 SYSTEM = ("You are the assistant of Hill and Sons, a shop for lamps. Answer briefly. The shop is open from nine to five on weekdays and closed on holidays. Lamps are "
           "sent by post within two days. Broken lamps may be sent back within thirty days, with the receipt. Never promise a delivery date. Never speak about other shops. "
@@ -144,6 +145,8 @@ def devices(listed, taught, examples_file):
     examples = {"examples_file": examples_file, "examples": 4}
     return {
         "solved examples of the operator (4)": (listed, {}, profile(**examples)),
+        "none for sums (4 for the others)": (listed, profile(**examples), {"routes": [{"name": "sums", "regex": SUMS, "to": "classifier"}],
+                                                                           "prompts": [{"name": "bare", "routes": "sums"}, {"name": "bench", **examples}]}),
         "stored examples (4)": (listed, {}, {"taught": taught, "encoder": ENCODER, "examples": 4, "cache": {"floor": 0.3}}),
         "tags": (listed, {}, profile(style="tags")),
         "tags, with examples": (listed, profile(**examples), profile(style="tags", **examples)),

@@ -82,7 +82,7 @@ class Ibid:
 
 
 @contextlib.contextmanager
-def ibid(model, listed, encoder="off", local=None, cache=None, prompts=None, delay_s=0.0, **route):
+def ibid(model, listed, encoder="off", local=None, cache=None, prompts=None, routes=None, delay_s=0.0, **route):
     """Every answer is looked at and none is given out, unless `route` says otherwise: what came of it is in the file."""
     port, admin = free_port(), free_port()
     handler = type("Handler", (Upstream,), {"answers": {t["prompt"]: t["strong"] for t in listed}, "delay_s": delay_s})
@@ -93,7 +93,7 @@ def ibid(model, listed, encoder="off", local=None, cache=None, prompts=None, del
         config = {"listen": f"127.0.0.1:{port}", "admin": {"listen": f"127.0.0.1:{admin}"}, "data_dir": d + "/data",
                   "encoder": {"model": encoder}, "local": {"model": model, "chat_template": TEMPLATES.get(model, ""), "priority": "normal", **(local or {})}, "upstream": {"url": f"http://127.0.0.1:{up.server_port}"},
                   "route": {"models": "auto", "classifier": "off", "confidence_min": 1, "deadline_ms": 600000, "outcomes_file": outcomes, "outcomes": "texts", **route}}
-        config |= {k: v for k, v in (("prompts", prompts), ("cache", cache)) if v}
+        config |= {k: v for k, v in (("prompts", prompts), ("routes", routes), ("cache", cache)) if v}
         (pathlib.Path(d) / "ibid.yaml").write_text(json.dumps(config))
         server = subprocess.Popen([IBID, "serve", "--config", d + "/ibid.yaml"], stderr=open(d + "/log", "w"))
         try:

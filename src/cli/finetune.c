@@ -327,7 +327,7 @@ static bool is_same_question(const struct finetune_row *a, const struct finetune
     struct guard_outcome g;
 
     guard_check(a->question, b->question, &g);
-    return decision_probability(cosine, &g) >= SAME_MIN;
+    return g.fired == NULL && decision_probability(cosine, &g) >= SAME_MIN;
 }
 
 /* Row `at` beside all before it that are kept; `cosines` has room for them. */

@@ -72,7 +72,9 @@ static bool ask_rules(struct job *j)
         for (size_t k = 0; k < dimensions; k++)
             dot += (double)a[k] * (double)b[k];
         guard_check(j->pairs.pair[i].a, j->pairs.pair[i].b, &g);
-        j->pairs.pair[i].probability = decision_probability((float)dot, &g);
+        /* A guard that fires refuses, whatever is left of the probability. */
+        j->pairs.pair[i].probability =
+            g.fired != NULL ? 0 : decision_probability((float)dot, &g);
     }
     if (ok)
         free(v);

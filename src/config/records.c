@@ -117,7 +117,7 @@ static const struct option prompt_fields[] = {
      .help = "task_first: where only the last paragraph of the question asks something, it is put before the others"},
     {.name = "system_bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_prompt, system_max_bytes), .preset = "0", .high = QUESTION_MAX,
      .help = "a longer system prompt is cut, after a sentence; 0: it stays"},
-    FIELD("examples_file", OPTION_PATH, config_prompt, examples_file, "", "solved examples, JSON lines of `{\"prompt\": …, \"answer\": …}`, up to 1024"),
+    FIELD("examples_file", OPTION_PATH, config_prompt, examples_file, "", "solved examples, JSON lines of `{\"prompt\": …, \"answer\": …}`, up to 1024. What helps with texts can harm sums: see `routes`, and measure"),
     {.name = "examples", .type = OPTION_UINT, .offset = offsetof(struct config_prompt, examples), .preset = "3", .high = 4,
      .help = "how many of them are shown, those that share most words with the question"},
     {.name = "think", .type = OPTION_SWITCH, .offset = offsetof(struct config_prompt, think), .preset = "off", .words = on_off,

@@ -127,13 +127,13 @@ def test_of_those_that_ask_the_same_one_is_kept_and_near_ones_stay_together(full
 @needs_decoder
 def test_a_model_judges_too(full, tmp_path):
     full.env["IBID_LOCAL_MODEL"] = NAME
-    p = export(full, tmp_path / "a", "--judge", "local", env={"IBID_JUDGE_SURE": "1"})
+    p = export(full, tmp_path / "a", "--judge", "local", "--rows-max", "3", "--held-out", "0", env={"IBID_JUDGE_SURE": "1"})
     assert p.returncode == 0, p.stderr
     where = read(tmp_path / "a")["train.provenance.jsonl"]
     assert where and all(w["judged_by"] == ["rules", NAME] and 0 <= w["answers"] <= 1 for w in where)
     # With a bias nothing is an answer to it.
-    p = export(full, tmp_path / "b", "--judge", "local", env={"IBID_JUDGE_LOCAL_BIAS": "-20"})
-    assert p.returncode == 0 and summary(tmp_path / "b")["left_out"] == {"judged_no": len(WORDS)}, p.stderr
+    p = export(full, tmp_path / "b", "--judge", "local", "--rows-max", "3", env={"IBID_JUDGE_LOCAL_BIAS": "-20"})
+    assert p.returncode == 0 and summary(tmp_path / "b")["left_out"] == {"judged_no": 3, "rows_max": len(WORDS) - 3}, p.stderr
 
 
 def test_refused_with_a_word(full, tmp_path):

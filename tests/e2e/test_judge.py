@@ -215,12 +215,14 @@ def test_the_rules_are_measured(pairs, tmp_path):
 
 
 @needs_decoder
-def test_a_model_is_measured(pairs):
+def test_a_model_is_measured(tmp_path):
     from conftest import MODELS
+    pairs = str(tmp_path / "pairs")
+    (tmp_path / "pairs").write_text("".join(json.dumps({"a": a, "b": b, "same": s}) + "\n" for a, b, s in PAIRS[:2]))
     done = run("tune", "judge", "-q", "--by", "local", "--json", pairs, IBID_MODEL_DIR=MODELS)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["judge"] == "local" and found["judged"] == 12 and 0 <= found["auc"] <= 1 and found["ms_each"] > 0
+    assert found["judge"] == "local" and found["judged"] == 2 and 0 <= found["auc"] <= 1 and found["ms_each"] > 0
     assert "local_bias: " in run("tune", "judge", "-q", "--by", "local", pairs, IBID_MODEL_DIR=MODELS).stdout
 
 
