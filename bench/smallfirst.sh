@@ -4,7 +4,7 @@
 # knows when they are right; and the curve of questions answered here against right answers,
 # beside the router alone and chance. The upstream is a script. Halves: nothing is tested on
 # what it was learned from.
-# usage: bench/smallfirst.sh [--quick | --all] [--model NAME] [--keep FOLDER] [--out FILE]
+# usage: bench/smallfirst.sh [--quick | --all | --device NAME …] [--model NAME] [--keep FOLDER] [--out FILE]
 # Needs build/release/ibid (IBID_BIN) and the models; 77 without. Minutes; --all: an hour.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)

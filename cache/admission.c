@@ -6,12 +6,16 @@
 #include <time.h>
 
 #include "base/compiler.h"
+#include "base/hash.h"
 #include "cache/guard_text.h"
 
 #define QUESTIONS_MAX 2    /* in one text */
 #define REPEATED_MAX  3    /* times a word may stand in it */
 #define SHORT_ANSWER  400  /* bytes: a longer one answers something after all */
 #define READ_MAX      8192 /* bytes of a text that are looked at */
+#define LOOP_WORDS    512  /* at the end of an answer, looked at */
+#define LOOP_MIN      24   /* words that a loop goes on for */
+#define LOOP_TIMES    4    /* and how often it comes round */
 
 /* As fold() leaves them. */
 static const char *const instructions[] = {
@@ -186,6 +190,60 @@ bool admission_leans_back(struct span answer)
     return has_phrase(answer, back);
 }
 
+static bool is_word_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (unsigned char)c >= 0x80;
+}
+
+/* The last words, the last one first: their hashes. */
+static size_t last_words(struct span s, uint64_t *words)
+{
+    size_t n = 0, end = s.len;
+
+    while (n < LOOP_WORDS) {
+        size_t from;
+
+        while (end > 0 && !is_word_byte(s.ptr[end - 1]))
+            end--;
+        if (end == 0)
+            break;
+        for (from = end; from > 0 && is_word_byte(s.ptr[from - 1]); from--)
+            ;
+        words[n++] = hash_bytes((struct span){s.ptr + from, end - from}, 0);
+        end = from;
+    }
+    return n;
+}
+
+/* A small model that is stuck says one thing again and again until its tokens run out. A
+ * refrain or a table does not end so: the words between its lines differ. */
+static bool is_stuck(struct span answer)
+{
+    uint64_t words[LOOP_WORDS];
+    size_t n = last_words(answer, words);
+
+    for (size_t period = 1; period * LOOP_TIMES <= n; period++) {
+        size_t run = 0;
+
+        while (run + period < n && words[run] == words[run + period])
+            run++;
+        run += period;
+        if (run >= LOOP_MIN && run >= LOOP_TIMES * period)
+            return true;
+    }
+    return false;
+}
+
+const char *admission_no_answer(struct span answer, uint64_t now_ms)
+{
+    if (answer.len <= SHORT_ANSWER && has_phrase(answer, no_answers))
+        return "no_answer";
+    if (is_stuck(answer))
+        return "nonsense";
+    return names_the_day(answer, now_ms) ? "dated" : NULL;
+}
+
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms)
 {
     if (has_phrase(question, instructions))
@@ -194,7 +252,5 @@ const char *admission_exact_only(struct span question, struct span answer, uint6
         return "many_questions";
     if (is_noisy(question))
         return "noise";
-    if (answer.len <= SHORT_ANSWER && has_phrase(answer, no_answers))
-        return "no_answer";
-    return names_the_day(answer, now_ms) ? "dated" : NULL;
+    return admission_no_answer(answer, now_ms);
 }

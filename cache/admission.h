@@ -14,12 +14,17 @@
  * "instruction"     the question tells its reader what to say, or to leave something aside
  * "many_questions"  three or more in one
  * "noise"           a word that carries meaning stands there four times or more
- * "no_answer"       a short answer that says that it does not know, or will not help
- * "dated"           the answer names the day of now_ms (wall clock, UTC) */
+ * or what admission_no_answer() says of the answer. */
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms);
 
 /* The answer points back at the conversation that it is part of ("as mentioned above"): who has
  * not had that conversation can not read it. */
 bool admission_leans_back(struct span answer);
+
+/* NULL: nothing speaks against the answer. Else what (static):
+ * "no_answer"       a short answer that says that it does not know, or will not help
+ * "nonsense"        it ends in saying the same words again and again
+ * "dated"           it names the day of now_ms (wall clock, UTC) */
+const char *admission_no_answer(struct span answer, uint64_t now_ms);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/choice.h"
 #include "engine/confidence.h"
 #include "engine/constraint.h"
 #include "engine/decoder_forward.h"
@@ -35,6 +36,7 @@ struct decoder_answer {
     enum status status;
     struct sampler sampler;
     struct constraint constraint;
+    struct choice choice; /* of no words: nobody asks */
     struct outlet outlet;
     struct engine_stop stop;
     struct guesser guesser;
@@ -254,6 +256,8 @@ static bool choose_token(struct decoder_answer *a, float *logits, uint32_t *id)
     uint32_t left = a->most - a->result.completion_tokens - 1;
     struct confidence_row row;
 
+    if (a->choice.words > 0 && a->result.completion_tokens == 0)
+        choice_look(&a->choice, logits, vocabulary, a->result.begins);
     if (a->confidence)
         confidence_look(logits, vocabulary, &row);
     if (c->walk == NULL) {
@@ -413,6 +417,8 @@ enum status decoder_answer_open(struct decoder_session *s, const struct decoder_
     kv_cache_truncate(&s->plain, 0);
     outlet_init(&a->outlet, p->stop, p->stop_count, q->on_text, q->arg);
     st = read_prompt(a, q, h->context);
+    if (st == ST_OK)
+        st = choice_read(&a->choice, s->model, q->words, q->word_count);
     if (st == ST_OK)
         st = read_like(a, q);
     if (st == ST_OK)

@@ -196,6 +196,9 @@ struct decoder_confidence {
     double least_margin; /* where that is least */
 };
 
+/* Words that an answer may be asked to begin with. */
+#define DECODER_WORDS_MAX 4
+
 struct decoder_result {
     enum decoder_finish finish;
     uint32_t prompt_tokens, completion_tokens;
@@ -204,6 +207,7 @@ struct decoder_result {
     uint64_t work; /* columns that were computed for it */
     uint32_t guessed[DECODER_GUESS_SOURCES], right[DECODER_GUESS_SOURCES]; /* tokens */
     struct decoder_confidence confidence;                                  /* if asked for */
+    double begins[DECODER_WORDS_MAX]; /* the chance that it begins with each of the words */
 };
 
 /* A piece of the answer: whole UTF-8 characters, never part of a stop string. */
@@ -251,7 +255,10 @@ struct decoder_request {
     bool no_end;                  /* tokens that end an answer do not */
     bool confidence;              /* its figures are wanted: some µs a token */
     bool no_guesses;              /* for this answer; those that are worth it otherwise */
-    struct span like;             /* the answer may be like this text; likewise; or empty */
+    const struct span *words;     /* how likely does it begin with each of them? read by
+                                     decoder_answer_open() only: engine/choice.h */
+    size_t word_count;
+    struct span like;   /* the answer may be like this text; likewise; or empty */
     uint64_t partition; /* only what was computed for requests of the same is taken again */
     const struct decoder_adapter *adapter; /* NULL: none */
     /* The answer is valid of it: where its tokens would run out, it is ended before, and its

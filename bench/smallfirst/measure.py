@@ -20,6 +20,7 @@ MODELS = ["smollm2-135m-instruct", "gemma-3-270m"]
 ENCODER = "all-minilm-l6-v2"
 SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 LOSS = 0.02
+SUMS = r"\d+ *[-+*/] *\d+"
 DRAWS = 2000
 SYSTEM = ("You are the assistant of Hill and Sons, a shop for lamps. Answer briefly. The shop is open from nine to five on weekdays and closed on holidays. Lamps are "
           "sent by post within two days. Broken lamps may be sent back within thirty days, with the receipt. Never promise a delivery date. Never speak about other shops. "
@@ -144,6 +145,8 @@ def devices(listed, taught, examples_file):
     examples = {"examples_file": examples_file, "examples": 4}
     return {
         "solved examples of the operator (4)": (listed, {}, profile(**examples)),
+        "none for sums (4 for the others)": (listed, profile(**examples), {"routes": [{"name": "sums", "regex": SUMS, "to": "classifier"}],
+                                                                           "prompts": [{"name": "bare", "routes": "sums"}, {"name": "bench", **examples}]}),
         "stored examples (4)": (listed, {}, {"taught": taught, "encoder": ENCODER, "examples": 4, "cache": {"floor": 0.3}}),
         "tags": (listed, {}, profile(style="tags")),
         "tags, with examples": (listed, profile(**examples), profile(style="tags", **examples)),
@@ -176,15 +179,17 @@ class Runs:
         return self.known[name]
 
 
-def measure_devices(runs, listed, taught, examples_file, only):
+def measure_devices(runs, listed, taught, examples_file, only, begins=()):
     print("\n| device | right without | with | gain (95 %) | by kind |\n|---|---:|---:|---:|---|")
     for name, (these, plain, changed) in devices(listed, taught, examples_file).items():
-        if only and name not in only:
+        if only and name not in only or begins and not name.startswith(tuple(begins)):
             continue
         before, after = runs.rows(these, plain), runs.rows(these, changed)
         gain = [a["right_local"] - b["right_local"] for a, b in zip(after, before)]
         low, high = interval(gain)
         kinds = ", ".join(f"{k} {mean([g for g, b in zip(gain, before) if b['kind'] == k]):+.2f}" for k in dict.fromkeys(b["kind"] for b in before))
+        none = mean([float(a["signs"] is None) for a in after])
+        name += f" (no answer: {none:.2f})" if none else ""
         print(f"| {name} | {mean([b['right_local'] for b in before]):.3f} | {mean([a['right_local'] for a in after]):.3f} | {mean(gain):+.3f} ({low:+.3f} to {high:+.3f}) | {kinds} |", flush=True)
 
 
@@ -231,6 +236,7 @@ def main():
     o = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     o.add_argument("--quick", action="store_true", help="100 tasks, one model, solved examples only")
     o.add_argument("--all", action="store_true", help="all devices, else those that help")
+    o.add_argument("--device", action="append", help="only the devices whose names begin so, and no curve")
     o.add_argument("--tasks", type=int, default=200, help="of each of the four kinds (200)")
     o.add_argument("--model", action="append", help="instead of " + " and ".join(MODELS))
     o.add_argument("--keep", help="a folder for all answers, their signs and labels; what is there already is not asked again")
@@ -247,14 +253,16 @@ def main():
     asked = {t["prompt"] for t in listed}
     taught = [t for t in tasks.tasks(n=25, seed=1) if t["prompt"] not in asked]
     shown = "solved examples of the operator (4)"
-    only = {shown} if o.quick else None if o.all else {shown, "stored examples (4)"}
+    only = {shown} if o.quick else None if o.all or o.device else {shown, "stored examples (4)"}
     everything = []
     with tempfile.TemporaryDirectory() as d:
         lessons = write_lines(f"{d}/examples.jsonl", [{"prompt": t["prompt"], "answer": t["right"][0]} for t in taught])
         for model in models:
             runs = Runs(model, o.keep)
             print(f"\n## {model}, {len(listed)} tasks")
-            measure_devices(runs, listed, taught, lessons, only)
+            measure_devices(runs, listed, taught, lessons, only, o.device)
+            if o.device:
+                continue
             rows = runs.rows(listed, {"prompts": [{"name": "bench", "examples_file": lessons, "examples": 4}]})
             everything += [{**r, "group": f"{model} {how}"} for how, these in (("with examples", rows), ("without", runs.rows(listed, {}))) for r in these]
             print("\nWith 4 examples of the operator:")

@@ -82,7 +82,7 @@ class Ibid:
 
 
 @contextlib.contextmanager
-def ibid(model, listed, encoder="off", local=None, cache=None, prompts=None, delay_s=0.0, **route):
+def ibid(model, listed, encoder="off", local=None, cache=None, prompts=None, routes=None, delay_s=0.0, **route):
     """Every answer is looked at and none is given out, unless `route` says otherwise: what came of it is in the file."""
     port, admin = free_port(), free_port()
     handler = type("Handler", (Upstream,), {"answers": {t["prompt"]: t["strong"] for t in listed}, "delay_s": delay_s})
@@ -93,7 +93,7 @@ def ibid(model, listed, encoder="off", local=None, cache=None, prompts=None, del
         config = {"listen": f"127.0.0.1:{port}", "admin": {"listen": f"127.0.0.1:{admin}"}, "data_dir": d + "/data",
                   "encoder": {"model": encoder}, "local": {"model": model, "chat_template": TEMPLATES.get(model, ""), "priority": "normal", **(local or {})}, "upstream": {"url": f"http://127.0.0.1:{up.server_port}"},
                   "route": {"models": "auto", "classifier": "off", "confidence_min": 1, "deadline_ms": 600000, "outcomes_file": outcomes, "outcomes": "texts", **route}}
-        config |= {k: v for k, v in (("prompts", prompts), ("cache", cache)) if v}
+        config |= {k: v for k, v in (("prompts", prompts), ("routes", routes), ("cache", cache)) if v}
         (pathlib.Path(d) / "ibid.yaml").write_text(json.dumps(config))
         server = subprocess.Popen([IBID, "serve", "--config", d + "/ibid.yaml"], stderr=open(d + "/log", "w"))
         try:
@@ -117,7 +117,8 @@ def user(text):
 
 def attempts(model, listed, taught=(), system=None, jobs=8, **setting):
     """What the model said to each task, whether it was right, and what showed: the task with "said", "right", "signs",
-    "label" (what the upstream's answer says of it) and "took". `taught`: tasks that were asked before."""
+    "label" (what the upstream's answer says of it) and "took". `taught`: tasks that were asked before. Of a task that came to no answer
+    "said" is empty and "signs" None."""
     with ibid(model, [*listed, *taught], **setting) as b, concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         before = [{"role": "system", "content": system}] if system else []
         if taught:  # the first answer of a key is not stored by meaning before it is accepted
@@ -135,7 +136,10 @@ def attempts(model, listed, taught=(), system=None, jobs=8, **setting):
             time.sleep(0.05)
     rows = []
     for t, s in zip(listed, took):
-        r = found[t["prompt"]]
+        r = found.get(t["prompt"])
+        if r is None:  # it thought, and came to no answer: the upstream was asked, and there is nothing to be looked at
+            rows.append({**t, "said": "", "right_local": False, "right_upstream": tasks.is_right(t, t["strong"]), "sure": 0.0, "label": None, "signs": None, "took": s})
+            continue
         rows.append({**t, "said": r["said"], "right_local": tasks.is_right(t, r["said"]), "right_upstream": tasks.is_right(t, t["strong"]), "sure": r["sure"],
                      "label": r.get("small"), "signs": r["signs"], "took": s})
     return rows

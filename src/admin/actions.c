@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "http/server.h"
 #include "proxy/journal.h"
+#include "proxy/judge.h"
 #include "proxy/proxy.h"
 
 #define JSON_DEPTH     4
@@ -88,6 +89,10 @@ static void write_decision(struct json_writer *w, const struct journal_item *ite
     json_writer_real(w, "probability", r->decision.probability);
     json_writer_real(w, "threshold", r->decision.threshold);
     json_writer_real(w, "floor", (double)r->floor);
+    if (item->judged != 0) {
+        json_writer_text(w, "judged_by", span_of(item->judge));
+        json_writer_bool(w, "judged_same", item->same);
+    }
     json_writer_open(w, "candidates", '[');
     for (size_t i = 0; i < r->count; i++)
         write_candidate(w, r, &r->candidates[i], texts, e);
@@ -148,6 +153,7 @@ static void write_judged(struct json_writer *w, const struct journal_item *item)
     json_writer_real(w, "probability", c->probability);
     json_writer_text(w, "reason", span_of(c->reason != NULL ? c->reason : "not_needed"));
     json_writer_bool(w, "same", item->same);
+    json_writer_text(w, "by", span_of(item->judge));
     json_writer_close(w, '}');
 }
 
@@ -191,6 +197,7 @@ void actions_decisions(struct admin_call *c)
     json_writer_u64(&w, "next", last);
     json_writer_bool(&w, "judges",
                      cache_bounded(p->parts.cache) != NULL ||
+                         strcmp(p->parts.config->judge.grey, "off") != 0 ||
                          p->parts.config->cache.semantic == SEMANTIC_SHADOW);
     json_writer_open(&w, "decisions", '[');
     for (struct list_node *n = j->items.next; n != &j->items; n = n->next) {
@@ -239,8 +246,9 @@ static const char *read_feedback(struct admin_call *c, struct feedback *out)
 }
 
 static void take_feedback(struct admin_call *c, const struct feedback *f,
-                          const struct decision_record *r, const struct decision_candidate *hit)
+                          const struct journal_item *item, const struct decision_candidate *hit)
 {
+    const struct decision_record *r = item->record;
     struct proxy *p = c->view->proxy;
     struct cache *cache = p->parts.cache;
     enum status st = f->wrong ? cache_refuse(cache, &r->partition, r->question, hit->question)
@@ -254,6 +262,7 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
         return;
     }
     cache_learn(cache, &r->partition, &r->decision.lesson, !f->wrong);
+    judge_reported(p->judge, item, !f->wrong);
     journal_report(&p->journal, journal_id_read(f->request),
                    f->wrong ? JOURNAL_WRONG : JOURNAL_RIGHT);
     if (f->wrong)
@@ -298,5 +307,5 @@ void actions_feedback(struct admin_call *c)
     if (!item->record->decision.hit || hit == NULL)
         call_refuse(c, 409, "that decision was no hit: there is nothing to report");
     else
-        take_feedback(c, &f, item->record, hit);
+        take_feedback(c, &f, item, hit);
 }

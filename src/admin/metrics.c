@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/metrics_judge.h"
 #include "admin/metrics_security.h"
 #include "admin/metrics_tls.h"
 #include "base/buf.h"
@@ -14,6 +15,7 @@
 #include "http/server.h"
 #include "proxy/access_log.h"
 #include "proxy/embedder.h"
+#include "proxy/judge.h"
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
@@ -730,6 +732,8 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     explain_lines(&p, &v->proxy->journal);
     privacy_lines(&p, v->proxy);
     upstream_lines(&p, v->proxy);
+    if (p.st == ST_OK)
+        p.st = metrics_judge_write(out, judge_counts(v->proxy->judge));
     if (p.st == ST_OK)
         p.st = metrics_security_write(out, v);
     return p.st == ST_OK ? metrics_tls_write(out, v->tls) : p.st;

@@ -137,12 +137,18 @@ static struct digest pair_name(const struct decision_record *r)
     return name;
 }
 
+/* What a judge, or a fresh answer, says is another question comes first. */
+static double certainty_of(const struct journal_item *item)
+{
+    return item->record->decision.probability - (item->judged != 0 && !item->same ? 1 : 0);
+}
+
 static void sort_in(struct inbox *in, const struct journal_item *item)
 {
-    double p = item->record->decision.probability;
+    double p = certainty_of(item);
     size_t at = in->count;
 
-    while (at > 0 && in->items[at - 1]->record->decision.probability > p)
+    while (at > 0 && certainty_of(in->items[at - 1]) > p)
         at--;
     if (at == INBOX_MAX)
         return;
@@ -220,8 +226,10 @@ static void write_pair(struct json_writer *w, const struct journal_item *item, b
     json_writer_real(w, "similarity", (double)r->decision.similarity);
     json_writer_real(w, "probability", r->decision.probability);
     json_writer_real(w, "threshold", r->decision.threshold);
-    if (item->judged != 0)
+    if (item->judged != 0) {
         json_writer_bool(w, "judged_same", item->same);
+        json_writer_text(w, "judged_by", span_of(item->judge));
+    }
     if (texts) {
         json_writer_text(w, "asked", r->question);
         json_writer_text(w, "stored", hit->question);

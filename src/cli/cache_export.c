@@ -27,6 +27,8 @@
 
 static const char usage[] =
     "usage: ibid cache export [-o FILE] [-q] [-c FILE]\n"
+    "       ibid cache export --for finetune …: examples to train a model with; --help says "
+    "more\n"
     "  Writes what is stored, a line of JSON each, in the order of their keys: model, "
     "question,\n"
     "  times, and the entry itself as it is kept (frame). `ibid cache import` takes them "
@@ -175,6 +177,15 @@ static int export(const struct config *c, const char *path, bool quiet)
     return rc;
 }
 
+static bool is_for_something(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "--for", 5) == 0)
+            return true;
+    }
+    return false;
+}
+
 int cache_export_main(int argc, char **argv)
 {
     struct config *c = calloc(1, sizeof(*c));
@@ -185,6 +196,10 @@ int cache_export_main(int argc, char **argv)
 
     if (c == NULL)
         return 1;
+    if (is_for_something(argc, argv)) {
+        free(c);
+        return cache_finetune_main(argc, argv);
+    }
     args_init(&a, "cache export", usage, argc, argv);
     while (args_more(&a)) {
         bool help = args_help(&a);

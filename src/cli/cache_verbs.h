@@ -4,5 +4,7 @@
 
 int cache_import_main(int argc, char **argv);
 int cache_export_main(int argc, char **argv);
+/* … --for finetune */
+int cache_finetune_main(int argc, char **argv);
 
 #endif

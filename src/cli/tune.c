@@ -14,6 +14,7 @@
 #include "cli/embed_texts.h"
 #include "cli/tune_cascade.h"
 #include "cli/tune_curve.h"
+#include "cli/tune_judge.h"
 #include "cli/tune_plot.h"
 #include "cli/tune_router.h"
 #include "cli/tune_watch.h"
@@ -31,6 +32,7 @@ static const char usage[] =
     "       ibid tune watch [--for S] [--every S] [--admin ADDRESS] …\n"
     "       ibid tune router …: which questions a small model is enough for; --help says more\n"
     "       ibid tune cascade …: when its answer is good enough; --help says more\n"
+    "       ibid tune judge …: what a judge is worth; --help says more\n"
     "  What each threshold does to labelled pairs of questions, what the guards refuse, and\n"
     "  the least threshold that keeps to an error. PAIRS: JSON lines, '-': standard input:\n"
     "    {\"a\": \"How do I reset my PIN?\", \"b\": \"I forgot my PIN\", \"same\": true}\n"
@@ -289,6 +291,8 @@ int tune_main(int argc, char **argv)
         return tune_router_main(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "cascade") == 0)
         return tune_cascade_main(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "judge") == 0)
+        return tune_judge_main(argc - 1, argv + 1);
     j = calloc(1, sizeof(*j));
     if (j != NULL)
         j->config = calloc(1, sizeof(*j->config));

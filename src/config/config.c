@@ -594,6 +594,50 @@ static enum status check_access_log(const struct config *c, struct config_error 
     return ST_OK;
 }
 
+static bool has_rule(const struct config *c, struct span name)
+{
+    for (size_t i = 0; i < c->route_count; i++) {
+        if (span_eq(span_of(c->routes[i].name), name))
+            return true;
+    }
+    return memchr(name.ptr, '*', name.len) != NULL;
+}
+
+/* A profile for requests of a rule that is not there would never hold. */
+static enum status check_prompts(const struct config *c, struct config_error *err)
+{
+    for (size_t i = 0; i < c->prompt_count; i++) {
+        struct span list = span_of(c->prompts[i].routes), word;
+
+        while ((word = config_word(&list)).len > 0) {
+            if (!has_rule(c, word))
+                return fail(err, "prompts: %s: routes: there is no rule '%.*s'",
+                            c->prompts[i].name, (int)(word.len < 60 ? word.len : 60), word.ptr);
+        }
+    }
+    return ST_OK;
+}
+
+/* A judge that can not be asked would judge nothing, and nobody would know. */
+static enum status check_judge(const struct config *c, struct config_error *err)
+{
+    bool local =
+        strcmp(c->judge.grey, "local") == 0 || strcmp(c->judge.admission, "local") == 0;
+    bool upstream =
+        strcmp(c->judge.grey, "upstream") == 0 || strcmp(c->judge.admission, "upstream") == 0;
+
+    if (local && config_models_count(c) == 0)
+        return fail(err, "judge: local needs a model on this machine; set local.model");
+    if (upstream && c->judge.model[0] == '\0')
+        return fail(err, "judge.model: an upstream that judges is asked for a model by its "
+                         "name");
+    if (upstream && c->upstream.url[0] == '\0' && c->upstream_count == 0)
+        return fail(err, "judge: there is no upstream to ask; set upstream.url");
+    if (strcmp(c->judge.grey, "off") != 0 && c->explain.bytes_max == 0)
+        return fail(err, "judge.grey: needs the decisions that explain.bytes_max keeps");
+    return ST_OK;
+}
+
 enum status config_validate(const struct config *c, struct config_error *err)
 {
     enum status st = check_listeners(c, err);
@@ -618,6 +662,10 @@ enum status config_validate(const struct config *c, struct config_error *err)
         st = check_cache(c, err);
     if (st == ST_OK)
         st = check_limits(c, err);
+    if (st == ST_OK)
+        st = check_prompts(c, err);
+    if (st == ST_OK)
+        st = check_judge(c, err);
     if (st == ST_OK)
         st = check_prices(c, err);
     if (st == ST_OK)

@@ -113,6 +113,7 @@ struct config_model {
 struct config_prompt {
     char name[64];
     char models[CONFIG_TEXT_MAX]; /* patterns; empty: any */
+    char routes[CONFIG_TEXT_MAX]; /* likewise, of rules; empty: any, and none */
     char style[8];                /* plain | tags */
     char order[16];               /* as_asked | task_first */
     uint64_t system_max_bytes;    /* 0: whole */
@@ -275,6 +276,22 @@ struct config {
     struct {
         bool metadata_always; /* metadata: always */
     } answers;
+
+    struct {
+        char grey[12];      /* off | local | upstream */
+        double width;       /* of what is grey, on either side of the threshold */
+        char admission[12]; /* rules | local | upstream */
+        bool strict;
+        char local_model[128]; /* empty: the first */
+        double local_bias, sure;
+        char model[CONFIG_TEXT_MAX]; /* upstream */
+        uint64_t per_minute, deadline_ms, queue_max;
+    } judge;
+
+    struct {
+        char licence[256];              /* empty: not said */
+        char licences[CONFIG_TEXT_MAX]; /* MODEL=LICENCE … */
+    } export;
 
     struct {
         uint64_t bytes_max; /* of the decisions kept; 0: none */

@@ -61,6 +61,44 @@ bool config_models_find(const struct config *c, struct span name, size_t *i)
     return false;
 }
 
+static bool is_word(struct span a, struct span b)
+{
+    return a.len == b.len && strncasecmp(a.ptr, b.ptr, a.len) == 0;
+}
+
+static bool has_adapter(const struct config_model *m, struct span name)
+{
+    struct span list = span_of(m->adapters), own = span_of(m->name), word;
+
+    if (name.len > own.len + 1 && name.ptr[own.len] == ':' &&
+        is_word((struct span){name.ptr, own.len}, own)) {
+        name.ptr += own.len + 1;
+        name.len -= own.len + 1;
+    }
+    while ((word = config_word(&list)).len > 0) {
+        const char *equals = memchr(word.ptr, '=', word.len);
+
+        if (equals != NULL &&
+            is_word((struct span){word.ptr, (size_t)(equals - word.ptr)}, name))
+            return true;
+    }
+    return false;
+}
+
+bool config_models_adapter(const struct config *c, struct span name, size_t *i)
+{
+    for (size_t k = 0; k < config_models_count(c); k++) {
+        struct config_model m;
+
+        config_models_get(c, k, &m);
+        if (has_adapter(&m, name)) {
+            *i = k;
+            return true;
+        }
+    }
+    return false;
+}
+
 struct span config_models_named(const char *to)
 {
     static const char start[] = "local:";
@@ -108,9 +146,11 @@ static enum status check_name(const struct config *c, const char *who, struct sp
 
     if (config_models_find(c, name, &i))
         return ST_OK;
-    return fail(err,
-                "%s: there is no model '%.*s'; models and local.model name those there are",
-                who, (int)(name.len < 60 ? name.len : 60), name.ptr);
+    return fail(
+        err,
+        "%s: there is no model '%.*s'; models and local.model name those there are, and "
+        "their adapters",
+        who, (int)(name.len < 60 ? name.len : 60), name.ptr);
 }
 
 static enum status check_to(const struct config *c, const struct config_route *rule,
@@ -118,6 +158,7 @@ static enum status check_to(const struct config *c, const struct config_route *r
 {
     struct span name = config_models_named(rule->to);
     char who[96];
+    size_t i;
 
     if (strcmp(rule->to, "local") == 0 || strcmp(rule->to, "upstream") == 0 ||
         strcmp(rule->to, "classifier") == 0)
@@ -126,7 +167,7 @@ static enum status check_to(const struct config *c, const struct config_route *r
     if (name.len == 0)
         return fail(err, "%s: '%.60s' is not local, local:NAME, upstream or classifier", who,
                     rule->to);
-    return check_name(c, who, name, err);
+    return config_models_adapter(c, name, &i) ? ST_OK : check_name(c, who, name, err);
 }
 
 enum status config_models_check(const struct config *c, struct config_error *err)

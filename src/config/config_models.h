@@ -20,7 +20,10 @@ void config_models_get(const struct config *c, size_t i, struct config_model *ou
 /* Cases do not matter. false: there is none. */
 bool config_models_find(const struct config *c, struct span name, size_t *i) MUST_CHECK;
 
-/* Of `to` in a rule: "local:NAME". Empty: it names none. */
+/* Is it one of the adapters of a model, NAME or MODEL:NAME? *i is the model's. */
+bool config_models_adapter(const struct config *c, struct span name, size_t *i) MUST_CHECK;
+
+/* Of `to` in a rule: "local:NAME", of a model or an adapter. Empty: it names none. */
 struct span config_models_named(const char *to);
 
 /* No two have one name, their sizes make sense, and whoever names one names one that is

@@ -25,6 +25,8 @@ static const char *const live[] = {
     "privacy.",
     "cors.",
     "answers.",
+    "judge.",
+    "export.",
     "upstreams",
     "routes",
     "privacy_patterns",

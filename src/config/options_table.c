@@ -84,6 +84,8 @@ static const char *const poolings[] = {"auto", "mean", "cls", NULL};
 static const char *const priorities[] = {"idle", "low", "normal", NULL};
 static const char *const texts_numbers[] = {"texts", "numbers", NULL};
 static const char *const always_asked[] = {"always", "asked", NULL};
+static const char *const judges[] = {"off", "local", "upstream", NULL};
+static const char *const admissions[] = {"rules", "local", "upstream", NULL};
 static const char *const loads[] = {"start", "demand", NULL};
 static const char *const off_log_on[] = {"off", "log", "on", NULL};
 static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
@@ -248,6 +250,21 @@ const struct option options_table[] = {
     WORDS("cors.origins", cors.origins, "", "origins whose pages may use ibid from a browser, a list or parted by blanks: https://app.example.com, or *; empty: what the upstream says about it is relayed"),
 
     SWITCH("answers.metadata", answers.metadata_always, "asked", always_asked, "whether the body of an answer that ibid writes itself (from the cache, by the built-in models) says who made it and when, under `metadata`: when the request has x-ibid-metadata, or always"),
+
+    CHOICE("judge.grey", judge.grey, "off", judges, "who judges, in the background, whether the two questions of a decision near its threshold ask for the same: nobody, a model on this machine, or an upstream, which costs. The verdict is a label: the inbox shows it, cache.policy: bounded learns from it"),
+    REAL("judge.width", judge.width, "0.1", 0, 1, "how near: the probability is at most so much above or below what it was compared with"),
+    CHOICE("judge.admission", judge.admission, "rules", admissions, "who judges whether an answer that was stored is one: the rules alone, before it is, or also a model on this machine or an upstream, in the background; what is said to be none is removed"),
+    SWITCH("judge.strict", judge.strict, "off", on_off, "on: what the rules take for no answer (a refusal, a text that repeats itself without end, one that names today) is not stored at all; off: for the very same request only"),
+    TEXT("judge.local_model", judge.local_model, "", "the model on this machine that judges, by its name; empty: the built-in one"),
+    REAL("judge.local_bias", judge.local_bias, "0", -20, 20, "added to the log-odds of its `Yes`, since small models like to say one of the two: `ibid tune judge` measures it"),
+    REAL("judge.sure", judge.sure, "0.9", 0.5, 1, "how likely a verdict must be to be one"),
+    TEXT("judge.model", judge.model, "", "the model that upstreams are asked for; which upstream, is chosen as for a request that names it"),
+    UINT("judge.per_minute", judge.per_minute, "10", 1, 100000, "cases that upstreams are asked about in a minute; more are passed over"),
+    UINT("judge.deadline_ms", judge.deadline_ms, "20000", 10, HOUR_MS, "for a verdict, waiting for the model included"),
+    UINT("judge.queue_max", judge.queue_max, "64", 1, 10000, "cases that may wait; more are passed over"),
+
+    TEXT("export.licence", export.licence, "", "under which terms the stored answers may be used to train a model: a word of SPDX, or your own; `ibid cache export --for finetune` writes it to every row and refuses to begin without"),
+    {.name = "export.licences", .type = OPTION_PAIRS, CHARS(export.licences), .preset = "", .help = "likewise of single models, `{MODEL: LICENCE}`, `*` stands for anything in their names; a model whose licence is `none` is left out"},
 
     UINT("account.rows_max", account.rows_max, "4096", 64, 8192, "lines of the ledger: a day, a tenant, a route, a model and a source each; beyond it names of the oldest days are given up, sums never"),
     UINT("account.flush_s", account.flush_s, "10", 1, 3600, "seconds after which the ledger is written to data_dir when something was counted; a crash loses what came since"),

@@ -89,7 +89,7 @@ static const struct option model_fields[] = {
 
 static const struct option route_fields[] = {
     FIELD("name", OPTION_TEXT, config_route, name, NULL, "its name in answers and explanations"),
-    FIELD("to", OPTION_TEXT, config_route, to, NULL, "who answers: `local` or `local:NAME`, the built-in model or that one and nobody else, `upstream`, or `classifier`, whom the classifier says"),
+    FIELD("to", OPTION_TEXT, config_route, to, NULL, "who answers: `local` or `local:NAME`, the built-in model or that one, or one with that adapter (`local.adapters`), and nobody else, `upstream`, or `classifier`, whom the classifier says"),
     FIELD("models", OPTION_WORDS, config_route, models, "", "names of models, a list or parted by blanks; `*` stands for anything"),
     FIELD("path", OPTION_TEXT, config_route, path, "", "what the request's path begins with, whole segments: `/v1/chat`"),
     FIELD("header", OPTION_TEXT, config_route, header, "", "a header that the request has, and its value: `x-team: blue`"),
@@ -110,13 +110,14 @@ static const char *const orders[] = {"as_asked", "task_first", NULL};
 static const struct option prompt_fields[] = {
     FIELD("name", OPTION_TEXT, config_prompt, name, NULL, "its name in errors"),
     FIELD("models", OPTION_WORDS, config_prompt, models, "", "names of local models and adapters, a list or parted by blanks; `*` stands for anything; empty: all"),
+    FIELD("routes", OPTION_WORDS, config_prompt, routes, "", "names of rules (`routes`), a list or parted by blanks; `*` stands for anything: only for requests of which one of them is the first that applies; empty: for all"),
     {.name = "style", .type = OPTION_CHOICE, CHARS(config_prompt, style), .preset = "plain", .words = styles,
      .help = "tags: what is to be done and what it is to be done with, paragraphs of the question, stand in `<task>` and `<text>`"},
     {.name = "order", .type = OPTION_CHOICE, CHARS(config_prompt, order), .preset = "as_asked", .words = orders,
      .help = "task_first: where only the last paragraph of the question asks something, it is put before the others"},
     {.name = "system_bytes_max", .type = OPTION_UINT, .offset = offsetof(struct config_prompt, system_max_bytes), .preset = "0", .high = QUESTION_MAX,
      .help = "a longer system prompt is cut, after a sentence; 0: it stays"},
-    FIELD("examples_file", OPTION_PATH, config_prompt, examples_file, "", "solved examples, JSON lines of `{\"prompt\": …, \"answer\": …}`, up to 1024"),
+    FIELD("examples_file", OPTION_PATH, config_prompt, examples_file, "", "solved examples, JSON lines of `{\"prompt\": …, \"answer\": …}`, up to 1024. What helps with texts can harm sums: see `routes`, and measure"),
     {.name = "examples", .type = OPTION_UINT, .offset = offsetof(struct config_prompt, examples), .preset = "3", .high = 4,
      .help = "how many of them are shown, those that share most words with the question"},
     {.name = "think", .type = OPTION_SWITCH, .offset = offsetof(struct config_prompt, think), .preset = "off", .words = on_off,

@@ -75,6 +75,7 @@ static void settle_route(struct request *r)
     /* Of what class it is, rules say also where its model is named. */
     if (r->setup->routing != NULL && !r->protocol->about_model)
         rule = routing_rule(r->setup->routing, &w);
+    r->rule = rule != NULL ? rule->name : NULL;
     speed_settle(r, rule);
     if (r->controls.route != ROUTE_ANY || r->setup->routing == NULL ||
         r->protocol->about_model ||
@@ -90,6 +91,10 @@ static void settle_route(struct request *r)
     if (parts->local != NULL && r->routed.model != ROUTING_ANY &&
         (r->routed.tier == ROUTING_LOCAL || r->routed.tier == ROUTING_OPEN))
         r->voice = local_models_voice(parts->local, r->routed.model);
+    /* By its own name, where it is an adapter. */
+    if (parts->local != NULL && r->routed.tier == ROUTING_LOCAL && r->routed.voice.len > 0 &&
+        local_models_find(parts->local, r->routed.voice, &named))
+        r->voice = named;
     r->rung = r->routed.rung;
 }
 

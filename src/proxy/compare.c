@@ -43,7 +43,7 @@ static enum agreement compare_with(const struct request *r, const struct agreeme
 static void note(struct request *r, enum agreement says)
 {
     if (says != AGREEMENT_UNSURE && r->decision_id != JOURNAL_NONE)
-        journal_judge(&r->proxy->journal, r->decision_id, says == AGREEMENT_YES);
+        journal_judge(&r->proxy->journal, r->decision_id, says == AGREEMENT_YES, "answer");
 }
 
 /* Without a policy that learns: the one candidate alone. */

@@ -73,7 +73,7 @@ const struct journal_item *journal_find(const struct journal *j, uint64_t id)
     return find(j, id);
 }
 
-void journal_judge(struct journal *j, uint64_t id, bool same)
+void journal_judge(struct journal *j, uint64_t id, bool same, const char *judge)
 {
     struct journal_item *item = find(j, id);
 
@@ -81,6 +81,7 @@ void journal_judge(struct journal *j, uint64_t id, bool same)
         return;
     item->judged = ++j->judged;
     item->same = same;
+    item->judge = judge;
 }
 
 void journal_report(struct journal *j, uint64_t id, enum journal_report report)

@@ -27,7 +27,8 @@ struct journal_item {
     /* 0: nobody knows whether the hit, or else the nearest, is right; else the number of this
      * judgement, from 1 on. */
     uint64_t judged;
-    bool same; /* … it is */
+    bool same;         /* … it is */
+    const char *judge; /* who says so: "answer", a fresh one, or judge_name(); static */
     enum journal_report report;
 };
 
@@ -46,9 +47,9 @@ uint64_t journal_add(struct journal *j, struct decision_record *record, bool ser
 /* NULL: never was, or is forgotten. Until the next journal_add(). */
 const struct journal_item *journal_find(const struct journal *j, uint64_t id);
 
-/* The fresh answer of this decision's question says whether its candidate is right; the first
- * word counts. Nothing when it is not kept any more. */
-void journal_judge(struct journal *j, uint64_t id, bool same);
+/* `judge` says whether this decision's candidate is right; the first word counts. Nothing when
+ * it is not kept any more. */
+void journal_judge(struct journal *j, uint64_t id, bool same, const char *judge);
 
 /* The last word counts. Nothing when it is not kept any more. */
 void journal_report(struct journal *j, uint64_t id, enum journal_report report);

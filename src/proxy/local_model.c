@@ -124,6 +124,8 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
                                       .adapter = j->adapter,
                                       .schema = j->request.schema,
                                       .confidence = j->request.confidence,
+                                      .words = j->request.words,
+                                      .word_count = j->request.word_count,
                                       .on_text = on_text,
                                       .arg = j,
                                       .stop = {should_stop, j}};

@@ -51,6 +51,8 @@ struct local_request {
         like; /* the answer may be like this text: its words are guessed; stays, or empty */
     const struct decoder_schema *schema; /* likewise; NULL: any text */
     bool confidence;                     /* is wanted in the result */
+    const struct span *words;            /* as in struct decoder_request; stay */
+    size_t word_count;
     /* Who may share what was computed for the prompt: its keys and values are taken again for
      * requests of the same scope only, or times would tell others what was asked. */
     const struct digest *scope;  /* read by local_model_start() */

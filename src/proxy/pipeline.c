@@ -15,6 +15,7 @@
 #include "proxy/charge.h"
 #include "proxy/cors.h"
 #include "proxy/forward.h"
+#include "proxy/judge.h"
 #include "proxy/models.h"
 #include "proxy/ollama.h"
 #include "proxy/proxy.h"
@@ -196,6 +197,7 @@ static void on_closed(void *owner, struct http_stream *s, enum status st)
         a->client_gone_total += st != ST_CANCELED;
         charge_broken(r);
     }
+    judge_decision(r);
     trace_end(r, st == ST_OK);
     access_log_note(r->proxy->parts.access_log, r, took_us, st == ST_OK);
     /* The list of models is asked for outside the walk, which cancels its own. */
@@ -215,7 +217,7 @@ static void write_error(void *owner, unsigned status, const char *text, struct b
 
 void pipeline_request_gone(struct proxy *p)
 {
-    if (p->closed != NULL && p->request_count == 0 && p->catch_up.under_way == 0)
+    if (p->closed != NULL && p->request_count == 0 && p->catch_up.under_way == 0 && p->judging == 0)
         proxy_requests_gone(p);
 }
 

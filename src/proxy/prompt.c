@@ -58,12 +58,15 @@ void prompt_close(struct prompt_book *b)
     free(b);
 }
 
-const struct prompt *prompt_find(const struct prompt_book *b, struct span model)
+const struct prompt *prompt_find(const struct prompt_book *b, struct span model,
+                                 const char *rule)
 {
     for (size_t i = 0; b != NULL && i < b->count; i++) {
         const char *models = b->prompts[i].config->models;
+        const char *routes = b->prompts[i].config->routes;
 
-        if (models[0] == '\0' || conditions_model(models, model))
+        if ((models[0] == '\0' || conditions_model(models, model)) &&
+            (routes[0] == '\0' || (rule != NULL && conditions_model(routes, span_of(rule)))))
             return &b->prompts[i];
     }
     return NULL;
@@ -234,7 +237,8 @@ static bool starts(const char *p, size_t n, struct span word)
 
 bool prompt_strip(struct buf *said)
 {
-    static const struct span marks[] = {{"answer:", 7}, {"</think>", 8}};
+    /* The smallest models never write the word as they are told to. */
+    static const struct span marks[] = {{"answer:", 7}, {"</think>", 8}, {"answer is", 9}};
     size_t from = 0;
     struct span s;
 
@@ -245,8 +249,8 @@ bool prompt_strip(struct buf *said)
         }
     }
     s = trimmed((struct span){said->ptr + from, said->len - from});
-    /* "**Answer:** 4" */
-    while (s.len > 0 && s.ptr[0] == '*') {
+    /* "**Answer:** 4", "the answer is: 4" */
+    while (s.len > 0 && (s.ptr[0] == '*' || s.ptr[0] == ':')) {
         s.ptr++;
         s.len--;
     }

@@ -26,8 +26,10 @@ enum status prompt_open(const struct config *c, struct prompt_book **out, char *
 /* NULL is fine. */
 void prompt_close(struct prompt_book *b);
 
-/* The first profile that names the model; NULL: none does, or there is no book. */
-const struct prompt *prompt_find(const struct prompt_book *b, struct span model);
+/* The first profile that is for the model and the rule that applies to the request (NULL: none
+ * does); NULL: none is, or there is no book. */
+const struct prompt *prompt_find(const struct prompt_book *b, struct span model,
+                                 const char *rule);
 
 /* Pairs of turns, user and assistant, of the operator's examples: those that have most words in
  * common with the question, the nearest last. Up to EXAMPLES_MAX pairs; borrowed from the book.

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "proxy/judge.h"
 #include "proxy/local.h"
 #include "proxy/pipeline.h"
 #include "proxy/request.h"
@@ -68,6 +69,9 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     st = credential_open(&p->credentials, c, parts->secret);
     if (st != ST_OK)
         goto fail_credentials;
+    st = judge_open(p, &p->judge);
+    if (st != ST_OK)
+        goto fail_judge;
     server_options(c, &o);
     st = http_server_open(parts->loop, &o, &pipeline_events, p, &p->server);
     if (st != ST_OK)
@@ -77,6 +81,8 @@ enum status proxy_open(const struct proxy_parts *parts, struct proxy **out)
     return ST_OK;
 
 fail_server:
+    judge_close(p->judge);
+fail_judge:
     credential_close(&p->credentials);
 fail_credentials:
     digest_release(&p->digest_ctx);
@@ -155,6 +161,7 @@ void proxy_requests_gone(struct proxy *p)
     if (p->server != NULL)
         return;
     request_pool_release(p);
+    judge_close(p->judge);
     journal_release(&p->journal);
     models_merge_release(&p->models);
     credential_close(&p->credentials);
@@ -181,6 +188,7 @@ void proxy_close(struct proxy *p, void (*closed)(void *owner), void *owner)
     p->closed = closed;
     p->owner = owner;
     catch_up_stop(&p->catch_up);
+    judge_stop(p->judge);
     /* Nobody waits for these. */
     for (struct list_node *n = p->requests.next; n != &p->requests; n = n->next) {
         struct request *r = CONTAINER_OF(n, struct request, link);

@@ -33,6 +33,7 @@ struct connector;
 struct embedder;
 struct http_server;
 struct io;
+struct judge;
 struct ledger;
 struct ledger_keeper;
 struct local_models;
@@ -84,6 +85,8 @@ struct proxy {
     struct ahead_slot ahead[AHEAD_SLOTS];
     uint64_t refreshes; /* requests without a client, among `requests` */
     struct catch_up catch_up;
+    struct judge *judge; /* owned */
+    uint32_t judging;    /* cases that a model here judges, beside all requests */
     bool draining, cutting;
     void (*drained)(void *owner);
     void (*closed)(void *owner);

@@ -11,6 +11,7 @@
 #include "proxy/catch_up.h"
 #include "proxy/compare.h"
 #include "proxy/embedder.h"
+#include "proxy/judge.h"
 #include "proxy/pipeline.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
@@ -95,6 +96,13 @@ static bool is_wanted_call(const struct request *r, const struct answer *a)
            r->setup->config->cache.tool_calls_exact;
 }
 
+static const char *no_answer(const struct request *r, const struct answer *a)
+{
+    return r->setup->config->judge.strict && r->chat.form != CHAT_JSON
+               ? admission_no_answer(a->text, clock_wall_ms())
+               : NULL;
+}
+
 /* By the rules of cache/admission.h. */
 static void keep_for_the_same_only(struct request *r, const struct answer *a)
 {
@@ -137,6 +145,8 @@ const char *record_unfit(struct request *r, const struct answer *a)
         return answer_verdict_name(a->verdict);
     else if (misses_form(r, a))
         return "wrong_form";
+    else if (no_answer(r, a) != NULL)
+        return no_answer(r, a);
     keep_for_the_same_only(r, a);
     return NULL;
 }
@@ -162,6 +172,7 @@ void record_answer(struct request *r, const struct answer *a)
         compare_answer(r, a, e);
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
+    judge_stored(r, a, e);
     if (needs_lesson(r, e))
         catch_up_later(&p->catch_up, &e->key);
     flight_land(r, e);

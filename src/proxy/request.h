@@ -137,8 +137,9 @@ struct request {
     size_t rung;                   /* its place on the ladder, where ibid chose it */
     uint32_t absent;               /* models that are out of the question: bit i, the i-th */
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
-    struct speed speed;            /* how soon it is wanted */
-    unsigned examples;             /* that the built-in model was shown */
+    const char *rule;   /* of the operator's, that applies; of the setup; NULL: none */
+    struct speed speed; /* how soon it is wanted */
+    unsigned examples;  /* that the built-in model was shown */
     const struct decoder_turn *shown; /* these: pairs of turns; in the arena */
     size_t shown_count;               /* pairs, the operator's included */
     double sure;                      /* of the built-in model's answer; 0: not known (yet) */

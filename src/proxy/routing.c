@@ -232,12 +232,15 @@ static bool is_cascade(const struct routing *r)
 
 static struct routing_verdict by_rule(const struct config *c, const struct config_route *rule)
 {
-    struct routing_verdict v = {ROUTING_OPEN, "classifier", rule->name, 0, 0};
+    struct routing_verdict v = {
+        .tier = ROUTING_OPEN, .reason = "classifier", .rule = rule->name};
 
     if (strcmp(rule->to, "classifier") != 0) {
         v.tier = is_local(rule) ? ROUTING_LOCAL : ROUTING_UPSTREAM;
         v.reason = "rule";
-        if (!config_models_find(c, config_models_named(rule->to), &v.model))
+        v.voice = config_models_named(rule->to);
+        if (!config_models_find(c, v.voice, &v.model) &&
+            !config_models_adapter(c, v.voice, &v.model))
             v.model = ROUTING_ANY;
     }
     return v;
@@ -256,21 +259,22 @@ struct routing_verdict routing_settle(const struct routing *r, const struct rout
                                       const struct config_route *rule)
 {
     const struct config *c = r->config;
-    struct routing_verdict v = {ROUTING_NONE, NULL, NULL, 0, 0};
+    struct routing_verdict v = {.tier = ROUTING_NONE};
     const char *fact;
 
     if (rule != NULL)
         v = by_rule(c, rule);
     if (v.tier == ROUTING_NONE && c->route.models[0] != '\0' && names(c->route.models, w))
-        v = (struct routing_verdict){ROUTING_OPEN, "classifier", NULL, 0, 0};
+        v = (struct routing_verdict){.tier = ROUTING_OPEN, .reason = "classifier"};
     /* A rule that says local means it: what that model can not answer is refused, not sent. */
     if (v.tier != ROUTING_OPEN)
         return v;
     fact = hard_fact(r, w, &v);
     if (fact != NULL)
-        return (struct routing_verdict){ROUTING_UPSTREAM, fact, NULL, 0, 0};
+        return (struct routing_verdict){.tier = ROUTING_UPSTREAM, .reason = fact};
     if (!r->has_classifier && !is_cascade(r))
-        return (struct routing_verdict){ROUTING_UPSTREAM, "no_classifier", v.rule, 0, 0};
+        return (struct routing_verdict){
+            .tier = ROUTING_UPSTREAM, .reason = "no_classifier", .rule = v.rule};
     if (!r->has_classifier)
         v.reason = "first";
     return v;

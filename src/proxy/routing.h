@@ -33,9 +33,11 @@ struct routing_verdict {
     enum routing_tier tier;
     const char *reason; /* one word: "tools", "rule", "classifier"; static */
     const char *rule;   /* its name, when it was one; borrowed from the settings */
-    size_t model; /* of ROUTING_LOCAL and ROUTING_OPEN: whose it is, as in config_models.h;
-                     ROUTING_ANY: no particular one's */
-    size_t rung;  /* of ROUTING_OPEN: its place on the ladder */
+    size_t model;      /* of ROUTING_LOCAL and ROUTING_OPEN: whose it is, as in config_models.h;
+                          ROUTING_ANY: no particular one's */
+    struct span voice; /* of ROUTING_LOCAL: the model or the adapter that the rule names;
+                          borrowed from the settings; empty: it names none */
+    size_t rung;       /* of ROUTING_OPEN: its place on the ladder */
 };
 
 /* `default_text`: the classifier that ships, empty: none does. `encoder_id`: whose vectors will

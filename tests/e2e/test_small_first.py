@@ -327,6 +327,18 @@ def test_examples_of_the_operator(make_ibid, tmp_path):
     assert again.source == "exact" and again.text == r.text
 
 
+def test_examples_of_a_rule_alone(make_ibid, tmp_path):
+    """What helps with texts harms sums: a profile is for the requests of a rule, told by what the model was given."""
+    text = json.loads(profiled(tmp_path, WORDS))
+    text |= {"routes": [{"name": "sums", "regex": r"\d+ [-+*/] \d+", "to": "local"}], "prompts": [{"name": "bare", "routes": ["sums"]}, *text["prompts"]]}
+    ibid = make_ibid(local=True, config=json.dumps(text))
+    used = [ibid.chat(q, max_tokens=4, model="auto").json["usage"]["prompt_tokens"] for q in ("What is 2 + 3?", "What is two and three?")]
+    assert used[0] + 30 < used[1]
+    (tmp_path / "ibid.yaml").write_text(json.dumps({"prompts": [{"name": "bare", "routes": ["sums"]}]}))
+    done = run("check", "--config", str(tmp_path / "ibid.yaml"))
+    assert done.returncode != 0 and "prompts: bare: routes: there is no rule 'sums'" in done.stderr
+
+
 def test_a_profile_is_the_local_models_alone(make_ibid, upstream, tmp_path):
     """The upstream sees what the client wrote, and a stored answer is found by it."""
     ibid = make_ibid(upstream, local=True, config=profiled(tmp_path, WORDS, style="tags", order="task_first", system_bytes_max=10, think="on",

@@ -7,6 +7,7 @@ ibid_test(NAME bpe LABEL unit SOURCES unit/test_bpe.c tiny_llama.c gguf_writer.c
 ibid_test(NAME chat_template LABEL unit SOURCES unit/test_chat_template.c gguf_writer.c LIBS engine m)
 ibid_test(NAME experts LABEL unit SOURCES unit/test_experts.c LIBS engine m)
 ibid_test(NAME schema LABEL unit SOURCES unit/test_schema.c LIBS engine m)
+ibid_test(NAME choice LABEL unit SOURCES unit/test_choice.c tiny_llama.c gguf_writer.c LIBS engine m)
 ibid_test(NAME confidence LABEL unit SOURCES unit/test_confidence.c LIBS engine m)
 ibid_test(NAME sampler LABEL unit SOURCES unit/test_sampler.c LIBS engine m)
 ibid_test(NAME engine_threads LABEL unit SOURCES unit/test_threads.c LIBS engine TIMEOUT 120)

@@ -34,6 +34,20 @@ static const struct {
     {"What day is it?", "2 March 2026", "dated"},
     {"What happened?", "It fell on March 12, 2026.", NULL},
     {"", "", NULL},
+    {"Sing.",
+     "Row, row, row your boat, gently down the stream, merrily, merrily, merrily, merrily, "
+     "life is but a dream.",
+     NULL},
+    {"Count.", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29",
+     NULL},
+    {"Why?", "no no no no no no no no no no no no no no no no no no no no no no no", NULL},
+    {"Why?", "no no no no no no no no no no no no no no no no no no no no no no no no",
+     "nonsense"},
+    {"What is a tree?",
+     "It is a plant. The answer is the plant. The answer is the plant. The answer is the "
+     "plant. "
+     "The answer is the plant. The answer is the plant.",
+     "nonsense"},
 };
 
 static void rules(void **arg)

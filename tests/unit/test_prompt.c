@@ -38,7 +38,7 @@ static void check_shape(const struct config *c, const char *role, const char *te
                         const char *want, bool thinks)
 {
     struct prompt_book *b = opened(c);
-    const struct prompt *p = prompt_find(b, SPAN("small-1"));
+    const struct prompt *p = prompt_find(b, SPAN("small-1"), NULL);
     struct decoder_turn t = {span_of(role), span_of(text)};
     struct arena arena;
 
@@ -111,14 +111,25 @@ static void who_has_a_profile(void **state)
     c->prompts[1].models[0] = '\0';
     c->prompts[1].think = true;
     b = opened(c);
-    assert_non_null(prompt_find(b, SPAN("small-1")));
+    assert_non_null(prompt_find(b, SPAN("small-1"), NULL));
     c->prompt_count = 2;
     prompt_close(b);
     b = opened(c);
-    assert_false(prompt_thinks(prompt_find(b, SPAN("small-1"))));
-    assert_true(prompt_thinks(prompt_find(b, SPAN("other"))));
+    assert_false(prompt_thinks(prompt_find(b, SPAN("small-1"), NULL)));
+    assert_true(prompt_thinks(prompt_find(b, SPAN("other"), NULL)));
     prompt_close(b);
-    assert_null(prompt_find(NULL, SPAN("small-1")));
+    /* One for requests of a rule alone. */
+    strcpy(c->prompts[0].routes, "sums other-*");
+    c->prompts[0].think = true;
+    c->prompts[1].think = false;
+    b = opened(c);
+    assert_true(prompt_thinks(prompt_find(b, SPAN("small-1"), "sums")));
+    assert_true(prompt_thinks(prompt_find(b, SPAN("small-1"), "other-1")));
+    assert_false(prompt_thinks(prompt_find(b, SPAN("small-1"), "texts")));
+    assert_false(prompt_thinks(prompt_find(b, SPAN("small-1"), NULL)));
+    assert_false(prompt_thinks(prompt_find(b, SPAN("larger"), "sums")));
+    prompt_close(b);
+    assert_null(prompt_find(NULL, SPAN("small-1"), NULL));
     assert_false(prompt_thinks(NULL));
     free(c);
 }
@@ -150,16 +161,17 @@ static void like_examples_are_shown(void **state)
            "{\"prompt\": \"What is the capital city of Chile?\", \"answer\": \"Santiago\"}");
     c->prompts[0].examples = 2;
     b = opened(c);
-    assert_int_equal(
-        prompt_examples(prompt_find(b, SPAN("small-1")), SPAN("Name the CAPITAL of Peru"), t),
-        4);
+    assert_int_equal(prompt_examples(prompt_find(b, SPAN("small-1"), NULL),
+                                     SPAN("Name the CAPITAL of Peru"), t),
+                     4);
     assert_true(span_eq(t[3].text, SPAN("Lima")) && span_eq(t[1].text, SPAN("Santiago")));
     assert_true(span_eq(t[2].role, SPAN("user")) && span_eq(t[3].role, SPAN("assistant")));
     assert_int_equal(prompt_examples(NULL, SPAN("x"), t), 0);
     prompt_close(b);
     c->prompts[0].examples = 4;
     b = opened(c);
-    assert_int_equal(prompt_examples(prompt_find(b, SPAN("small-1")), SPAN("2 + 3"), t), 6);
+    assert_int_equal(prompt_examples(prompt_find(b, SPAN("small-1"), NULL), SPAN("2 + 3"), t),
+                     6);
     assert_true(span_eq(t[5].text, SPAN("5")));
     prompt_close(b);
     assert_int_equal(unlink(c->prompts[0].examples_file), 0);
@@ -196,6 +208,8 @@ static void what_was_thought_is_taken_off(void **state)
         {"2 and 2 are 4.\nAnswer: 4", "4"},
         {"Answer: 3? No.\n\n**Answer:** 4 \n", "4"},
         {"<think>hm</think>\n\nfour", "four"},
+        {"2 and 2 are 4.\n\nThe answer is: 4", "4"},
+        {"The answer is 3. Answer: 4", "4"},
         {"2 and 2 are 4.", NULL},
         {"Answer:  ", NULL},
         {"", NULL},

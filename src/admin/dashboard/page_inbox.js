@@ -9,6 +9,8 @@ function marked(text, other) {
   return text.split(/([\p{L}\p{N}]+)/u).map((piece, i) => (i % 2 && !theirs.has(piece.toLowerCase()) ? h("mark", {}, piece) : piece));
 }
 
+const JUDGES = { answer: "a fresh answer", local: "the model here", upstream: "an upstream" };
+
 export const page = {
   id: "inbox",
   title: "Inbox",
@@ -56,7 +58,7 @@ export const page = {
       item.append(h("div", { class: "verdict" },
         h("span", { class: "soft small" }, "entry ", h("a", { class: "key", href: `#/entries?q=${pair.entry}` }, brief(pair.entry)),
           " · request ", h("span", { class: "key" }, pair.request),
-          pair.judged_same === undefined ? null : ` · a fresh answer said ${pair.judged_same ? "the same" : "something else"}`),
+          pair.judged_same === undefined ? null : ` · ${JUDGES[pair.judged_by] ?? "a judge"} said ${pair.judged_same ? "the same" : "something else"}`),
         hidden ? null : h("div", {},
           h("button", { type: "button", "aria-describedby": name, onclick: () => judge(pair, item, "right") }, "Right"),
           h("button", { type: "button", class: "bad", "aria-describedby": name, onclick: () => judge(pair, item, "wrong") }, "Wrong"))));
