@@ -29,6 +29,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "cache/decision.h"
+#include "cache/drift.h"
 #include "cache/logistic.h"
 
 #define BOUNDED_BINS   100
@@ -53,6 +54,7 @@ struct bounded_model {
     double recent;                          /* requests they are of; fades */
     double requests, spent;                 /* requests, and risk served; fade more slowly */
     double found, expected;                 /* wrong among labels of little risk */
+    struct drift drift;                     /* of the same labels */
     uint64_t recent_groups[BOUNDED_RECENT]; /* served or stored last; a ring */
     uint64_t recent_at;
     uint64_t requests_total, served_total, explored_total, same_total, other_total;
