@@ -39,10 +39,9 @@ static const double first_precision[LOGISTIC_INPUTS] = {0.25, 20, 2, 2.4, 14, 1.
 #define FOUND_DOUBT    0.2
 #define FADE_FOUND     (1.0 / 500) /* an observation */
 #define CORRECTION_MIN 0.25
-/* When there is a drift: the share of what was learned that is believed on, and how many more
- * wrong ones were found than were. */
-#define DRIFT_KEPT  0.5
-#define DRIFT_WRONG 5
+/* When labels are wrong more often than was expected of them, traffic has changed: this share
+ * of what was learned is believed on. */
+#define DRIFT_KEPT 0.8
 /* What was overspent is made up for, down to this share of what is tolerable. What was saved is
  * not spent later: traffic that changes would be served on it before it is known. */
 #define SHARE_MIN 0.25
@@ -416,13 +415,6 @@ void bounded_count(struct bounded *b, const struct digest *partition)
 
 /* --- learning --------------------------------------------------------------------- */
 
-/* Labels are wrong more often than was expected of them. */
-static void forget(struct bounded_model *m)
-{
-    logistic_fade(&m->logistic, DRIFT_KEPT, first_weight, first_precision);
-    m->found += DRIFT_WRONG;
-}
-
 static void learn(struct bounded_model *m, const struct decision_lesson *lesson, bool same)
 {
     double p = logistic_of(logistic_score(&m->logistic, lesson->features));
@@ -435,8 +427,10 @@ static void learn(struct bounded_model *m, const struct decision_lesson *lesson,
     if (lesson->serve || 1 - p < NEAR_RISK) {
         m->expected += FADE_FOUND * (FIRST_WRONG - m->expected) + 1 - p;
         m->found += FADE_FOUND * (FIRST_WRONG - m->found) + (same ? 0 : 1 - flipped);
-        if (drift_observe(&m->drift, !same, 1 - (1 - LABEL_FLIPPED) * p))
-            forget(m);
+        if (drift_observe(&m->drift, !same, 1 - (1 - LABEL_FLIPPED) * p)) {
+            logistic_fade(&m->logistic, DRIFT_KEPT, first_weight, first_precision);
+            m->drifts_total++;
+        }
     }
     logistic_learn(&m->logistic, lesson->features, same, LABEL_FLIPPED, FADE_LABEL,
                    first_precision);

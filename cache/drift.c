@@ -3,7 +3,7 @@
 #include <math.h>
 
 #define DRIFT_ODDS  2.0
-#define DRIFT_ALARM 4.0
+#define DRIFT_ALARM 5.0
 /* An expectation beyond it would let a single label decide. */
 #define EXPECTED_MIN 0.01
 
