@@ -39,6 +39,9 @@ static const double first_precision[LOGISTIC_INPUTS] = {0.25, 20, 2, 2.4, 14, 1.
 #define FOUND_DOUBT    0.2
 #define FADE_FOUND     (1.0 / 500) /* an observation */
 #define CORRECTION_MIN 0.25
+/* When labels are wrong more often than was expected of them, traffic has changed: this share
+ * of what was learned is believed on. */
+#define DRIFT_KEPT 0.8
 /* What was overspent is made up for, down to this share of what is tolerable. What was saved is
  * not spent later: traffic that changes would be served on it before it is known. */
 #define SHARE_MIN 0.25
@@ -424,6 +427,10 @@ static void learn(struct bounded_model *m, const struct decision_lesson *lesson,
     if (lesson->serve || 1 - p < NEAR_RISK) {
         m->expected += FADE_FOUND * (FIRST_WRONG - m->expected) + 1 - p;
         m->found += FADE_FOUND * (FIRST_WRONG - m->found) + (same ? 0 : 1 - flipped);
+        if (drift_observe(&m->drift, !same, 1 - (1 - LABEL_FLIPPED) * p)) {
+            logistic_fade(&m->logistic, DRIFT_KEPT, first_weight, first_precision);
+            m->drifts_total++;
+        }
     }
     logistic_learn(&m->logistic, lesson->features, same, LABEL_FLIPPED, FADE_LABEL,
                    first_precision);

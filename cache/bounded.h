@@ -11,6 +11,9 @@
  * Risks of what would be served are summed up, and the threshold is the one that keeps their
  * sum within the share of all requests, exact hits included, that is tolerable.
  *
+ * Where labels turn out wrong more often than was expected, traffic has changed
+ * (cache/drift.h), and a part of what was learned is given up.
+ *
  * Labels are free: an answer that comes for a question with near neighbours is compared with
  * theirs. A small share of hits is asked anyway ("explored"), else nothing would be known
  * of them.
@@ -29,6 +32,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "cache/decision.h"
+#include "cache/drift.h"
 #include "cache/logistic.h"
 
 #define BOUNDED_BINS   100
@@ -53,10 +57,12 @@ struct bounded_model {
     double recent;                          /* requests they are of; fades */
     double requests, spent;                 /* requests, and risk served; fade more slowly */
     double found, expected;                 /* wrong among labels of little risk */
+    struct drift drift;                     /* of the same labels */
     uint64_t recent_groups[BOUNDED_RECENT]; /* served or stored last; a ring */
     uint64_t recent_at;
     uint64_t requests_total, served_total, explored_total, same_total, other_total;
-    uint64_t used; /* a stamp: the least goes first */
+    uint64_t drifts_total; /* how often its traffic changed so that it was wrong more often */
+    uint64_t used;         /* a stamp: the least goes first */
 };
 
 struct bounded_stats {

@@ -1,8 +1,8 @@
 #include "cache/calibration.h"
 
 #define SURE   1.0986
-#define UNSURE (-1.7346)
-#define STEP   0.74
+#define UNSURE (-0.54)
+#define STEP   0.55
 #define GAIN   ((1 - STEP) * (SURE - UNSURE))
 
 double calibration_apply(double odds)

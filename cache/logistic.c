@@ -101,3 +101,15 @@ void logistic_learn(struct logistic *l, const double *x, bool y, double flipped,
     for (int i = 0; i < N; i++)
         l->weight[i] += slope * step[i];
 }
+
+void logistic_fade(struct logistic *l, double share, const double *prior_weight,
+                   const double *prior_precision)
+{
+    for (int i = 0; i < N; i++) {
+        for (int j = 0; j < N; j++)
+            l->precision[i][j] *= share;
+        l->precision[i][i] += (1 - share) * prior_precision[i];
+        l->weight[i] = prior_weight[i] + share * (l->weight[i] - prior_weight[i]);
+    }
+    find_root(l);
+}

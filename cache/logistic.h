@@ -30,4 +30,9 @@ double logistic_of(double score);
 void logistic_learn(struct logistic *l, const double *x, bool y, double flipped, double fade,
                     const double *prior_precision);
 
+/* Of what was learned, this share is believed on: how sure it is, and how far the weights are
+ * from those of the prior. */
+void logistic_fade(struct logistic *l, double share, const double *prior_weight,
+                   const double *prior_precision);
+
 #endif

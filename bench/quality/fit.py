@@ -12,8 +12,9 @@ whose licence permits it: BANKING77 (CC BY 4.0), CLINC150 (CC BY 3.0), SNIPS (CC
 2. What a stream has is fewer of the same than that: slope and intercept are fitted anew on the
    candidates of desk_zipf and snips_zipf, with the weights that are set BY_HAND in place.
 
-3. How much less a step of the log-odds says between SURE and UNSURE than that, on the
-   same streams' candidates of any cosine.
+3. How much less a step of the log-odds says between SURE and a point below it than that, and which
+   point: on all of the same streams' candidates, by the weights that are built in; then fitted on
+   one seed and tried on the others, so that its error is not that of the data it was fitted to.
 
 Then for every stream, those of the fit and those it never saw, what share of the candidates is
 right where P says .8 to .9 and so on, by the P that is built in, and its calibration error; then
@@ -37,7 +38,7 @@ STREAMS = ["desk_zipf", "snips_zipf"]
 NAMES = ["cosine", "near", "exchanged", "words", "respelled", "substituted", "added"]
 # Before the second step; why: cache/decision.c.
 BY_HAND = {"words": 0.12, "respelled": -3.0, "substituted": -0.95, "added": -0.47}
-SURE, UNSURE = 1.0986, -1.7346  # log-odds; cache/calibration.c
+SURE, UNSURE, STEP = 1.0986, -0.54, 0.55  # log-odds; cache/calibration.c
 BARE, NAMES_OF_BOTH = 0.55, -0.8
 BINS = [0, .3, .6, .7, .8, .85, .9, .95, 1.01]
 
@@ -103,21 +104,51 @@ def stream_pairs(bench, name, seeds):
     return rows
 
 
-def calibrated(z, step):
+def calibrated(z, step, unsure):
     """As cache/calibration.c does."""
     between = SURE + step * (z - SURE)
-    return np.where(z >= SURE, z, np.where(z < UNSURE, z + (1 - step) * (SURE - UNSURE), between))
+    return np.where(z >= SURE, z, np.where(z < unsure, z + (1 - step) * (SURE - unsure), between))
+
+
+def uncalibrated(p):
+    """The log-odds that the built-in calibration made P of."""
+    z = np.log(np.clip(p, 1e-6, 1 - 1e-6))
+    z -= np.log1p(-np.clip(p, 1e-6, 1 - 1e-6))
+    gain = (1 - STEP) * (SURE - UNSURE)
+    return np.where(z >= SURE, z, np.where(z < UNSURE + gain, z - gain, SURE + (z - SURE) / STEP))
 
 
 def fit_step(sets):
-    """The step with the least loss; each set weighs the same."""
-    def loss(step):
+    """The step and the lower point with the least loss; each set weighs the same."""
+    def loss(at):
         total = 0.0
         for z, y in sets:
-            p = 1 / (1 + np.exp(-calibrated(z, step)))
+            p = 1 / (1 + np.exp(-calibrated(z, *at)))
             total -= np.mean(np.log(np.clip(np.where(y == 1, p, 1 - p), 1e-9, 1)))
         return total
-    return min(np.arange(0.3, 1.005, 0.01), key=loss)
+    return min(((step, unsure) for step in np.arange(0.3, 1.005, 0.05)
+                for unsure in np.arange(-3, 0.01, 0.06)), key=loss)
+
+
+def step_error(sets, at):
+    """Calibration error of sets that weigh the same, with that step."""
+    return calibration_error(np.concatenate([y for _, y in sets]),
+                             np.concatenate([1 / (1 + np.exp(-calibrated(z, *at))) for z, _ in sets]),
+                             np.concatenate([np.full(len(y), 1 / len(y)) for _, y in sets]))
+
+
+def print_step(bench, played):
+    """The third step; played: seeds of the streams of the fit."""
+    seeds = []
+    for several in zip(*(played[n] for n in STREAMS)):
+        lines = [outcomes(bench.run("simulate", rows, "candidates"), 0) for rows in several]
+        seeds.append([(uncalibrated(p), y) for y, p in lines])
+    print("3. step between the points: %.2f, the lower point %.2f" % fit_step([s for one in seeds for s in one]))
+    for i, one in enumerate(seeds):
+        at = fit_step(one)
+        others = [s for k, other in enumerate(seeds) if k != i for s in other]
+        if others:
+            print("   of seed %d alone: %.2f, %.2f; error on the other seeds %.3f" % ((i + 1,) + at + (step_error(others, at),)))
 
 
 def calibration_error(y, p, weight):
@@ -163,17 +194,15 @@ def main():
     print("1. weights: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)))
     for name, weight in BY_HAND.items():
         w[NAMES.index(name)] = weight
-    again, candidates = [], []
+    again = []
     for name in STREAMS:
-        candidates.append(bench.run("judge", stream_pairs(bench, name, args.seeds), "pairs"))
-        x, more, y = features(candidates[-1])
+        x, more, y = features(bench.run("judge", stream_pairs(bench, name, args.seeds), "pairs"))
         again.append(((x @ w[:-1] + w[-1] + more)[:, None], y))
     slope, offset = fit(again)
     w = np.r_[w[:-1] * slope, w[-1] * slope + offset]
     print("2. on streams: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)) +
           "  bare %.3f  names %.3f" % (BARE * slope, NAMES_OF_BOTH * slope))
-    sure = [(x @ w[:-1] + w[-1] + more * slope, y) for x, more, y in (features(c, 0) for c in candidates)]
-    print("3. step between the points: %.2f" % fit_step(sure))
+    print_step(bench, played)
     print("mean P of the built-in weights: share that is right (candidates)")
     lines = {n: [l for rows in several for l in bench.run("simulate", rows, "candidates")]
              for n, several in played.items()}

@@ -215,6 +215,9 @@ static void policy_lines(struct page *p, struct bounded *b)
     line(p, "ibid_policy_labels_total{says=\"other\"} %" PRIu64 "\n", s.all.other_total);
     counter(p, "ibid_policy_explored_total", "Hits that were asked anyway.",
             s.all.explored_total);
+    counter(p, "ibid_policy_drifts_total",
+            "Changes of traffic for which a part of what was learned was given up.",
+            s.all.drifts_total);
     gauge(p, "ibid_policy_expected_error", "Wrong answers a request, as far as was learned.",
           s.all.spent / s.all.requests);
     gauge(p, "ibid_policy_partitions", "Partitions that have learned for themselves.",

@@ -23,6 +23,7 @@ static void write_model(struct json_writer *p, const char *name, const struct bo
     json_writer_u64(p, "requests", m->requests_total);
     json_writer_u64(p, "served", m->served_total);
     json_writer_u64(p, "explored", m->explored_total);
+    json_writer_u64(p, "drifts", m->drifts_total);
     json_writer_u64(p, "same", m->same_total);
     json_writer_u64(p, "other", m->other_total);
     json_writer_real(p, "threshold", bounded_threshold(b, m));

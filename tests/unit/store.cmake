@@ -7,6 +7,7 @@ ibid_test(NAME answer_groups LABEL unit SOURCES unit/test_answer_groups.c LIBS c
 ibid_test(NAME admission LABEL unit SOURCES unit/test_admission.c LIBS cache base)
 ibid_test(NAME resolve LABEL unit SOURCES unit/test_resolve.c LIBS cache base)
 ibid_test(NAME agreement LABEL unit SOURCES unit/test_agreement.c LIBS cache base)
+ibid_test(NAME drift LABEL unit SOURCES unit/test_drift.c LIBS cache m)
 ibid_test(NAME bounded LABEL unit SOURCES unit/test_bounded.c LIBS cache base m)
 ibid_test(NAME keyset LABEL unit SOURCES unit/test_keyset.c LIBS cache base)
 ibid_test(NAME breaker LABEL unit SOURCES unit/test_breaker.c LIBS cache base)

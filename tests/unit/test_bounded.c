@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/compiler.h"
+#include "cache/calibration.h"
 
 #include "check.h"
 
@@ -43,19 +44,25 @@ static struct decision_candidate candidate(uint8_t name, double p)
     return c;
 }
 
+/* What P(same) says where the logistic behind it says p: the policy calibrates for itself. */
+static double said(double p)
+{
+    return 1 / (1 + exp(-calibration_apply(log(p / (1 - p)))));
+}
+
 struct tally {
     unsigned requests, served, wrong;
 };
 
-/* Traffic in which a candidate with P(same) p is right with a probability of `truth(p)`; every
- * miss is labelled, a share of the right ones as wrong. */
+/* Traffic in which a candidate of which the logistic says p is right with a probability of
+ * `truth(p)`; every miss is labelled, a share of the right ones as wrong. */
 static struct tally play(struct bounded *b, unsigned n, double (*truth)(double p))
 {
     struct tally t = {n, 0, 0};
 
     for (unsigned i = 0; i < n; i++) {
         double p = 0.3 + 0.699 * uniform();
-        struct decision_candidate c = candidate((uint8_t)(i % 250 + 1), p);
+        struct decision_candidate c = candidate((uint8_t)(i % 250 + 1), said(p));
         bool right = uniform() < truth(p);
         struct decision d;
 
@@ -117,6 +124,28 @@ static void learns(void **arg)
     bounded_close(b);
 }
 
+/* What was good for long is bad all at once. */
+static void notices_that_traffic_changes(void **arg)
+{
+    static const double share = 0.02;
+
+    (void)arg;
+    for (int i = 0; i < 8; i++) {
+        struct bounded *b = open_some(share, NULL);
+        struct tally before = play(b, 10000, modest), after;
+        struct bounded_stats s;
+
+        bounded_stats(b, &s);
+        assert_true(before.wrong <= 1.1 * share * before.requests);
+        assert_in_range(s.all.drifts_total, 0, 3);
+        after = play(b, 3000, bold);
+        bounded_stats(b, &s);
+        if (after.wrong > share / 2 * after.requests || s.all.drifts_total == 0)
+            fail_msg("%u wrong of %u served", after.wrong, after.served);
+        bounded_close(b);
+    }
+}
+
 /* Open questions: few have a candidate at all, and what is near is often another question. */
 static unsigned served_of_open_questions(struct bounded *b, unsigned n)
 {
@@ -124,7 +153,7 @@ static unsigned served_of_open_questions(struct bounded *b, unsigned n)
 
     for (unsigned i = 0; i < n; i++) {
         double p = 0.3 + 0.69 * uniform();
-        struct decision_candidate c = candidate((uint8_t)(i % 250 + 1), p);
+        struct decision_candidate c = candidate((uint8_t)(i % 250 + 1), said(p));
         bool right = uniform() < p * p;
         struct decision d;
 
@@ -418,6 +447,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(survives_a_restart, make_folder, NULL),
         cmocka_unit_test_setup_teardown(a_harmed_file_is_left_behind, NULL, remove_folder),
         cmocka_unit_test(the_least_used_partition_goes),
+        cmocka_unit_test(notices_that_traffic_changes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -406,6 +406,49 @@ static void degrees(void **state)
     decide(t, ARRAY_LEN(t));
 }
 
+static void kinds(void **state)
+{
+    static const struct pair t[] = {
+        {"My elbow hurts when I climb stairs, why?", "My ankle hurts when I climb stairs, why?",
+         "kind"},
+        {"Why do my teeth hurt in the cold?", "Why do my fingers hurt in the cold?", "kind"},
+        {"How is measles treated in children?", "How is pneumonia treated in children?", "kind"},
+        {"Why does my whole body ache after a run?", "Why does my neck ache after a run?", "kind"},
+        /* A word and what it is a kind of; two words for one thing. */
+        {"How long does this illness last?", "How long does this measles last?", NULL},
+        {"Why does my stomach hurt at night?", "Why does my belly hurt at night?", NULL},
+        /* Of two kinds; one in both. */
+        {"What helps an ankle that hurts?", "What helps when an ankle hurts?", NULL},
+        /* The rest is another question: it may be another way to ask the same. */
+        {"My elbow hurts, what now?", "Which doctor looks after an aching knee joint?", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
+static void modifiers(void **state)
+{
+    static const struct pair t[] = {
+        {"Is the old mill near Ulm a museum?", "Is the old mill near Ulm a private museum?",
+         "modifier"},
+        {"Is Ann Bell a lawyer?", "Is Ann Bell an excellent lawyer?", "modifier"},
+        {"We met at noon. Was the man in grey a teacher?",
+         "We met at noon. Was the man in grey a strict teacher?", "modifier"},
+        {"Will the winner of the race be a hero?", "Will the winner of the race be a sad hero?",
+         "modifier"},
+        {"Is chess a sport at the games?", "Is chess a real sport at the games?", "modifier"},
+        /* Of "is", not of what it is. */
+        {"Is Ann Bell a lawyer?", "Is Ann Bell really a lawyer?", NULL},
+        /* No yes or no: it changes little. */
+        {"What is a way to cook rice?", "What is a good way to cook rice?", NULL},
+        {"Is there a way to cook rice?", "Is there an easy way to cook rice?", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
 static void question_words(void **state)
 {
     static const struct pair t[] = {
@@ -723,7 +766,7 @@ static void probability_is_calibrated(void **state)
             assert_true(odds < log(p / (1 - p)) && odds > log(p / (1 - p)) - 0.75);
         last = p;
     }
-    assert_true(fabs(calibration_undo(0) - (1.0986 - 1.0986 / 0.74)) < 1e-4);
+    assert_true(fabs(calibration_undo(0.5) - (1.0986 - 0.5986 / 0.55)) < 1e-4);
 }
 
 static void an_explanation_names_guards_and_words(void **state)
@@ -819,6 +862,8 @@ int main(void)
         cmocka_unit_test(names),
         cmocka_unit_test(quotes),
         cmocka_unit_test(degrees),
+        cmocka_unit_test(kinds),
+        cmocka_unit_test(modifiers),
         cmocka_unit_test(question_words),
         cmocka_unit_test(tenses),
         cmocka_unit_test(persons),
