@@ -167,6 +167,9 @@ async def main():
     operator.cancel()
     first = [row for row in rows if WARM_S <= row[0] < WARM_S + 60]
     last = [row for row in rows if row[0] >= minutes * 60 - 60]
+    if not first or not last:
+        print("soak: stopped while it was to be measured; run it again", file=sys.stderr)
+        return 77
     figure = lambda some, column: statistics.median(row[column] for row in some)
     growth = {name: round(figure(last, column) / figure(first, column) - 1, 4) for name, column in (("rss", 1), ("own", 2))}
     files = (figure(first, 3), figure(last, 3))
