@@ -16,7 +16,7 @@ install(FILES ${manual_dir}/ibid.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-
 install(FILES README.md SECURITY.md DESTINATION ${doc_dir})
 install(FILES LICENSE DESTINATION ${doc_dir} RENAME copyright)
 install(DIRECTORY docs DESTINATION ${doc_dir})
-install(DIRECTORY deploy/prometheus deploy/grafana deploy/kubernetes DESTINATION ${doc_dir}/examples
+install(DIRECTORY deploy/prometheus deploy/grafana deploy/kubernetes deploy/helm DESTINATION ${doc_dir}/examples
         PATTERN "*.sh" EXCLUDE)
 install(FILES deploy/prices.yaml DESTINATION ${doc_dir}/examples)
 install(FILES deploy/systemd/ibid.service DESTINATION lib/systemd/system)

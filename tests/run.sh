@@ -161,6 +161,7 @@ if [ -n "$all" ]; then
 fi
 need_faiss
 need_charts
+timed "helm, kustomize" deploy/kubernetes/tools.sh || say "without Go 1.24 the chart is not checked"
 
 if must "build release" build release; then
     must "models" build/release/ibid models pull --quiet all-minilm-l6-v2 smollm2-135m-instruct gemma-3-270m

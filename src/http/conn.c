@@ -14,7 +14,7 @@
 #include "http/http2.h"
 #include "rt/io.h"
 
-#define ARENA_CHUNK_BYTES 16384
+#define ARENA_CHUNK_BYTES 4096
 /* What one read brings, beyond a head that is not whole yet. */
 #define IN_EXTRA_BYTES  ((size_t)128 * 1024)
 #define OUT_LIMIT_BYTES ((size_t)64 * 1024 * 1024)
@@ -23,6 +23,8 @@
 #define LINGER_BYTES      ((size_t)512 * 1024)
 #define LINGER_US         2000000
 #define KEEP_BUFFER_BYTES 32768
+/* Most ask again soon; what a request needs is given back when one does not. */
+#define REST_US 1000000
 /* After the client's end of input: a half-closed client still reads, one that left
  * does not. Who takes nothing of the answer for so long has left. */
 #define HALF_CLOSED_US 250000
@@ -184,6 +186,13 @@ void conn_want_reads(struct conn *c, bool want)
         io_read_stop(c->io);
 }
 
+/* The first second of silence; then what is left of it, with empty hands (rest()). */
+void conn_wait_idle(struct conn *c, uint64_t idle_us)
+{
+    c->idle_until_us = loop_now_us(c->server->loop) + idle_us;
+    conn_set_deadline(c, idle_us < REST_US ? idle_us : REST_US);
+}
+
 static void start_waiting(struct conn *c)
 {
     arena_reset(&c->arena);
@@ -191,7 +200,22 @@ static void start_waiting(struct conn *c)
     c->state = CONN_WAITING;
     c->stream = (struct http_stream){
         .kind = &http1_kind, .conn = c, .head = &c->message.head, .arena = &c->arena};
-    conn_set_deadline(c, c->server->draining ? DRAIN_IDLE_US : c->server->o.idle_timeout_us);
+    conn_wait_idle(c, c->server->draining ? DRAIN_IDLE_US : c->server->o.idle_timeout_us);
+}
+
+/* Silent for the whole time it has? Otherwise it is kept, without memory for a request. */
+static void rest(struct conn *c)
+{
+    uint64_t now = loop_now_us(c->server->loop);
+
+    if (now >= c->idle_until_us) {
+        conn_close(c);
+        return;
+    }
+    arena_release(&c->arena);
+    buf_release(&c->in);
+    outbox_trim(&c->out, 0);
+    conn_set_deadline(c, c->idle_until_us - now);
 }
 
 void conn_linger(struct conn *c)
@@ -542,6 +566,8 @@ static void on_deadline(struct timer *t)
 
     switch (c->state) {
     case CONN_WAITING:
+        rest(c);
+        return;
     case CONN_LINGER:
         conn_close(c);
         return;

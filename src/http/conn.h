@@ -53,8 +53,9 @@ struct conn {
     bool wrote_since_end; /* since the last look after the client's end of input */
     struct loop_msg turn;
     struct timer deadline;
-    uint64_t deadline_us; /* what it is to be set to; 0: none */
-    bool deadline_due;    /* it will be, when advance() ends */
+    uint64_t deadline_us;   /* what it is to be set to; 0: none */
+    bool deadline_due;      /* it will be, when advance() ends */
+    uint64_t idle_until_us; /* waiting: when its patience with the client ends */
     size_t lingered;
     char peer[64];
     char *client; /* owned: its name by its certificate; NULL: it has shown none */
@@ -100,6 +101,8 @@ void conn_linger(struct conn *c);
 void conn_spend(struct conn *c, size_t n);
 /* 0: none. */
 void conn_set_deadline(struct conn *c, uint64_t after_us);
+/* Waiting: so long for the client's next request. */
+void conn_wait_idle(struct conn *c, uint64_t idle_us);
 /* A request that never became a stream: our words, then the end. */
 void conn_refuse(struct conn *c, unsigned status, const char *text);
 

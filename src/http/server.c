@@ -110,7 +110,7 @@ static void begin_drain(struct http_server *srv, uint64_t patience_us,
         else if (c->state != CONN_WAITING || c->in.len > 0)
             continue;
         else if (patience_us > 0)
-            conn_set_deadline(c, patience_us);
+            conn_wait_idle(c, patience_us);
         else
             conn_close(c);
     }

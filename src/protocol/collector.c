@@ -136,6 +136,8 @@ void collector_feed(struct collector *c, struct span bytes)
         c->lost = true;
         spoil(c, ANSWER_TOO_LARGE);
     }
+    /* Of the thousands that may be under way most wait for their next event. */
+    arena_release(&c->scratch);
 }
 
 bool collector_between_events(const struct collector *c)

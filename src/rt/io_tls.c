@@ -94,6 +94,8 @@ enum status io_tls_ctx_open(struct loop *loop, const char *ca_file, struct io_tl
     }
     SSL_CTX_set_min_proto_version(c->ssl, TLS1_2_VERSION);
     SSL_CTX_set_options(c->ssl, SSL_OP_NO_RENEGOTIATION);
+    /* A kept connection holds no buffers for records. */
+    SSL_CTX_set_mode(c->ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify(c->ssl, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set_session_cache_mode(c->ssl,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);

@@ -1,13 +1,15 @@
-/* Between a struct io below and a struct io above. OpenSSL works on two memory BIOs and never
- * sees a socket:
+/* Between a struct io below and a struct io above. OpenSSL works on a struct io_tls_wire and
+ * never sees a socket:
  *
- *     inner on_read -> BIO in -> SSL_read -> our on_read
- *     our write -> SSL_write -> BIO out -> inner write -> our on_written
+ *     inner on_read -> wire -> SSL_read -> our on_read
+ *     our write -> SSL_write -> wire -> inner write -> our on_written
  *
  * Everything happens in advance(), which moves what can be moved. Events that would
  * be due inside a call of ours (data that SSL holds already when reading starts) are
  * posted to the loop. A long write is encrypted piece by piece, as the inner stream
- * takes it: memory does not follow its length. Does not renegotiate. */
+ * takes it: memory does not follow its length. While something of a read is left, because the
+ * reader stopped or its records are many and small, the inner stream is not read. Does not
+ * renegotiate. */
 #include "rt/io_tls_stream.h"
 
 #include <assert.h>
@@ -18,12 +20,12 @@
 
 #include "base/buf.h"
 #include "rt/io.h"
+#include "rt/io_tls_wire.h"
 #include "rt/loop.h"
 
 #define PLAIN_BYTES     16384 /* the largest TLS record */
 #define TAKE_MAX_BYTES  65536 /* plain bytes encrypted at once */
-#define WIRE_MAX_BYTES  (4 * TAKE_MAX_BYTES)
-#define PARTS_MAX       8 /* of one write */
+#define PARTS_MAX       8     /* of one write */
 #define READS_PER_TURN  16
 #define PUSHES_PER_TURN 16
 
@@ -33,13 +35,14 @@ struct tls {
     const struct io_tls_kind *kind;
     void *kind_owner;
     struct io *inner;       /* owned; NULL once closed */
-    SSL *ssl;               /* owned, with both BIOs */
-    BIO *in, *out;          /* borrowed from ssl */
+    SSL *ssl;               /* owned */
     io_tls_ready_fn *ready; /* NULL once called */
     void *ready_owner;
 
-    struct buf wire; /* encrypted bytes that the inner stream is writing */
+    struct io_tls_wire wire;
+    struct buf sending; /* what the inner stream is writing */
     bool inner_writing;
+    bool inner_reading; /* it was told to read */
     bool reading;
     bool writing;                /* on_written is due when `rest` and the wire are empty */
     struct span rest[PARTS_MAX]; /* borrowed: of that write, not yet encrypted */
@@ -90,7 +93,8 @@ static void poke(struct tls *t)
 static void destroy(struct tls *t)
 {
     SSL_free(t->ssl);
-    buf_release(&t->wire);
+    io_tls_wire_release(&t->wire);
+    buf_release(&t->sending);
     t->kind->release(t->kind_owner);
     free(t);
 }
@@ -108,7 +112,7 @@ static enum status encrypt(struct tls *t, struct span s)
     if (s.len == 0 || t->failed != ST_OK)
         return t->failed;
     ERR_clear_error();
-    /* A memory BIO takes everything, so a write never wants to be repeated. */
+    /* The wire takes everything, so a write never wants to be repeated. */
     if (SSL_write_ex(t->ssl, s.ptr, s.len, &written) != 1 || written != s.len) {
         ERR_clear_error();
         fail(t, ST_UNAVAILABLE);
@@ -134,31 +138,25 @@ static void encrypt_rest(struct tls *t)
     }
 }
 
-/* What is left in the BIO must wait for the inner stream. */
-static void write_wire(struct tls *t, struct span left)
+/* What is left must wait for the inner stream; what comes after it gets another buffer. */
+static void send_rest(struct tls *t, size_t taken)
 {
-    struct span part;
-    enum status st;
+    struct span part = {t->wire.out.ptr + taken, t->wire.out.len - taken};
+    enum status st = io_write(t->inner, &part, 1);
 
-    buf_clear(&t->wire);
-    st = buf_append(&t->wire, left);
-    (void)BIO_reset(t->out);
-    if (st == ST_OK) {
-        part = buf_span(&t->wire);
-        st = io_write(t->inner, &part, 1);
-    }
-    if (st == ST_OK)
-        t->inner_writing = true;
-    else
+    if (st != ST_OK) {
         fail(t, st);
+        return;
+    }
+    t->inner_writing = true;
+    t->sending = t->wire.out;
+    buf_init(&t->wire.out, t->sending.limit);
 }
 
-/* Out of the BIO and on to the inner stream. */
+/* Off the wire and on to the inner stream. */
 static void flush(struct tls *t)
 {
     for (unsigned i = 0; !t->inner_writing && t->inner != NULL && t->failed == ST_OK; i++) {
-        char *p;
-        long n;
         struct span part;
         size_t taken;
         enum status st;
@@ -168,18 +166,30 @@ static void flush(struct tls *t)
             return;
         }
         encrypt_rest(t);
-        n = BIO_get_mem_data(t->out, &p);
-        if (n <= 0)
+        part = buf_span(&t->wire.out);
+        if (part.len == 0)
             return;
-        part = (struct span){p, (size_t)n};
         st = io_try_write(t->inner, &part, 1, &taken);
         if (st != ST_OK)
             fail(t, st);
         else if (taken < part.len)
-            write_wire(t, (struct span){p + taken, part.len - taken});
+            send_rest(t, taken);
         else
-            (void)BIO_reset(t->out);
+            buf_release(&t->wire.out);
     }
+}
+
+static void choose_reads(struct tls *t)
+{
+    bool want = (t->reading || t->ready != NULL) && !io_tls_wire_is_behind(&t->wire);
+
+    if (want == t->inner_reading || t->inner == NULL || t->inner_ended)
+        return;
+    t->inner_reading = want;
+    if (want)
+        io_read_start(t->inner);
+    else
+        io_read_stop(t->inner);
 }
 
 /* In words, and in a status of the kind's. */
@@ -209,7 +219,7 @@ static void report_ready(struct tls *t, enum status st)
     ERR_clear_error();
     if (st == ST_OK) {
         t->kind->secured(t->kind_owner, t->ssl);
-        io_read_stop(t->inner);
+        choose_reads(t);
         ready(t->ready_owner, ST_OK, &t->io, "");
         return;
     }
@@ -281,22 +291,14 @@ static void finish_write(struct tls *t)
     if (!t->writing)
         return;
     if (t->failed == ST_OK &&
-        (t->rest_next < t->rest_count || t->inner_writing || BIO_pending(t->out) > 0))
+        (t->rest_next < t->rest_count || t->inner_writing || t->wire.out.len > 0))
         return;
     t->writing = false;
     t->io.events->on_written(t->io.owner, t->failed);
 }
 
-static void advance(struct tls *t)
+static void move(struct tls *t)
 {
-    if (t->closing) {
-        if (t->inner == NULL && !t->posted) {
-            if (t->io.events != NULL)
-                t->io.events->on_closed(t->io.owner);
-            destroy(t);
-        }
-        return;
-    }
     if (t->ready != NULL && t->canceled) {
         report_ready(t, ST_CANCELED);
         return;
@@ -313,13 +315,31 @@ static void advance(struct tls *t)
     finish_write(t);
 }
 
+static void advance(struct tls *t)
+{
+    if (t->closing) {
+        if (t->inner == NULL && !t->posted) {
+            if (t->io.events != NULL)
+                t->io.events->on_closed(t->io.owner);
+            destroy(t);
+        }
+        return;
+    }
+    move(t);
+    /* What the read brought is gone when it returns. */
+    if (io_tls_wire_keep(&t->wire) != ST_OK)
+        fail(t, ST_NOMEM);
+    if (!t->closing)
+        choose_reads(t);
+}
+
 static void inner_read(void *owner, enum status st, struct span data)
 {
     struct tls *t = owner;
 
     if (st != ST_OK)
         t->inner_ended = true;
-    else if (BIO_write(t->in, data.ptr, (int)data.len) != (int)data.len)
+    else if (io_tls_wire_offer(&t->wire, data) != ST_OK)
         t->failed = ST_NOMEM;
     advance(t);
 }
@@ -329,6 +349,7 @@ static void inner_written(void *owner, enum status st)
     struct tls *t = owner;
 
     t->inner_writing = false;
+    buf_release(&t->sending);
     if (st != ST_OK)
         t->failed = st;
     advance(t);
@@ -349,8 +370,7 @@ static void read_start(struct io *io)
     struct tls *t = of(io);
 
     t->reading = true;
-    if (t->inner != NULL && !t->inner_ended)
-        io_read_start(t->inner);
+    choose_reads(t);
     poke(t); /* what SSL holds already */
 }
 
@@ -359,8 +379,7 @@ static void read_stop(struct io *io)
     struct tls *t = of(io);
 
     t->reading = false;
-    if (t->inner != NULL && !t->inner_ended)
-        io_read_stop(t->inner);
+    choose_reads(t);
 }
 
 static enum status try_write(struct io *io, const struct span *part, size_t n, size_t *taken)
@@ -372,7 +391,7 @@ static enum status try_write(struct io *io, const struct span *part, size_t n, s
     if (t->failed != ST_OK)
         return t->failed;
     /* An earlier one is not through yet. */
-    if (t->inner_writing || BIO_pending(t->out) > 0)
+    if (t->inner_writing || t->wire.out.len > 0)
         return ST_OK;
     for (size_t i = 0; i < n && *taken < TAKE_MAX_BYTES; i++) {
         struct span s = part[i];
@@ -410,7 +429,7 @@ static void shut(struct io *io)
 
     if (t->closing || t->failed != ST_OK)
         return;
-    SSL_shutdown(t->ssl); /* close_notify into the BIO */
+    SSL_shutdown(t->ssl); /* close_notify onto the wire */
     ERR_clear_error();
     flush(t);
 }
@@ -424,15 +443,14 @@ static void close_io(struct io *io)
     /* close_notify, as far as it goes without waiting; not after half a write, which
      * would then look whole. */
     if (t->failed == ST_OK && !t->writing && !t->inner_writing && t->ready == NULL) {
-        char *p;
-        long n;
+        struct span part;
         size_t taken;
 
         SSL_shutdown(t->ssl);
         ERR_clear_error();
-        n = BIO_get_mem_data(t->out, &p);
-        if (n > 0)
-            (void)!io_try_write(t->inner, &(struct span){p, (size_t)n}, 1, &taken);
+        part = buf_span(&t->wire.out);
+        if (part.len > 0)
+            (void)!io_try_write(t->inner, &part, 1, &taken);
     }
     t->closing = true;
     io_close(t->inner);
@@ -491,24 +509,22 @@ static void refuse(const struct io_tls_stream_parts *p)
 static struct tls *tls_new(const struct io_tls_stream_parts *p)
 {
     struct tls *t = calloc(1, sizeof(*t));
+    BIO *wire;
 
     if (t == NULL)
         return NULL;
-    t->in = BIO_new(BIO_s_mem());
-    t->out = BIO_new(BIO_s_mem());
-    if (t->in == NULL || t->out == NULL) {
-        BIO_free(t->in);
-        BIO_free(t->out);
+    io_tls_wire_init(&t->wire);
+    wire = io_tls_wire_bio(&t->wire);
+    if (wire == NULL) {
         free(t);
         return NULL;
     }
-    SSL_set_bio(p->ssl, t->in, t->out);
+    SSL_set_bio(p->ssl, wire, wire);
     t->io.ops = &ops;
     t->loop = p->loop;
     t->kind = p->kind;
     t->kind_owner = p->kind_owner;
     t->ssl = p->ssl;
-    buf_init(&t->wire, WIRE_MAX_BYTES);
     return t;
 }
 
@@ -524,11 +540,10 @@ enum status io_tls_stream_open(const struct io_tls_stream_parts *p, io_tls_ready
     t->inner = p->inner;
     t->ready = ready;
     t->ready_owner = owner;
-    if (p->first.len > 0 &&
-        BIO_write(t->in, p->first.ptr, (int)p->first.len) != (int)p->first.len)
+    if (io_tls_wire_offer(&t->wire, p->first) != ST_OK || io_tls_wire_keep(&t->wire) != ST_OK)
         t->failed = ST_NOMEM;
     io_attach(p->inner, &inner_events, t);
-    io_read_start(p->inner);
+    choose_reads(t);
     poke(t); /* the handshake starts from the loop */
     *tls = &t->io;
     return ST_OK;

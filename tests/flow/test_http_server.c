@@ -489,6 +489,20 @@ static void flow_deadline_idle(struct bench *b)
     assert_int_equal(wire_count(&b->client, "HTTP/1.1"), 1);
 }
 
+/* It gives its memory back meanwhile, and takes the next request all the same, in time. */
+static void flow_silent_then_asks(struct bench *b)
+{
+    send_text(b, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+    wire_pass(b->loop, IDLE_US - 1);
+    send_text(b, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\ncdef");
+    assert_int_equal(wire_count(&b->client, "HTTP/1.1 200"), 2);
+    assert_true(wire_has(&b->client, "cdef"));
+    wire_pass(b->loop, IDLE_US - 1);
+    assert_false(b->client.ended);
+    wire_pass(b->loop, 1);
+    assert_true(b->client.ended);
+}
+
 static void flow_deadline_head(struct bench *b)
 {
     send_text(b, "GET / HT");
@@ -781,6 +795,7 @@ FLOW(client_leaves_in_its_body, HOLD)
 FLOW(body_breaks, ECHO_LENGTH)
 FLOW(half_closed, HOLD)
 FLOW(deadline_idle, ECHO_LENGTH)
+FLOW(silent_then_asks, ECHO_LENGTH)
 FLOW(deadline_head, HOLD)
 FLOW(deadline_body, HOLD)
 FLOW(deadline_body_while_answering, HOLD)
@@ -813,6 +828,7 @@ int main(void)
         cmocka_unit_test(test_body_breaks),
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_deadline_idle),
+        cmocka_unit_test(test_silent_then_asks),
         cmocka_unit_test(test_deadline_head),
         cmocka_unit_test(test_deadline_body),
         cmocka_unit_test(test_deadline_body_while_answering),

@@ -377,6 +377,38 @@ static void test_back_pressure(void **state)
     SSL_CTX_free(server);
 }
 
+/* A record a byte, far more of them in a read than are looked at in one turn: each is told, in
+ * order, whether the reader pauses or not. */
+static void test_many_small_records(void **state)
+{
+    enum { RECORDS = 5000 };
+    SSL_CTX *server = certs_server(&leaf, TLS1_3_VERSION);
+
+    (void)state;
+    for (unsigned pause = 0; pause < 4; pause += 3) {
+        struct client c;
+
+        start(&c);
+        dial(&c, server, HOST, 0, 1u << 20);
+        loop_run(c.loop);
+        for (unsigned i = 0; i < RECORDS; i++) {
+            char byte = (char)(i * 7);
+
+            tls_peer_send(&c.peer, &byte, 1);
+        }
+        c.probe.pause_every = pause;
+        probe_read(&c.probe);
+        loop_run(c.loop);
+        assert_int_equal(c.probe.in.len, RECORDS);
+        assert_int_equal(c.probe.largest, 1);
+        for (unsigned i = 0; i < RECORDS; i++)
+            assert_int_equal(c.probe.in.ptr[i], (char)(i * 7));
+        hang_up(&c);
+        finish(&c);
+    }
+    SSL_CTX_free(server);
+}
+
 /* --- ends -------------------------------------------------------------------------- */
 
 static void test_cut_stream_is_broken(void **state)
@@ -603,6 +635,7 @@ int main(void)
         cmocka_unit_test(test_echo_in_all_chunkings),
         cmocka_unit_test(test_large_write),
         cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_many_small_records),
         cmocka_unit_test(test_cut_stream_is_broken),
         cmocka_unit_test(test_garbage_breaks_the_stream),
         cmocka_unit_test(test_reset_fails_reads_and_writes),
