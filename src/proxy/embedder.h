@@ -30,7 +30,7 @@ struct embed_job {
 
     struct span text;
     struct digest tenant; /* tenants take turns */
-    struct span asked; /* of struct cache_query */
+    struct span asked;    /* of struct cache_query */
     /* While the queue stands: longer than this it does not wait, and ends with ST_OVERLOAD.
      * 0: for as long as it takes. */
     uint64_t wait_max_us;

@@ -217,7 +217,8 @@ static void write_error(void *owner, unsigned status, const char *text, struct b
 
 void pipeline_request_gone(struct proxy *p)
 {
-    if (p->closed != NULL && p->request_count == 0 && p->catch_up.under_way == 0 && p->judging == 0)
+    if (p->closed != NULL && p->request_count == 0 && p->catch_up.under_way == 0 &&
+        p->judging == 0)
         proxy_requests_gone(p);
 }
 
