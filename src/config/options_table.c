@@ -112,8 +112,12 @@ const struct option options_table[] = {
     UINT("tls.handshakes_max", tls.handshakes_max, "512", 1, 100000, "handshakes at once, of one listener; connections beyond that are closed"),
     UINT("tls.reload_s", tls.reload_s, "10", 0, 86400, "seconds after which the files are looked at again, and read when they have changed: new connections get the new certificate, and what is no good is refused and the old one kept. 0: they are read at start and by a reload only"),
 
-    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
+    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port[,host:port…]/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
+    PATH("store.cert_file", store.cert_file, "", "the certificate (PEM) that is shown to a Redis that asks for one; only with rediss://"),
+    PATH("store.key_file", store.key_file, "", "its key, in PEM, without a passphrase; empty: it stands in store.cert_file"),
+    TEXT("store.user", store.user, "", "the user of Redis (ACL) whose password is in store.password_file; empty: default"),
+    PATH("store.password_file", store.password_file, "", "the password of Redis, instead of one in store.url: read anew for each connection, so a changed one needs no restart"),
     UINT("store.ttl_s", store.ttl_s, "86400", 1, YEAR_S, "seconds an answer may be reused"),
     UINT("store.entries_max", store.entries_max, "1000000", 1, 1000000000, "stored answers, beyond which the oldest go (embedded store)"),
     BYTES("store.bytes_max", store.bytes_max, "4GiB", MIB, 64 * TIB, "size of the embedded store, beyond which the oldest answers go"),
