@@ -96,7 +96,7 @@ static const char *take_credentials(struct span s, struct redis_url *u)
 }
 
 /* "host", "host:port", "[v6]:port"; empty is the local machine. */
-static const char *take_host(struct span s, struct redis_url *u)
+static const char *take_host(struct span s, struct redis_url_address *out)
 {
     struct span host = s;
     uint32_t port = PORT_DEFAULT;
@@ -114,16 +114,47 @@ static const char *take_host(struct span s, struct redis_url *u)
     }
     if (host.len == 0)
         host = SPAN("127.0.0.1");
-    if (port == 0 || !decode(host, u->host) || strchr(u->host, ' ') != NULL)
+    if (port == 0 || !decode(host, out->host) || strchr(out->host, ' ') != NULL)
         return "host or port is not valid";
-    u->port = (uint16_t)port;
+    out->port = (uint16_t)port;
     return NULL;
+}
+
+void redis_url_set_address(struct redis_url *u, const char *host, uint16_t port)
+{
+    snprintf(u->host, sizeof(u->host), "%s", host);
+    u->port = port;
+    snprintf(u->shown, sizeof(u->shown), "%s%s:%u", u->tls ? "rediss://" : "redis://", u->host,
+             u->port);
+}
+
+/* One, or several with commas between. */
+static const char *take_hosts(struct span s, struct redis_url *u)
+{
+    struct redis_url_address first;
+    struct span one = s;
+    const char *wrong;
+    bool more = split(&s, ',', false, &one);
+
+    wrong = take_host(more ? one : s, &first);
+    while (wrong == NULL && more) {
+        more = split(&s, ',', false, &one);
+        if (u->others == REDIS_URL_OTHERS_MAX)
+            return "it names more than 16 servers";
+        if (!more)
+            one = s;
+        if (one.len == 0)
+            return "nothing stands between two commas, or after one";
+        wrong = take_host(one, &u->other[u->others++]);
+    }
+    if (wrong == NULL)
+        redis_url_set_address(u, first.host, first.port);
+    return wrong;
 }
 
 static const char *take_network(struct span s, struct redis_url *u)
 {
     struct span before;
-    const char *wrong;
 
     if (!split(&s, '/', false, &before)) {
         before = s;
@@ -131,11 +162,7 @@ static const char *take_network(struct span s, struct redis_url *u)
     }
     if (s.len > 0 && !number(s, DB_MAX, &u->db))
         return "what follows the / is no database number";
-    wrong = take_host(before, u);
-    if (wrong == NULL)
-        snprintf(u->shown, sizeof(u->shown), "%s%s:%u", u->tls ? "rediss://" : "redis://",
-                 u->host, u->port);
-    return wrong;
+    return take_hosts(before, u);
 }
 
 static const char *take_unix(struct span s, struct redis_url *u)

@@ -47,6 +47,7 @@ struct store_redis {
     struct store_redis_scan *scan;     /* NULL: none under way */
     struct store_redis_news *news;     /* owned */
     char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
+    char password_file[1024];          /* empty: none */
     uint64_t deadline_us;
 
     const struct seal_ring *seal; /* borrowed; NULL: none */
@@ -511,8 +512,15 @@ static enum status open_conn(struct store_redis *s, struct connector *connector,
 
     if (st != ST_OK)
         return st;
+    if (o->password_file != NULL) {
+        c.password_file = s->password_file;
+        snprintf(s->password_file, sizeof(s->password_file), "%s", o->password_file);
+        snprintf(c.url.user, sizeof(c.url.user), "%s", o->user != NULL ? o->user : "default");
+    }
     if (c.url.tls) {
         st = io_tls_ctx_open(s->loop, o->ca_file, &s->tls, why, why_cap);
+        if (st == ST_OK && o->cert_file != NULL)
+            st = io_tls_ctx_show(s->tls, o->cert_file, o->key_file, why, why_cap);
         if (st != ST_OK)
             return st;
         c.tls = s->tls;

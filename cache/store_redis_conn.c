@@ -511,12 +511,35 @@ static void on_hello(void *owner, enum status st, const redisReply *r)
     }
 }
 
+/* Anew each time: it may have been changed since. A small local file, so the loop reads it. */
+static bool read_password(struct store_redis_conn *c)
+{
+    struct redis_url *u = &c->options.url;
+    size_t n;
+    FILE *f = fopen(c->options.password_file, "re");
+
+    if (f == NULL)
+        return false;
+    n = fread(u->password, 1, sizeof(u->password), f);
+    fclose(f);
+    while (n > 0 && (u->password[n - 1] == '\n' || u->password[n - 1] == '\r'))
+        n--;
+    if (n == 0 || n == sizeof(u->password))
+        n = 0;
+    u->password[n] = '\0';
+    return n > 0;
+}
+
 static void greet(struct store_redis_conn *c)
 {
     const struct redis_url *u = &c->options.url;
     struct span parts[ARGS_MAX] = {SPAN("HELLO"), SPAN("2")};
     int n = 2;
 
+    if (c->options.password_file != NULL && !read_password(c)) {
+        drop_link(c, "store.password_file cannot be read, is empty or too long", false);
+        return;
+    }
     if (c->plain_auth) {
         authenticate(c);
         return;

@@ -29,8 +29,9 @@ typedef void store_redis_done_fn(void *owner, enum status st, const redisReply *
 
 struct store_redis_conn_options {
     struct redis_url url;
-    struct io_tls_ctx *tls; /* borrowed (outlives); NULL: none */
-    uint64_t deadline_us;   /* of a look-up, tells how patient a handshake must be */
+    struct io_tls_ctx *tls;    /* borrowed (outlives); NULL: none */
+    const char *password_file; /* borrowed (outlives); read for each greeting. NULL: none */
+    uint64_t deadline_us;      /* of a look-up, tells how patient a handshake must be */
     void (*ready)(void *owner);
     void (*down)(void *owner); /* once per failed try or lost connection */
     void *owner;

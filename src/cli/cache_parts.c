@@ -14,6 +14,7 @@
 #include "cli/encoder_settings.h"
 #include "cli/seal_settings.h"
 #include "cli/serve_files.h"
+#include "cli/store_settings.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/model_path.h"
@@ -84,14 +85,7 @@ static bool open_loop(struct cache_parts *p, const struct config *c, char *why, 
 static bool open_store(struct cache_parts *p, char *why, size_t why_cap)
 {
     const struct config *c = p->config;
-    struct store_options o = {.url = c->store.url,
-                              .data_dir = c->data_dir,
-                              .ca_file = c->store.ca_file[0] != '\0' ? c->store.ca_file : NULL,
-                              .entries_max = c->store.entries_max,
-                              .bytes_max = c->store.bytes_max,
-                              .deadline_ms = (uint32_t)c->store.deadline_ms,
-                              .queue_max = (uint32_t)c->store.queue_max,
-                              .prefix = c->store.prefix};
+    struct store_options o = store_settings(c);
 
     if (seal_settings_read(c, &p->seal, why, why_cap) != ST_OK)
         return false;

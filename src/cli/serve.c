@@ -25,7 +25,6 @@
 #include "base/log.h"
 #include "base/seal.h"
 #include "cache/cache.h"
-#include "cache/redis_url.h"
 #include "cli/cascade_default.h"
 #include "cli/config_load.h"
 #include "cli/encoder_settings.h"
@@ -37,6 +36,7 @@
 #include "cli/serve_log.h"
 #include "cli/serve_reload.h"
 #include "cli/serve_upgrade.h"
+#include "cli/store_settings.h"
 #include "cli/version.h"
 #include "config/config.h"
 #include "config/listen.h"
@@ -177,15 +177,7 @@ static enum status open_cache(struct server *s)
     const struct config *c = &s->config;
     struct model_info info = {.dimensions = 0};
     struct cache_options o = {
-        .store = {.url = c->store.url,
-                  .data_dir = c->data_dir,
-                  .ca_file = c->store.ca_file[0] != '\0' ? c->store.ca_file : NULL,
-                  .entries_max = c->store.entries_max,
-                  .bytes_max = c->store.bytes_max,
-                  .deadline_ms = (uint32_t)c->store.deadline_ms,
-                  .queue_max = (uint32_t)c->store.queue_max,
-                  .prefix = c->store.prefix,
-                  .seal = s->seal.count > 0 ? &s->seal : NULL},
+        .store = store_settings(c),
         .memory_max_bytes = c->store.memory_bytes_max,
         .refusals_max = (uint32_t)c->cache.refusals_max,
         .memory_entries_max = (uint32_t)c->store.memory_entries_max,
@@ -195,6 +187,7 @@ static enum status open_cache(struct server *s)
                   .queue_max = (uint32_t)c->store.queue_max},
     };
 
+    o.store.seal = s->seal.count > 0 ? &s->seal : NULL;
     if (strcmp(c->cache.policy, "bounded") == 0)
         set_bounded(c, &o.bounded);
     if (s->embedder != NULL) {
@@ -764,15 +757,8 @@ static void on_signal(void *owner, int signum)
 static bool is_store(void *owner, const struct endpoint *to)
 {
     const struct server *s = owner;
-    struct redis_url u;
-    char why[128];
 
-    if (strncmp(s->config.store.url, "redis", 5) != 0 || to->via != NULL ||
-        redis_url_parse(s->config.store.url, &u, why, sizeof(why)) != ST_OK)
-        return false;
-    if (u.unix_socket)
-        return to->unix_path != NULL && strcmp(to->unix_path, u.host) == 0;
-    return to->unix_path == NULL && to->port == u.port && strcmp(to->host, u.host) == 0;
+    return store_settings_is_place(&s->config, to);
 }
 
 static enum status open_all(struct server *s)

@@ -373,6 +373,28 @@ static enum status check_upstreams(const struct config *c, struct config_error *
     return check_places("upstream.", &one, err);
 }
 
+/* What only some kinds of store have. */
+static enum status check_store_access(const struct config *c, struct config_error *err)
+{
+    bool tls = strncmp(c->store.url, "rediss:", 7) == 0;
+    bool redis = strncmp(c->store.url, "redis", 5) == 0;
+
+    if (c->store.ca_file[0] != '\0' && !tls)
+        return fail(err, "store.ca_file: only rediss:// has certificates");
+    if (c->store.cert_file[0] != '\0' && !tls)
+        return fail(err, "store.cert_file: only rediss:// has certificates");
+    if (c->store.key_file[0] != '\0' && c->store.cert_file[0] == '\0')
+        return fail(err, "store.key_file: has no effect without store.cert_file");
+    if (c->store.user[0] != '\0' && c->store.password_file[0] == '\0')
+        return fail(err, "store.user: its password is missing; set store.password_file");
+    if (c->store.password_file[0] != '\0' && !redis)
+        return fail(err, "store.password_file: only a Redis has a password");
+    if (c->store.password_file[0] != '\0' && strchr(c->store.url, '@') != NULL)
+        return fail(err, "store.password_file: store.url has a user or password too; "
+                         "take one of them away");
+    return ST_OK;
+}
+
 static enum status check_store(const struct config *c, struct config_error *err)
 {
     static const char *const remote[] = {"redis://", "rediss://", NULL};
@@ -385,9 +407,7 @@ static enum status check_store(const struct config *c, struct config_error *err)
                          "rediss://…, redis+unix:///path or memory:");
     if (has_scheme(store, remote) && strchr("/?#", strchr(store, ':')[3]) != NULL)
         return fail(err, "store.url: names no host");
-    if (c->store.ca_file[0] != '\0' && strncmp(store, "rediss:", 7) != 0)
-        return fail(err, "store.ca_file: only rediss:// has certificates");
-    return ST_OK;
+    return check_store_access(c, err);
 }
 
 static enum status check_listeners(const struct config *c, struct config_error *err)

@@ -160,6 +160,9 @@ struct config {
         char seal_key_file[CONFIG_TEXT_MAX]; /* empty: nothing is sealed */
         uint64_t ttl_s;
         uint64_t entries_max, bytes_max;
+        char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
+        char user[128];
+        char password_file[CONFIG_TEXT_MAX];
         uint64_t memory_entries_max, memory_bytes_max;
         uint64_t deadline_ms;
         uint64_t queue_max;

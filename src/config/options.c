@@ -288,17 +288,19 @@ enum status options_set(struct config *c, const struct option *o, struct span te
 
 /* --- writing ----------------------------------------------------------------------- */
 
-/* redis://user:password@host: all between the first ':' of the user part and '@'. */
+/* redis://user:password@host: all between the first ':' of the user part and '@'; a word alone
+ * may be a password. */
 static enum status write_url(struct span url, bool mask, struct buf *out)
 {
     char masked[CONFIG_TEXT_MAX + sizeof(MASK)];
     const char *start = strstr(url.ptr, "://");
     const char *at = start != NULL ? strrchr(start, '@') : NULL;
     const char *colon = at != NULL ? memchr(start + 3, ':', (size_t)(at - start - 3)) : NULL;
+    const char *secret = colon != NULL ? colon + 1 : start + 3;
 
-    if (!mask || colon == NULL)
+    if (!mask || at == NULL)
         return value_write_text(out, url);
-    snprintf(masked, sizeof(masked), "%.*s" MASK "%s", (int)(colon + 1 - url.ptr), url.ptr, at);
+    snprintf(masked, sizeof(masked), "%.*s" MASK "%s", (int)(secret - url.ptr), url.ptr, at);
     return value_write_text(out, span_of(masked));
 }
 

@@ -3,6 +3,7 @@
 #include "rt/io_tls.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,19 +128,36 @@ enum status io_tls_ctx_open_pinned(struct loop *loop, const char *cert_file,
     return ST_OK;
 }
 
+/* Nobody is at a terminal to type one. */
+static int no_passphrase(char *buf, int size, int writing, void *owner)
+{
+    (void)buf, (void)size, (void)writing, (void)owner;
+    return -1;
+}
+
+static enum status cannot_show(const char *what, const char *file, char *why, size_t why_cap)
+{
+    char reason[128];
+
+    io_tls_stream_error(reason, sizeof(reason));
+    if (errno == ENOENT || errno == EACCES)
+        snprintf(reason, sizeof(reason), "%s", strerror(errno));
+    snprintf(why, why_cap, "cannot use the %s '%s': %s", what, file, reason);
+    return ST_INVALID;
+}
+
 enum status io_tls_ctx_show(struct io_tls_ctx *c, const char *cert_file, const char *key_file,
                             char *why, size_t why_cap)
 {
-    bool cert = SSL_CTX_use_certificate_chain_file(c->ssl, cert_file) == 1;
-    char reason[128];
-
-    if (cert && SSL_CTX_use_PrivateKey_file(c->ssl, key_file, SSL_FILETYPE_PEM) == 1 &&
-        SSL_CTX_check_private_key(c->ssl) == 1)
-        return ST_OK;
-    io_tls_stream_error(reason, sizeof(reason));
-    snprintf(why, why_cap, "cannot use the %s '%s': %s", cert ? "key" : "certificate",
-             cert ? key_file : cert_file, reason);
-    return ST_INVALID;
+    ERR_clear_error();
+    errno = 0;
+    SSL_CTX_set_default_passwd_cb(c->ssl, no_passphrase);
+    if (SSL_CTX_use_certificate_chain_file(c->ssl, cert_file) != 1)
+        return cannot_show("certificate", cert_file, why, why_cap);
+    if (SSL_CTX_use_PrivateKey_file(c->ssl, key_file, SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_check_private_key(c->ssl) != 1)
+        return cannot_show("key", key_file, why, why_cap);
+    return ST_OK;
 }
 
 void io_tls_ctx_close(struct io_tls_ctx *c)

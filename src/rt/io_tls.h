@@ -23,8 +23,9 @@ enum status io_tls_ctx_open(struct loop *loop, const char *ca_file, struct io_tl
 enum status io_tls_ctx_open_pinned(struct loop *loop, const char *cert_file,
                                    struct io_tls_ctx **out, char *why,
                                    size_t why_cap) MUST_CHECK;
-/* Shows this certificate with its key, both PEM, to peers that ask for one. ST_INVALID with
- * `why`, which names the file. */
+/* The certificate (PEM, followed by those between it and its authority) that is shown to a
+ * server that asks for one, and its key. Before the first stream. ST_INVALID with `why`, which
+ * names the file. */
 enum status io_tls_ctx_show(struct io_tls_ctx *c, const char *cert_file, const char *key_file,
                             char *why, size_t why_cap) MUST_CHECK;
 /* Streams opened with it may outlive it. */

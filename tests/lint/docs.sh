@@ -17,7 +17,7 @@ for page in pages:
         if "://" not in target and not (page.parent / target).exists():
             bad.append(f"{page}: no file {target}")
     for section, name in re.findall(r"`([a-z]+)\.([a-z_]+)(?:: [^`]*)?`", text):
-        if name not in ("c", "h") and section in sections and f"{section}.{name}" not in keys:
+        if name not in ("c", "h", "crt", "key") and section in sections and f"{section}.{name}" not in keys:
             bad.append(f"{page}: no setting {section}.{name}")
 print("\n".join(bad))
 sys.exit(1 if bad else 0)
