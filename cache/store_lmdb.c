@@ -751,7 +751,9 @@ static enum status open_threads(struct store_lmdb *s, const struct store_options
                                              .queue_max = o->queue_max + REMOVE_QUEUE_MAX,
                                              .batch_max = WRITE_BATCH_MAX,
                                              .gather_us = WRITE_GATHER_US,
-                                             .rank = WORK_BEHIND,
+                                             /* Behind, a loop that never rests would fill
+                                              * its queue, and answers would be dropped. */
+                                             .rank = WORK_BESIDE,
                                              .owner = s};
     const struct work_pool_options reader = {
         .threads = 1, .queue_max = READ_QUEUE_MAX, .batch_max = READ_BATCH_MAX, .owner = s};

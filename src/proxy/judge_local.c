@@ -43,7 +43,8 @@ static bool start(struct judge *j)
     struct local_request q = {.params = {.top_p = 1, .max_tokens = 1},
                               .words = judge_case_words,
                               .word_count = JUDGE_WORDS,
-                              .scope = &scope};
+                              .scope = &scope,
+                              .tenant = &scope};
 
     arena_reset(&j->texts);
     turns =

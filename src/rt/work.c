@@ -13,6 +13,7 @@
 #include "rt/work_lanes.h"
 
 /* A tenth of a loop's share where both want one core. */
+#define BESIDE_NICE     5
 #define BACKGROUND_NICE 10
 
 struct worker {
@@ -120,12 +121,13 @@ static struct work *take_batch(struct worker *me)
 static void step_back(enum work_rank rank)
 {
     static const struct sched_param none = {0};
+    int nice = rank == WORK_BESIDE ? BESIDE_NICE : BACKGROUND_NICE;
 
     if (rank == WORK_LAST && sched_setscheduler(0, SCHED_IDLE, &none) == 0)
         return;
     /* One that stands further behind already stays there. */
-    if (rank != WORK_EQUAL && getpriority(PRIO_PROCESS, 0) < BACKGROUND_NICE)
-        (void)!setpriority(PRIO_PROCESS, 0, BACKGROUND_NICE);
+    if (rank != WORK_EQUAL && getpriority(PRIO_PROCESS, 0) < nice)
+        (void)!setpriority(PRIO_PROCESS, 0, nice);
 }
 
 /* A batch goes home in one piece: a loop that shares this core would otherwise take it back

@@ -51,7 +51,8 @@ struct work {
 /* Where its threads, and those that they start, stand when others want the same core. */
 enum work_rank {
     WORK_EQUAL,
-    WORK_BEHIND, /* loops go first, a tenth of a share is left */
+    WORK_BESIDE, /* loops go first, a quarter of a share is left */
+    WORK_BEHIND, /* … a tenth of it is left */
     WORK_LAST,   /* nothing is left while somebody else wants it (SCHED_IDLE) */
 };
 

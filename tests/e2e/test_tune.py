@@ -98,7 +98,7 @@ def test_watching_a_shadow(make_ibid, upstream, tmp_path):
     seen = admin(ibid, "GET", "/admin/v1/decisions").json
     assert seen["judges"] and seen["next"] == 3 and [d["same"] for d in seen["decisions"]] == [True, True, False]
     assert seen["decisions"][2]["reason"] == "name" and seen["decisions"][0]["reason"] in ("hit", "below_threshold")
-    assert set(seen["decisions"][0]) == {"request", "similarity", "probability", "reason", "same"}
+    assert set(seen["decisions"][0]) == {"request", "similarity", "probability", "reason", "same", "by"}
     assert admin(ibid, "GET", "/admin/v1/decisions?after=3").json["decisions"] == []
     assert admin(ibid, "GET", "/admin/v1/decisions?after=1000").json["next"] == 3  # of one before a restart
     for query in ("?after", "?after=", "?after=x", "?before=1", "?after=" + "9" * 30):
