@@ -10,13 +10,12 @@
 #include "cli/commands.h"
 #include "cli/config_load.h"
 #include "cli/embed_texts.h"
+#include "cli/output.h"
 #include "config/config.h"
 
 #define EXIT_SAME      0
 #define EXIT_DIFFERENT 1
 #define EXIT_TROUBLE   2
-
-#define JSON_MAX_BYTES (256 * 1024)
 
 static const char usage[] =
     "usage: ibid explain [--json] [-m MODEL] [-c FILE] QUESTION_A QUESTION_B\n"
@@ -80,32 +79,26 @@ static void print_text(const struct job *j, const struct decision *d,
         printf(": %s\n", d->reason);
 }
 
-static bool print_json(const struct job *j, const struct decision *d,
-                       const struct explanation *e)
-{
-    struct json_writer w;
-    struct buf out;
+struct told {
+    const struct job *job;
+    const struct decision *decision;
+    const struct explanation *explanation;
+};
 
-    buf_init(&out, JSON_MAX_BYTES);
-    w = (struct json_writer){&out, ST_OK, false};
-    json_writer_open(&w, NULL, '{');
-    json_writer_text(&w, "a", j->questions[0]);
-    json_writer_text(&w, "b", j->questions[1]);
-    json_writer_real(&w, "similarity", (double)d->similarity);
-    json_writer_real(&w, "floor", j->config->cache.floor);
-    json_writer_real(&w, "probability", d->probability);
-    json_writer_real(&w, "threshold", d->threshold);
-    json_writer_bool(&w, "hit", d->hit);
-    json_writer_text(&w, "reason", span_of(d->reason));
-    explain_write(&w, e, true);
-    json_writer_close(&w, '}');
-    json_writer_raw(&w, SPAN("\n"));
-    if (w.st == ST_OK)
-        fwrite(out.ptr, 1, out.len, stdout);
-    else
-        fprintf(stderr, "ibid: the explanation is too long\n");
-    buf_release(&out);
-    return w.st == ST_OK;
+static void write_json(struct json_writer *w, const void *of)
+{
+    const struct told *t = of;
+    const struct decision *d = t->decision;
+
+    json_writer_text(w, "a", t->job->questions[0]);
+    json_writer_text(w, "b", t->job->questions[1]);
+    json_writer_real(w, "similarity", (double)d->similarity);
+    json_writer_real(w, "floor", t->job->config->cache.floor);
+    json_writer_real(w, "probability", d->probability);
+    json_writer_real(w, "threshold", d->threshold);
+    json_writer_bool(w, "hit", d->hit);
+    json_writer_text(w, "reason", span_of(d->reason));
+    explain_write(w, t->explanation, true);
 }
 
 static int explain(const struct job *j, float similarity, struct explanation *e)
@@ -120,7 +113,7 @@ static int explain(const struct job *j, float similarity, struct explanation *e)
     explain_pair(j->questions[0], j->questions[1], similarity, e);
     if (!j->json)
         print_text(j, &d, e);
-    else if (!print_json(j, &d, e))
+    else if (!output_json(write_json, &(struct told){j, &d, e}))
         return EXIT_TROUBLE;
     return d.hit ? EXIT_SAME : EXIT_DIFFERENT;
 }

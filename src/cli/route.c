@@ -11,6 +11,7 @@
 #include "cli/config_load.h"
 #include "cli/embed_texts.h"
 #include "cli/router_default.h"
+#include "cli/output.h"
 #include "config/config.h"
 #include "config/config_models.h"
 #include "protocol/protocol.h"
@@ -18,7 +19,6 @@
 #include "router/classifier_file.h"
 #include "router/features.h"
 
-#define JSON_MAX_BYTES 65536
 #define SHOWN          5 /* features, examples */
 #define EXAMPLE_BYTES  70
 
@@ -287,33 +287,21 @@ static void write_judgement(struct json_writer *w, const struct job *j)
     json_writer_close(w, ']');
 }
 
-static bool print_json(const struct job *j)
+static void write_json(struct json_writer *w, const void *of)
 {
+    const struct job *j = of;
     struct config_model m;
     const char *model = model_of(j, &m);
-    struct json_writer w;
-    struct buf out;
 
-    buf_init(&out, CLASSIFIER_FILE_MAX_BYTES);
-    w = (struct json_writer){&out, ST_OK, false};
-    json_writer_open(&w, NULL, '{');
-    json_writer_text(&w, "tier", span_of(tier_of(j)));
-    json_writer_text(&w, "reason",
+    json_writer_text(w, "tier", span_of(tier_of(j)));
+    json_writer_text(w, "reason",
                      span_of(j->verdict.reason != NULL ? j->verdict.reason : "none"));
     if (j->verdict.rule != NULL)
-        json_writer_text(&w, "rule", span_of(j->verdict.rule));
+        json_writer_text(w, "rule", span_of(j->verdict.rule));
     if (model[0] != '\0')
-        json_writer_text(&w, "model", span_of(model));
+        json_writer_text(w, "model", span_of(model));
     if (j->judged)
-        write_judgement(&w, j);
-    json_writer_close(&w, '}');
-    json_writer_raw(&w, SPAN("\n"));
-    if (w.st == ST_OK)
-        fwrite(out.ptr, 1, out.len, stdout);
-    else
-        fprintf(stderr, "ibid: out of memory\n");
-    buf_release(&out);
-    return w.st == ST_OK;
+        write_judgement(w, j);
 }
 
 /* --- the command -------------------------------------------------------------------------- */
@@ -348,7 +336,7 @@ static int run(struct job *j)
         return rc;
     if (!j->json)
         print_text(j);
-    else if (!print_json(j))
+    else if (!output_json(write_json, j))
         return 1;
     return 0;
 }

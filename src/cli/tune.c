@@ -18,14 +18,14 @@
 #include "cli/tune_plot.h"
 #include "cli/tune_router.h"
 #include "cli/tune_watch.h"
+#include "cli/output.h"
 #include "config/config.h"
 
-#define JSON_MAX_BYTES (256 * 1024)
-#define GUARDS_SHOWN   64
-#define TABLE_FROM     30 /* hundredths: below it nobody serves */
-#define TABLE_STEP     5
-#define WATCH_EVERY_S  10
-#define WATCH_MAX_S    (31ull * 86400)
+#define GUARDS_SHOWN  64
+#define TABLE_FROM    30 /* hundredths: below it nobody serves */
+#define TABLE_STEP    5
+#define WATCH_EVERY_S 10
+#define WATCH_MAX_S   (31ull * 86400)
 
 static const char usage[] =
     "usage: ibid tune [--error-max E] [--json] [--svg FILE] [-m MODEL] [-c FILE] PAIRS\n"
@@ -183,36 +183,24 @@ static void write_points(struct json_writer *w, const struct job *j)
     json_writer_close(w, ']');
 }
 
-static bool print_json(const struct job *j)
+static void write_json(struct json_writer *w, const void *of)
 {
-    struct json_writer w;
-    struct buf out;
+    const struct job *j = of;
 
-    buf_init(&out, JSON_MAX_BYTES);
-    w = (struct json_writer){&out, ST_OK, false};
-    json_writer_open(&w, NULL, '{');
-    json_writer_u64(&w, "pairs", j->pairs.count);
-    json_writer_u64(&w, "same", j->curve.same);
-    json_writer_real(&w, "error_max", j->error_max);
+    json_writer_u64(w, "pairs", j->pairs.count);
+    json_writer_u64(w, "same", j->curve.same);
+    json_writer_real(w, "error_max", j->error_max);
     if (j->curve.best >= 0)
-        json_writer_real(&w, "threshold", j->curve.points[j->curve.best].threshold);
-    write_points(&w, j);
-    json_writer_open(&w, "guards", '{');
+        json_writer_real(w, "threshold", j->curve.points[j->curve.best].threshold);
+    write_points(w, j);
+    json_writer_open(w, "guards", '{');
     for (size_t i = 0; i < j->guard_count; i++) {
-        json_writer_open(&w, j->guards[i].name, '{');
-        json_writer_u64(&w, "other", j->guards[i].other);
-        json_writer_u64(&w, "same", j->guards[i].same);
-        json_writer_close(&w, '}');
+        json_writer_open(w, j->guards[i].name, '{');
+        json_writer_u64(w, "other", j->guards[i].other);
+        json_writer_u64(w, "same", j->guards[i].same);
+        json_writer_close(w, '}');
     }
-    json_writer_close(&w, '}');
-    json_writer_close(&w, '}');
-    json_writer_raw(&w, SPAN("\n"));
-    if (w.st == ST_OK)
-        fwrite(out.ptr, 1, out.len, stdout);
-    else
-        fprintf(stderr, "ibid: out of memory\n");
-    buf_release(&out);
-    return w.st == ST_OK;
+    json_writer_close(w, '}');
 }
 
 /* --- the command ------------------------------------------------------------------ */
@@ -228,7 +216,7 @@ static int tune(struct job *j)
         return 1;
     if (!j->json)
         print_text(j);
-    else if (!print_json(j))
+    else if (!output_json(write_json, j))
         return 1;
     return j->curve.best >= 0 ? 0 : 1;
 }

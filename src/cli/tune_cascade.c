@@ -13,11 +13,11 @@
 #include "cli/commands.h"
 #include "cli/config_load.h"
 #include "cli/json_lines.h"
+#include "cli/output.h"
 #include "config/config.h"
 #include "router/cascade_file.h"
 #include "router/cascade_training.h"
 
-#define JSON_MAX_BYTES 65536
 #define SURE_MAX_BYTES (16 * (size_t)CASCADE_TRAINING_MAX)
 
 static const char usage[] =
@@ -185,43 +185,24 @@ static void write_settings(struct json_writer *w, const struct cascade *c)
     json_writer_close(w, ']');
 }
 
-static bool print_json(const struct job *j)
+static void write_json(struct json_writer *w, const void *of)
 {
-    struct json_writer w;
-    struct buf out;
+    const struct job *j = of;
 
-    buf_init(&out, JSON_MAX_BYTES);
-    w = (struct json_writer){&out, ST_OK, false};
-    json_writer_open(&w, NULL, '{');
-    write_report(&w, "held_out", &j->learned, &j->report);
+    write_report(w, "held_out", &j->learned, &j->report);
     if (j->test != NULL)
-        write_report(&w, "tested", &j->tested, &j->test_report);
-    json_writer_real(&w, "loss_max", j->loss_max);
-    json_writer_real(&w, "penalty", j->report.penalty);
-    write_settings(&w, &j->cascade);
-    json_writer_close(&w, '}');
-    json_writer_raw(&w, SPAN("\n"));
-    if (w.st == ST_OK)
-        fwrite(out.ptr, 1, out.len, stdout);
-    else
-        fprintf(stderr, "ibid: out of memory\n");
-    buf_release(&out);
-    return w.st == ST_OK;
+        write_report(w, "tested", &j->tested, &j->test_report);
+    json_writer_real(w, "loss_max", j->loss_max);
+    json_writer_real(w, "penalty", j->report.penalty);
+    write_settings(w, &j->cascade);
 }
 
 static bool put_file(const char *path, const struct buf *text, enum status st)
 {
-    FILE *f = NULL;
-    bool ok;
-
-    errno = ENOMEM;
-    ok = st == ST_OK && (f = fopen(path, "we")) != NULL &&
-         fwrite(text->ptr, 1, text->len, f) == text->len;
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    if (!ok)
-        fprintf(stderr, "ibid: cannot write '%s': %s\n", path, strerror(errno));
-    return ok;
+    if (st == ST_OK)
+        return output_file(path, buf_span(text));
+    fprintf(stderr, "ibid: out of memory\n");
+    return false;
 }
 
 static bool write_out(const struct job *j)
@@ -290,7 +271,7 @@ static int run(struct job *j)
         return 1;
     if (!j->json)
         print_text(j);
-    else if (!print_json(j))
+    else if (!output_json(write_json, j))
         return 1;
     return 0;
 }

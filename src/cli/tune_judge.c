@@ -19,11 +19,11 @@
 #include "cli/local_judge.h"
 #include "cli/progress.h"
 #include "cli/tune_pairs.h"
+#include "cli/output.h"
 #include "config/config.h"
 #include "proxy/judge_case.h"
 
-#define JSON_MAX_BYTES 4096
-#define LOG_ODDS_MAX   20.0
+#define LOG_ODDS_MAX 20.0
 
 static const char usage[] =
     "usage: ibid tune judge [--by rules|local] [--answers] [--scores FILE] [--json] PAIRS\n"
@@ -284,32 +284,28 @@ static void write_side(struct json_writer *w, const char *name, const struct sid
     json_writer_close(w, '}');
 }
 
-static bool print_json(const struct job *j, const struct figures *f)
-{
-    struct json_writer w;
-    struct buf out;
+struct told {
+    const struct job *job;
+    const struct figures *figures;
+};
 
-    buf_init(&out, JSON_MAX_BYTES);
-    w = (struct json_writer){&out, ST_OK, false};
-    json_writer_open(&w, NULL, '{');
-    json_writer_text(&w, "judge", span_of(j->by));
-    json_writer_u64(&w, "pairs", j->pairs.count);
-    json_writer_u64(&w, "same", f->same);
-    json_writer_u64(&w, "judged", f->judged);
+static void write_json(struct json_writer *w, const void *of)
+{
+    const struct job *j = ((const struct told *)of)->job;
+    const struct figures *f = ((const struct told *)of)->figures;
+
+    json_writer_text(w, "judge", span_of(j->by));
+    json_writer_u64(w, "pairs", j->pairs.count);
+    json_writer_u64(w, "same", f->same);
+    json_writer_u64(w, "judged", f->judged);
     if (isfinite(f->auc))
-        json_writer_real(&w, "auc", f->auc);
-    json_writer_u64(&w, "right", f->right);
-    json_writer_u64(&w, "right_with_bias", f->right_with_bias);
-    json_writer_real(&w, "local_bias", j->config->judge.local_bias + f->bias);
-    write_side(&w, "sure_yes", &f->sure_yes);
-    write_side(&w, "sure_no", &f->sure_no);
-    json_writer_real(&w, "ms_each", j->us / 1e3 / (double)j->pairs.count);
-    json_writer_close(&w, '}');
-    json_writer_raw(&w, SPAN("\n"));
-    if (w.st == ST_OK)
-        fwrite(out.ptr, 1, out.len, stdout);
-    buf_release(&out);
-    return w.st == ST_OK;
+        json_writer_real(w, "auc", f->auc);
+    json_writer_u64(w, "right", f->right);
+    json_writer_u64(w, "right_with_bias", f->right_with_bias);
+    json_writer_real(w, "local_bias", j->config->judge.local_bias + f->bias);
+    write_side(w, "sure_yes", &f->sure_yes);
+    write_side(w, "sure_no", &f->sure_no);
+    json_writer_real(w, "ms_each", j->us / 1e3 / (double)j->pairs.count);
 }
 
 static bool write_scores(const struct job *j)
@@ -337,7 +333,7 @@ static int run(struct job *j)
     if (ok && !j->json)
         print_text(j, &f);
     else if (ok)
-        ok = print_json(j, &f);
+        ok = output_json(write_json, &(struct told){j, &f});
     tune_pairs_release(&j->pairs);
     return ok ? 0 : 1;
 }

@@ -1,10 +1,8 @@
 /* `ibid tune router`: a classifier of questions that a small model answers as well as a large
  * one, out of questions of which that is known. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/json_writer.h"
 #include "cli/args.h"
@@ -13,12 +11,12 @@
 #include "cli/embed_texts.h"
 #include "cli/tune_labels.h"
 #include "cli/tune_router.h"
+#include "cli/output.h"
 #include "config/config.h"
 #include "router/classifier_file.h"
 #include "router/training.h"
 
-#define JSON_MAX_BYTES 65536
-#define EXAMPLES_KEPT  200
+#define EXAMPLES_KEPT 200
 
 static const char usage[] =
     "usage: ibid tune router [--test FILE] [--out FILE] [--json] [-m MODEL] [-c FILE] LABELS\n"
@@ -113,18 +111,6 @@ static size_t pick_examples(const struct job *j, struct classifier_example *out)
     return n;
 }
 
-static bool put_file(const char *path, struct span text)
-{
-    FILE *f = fopen(path, "we");
-    bool ok = f != NULL && fwrite(text.ptr, 1, text.len, f) == text.len;
-
-    if (f != NULL && fclose(f) != 0)
-        ok = false;
-    if (!ok)
-        fprintf(stderr, "ibid: cannot write '%s': %s\n", path, strerror(errno));
-    return ok;
-}
-
 static bool write_classifier(const struct job *j)
 {
     struct classifier_example *examples = calloc(j->examples + 1, sizeof(*examples));
@@ -137,7 +123,7 @@ static bool write_classifier(const struct job *j)
         fprintf(stderr, "ibid: the classifier is larger than %zu MB; give --examples less\n",
                 CLASSIFIER_FILE_MAX_BYTES >> 20);
     else
-        ok = put_file(j->out, buf_span(&text));
+        ok = output_file(j->out, buf_span(&text));
     buf_release(&text);
     free(examples);
     return ok;
@@ -191,36 +177,24 @@ static void write_report(struct json_writer *w, const char *name, const struct s
     json_writer_close(w, '}');
 }
 
-static bool print_json(const struct job *j)
+static void write_json(struct json_writer *w, const void *of)
 {
-    struct json_writer w;
-    struct buf out;
+    const struct job *j = of;
 
-    buf_init(&out, JSON_MAX_BYTES);
-    w = (struct json_writer){&out, ST_OK, false};
-    json_writer_open(&w, NULL, '{');
-    write_report(&w, "held_out", &j->learned, &j->report);
+    write_report(w, "held_out", &j->learned, &j->report);
     if (j->test != NULL)
-        write_report(&w, "tested", &j->tested, &j->test_report);
-    json_writer_real(&w, "feature_penalty", j->report.feature_penalty);
-    json_writer_real(&w, "vector_penalty", j->report.vector_penalty);
-    json_writer_open(&w, "settings", '[');
+        write_report(w, "tested", &j->tested, &j->test_report);
+    json_writer_real(w, "feature_penalty", j->report.feature_penalty);
+    json_writer_real(w, "vector_penalty", j->report.vector_penalty);
+    json_writer_open(w, "settings", '[');
     for (int i = 0; i < CURVE_SETTINGS; i++) {
-        json_writer_open(&w, NULL, '{');
-        json_writer_real(&w, "loss", j->classifier.settings[i].loss);
-        json_writer_real(&w, "large", j->classifier.settings[i].large);
-        json_writer_real(&w, "quality_lost", j->classifier.settings[i].quality);
-        json_writer_close(&w, '}');
+        json_writer_open(w, NULL, '{');
+        json_writer_real(w, "loss", j->classifier.settings[i].loss);
+        json_writer_real(w, "large", j->classifier.settings[i].large);
+        json_writer_real(w, "quality_lost", j->classifier.settings[i].quality);
+        json_writer_close(w, '}');
     }
-    json_writer_close(&w, ']');
-    json_writer_close(&w, '}');
-    json_writer_raw(&w, SPAN("\n"));
-    if (w.st == ST_OK)
-        fwrite(out.ptr, 1, out.len, stdout);
-    else
-        fprintf(stderr, "ibid: out of memory\n");
-    buf_release(&out);
-    return w.st == ST_OK;
+    json_writer_close(w, ']');
 }
 
 /* --- the command -------------------------------------------------------------------------- */
@@ -256,7 +230,7 @@ static int run(struct job *j)
         return 1;
     if (!j->json)
         print_text(j);
-    else if (!print_json(j))
+    else if (!output_json(write_json, j))
         return 1;
     return 0;
 }
