@@ -42,7 +42,6 @@ struct store_options {
     const char *cert_file, *key_file; /* rediss; ours, for a server that asks. NULL: none */
     const char *user;                 /* of Redis, beside a URL without one; NULL: "default" */
     const char *password_file;        /* read for each connection; NULL: none */
-    const char *sentinel;             /* the URL's are Sentinels that know this master; NULL */
     /* What is kept is sealed with these; NULL: it is not. Borrowed, outlives the store. */
     const struct seal_ring *seal;
     uint64_t entries_max, bytes_max;

@@ -43,8 +43,5 @@ bool store_settings_is_place(const struct config *c, const struct endpoint *to)
         return to->unix_path != NULL && strcmp(to->unix_path, u.host) == 0;
     if (to->unix_path != NULL)
         return false;
-    for (unsigned i = 0; i < u.others; i++)
-        if (to->port == u.other[i].port && strcmp(to->host, u.other[i].host) == 0)
-            return true;
     return to->port == u.port && strcmp(to->host, u.host) == 0;
 }

@@ -125,7 +125,7 @@ const struct option options_table[] = {
     UINT("tls.handshakes_max", tls.handshakes_max, "512", 1, 100000, "handshakes at once, of one listener; connections beyond that are closed"),
     UINT("tls.reload_s", tls.reload_s, "10", 0, 86400, "seconds after which the files are looked at again, and read when they have changed: new connections get the new certificate, and what is no good is refused and the old one kept. 0: they are read at start and by a reload only"),
 
-    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port[,host:port…]/db, rediss://…, redis+unix:///path, or memory:"),
+    URL("store.url", store.url, "lmdb:", "where answers are kept: lmdb:, lmdb:/path, redis://[user:password@]host:port/db, rediss://…, redis+unix:///path, or memory:"),
     PATH("store.ca_file", store.ca_file, "", "certificate authorities for rediss://; empty: the system's"),
     PATH("store.seal_key_file", store.seal_key_file, "", "keys that stored answers are sealed with (AES-256-GCM), 64 hexadecimal digits a line: the first seals, the others still open what they have sealed; empty: answers are stored in the clear"),
     PATH("store.cert_file", store.cert_file, "", "the certificate (PEM) that is shown to a Redis that asks for one; only with rediss://"),
