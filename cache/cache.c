@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cache/memory.h"
+#include "cache/newcomers.h"
 #include "cache/refusals.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
@@ -30,12 +31,13 @@
 #define SAVE_US                (60u * 1000 * 1000)
 
 struct cache {
-    struct loop *loop;         /* borrowed (outlives) */
-    struct memory *memory;     /* owned */
-    struct store *store;       /* owned; NULL: none, or memory is the store */
-    struct index *index;       /* owned; NULL: none */
-    struct refusals *refusals; /* owned */
-    struct bounded *bounded;   /* owned; NULL: the policy is `threshold` */
+    struct loop *loop;           /* borrowed (outlives) */
+    struct memory *memory;       /* owned */
+    struct store *store;         /* owned; NULL: none, or memory is the store */
+    struct index *index;         /* owned; NULL: none */
+    struct refusals *refusals;   /* owned */
+    struct newcomers *newcomers; /* owned; NULL: nobody else writes to the store, or no index */
+    struct bounded *bounded;     /* owned; NULL: the policy is `threshold` */
     bool memory_is_store;
     bool strangers; /* of struct decision_policy */
     char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
@@ -247,6 +249,25 @@ static void tell(struct cache *c, const struct store_news *news)
         log_at(LOG_WARN, NULL, kv_event("replicas_not_told"));
 }
 
+static void on_newcomer(void *owner, struct entry *e)
+{
+    index_now(owner, e);
+}
+
+/* Somebody else stored it. */
+static enum status welcome(struct cache *c, const struct digest *key)
+{
+    enum status st = ST_OK;
+
+    if (c->index == NULL || atomic_load_explicit(&c->closing, memory_order_relaxed))
+        return ST_OK;
+    if (c->newcomers == NULL)
+        st = newcomers_open(c->store, on_newcomer, c, &c->newcomers);
+    if (st == ST_OK)
+        newcomers_add(c->newcomers, key);
+    return st;
+}
+
 static void on_news(void *owner, const struct store_news *n, bool old)
 {
     struct cache *c = owner;
@@ -271,6 +292,9 @@ static void on_news(void *owner, const struct store_news *n, bool old)
         break;
     case STORE_NEWS_ALLOWED:
         st = refusals_remove(c->refusals, &n->key);
+        break;
+    case STORE_NEWS_STORED:
+        st = welcome(c, &n->key);
         break;
     }
     if (st != ST_OK && st != ST_NOTFOUND)
@@ -400,6 +424,8 @@ static void on_store_closed(void *owner)
     void (*closed)(void *owner) = c->closed;
     void *closed_owner = c->closed_owner;
 
+    if (c->newcomers != NULL)
+        newcomers_free(c->newcomers);
     if (c->index != NULL)
         index_close(c->index);
     close_bounded(c);
@@ -429,6 +455,8 @@ void cache_close(struct cache *c, void (*closed)(void *owner), void *owner)
     c->closed_owner = owner;
     timer_stop(c->loop, &c->rebuild);
     timer_stop(c->loop, &c->reopen);
+    if (c->newcomers != NULL)
+        newcomers_stop(c->newcomers);
     if (!c->lending) /* else end_lending() goes on */
         close_store(c);
 }
@@ -726,4 +754,6 @@ void cache_stats(struct cache *c, struct cache_stats *out)
         snprintf(out->store.trouble, sizeof(out->store.trouble), "%s", c->trouble);
     if (c->index != NULL)
         index_stats(c->index, &out->index);
+    if (c->newcomers != NULL)
+        newcomers_stats(c->newcomers, &out->newcomers);
 }

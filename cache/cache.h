@@ -21,6 +21,7 @@
 #include "cache/decision_record.h"
 #include "cache/entry.h"
 #include "cache/index.h"
+#include "cache/newcomers.h"
 #include "cache/purge.h"
 #include "cache/store.h"
 
@@ -164,6 +165,7 @@ struct cache_stats {
     bool index_present;
     bool index_ready; /* the rebuild at start has ended */
     uint64_t refusals;
+    struct newcomers_stats newcomers;
 };
 
 void cache_stats(struct cache *c, struct cache_stats *out);

@@ -58,6 +58,8 @@ struct store_stats {
     uint64_t unreadable_total; /* sealed by a key that is not there, or not sealed at all */
     uint64_t puts_total, dropped_total, evictions_total;
     uint64_t news_sent_total, news_heard_total, news_waiting;
+    uint64_t stored_sent_total, stored_heard_total; /* entries told of, and heard of */
+    uint64_t untold_total; /* entries that too many waited before to be told of */
     bool breaker_open;
     char trouble[160]; /* why it is not up; empty when it is */
 };
@@ -78,6 +80,7 @@ enum store_news_kind {
     STORE_NEWS_PURGED, /* all of `partition`, `tenant` (zero: any) created before `before_ms` */
     STORE_NEWS_REFUSED, /* `key` is a pair of questions that is no hit (refusals.h) */
     STORE_NEWS_ALLOWED, /* … that may be one again */
+    STORE_NEWS_STORED,  /* the entry `key` of `partition`, with a vector, is there */
 };
 
 struct store_news {

@@ -28,9 +28,11 @@
 #include "rt/loop.h"
 #include "rt/timer.h"
 
-#define PREFIX_BYTES_MAX  128
-#define KEY_BYTES_MAX     (PREFIX_BYTES_MAX + 2 + 2 * DIGEST_BYTES + 1)
-#define WRITE_DEADLINE_US (1000u * 1000)
+#define PREFIX_BYTES_MAX   128
+#define KEY_BYTES_MAX      (PREFIX_BYTES_MAX + 2 + 2 * DIGEST_BYTES + 1)
+#define NEWS_WAITING_MAX   256
+#define STORED_WAITING_MAX 4096
+#define WRITE_DEADLINE_US  (1000u * 1000)
 /* Under way at once. A look-up waits behind them on the same connection. */
 #define WRITE_BYTES_MAX    (8u * 1024 * 1024)
 #define WRITE_FAILURES_MAX 3
@@ -45,7 +47,8 @@ struct store_redis {
     struct io_tls_ctx *tls;            /* owned; NULL: none */
     struct store_redis_conn *conn;     /* owned; NULL: closed */
     struct store_redis_scan *scan;     /* NULL: none under way */
-    struct store_redis_news *news;     /* owned */
+    struct store_redis_news *news;     /* owned; of removals and reports */
+    struct store_redis_news *stored;   /* owned; of entries */
     char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
     char password_file[1024];          /* empty: none */
     uint64_t deadline_us;
@@ -104,6 +107,7 @@ static void maybe_released(struct store_redis *s)
     if (s->tls != NULL)
         io_tls_ctx_close(s->tls);
     store_redis_news_free(s->news);
+    store_redis_news_free(s->stored);
     buf_release(&s->frame);
     free(s);
     closed(owner);
@@ -147,6 +151,7 @@ static void redis_close(struct store *store, void (*closed)(void *owner), void *
     s->closed = closed;
     s->closed_owner = owner;
     store_redis_news_close(s->news);
+    store_redis_news_close(s->stored);
     if (s->scan != NULL)
         store_redis_scan_stop(s->scan, ST_CANCELED);
     timer_start(s->loop, &s->close_deadline, CLOSE_DEADLINE_US, on_close_deadline);
@@ -299,6 +304,18 @@ static void write_taken(struct store_redis *s)
     s->write_trouble[0] = '\0';
 }
 
+/* The others can find it by meaning once it is in their indexes. */
+static void tell_stored(struct store_redis *s, const struct entry *e)
+{
+    static const struct digest none;
+    const struct store_news news = {
+        .kind = STORE_NEWS_STORED, .key = e->key, .partition = e->partition};
+
+    if (e->vector != NULL && !digest_eq(&e->partition, &none) &&
+        store_redis_news_tell(s->stored, &news) != ST_OK)
+        s->stats.untold_total++;
+}
+
 static void on_put(void *owner, enum status st, const redisReply *r)
 {
     struct redis_put *p = owner;
@@ -310,6 +327,7 @@ static void on_put(void *owner, enum status st, const redisReply *r)
     free(p);
     if (st == ST_OK) {
         write_taken(s);
+        tell_stored(s, e);
     } else {
         count_failure(s, st);
         if (st == ST_INVALID)
@@ -480,6 +498,9 @@ static void redis_stats(struct store *store, struct store_stats *out)
     out->news_sent_total = news.sent_total;
     out->news_heard_total = news.heard_total;
     out->news_waiting = news.waiting;
+    store_redis_news_stats(s->stored, &news);
+    out->stored_sent_total = news.sent_total;
+    out->stored_heard_total = news.heard_total;
     if (s->conn == NULL)
         return;
     store_redis_conn_stats(s->conn, &c);
@@ -533,10 +554,31 @@ static enum status open_conn(struct store_redis *s, struct connector *connector,
 
 static enum status open_news(struct store_redis *s, const struct store_options *o)
 {
-    const struct store_redis_news_options n = {
-        .prefix = o->prefix, .deadline_us = s->deadline_us, .heard = on_news, .owner = s};
+    struct store_redis_news_options n = {.prefix = o->prefix,
+                                         .name = "news",
+                                         .waiting_max = NEWS_WAITING_MAX,
+                                         .deadline_us = s->deadline_us,
+                                         .heard = on_news,
+                                         .owner = s};
+    enum status st = store_redis_news_open(s->loop, &n, &s->news);
 
-    return store_redis_news_open(s->loop, &n, &s->news);
+    if (st != ST_OK)
+        return st;
+    n.name = "stored";
+    n.from_now = true; /* what is there already is scanned */
+    n.waiting_max = STORED_WAITING_MAX;
+    st = store_redis_news_open(s->loop, &n, &s->stored);
+    if (st != ST_OK)
+        store_redis_news_free(s->news);
+    return st;
+}
+
+static void drop_news(struct store_redis *s)
+{
+    store_redis_news_close(s->news);
+    store_redis_news_free(s->news);
+    store_redis_news_close(s->stored);
+    store_redis_news_free(s->stored);
 }
 
 enum status store_redis_open(struct loop *loop, struct connector *connector,
@@ -567,10 +609,8 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
     st = open_news(s, o);
     if (st == ST_OK) {
         st = open_conn(s, connector, o, why, why_cap);
-        if (st != ST_OK) {
-            store_redis_news_close(s->news);
-            store_redis_news_free(s->news);
-        }
+        if (st != ST_OK)
+            drop_news(s);
     }
     if (st != ST_OK) {
         if (s->tls != NULL)
@@ -579,6 +619,7 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
         return st;
     }
     store_redis_news_start(s->news, s->conn);
+    store_redis_news_start(s->stored, s->conn);
     *out = &s->store;
     return ST_OK;
 }

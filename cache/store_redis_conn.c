@@ -28,7 +28,7 @@
 #include "rt/loop.h"
 #include "rt/timer.h"
 
-#define ARGS_MAX           8
+#define ARGS_MAX           24
 #define ELEMENTS_MAX       4096 /* of an array, a page of SCAN is some 200 */
 #define REPLY_BYTES_MAX    (ENTRY_FRAME_BYTES_MAX + 65536)
 #define OUT_BYTES_MAX      (2 * (size_t)ENTRY_FRAME_BYTES_MAX)

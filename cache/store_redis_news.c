@@ -1,8 +1,9 @@
-/* An item is one field, "n", of blank-separated words: version, origin, kind, three digests
+/* An item has fields "n" of blank-separated words: version, origin, kind, three digests
  * in hexadecimal and a time. The stream is trimmed to about LENGTH_MAX items.
  *
  * Who starts reads it from its beginning: reports count again, but what was removed then is
- * not looked for, because it may have been stored anew since (`old`). */
+ * not looked for, because it may have been stored anew since (`old`). Or he says that he is
+ * there, and reads from a little before that word on (`from_now`). */
 #include "cache/store_redis_news.h"
 
 #include <inttypes.h>
@@ -19,7 +20,7 @@
 #define VERSION           "1"
 #define KEY_MAX           192
 #define ID_MAX            48
-#define WAITING_MAX       256
+#define TOGETHER_MAX      8 /* in one item */
 #define LENGTH_MAX        "10000"
 #define READ_MAX          64
 #define READ_TEXT         "64"
@@ -27,6 +28,9 @@
 #define DEADLINE_LEAST_US (1000u * 1000)
 #define ERROR_MAX         40
 #define HEX_BYTES         (2 * DIGEST_BYTES)
+#define HERE              "here"
+/* What was stored while a scan had begun already, and nobody read yet. */
+#define BEFORE_MS 10000u
 
 struct waiting {
     char text[STORE_REDIS_NEWS_BYTES];
@@ -42,9 +46,11 @@ struct store_redis_news {
     char last[ID_MAX]; /* the item read last */
     bool old;          /* what is read was there before we were */
     bool closed, reading, sending;
+    bool placed;  /* `last` is where to read on */
+    size_t going; /* of those that wait, on their way */
     bool refused; /* Redis did, and that was said */
     struct timer poll;
-    struct waiting *waiting; /* owned: a ring of WAITING_MAX */
+    struct waiting *waiting; /* owned: a ring of options.waiting_max */
     size_t first, count;
     struct store_redis_news_stats stats;
 };
@@ -59,10 +65,9 @@ static uint64_t deadline_us(const struct store_redis_news *n)
 /* --- an item -------------------------------------------------------------------------- */
 
 static const char *const kinds[] = {
-    [STORE_NEWS_GONE] = "gone",
-    [STORE_NEWS_PURGED] = "purged",
-    [STORE_NEWS_REFUSED] = "refused",
-    [STORE_NEWS_ALLOWED] = "allowed",
+    [STORE_NEWS_GONE] = "gone",       [STORE_NEWS_PURGED] = "purged",
+    [STORE_NEWS_REFUSED] = "refused", [STORE_NEWS_ALLOWED] = "allowed",
+    [STORE_NEWS_STORED] = "stored",
 };
 
 size_t store_redis_news_write(const struct store_news *news, uint64_t origin,
@@ -145,12 +150,23 @@ bool store_redis_news_read(struct span text, struct store_news *out, uint64_t *o
 
 /* --- reading -------------------------------------------------------------------------- */
 
-/* [id, ["n", text]]; of what is not ours only the id counts. */
+static void take_text(struct store_redis_news *n, const redisReply *text)
+{
+    struct store_news news;
+    uint64_t origin;
+
+    if (text->type != REDIS_REPLY_STRING ||
+        !store_redis_news_read((struct span){text->str, (size_t)text->len}, &news, &origin) ||
+        origin == n->origin)
+        return;
+    n->stats.heard_total++;
+    n->options.heard(n->options.owner, &news, n->old);
+}
+
+/* [id, ["n", text, …]]; of what is not ours only the id counts. */
 static void take_item(struct store_redis_news *n, const redisReply *item)
 {
     const redisReply *id, *fields;
-    struct store_news news;
-    uint64_t origin;
 
     if (item->type != REDIS_REPLY_ARRAY || item->elements != 2)
         return;
@@ -159,15 +175,10 @@ static void take_item(struct store_redis_news *n, const redisReply *item)
     if (id->type != REDIS_REPLY_STRING || (size_t)id->len >= sizeof(n->last))
         return;
     memcpy(n->last, id->str, (size_t)id->len + 1);
-    if (fields->type != REDIS_REPLY_ARRAY || fields->elements != 2 ||
-        fields->element[1]->type != REDIS_REPLY_STRING ||
-        !store_redis_news_read(
-            (struct span){fields->element[1]->str, (size_t)fields->element[1]->len}, &news,
-            &origin) ||
-        origin == n->origin)
+    if (fields->type != REDIS_REPLY_ARRAY)
         return;
-    n->stats.heard_total++;
-    n->options.heard(n->options.owner, &news, n->old);
+    for (size_t i = 1; i < fields->elements; i += 2)
+        take_text(n, fields->element[i]);
 }
 
 /* [[key, items]], or nil when there is nothing new. Returns how many there were. */
@@ -236,34 +247,72 @@ static void on_sent(void *owner, enum status st, const redisReply *r)
     n->sending = false;
     if (n->closed || st != ST_OK)
         return; /* again with the next poll */
-    n->first = (n->first + 1) % WAITING_MAX;
-    n->count--;
-    n->stats.sent_total++;
+    n->first = (n->first + n->going) % n->options.waiting_max;
+    n->count -= n->going;
+    n->stats.sent_total += n->going;
     send_first(n);
+}
+
+static bool append(struct store_redis_news *n, const struct span *texts, size_t count,
+                   store_redis_done_fn *done)
+{
+    struct span parts[6 + 2 * TOGETHER_MAX] = {SPAN("XADD"), span_of(n->key),  SPAN("MAXLEN"),
+                                               SPAN("~"),    SPAN(LENGTH_MAX), SPAN("*")};
+
+    for (size_t i = 0; i < count; i++) {
+        parts[6 + 2 * i] = SPAN("n");
+        parts[7 + 2 * i] = texts[i];
+    }
+    return store_redis_conn_send(n->conn, parts, 6 + 2 * (int)count, deadline_us(n), done, n,
+                                 NULL) == ST_OK;
 }
 
 static void send_first(struct store_redis_news *n)
 {
-    const struct waiting *w = &n->waiting[n->first];
-    const struct span parts[] = {SPAN("XADD"), span_of(n->key),  SPAN("MAXLEN"),
-                                 SPAN("~"),    SPAN(LENGTH_MAX), SPAN("*"),
-                                 SPAN("n"),    {w->text, w->len}};
+    struct span texts[TOGETHER_MAX];
 
     if (n->count == 0 || n->sending || n->conn == NULL)
         return;
-    n->sending = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), deadline_us(n),
-                                       on_sent, n, NULL) == ST_OK;
+    n->going = n->count < TOGETHER_MAX ? n->count : TOGETHER_MAX;
+    for (size_t i = 0; i < n->going; i++) {
+        const struct waiting *w = &n->waiting[(n->first + i) % n->options.waiting_max];
+
+        texts[i] = (struct span){w->text, w->len};
+    }
+    n->sending = append(n, texts, n->going, on_sent);
+}
+
+/* The place of our own word: "milliseconds-number", Redis' clock. */
+static void on_placed(void *owner, enum status st, const redisReply *r)
+{
+    struct store_redis_news *n = owner;
+    uint64_t ms = 0;
+
+    n->reading = false;
+    if (n->closed)
+        return;
+    note_refusal(n, st, r);
+    if (st == ST_OK && r->type == REDIS_REPLY_STRING) {
+        for (size_t i = 0; i < (size_t)r->len && r->str[i] >= '0' && r->str[i] <= '9'; i++)
+            ms = ms * 10 + (uint64_t)(r->str[i] - '0');
+        snprintf(n->last, sizeof(n->last), "%" PRIu64 "-0",
+                 ms > BEFORE_MS ? ms - BEFORE_MS : 0);
+        n->placed = true;
+    }
+    timer_start(n->loop, &n->poll, n->placed ? 1 : POLL_US, on_poll);
 }
 
 static void on_poll(struct timer *t)
 {
+    const struct span here = SPAN(HERE);
     struct store_redis_news *n = CONTAINER_OF(t, struct store_redis_news, poll);
     const struct span parts[] = {SPAN("XREAD"),   SPAN("COUNT"),   SPAN(READ_TEXT),
                                  SPAN("STREAMS"), span_of(n->key), span_of(n->last)};
 
     send_first(n);
-    n->reading = store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts), deadline_us(n),
-                                       on_read, n, NULL) == ST_OK;
+    n->reading = n->placed ? store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts),
+                                                   deadline_us(n), on_read, n, NULL) == ST_OK
+                           : append(n, &here, 1, on_placed);
     if (!n->reading)
         timer_start(n->loop, &n->poll, POLL_US, on_poll);
 }
@@ -274,9 +323,9 @@ enum status store_redis_news_tell(struct store_redis_news *n, const struct store
 
     if (n->closed)
         return ST_UNAVAILABLE;
-    if (n->count == WAITING_MAX)
+    if (n->count == n->options.waiting_max)
         return ST_OVERLOAD;
-    w = &n->waiting[(n->first + n->count) % WAITING_MAX];
+    w = &n->waiting[(n->first + n->count) % n->options.waiting_max];
     w->len = store_redis_news_write(news, n->origin, w->text);
     n->count++;
     send_first(n);
@@ -292,15 +341,16 @@ enum status store_redis_news_open(struct loop *loop, const struct store_redis_ne
 
     if (n == NULL)
         return ST_NOMEM;
-    n->waiting = calloc(WAITING_MAX, sizeof(*n->waiting));
+    n->waiting = calloc(o->waiting_max, sizeof(*n->waiting));
     if (n->waiting == NULL) {
         free(n);
         return ST_NOMEM;
     }
     n->options = *o;
     n->loop = loop;
-    n->old = true;
-    snprintf(n->key, sizeof(n->key), "%snews", o->prefix);
+    n->placed = !o->from_now;
+    n->old = n->placed;
+    snprintf(n->key, sizeof(n->key), "%s%s", o->prefix, o->name);
     snprintf(n->last, sizeof(n->last), "0-0");
     /* Without it we hear ourselves, which does no harm but to the index. */
     if (digest_random((uint8_t *)&n->origin, sizeof(n->origin)) != ST_OK)

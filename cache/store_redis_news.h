@@ -1,8 +1,9 @@
 /* What replicas on one Redis tell each other: an entry or many were removed, a pair of
- * questions was reported. A Redis stream, `<prefix>news`: whoever has news appends it, and
- * everybody reads on from where he was, some times a second, over the connection that he
- * has; so who was away hears it later. What could not be sent waits, bounded. Loop thread
- * only. */
+ * questions was reported (the Redis stream `<prefix>news`), an entry was stored
+ * (`<prefix>stored`: of these there are many, and they must not push the others out). Whoever
+ * has news appends it, and everybody reads on from where he was, some times a second, over the
+ * connection that he has; so who was away hears it later. What could not be sent waits,
+ * bounded. Loop thread only. */
 #ifndef CACHE_STORE_REDIS_NEWS_H
 #define CACHE_STORE_REDIS_NEWS_H
 
@@ -18,7 +19,10 @@ struct store_redis_conn;
 struct store_redis_news;
 
 struct store_redis_news_options {
-    const char *prefix;   /* of the operator; copied */
+    const char *prefix; /* of the operator; copied */
+    const char *name;   /* of the stream; copied */
+    bool from_now;      /* nobody wants what is older than a few seconds */
+    size_t waiting_max;
     uint64_t deadline_us; /* of a look-up: news is waited for as long, and a second at least */
     store_news_fn *heard;
     void *owner;

@@ -339,6 +339,19 @@ static void store_lines(struct page *p, const struct cache_stats *c)
             c->store.news_heard_total);
     gauge(p, "ibid_store_news_waiting", "Removals and reports that wait to be told.",
           (double)c->store.news_waiting);
+    counter(p, "ibid_store_entries_told_total",
+            "Stored answers that the replicas on one Redis were told of.",
+            c->store.stored_sent_total);
+    counter(p, "ibid_store_entries_untold_total",
+            "Not told of: found there by identical questions only, until they start anew.",
+            c->store.untold_total);
+    counter(p, "ibid_store_entries_heard_total", "Stored answers of other replicas heard of.",
+            c->store.stored_heard_total);
+    counter(p, "ibid_store_newcomers_total", "Of those: fetched for the index.",
+            c->newcomers.fetched_total);
+    counter(p, "ibid_store_newcomers_dropped_total",
+            "Of those: not, for there were too many or the store did not answer in time.",
+            c->newcomers.dropped_total);
     counter(p, "ibid_store_evictions_total", "Entries evicted from the store.",
             c->store.evictions_total);
 }

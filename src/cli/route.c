@@ -19,8 +19,8 @@
 #include "router/classifier_file.h"
 #include "router/features.h"
 
-#define SHOWN          5 /* features, examples */
-#define EXAMPLE_BYTES  70
+#define SHOWN         5 /* features, examples */
+#define EXAMPLE_BYTES 70
 
 static const char usage[] =
     "usage: ibid route explain [--model NAME] [--json] [-c FILE] TEXT\n"

@@ -152,6 +152,7 @@ static void one_that_hangs_costs_three_deadlines(void **state)
     (void)state;
     redis_script_rule(&script, "GET", REDIS_SCRIPT_SILENT);
     redis_script_rule(&script, "XREAD", REDIS_SCRIPT_SILENT);
+    redis_script_rule(&script, "XADD", REDIS_SCRIPT_SILENT);
     redis_script_rule(&script, "HELLO", REDIS_SCRIPT_SILENT);
     for (unsigned i = 0; i < 3; i++)
         CHECK_STATUS(ST_TIMEOUT, store_fixture_get(&f, 1));

@@ -18,7 +18,7 @@ static struct store_news sample(enum store_news_kind kind)
 static void what_is_written_is_read(void **state)
 {
     (void)state;
-    for (unsigned k = STORE_NEWS_GONE; k <= STORE_NEWS_ALLOWED; k++) {
+    for (unsigned k = STORE_NEWS_GONE; k <= STORE_NEWS_STORED; k++) {
         struct store_news in = sample((enum store_news_kind)k), out;
         char text[STORE_REDIS_NEWS_BYTES];
         size_t n = store_redis_news_write(&in, 7, text);
