@@ -2,17 +2,42 @@
 include(GNUInstallDirs)
 
 set(manual_dir ${CMAKE_BINARY_DIR}/manual)
+set(manual_files ${manual_dir}/ibid.1 ${manual_dir}/ibid.bash ${manual_dir}/_ibid ${manual_dir}/ibid.fish)
 add_custom_command(
-  OUTPUT ${manual_dir}/ibid.1 ${manual_dir}/ibid.bash
+  OUTPUT ${manual_files}
   COMMAND ${CMAKE_COMMAND} -E make_directory ${manual_dir}
   COMMAND python3 ${CMAKE_SOURCE_DIR}/tools/manual.py $<TARGET_FILE:ibid> ${manual_dir}
   DEPENDS ibid ${CMAKE_SOURCE_DIR}/tools/manual.py VERBATIM)
-add_custom_target(manual ALL DEPENDS ${manual_dir}/ibid.1 ${manual_dir}/ibid.bash)
+add_custom_target(manual ALL DEPENDS ${manual_files})
+
+# What the binary is made of (SPDX 2.3); dpkg knows the versions.
+find_program(DPKG_QUERY dpkg-query)
+if(DPKG_QUERY)
+  set(sbom_file ${CMAKE_BINARY_DIR}/ibid.spdx.json)
+  get_target_property(in_cache cache SOURCES)
+  get_target_property(in_admin admin ibid_charts)
+  set(compiled_in --llhttp $<IF:$<BOOL:${LLHTTP_ROOT}>,${LLHTTP_ROOT},debian>)
+  if("index_centres_faiss.c" IN_LIST in_cache)
+    list(APPEND compiled_in --faiss ${IBID_FAISS_ROOT})
+  endif()
+  if(in_admin)
+    list(APPEND compiled_in --charts ${CMAKE_SOURCE_DIR}/deploy/charts/package-lock.json)
+  endif()
+  add_custom_command(
+    OUTPUT ${sbom_file}
+    COMMAND python3 ${CMAKE_SOURCE_DIR}/deploy/sbom.py $<TARGET_FILE:ibid> ${sbom_file} ${compiled_in}
+    DEPENDS ibid ${CMAKE_SOURCE_DIR}/deploy/sbom.py ${CMAKE_SOURCE_DIR}/docs/dependencies.md
+            ${CMAKE_SOURCE_DIR}/deploy/charts/package-lock.json VERBATIM)
+  add_custom_target(sbom ALL DEPENDS ${sbom_file})
+  install(FILES ${sbom_file} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/ibid)
+endif()
 
 set(doc_dir ${CMAKE_INSTALL_DATADIR}/doc/ibid)
 install(TARGETS ibid RUNTIME)
 install(FILES ${manual_dir}/ibid.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
 install(FILES ${manual_dir}/ibid.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ibid)
+install(FILES ${manual_dir}/_ibid DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+install(FILES ${manual_dir}/ibid.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES README.md SECURITY.md DESTINATION ${doc_dir})
 install(FILES LICENSE DESTINATION ${doc_dir} RENAME copyright)
 install(DIRECTORY docs DESTINATION ${doc_dir})

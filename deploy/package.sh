@@ -26,7 +26,7 @@ export SOURCE_DATE_EPOCH
 
 make_package() {
     local from=$1
-    (cd "$from" && cmake --preset package && cmake --build --preset package --target ibid manual &&
+    (cd "$from" && cmake --preset package && cmake --build --preset package --target ibid manual sbom &&
         cd build/package && cpack)
 }
 

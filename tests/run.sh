@@ -21,7 +21,7 @@ done
 
 test_packages=(
     clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server nginx-light wrk nghttp2-client python3-venv prometheus
-    chromium fonts-dejavu-core
+    chromium fonts-dejavu-core zsh fish
 )
 cross_packages=(
     gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user

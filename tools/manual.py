@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The manual page and the shell completion, out of what `ibid --help` says.
+"""The manual page and the shells' completion, out of what `ibid --help` says.
 
-usage: manual.py IBID OUT_DIR    writes OUT_DIR/ibid.1 and OUT_DIR/ibid.bash
+usage: manual.py IBID OUT_DIR    writes OUT_DIR/ibid.1, ibid.bash, _ibid (zsh) and ibid.fish
 """
 import pathlib
 import re
@@ -21,6 +21,38 @@ declare -gA _ibid_words=(
 {rows}
 )
 complete -o default -F _ibid ibid
+"""
+
+# zsh finds it by its name, _ibid, in a folder of $fpath.
+ZSH = """#compdef ibid
+# zsh completion of ibid; made of its --help.
+local key=${{words[2]-}}
+local -A of
+of=(
+{rows}
+)
+if (( CURRENT == 2 )); then
+    compadd -- {commands} --help --version
+    return
+fi
+(( CURRENT > 3 )) && [[ -n ${{of[$key ${{words[3]-}}]-}} ]] && key="$key ${{words[3]}}"
+compadd -- ${{(s: :)of[$key]-}}
+_files
+"""
+
+FISH = """# fish completion of ibid; made of its --help.
+function __ibid_at
+    # Whether the words before the cursor begin with these, and no longer command does.
+    set -l words (commandline -opc)[2..-1]
+    set -l n (count $argv)
+    set -l next (math $n + 1)
+    set -l more $words[$next]
+    test (count $words) -ge $n; or return 1
+    test "$words[1..$n]" = "$argv"; or return 1
+    not contains -- "$argv $more" {verbs}
+end
+complete -c ibid -n 'test (count (commandline -opc)) -eq 1' -f -a '{commands} --help --version'
+{rows}
 """
 
 
@@ -67,8 +99,14 @@ def main():
         if " " in name:
             words[name.split()[0]].append(name.split()[1])
     (out / "ibid.1").write_text(manual(version, asked(program), pages))
+    first = " ".join(n for n in pages if " " not in n)
     rows = "\n".join(f'    ["{name}"]="{" ".join(w)}"' for name, w in words.items())
-    (out / "ibid.bash").write_text(BASH.format(commands=" ".join(n for n in pages if " " not in n), rows=rows))
+    (out / "ibid.bash").write_text(BASH.format(commands=first, rows=rows))
+    rows = "\n".join(f"    '{name}' '{' '.join(w)}'" for name, w in words.items())
+    (out / "_ibid").write_text(ZSH.format(commands=first, rows=rows))
+    rows = "\n".join(f"complete -c ibid -n '__ibid_at {name}' -a '{' '.join(w)}'" for name, w in words.items())
+    verbs = " ".join(f"'{name}'" for name in pages if " " in name)
+    (out / "ibid.fish").write_text(FISH.format(commands=first, rows=rows, verbs=verbs))
 
 
 if __name__ == "__main__":
