@@ -295,11 +295,13 @@ static enum status write_url(struct span url, bool mask, struct buf *out)
     char masked[CONFIG_TEXT_MAX + sizeof(MASK)];
     const char *start = strstr(url.ptr, "://");
     const char *at = start != NULL ? strrchr(start, '@') : NULL;
-    const char *colon = at != NULL ? memchr(start + 3, ':', (size_t)(at - start - 3)) : NULL;
-    const char *secret = colon != NULL ? colon + 1 : start + 3;
+    const char *user, *colon, *secret;
 
     if (!mask || at == NULL)
         return value_write_text(out, url);
+    user = start + 3;
+    colon = memchr(user, ':', (size_t)(at - user));
+    secret = colon != NULL ? colon + 1 : user;
     snprintf(masked, sizeof(masked), "%.*s" MASK "%s", (int)(secret - url.ptr), url.ptr, at);
     return value_write_text(out, span_of(masked));
 }
