@@ -114,7 +114,7 @@ end_to_end() {
     if [ -n "$all" ]; then limit=3600; else args=(-m "not slow"); fi
     rm -f "$file"
     timed "test end to end" env IBID_BIN="$root/build/release/ibid" timeout "$limit" \
-        "$venv/bin/python" -m pytest -q tests/e2e -n $((jobs + 1)) --dist loadfile --junitxml "$file" "${args[@]}"
+        "$venv/bin/python" -m pytest -q tests/e2e -n $jobs --dist loadfile --junitxml "$file" "${args[@]}"
     count "end to end" "$file"
 }
 
