@@ -114,7 +114,7 @@ def later(fn, *args, **kw):
     t.start()
 
     def result():
-        t.join(30)
+        t.join(90)
         assert out, "the request did not come back"
         return out[0]
     return result

@@ -126,7 +126,7 @@ def test_revoked_ones(secure, office):
     list_revoked(office, "name")
     ibid = secure(env={"IBID_TLS_CLIENT_CA_FILE": str(office / "ca.pem"), "IBID_TLS_CLIENT_CRL_FILE": str(office / "crl.pem")})
     assert not refused(ibid, office, "good") and refused(ibid, office, "name")
-    assert "certificate revoked" in ibid.read_log()
+    until(lambda: "certificate revoked" in ibid.read_log(), "a word in the log")
     # A new list holds from the next look at the files on, also for who could have resumed a session.
     issue(office, "leaver", "DNS:leaver.test")
     ctx = trusting(office, "leaver")

@@ -138,6 +138,7 @@ def test_an_answer_that_is_none_goes(make_ibid, upstream):
     assert post(ibid, user(STORED), key="k").text == "Bananas are curved."
     until(lambda: ibid.metric("ibid_judge_removed_total") == 1, "the removal")
     assert post(ibid, user(STORED), key="k").source == "upstream"
+    until(lambda: ibid.metric("ibid_judge_removed_total") == 2, "the next removal")
     script(upstream, "Yes", said="See the page Billing.")
     assert post(ibid, user(ASKED), key="k").source == "upstream"
     until(lambda: judged(ibid)["yes"] == 1, "the verdict")
