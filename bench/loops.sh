@@ -9,8 +9,7 @@
 # little; the time of a hit by thread says what a larger one would do. Needs build/release/ibid,
 # h2load, curl, openssl, a C compiler. Ends with 1 when a request failed.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-work=$root/build/bench/loops
+. "$(dirname "$0")/lib.sh"
 loops="1 2" requests=100000 rounds=3 quiet=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -18,39 +17,31 @@ while [ $# -gt 0 ]; do
     --requests) requests=$2; shift ;;
     --rounds) rounds=$2; shift ;;
     --quiet) quiet=1 ;;
-    *) sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) usage ;;
     esac
     shift
 done
-for tool in h2load curl openssl cc; do
-    command -v "$tool" >/dev/null || { echo "bench: $tool is missing (apt install nghttp2-client curl openssl gcc)"; exit 77; }
-done
-ibid=$root/build/release/ibid
-[ -x "$ibid" ] || { echo "bench: build/release/ibid is missing; build it first"; exit 77; }
-rm -rf "$work"
-mkdir -p "$work"
-pids=()
-stop() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; }
-trap stop EXIT
+need_tools h2load curl openssl cc python3
+need_ibid
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 30 \
-    -subj /CN=bench -addext subjectAltName=IP:127.0.0.1 2>/dev/null
-cc -O2 -o "$work/stub" "$root/bench/load/stub.c"
-"$work/stub" 9300 & pids+=("$!")
+certificate
+compile stub
+read -r up <<<"$(free_ports 1)"
+start "$work/stub" "$up"
 printf '{"model":"m","messages":[{"role":"user","content":"How do I reset my password?"}]}' >"$work/body"
 head=(-H 'content-type: application/json' -H 'authorization: Bearer k')
 path=/v1/chat/completions
-declare -A pid port rates times waits
-at=9301
+declare -A server plain_port tls_port rates times waits
 for n in $loops; do
-    port[$n]=$at
-    IBID_LOOPS=$n IBID_LISTEN=127.0.0.1:$at,tls:127.0.0.1:$((at + 1)) IBID_ADMIN_LISTEN=127.0.0.1:$((at + 2)) \
-        IBID_TLS_CERT_FILE=$work/cert.pem IBID_TLS_KEY_FILE=$work/key.pem IBID_DATA_DIR=$work/data$n \
-        IBID_LOCAL_MODEL=off IBID_ENCODER_MODEL=off IBID_UPSTREAM_URL=http://127.0.0.1:9300/v1 "$ibid" serve 2>"$work/log$n" &
-    pid[$n]=$! pids+=("$!")
-    for _ in $(seq 200); do curl -sf "127.0.0.1:$((at + 2))/healthz" >/dev/null && break; sleep 0.05; done
-    for _ in 1 2; do curl -sf "${head[@]}" -d @"$work/body" -o /dev/null "http://127.0.0.1:$at$path"; done
-    at=$((at + 3))
+    read -r plain tls admin <<<"$(free_ports 3)"
+    log=$work/log$n
+    start env IBID_LOOPS="$n" IBID_LISTEN=127.0.0.1:"$plain",tls:127.0.0.1:"$tls" \
+        IBID_ADMIN_LISTEN=127.0.0.1:"$admin" IBID_TLS_CERT_FILE="$work/cert.pem" IBID_TLS_KEY_FILE="$work/key.pem" \
+        IBID_DATA_DIR="$work/data$n" IBID_LOCAL_MODEL=off IBID_ENCODER_MODEL=off IBID_UPSTREAM_URL=http://127.0.0.1:"$up"/v1 \
+        "$ibid" serve
+    server[$n]=$pid plain_port[$n]=$plain tls_port[$n]=$tls
+    until_answered "127.0.0.1:$admin/healthz"
+    for _ in 1 2; do curl -sf "${head[@]}" -d @"$work/body" -o /dev/null "http://127.0.0.1:$plain$path"; done
 done
 
 failed=0
@@ -64,9 +55,9 @@ ticks() {
 # KIND LOOPS URL: a round; what is measured goes to the tables.
 round() {
     local out a b
-    read -r -a a <<<"$(ticks "${pid[$2]}")"
+    read -r -a a <<<"$(ticks "${server[$2]}")"
     out=$(h2load --h1 -c 64 -n "$requests" "${head[@]}" -d "$work/body" "$3")
-    read -r -a b <<<"$(ticks "${pid[$2]}")"
+    read -r -a b <<<"$(ticks "${server[$2]}")"
     grep -q "^status codes: $requests 2xx" <<<"$out" || { echo "$out" >&2; failed=1; }
     rates[$1 $2]+="$(awk -F'[ ,]+' '/^finished in/ { print int($4) }' <<<"$out")"$'\n'
     times[$1 $2]+="$(awk -v f=$((b[0] - a[0])) -v t=$((b[1] - a[1])) -v n="$requests" \
@@ -75,12 +66,11 @@ round() {
     out=$(h2load --h1 -c 1 -n 3000 "${head[@]}" -d "$work/body" "$3")
     waits[$1 $2]+="$(awk '/^time for request/ { print $6 }' <<<"$out")"$'\n'
 }
-middle() { sort -n | sed -n "$(((rounds + 1) / 2))p"; }
 for r in $(seq "$rounds"); do
-    [ -n "$quiet" ] || echo "bench: round $r of $rounds" >&2
+    say "round $r of $rounds"
     for n in $loops; do
-        round plain "$n" "http://127.0.0.1:${port[$n]}$path"
-        round TLS "$n" "https://127.0.0.1:$((port[$n] + 1))$path"
+        round plain "$n" "http://127.0.0.1:${plain_port[$n]}$path"
+        round TLS "$n" "https://127.0.0.1:${tls_port[$n]}$path"
     done
 done
 printf '%-8s %-6s %12s %28s %16s\n' loops "" "hits/s" "µs a hit: first + others" "alone, mean"

@@ -9,34 +9,23 @@
 # of the peak is answered meanwhile, a request is neither answered nor refused with 503 and Retry-After, or it takes more
 # than 5 s until requests are again answered as before. Nothing else should run meanwhile.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/lib.sh"
 seconds=60 parts="encoder model"
 while [ $# -gt 0 ]; do
     case $1 in
     --seconds) seconds=$2; shift ;;
     --quick) seconds=10 ;;
     --part) parts=$2; shift ;;
-    *) sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) usage ;;
     esac
     shift
 done
-ibid=${IBID_BIN:-$root/build/release/ibid}
-for tool in cc python3 taskset; do
-    command -v "$tool" >/dev/null || { echo "overload: $tool is missing (apt install gcc python3 util-linux)"; exit 77; }
-done
-[ -x "$ibid" ] || { echo "overload: build/release/ibid is missing; build it first"; exit 77; }
-for model in all-minilm-l6-v2 smollm2-135m-instruct; do
-    "$ibid" models show "$model" >/dev/null 2>&1 || { echo "overload: the model is missing: ibid models pull $model"; exit 77; }
-done
-work=$(mktemp -d)
-pids=()
-stop() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
-trap stop EXIT
-cc -O2 -o "$work/stub" "$root/bench/load/stub.c"
-read -r up port admin <<<"$(python3 -c 'import socket
-s = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-print(*[x.getsockname()[1] for x in s])')"
-taskset -c 0 "$work/stub" "$up" & pids+=($!)
+need_tools cc curl python3 taskset
+need_ibid
+need_models all-minilm-l6-v2 smollm2-135m-instruct
+compile stub
+read -r up port admin <<<"$(free_ports 3)"
+start taskset -c 0 "$work/stub" "$up"
 status=0
 for part in $parts; do
     {
@@ -53,10 +42,9 @@ for part in $parts; do
             echo "local: {model: smollm2-135m-instruct, priority: low, queue_max: 16}"
         fi
     } >"$work/$part.yaml"
-    taskset -c 1 "$ibid" serve -c "$work/$part.yaml" & one=$!
-    pids+=("$one")
-    for _ in $(seq 100); do "$ibid" health -c "$work/$part.yaml" >/dev/null 2>&1 && break; sleep 0.1; done
+    start taskset -c 1 "$ibid" serve -c "$work/$part.yaml"
+    until_answered "127.0.0.1:$admin/readyz"
     taskset -c 0 python3 "$root/bench/load/overload.py" "$part" "$port" "$admin" "$seconds" || status=$?
-    kill "$one" && wait "$one" || true
+    kill "$pid" && wait "$pid" || true
 done
 exit $status

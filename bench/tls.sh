@@ -8,8 +8,7 @@
 # Needs build/release/ibid, nginx, h2load, curl, openssl, a C compiler. Prints one table; ends
 # with 1 when a request failed.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-work=$root/build/bench/tls
+. "$(dirname "$0")/lib.sh"
 requests=100000 handshakes=3000 rounds=3 quiet=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -17,33 +16,26 @@ while [ $# -gt 0 ]; do
     --handshakes) handshakes=$2; shift ;;
     --rounds) rounds=$2; shift ;;
     --quiet) quiet=1 ;;
-    *) sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) usage ;;
     esac
     shift
 done
-for tool in h2load nginx curl openssl cc taskset; do
-    command -v "$tool" >/dev/null || { echo "bench: $tool is missing (apt install nghttp2-client nginx-light curl openssl gcc util-linux)"; exit 77; }
-done
-ibid=$root/build/release/ibid
-[ -x "$ibid" ] || { echo "bench: build/release/ibid is missing; build it first"; exit 77; }
-rm -rf "$work"
-mkdir -p "$work"
-pids=()
-stop() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; }
-trap stop EXIT
+need_tools h2load nginx curl openssl cc taskset python3
+need_ibid
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 30 \
-    -subj /CN=bench -addext subjectAltName=IP:127.0.0.1 2>/dev/null
-cc -O2 -o "$work/stub" "$root/bench/load/stub.c"
-taskset -c 0 "$work/stub" 9290 & pids+=("$!")
-IBID_LISTEN=127.0.0.1:9291,tls:127.0.0.1:9292 IBID_TLS_CERT_FILE=$work/cert.pem IBID_TLS_KEY_FILE=$work/key.pem \
-    IBID_ADMIN_LISTEN=127.0.0.1:9293 IBID_DATA_DIR=$work/data IBID_LOCAL_MODEL=off IBID_ENCODER_MODEL=off \
-    IBID_UPSTREAM_URL=http://127.0.0.1:9290/v1 taskset -c 1 "$ibid" serve 2>"$work/log" & pids+=("$!")
-for _ in $(seq 200); do curl -sf 127.0.0.1:9293/healthz >/dev/null && break; sleep 0.05; done
+certificate
+compile stub
+read -r up plain_port tls_port admin nginx_plain nginx_tls <<<"$(free_ports 6)"
+start taskset -c 0 "$work/stub" "$up"
+log=$work/log
+start env IBID_LISTEN=127.0.0.1:"$plain_port",tls:127.0.0.1:"$tls_port" IBID_TLS_CERT_FILE="$work/cert.pem" \
+    IBID_TLS_KEY_FILE="$work/key.pem" IBID_ADMIN_LISTEN=127.0.0.1:"$admin" IBID_DATA_DIR="$work/data" IBID_LOCAL_MODEL=off \
+    IBID_ENCODER_MODEL=off IBID_UPSTREAM_URL=http://127.0.0.1:"$up"/v1 taskset -c 1 "$ibid" serve
+until_answered "127.0.0.1:$admin/healthz"
 path=/v1/chat/completions
 printf '{"model":"m","messages":[{"role":"user","content":"How do I reset my password?"}]}' >"$work/body"
 head=(-H 'content-type: application/json' -H 'authorization: Bearer k')
-for _ in 1 2; do curl -sf "${head[@]}" -d @"$work/body" -o "$work/answer" "http://127.0.0.1:9291$path"; done
+for _ in 1 2; do curl -sf "${head[@]}" -d @"$work/body" -o "$work/answer" "http://127.0.0.1:$plain_port$path"; done
 answer=$(sed "s/'/ /g" "$work/answer")
 cat >"$work/nginx.conf" <<EOF
 daemon off; worker_processes 1; pid $work/pid; error_log $work/nginx.log warn;
@@ -52,11 +44,11 @@ http {
   access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k; ssl_session_tickets on;
   client_body_temp_path $work/b; proxy_temp_path $work/p; fastcgi_temp_path $work/f; uwsgi_temp_path $work/u; scgi_temp_path $work/s;
   ssl_certificate $work/cert.pem; ssl_certificate_key $work/key.pem; ssl_protocols TLSv1.2 TLSv1.3;
-  server { listen 127.0.0.1:9294; listen 127.0.0.1:9295 ssl http2; location / { return 200 '$answer'; } }
+  server { listen 127.0.0.1:$nginx_plain; listen 127.0.0.1:$nginx_tls ssl http2; location / { return 200 '$answer'; } }
 }
 EOF
-taskset -c 1 nginx -e "$work/nginx.log" -c "$work/nginx.conf" & pids+=("$!")
-for _ in $(seq 200); do curl -sf -o /dev/null 127.0.0.1:9294/ && break; sleep 0.05; done
+start taskset -c 1 nginx -e "$work/nginx.log" -c "$work/nginx.conf"
+until_answered "127.0.0.1:$nginx_plain/"
 
 failed=0
 rate() { # N ARGUMENTS… URL: req/s
@@ -66,12 +58,11 @@ rate() { # N ARGUMENTS… URL: req/s
     grep -q "^status codes: $n 2xx" <<<"$out" || { echo "$out" >&2; failed=1; }
     awk -F'[ ,]+' '/^finished in/ { print int($4) }' <<<"$out"
 }
-middle() { sort -n | sed -n "$(((rounds + 1) / 2))p"; }
 declare -A rates
 row() { rates[$1]+="$(rate "${@:2}")"$'\n'; }
 for r in $(seq "$rounds"); do
-    [ -n "$quiet" ] || echo "bench: round $r of $rounds" >&2
-    for server in ibid:9291:9292 nginx:9294:9295; do
+    say "round $r of $rounds"
+    for server in "ibid:$plain_port:$tls_port" "nginx:$nginx_plain:$nginx_tls"; do
         IFS=: read -r name plain tls <<<"$server"
         row "$name HTTP/1.1" "$requests" --h1 -c 100 "http://127.0.0.1:$plain$path"
         row "$name HTTP/1.1 TLS" "$requests" --h1 -c 100 "https://127.0.0.1:$tls$path"
