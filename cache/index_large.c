@@ -12,6 +12,8 @@
 #define CENTRES_MAX 4096
 #define PROBES_MIN  32
 #define LIST_MIN    16
+/* Centres with that cosine are one. */
+#define TWIN_COSINE 0.995f
 
 struct index_large {
     size_t dims, count;
@@ -49,6 +51,41 @@ size_t index_large_sample(size_t expected)
     return n < expected ? n : expected;
 }
 
+/* A vector against many, as vector_scan() has them. */
+static void compare(const int8_t *vector, float scale, const struct index_large *l, size_t n,
+                    float *cosine)
+{
+    uint8_t bytes[ENTRY_DIMENSIONS_MAX];
+    struct vector_query q = {bytes, scale};
+
+    for (size_t i = 0; i < l->dims; i++)
+        bytes[i] = (uint8_t)(vector[i] + 128);
+    vector_scan(&q, l->centres, l->scales, l->sums, n, l->dims, cosine);
+}
+
+/* Where many entries are alike, many centres coincide, and all entries are in the list of one:
+ * a query would look through the empty ones and miss what is only near. The first stays. */
+static void drop_twins(struct index_large *l)
+{
+    float cosine[CENTRES_MAX];
+    size_t kept = 0;
+
+    for (size_t i = 0; i < l->count; i++) {
+        int8_t *centre = l->centres + i * l->dims;
+        size_t twin = 0;
+
+        compare(centre, l->scales[i], l, kept, cosine);
+        while (twin < kept && cosine[twin] < TWIN_COSINE)
+            twin++;
+        if (twin < kept)
+            continue;
+        memmove(l->centres + kept * l->dims, centre, l->dims);
+        l->scales[kept] = l->scales[i];
+        l->sums[kept++] = l->sums[i];
+    }
+    l->count = kept;
+}
+
 static enum status alloc_centres(struct index_large *l, size_t count, size_t dims)
 {
     l->count = count;
@@ -75,10 +112,12 @@ enum status index_large_open(const float *sample, size_t n, size_t dims, size_t 
         l->scales[i] =
             vector_pack(centres + i * dims, dims, l->centres + i * dims, &l->sums[i]);
     free(centres);
-    if (st == ST_OK)
+    if (st == ST_OK) {
+        drop_twins(l);
         *out = l;
-    else if (l != NULL)
+    } else if (l != NULL) {
         index_large_close(l);
+    }
     return st;
 }
 
@@ -111,13 +150,9 @@ enum status index_large_add(struct index_large *l, const int8_t *vector,
                             const struct index_name *name)
 {
     float cosine[CENTRES_MAX];
-    uint8_t bytes[ENTRY_DIMENSIONS_MAX];
-    struct vector_query q = {bytes, name->scale};
     size_t best = 0;
 
-    for (size_t i = 0; i < l->dims; i++)
-        bytes[i] = (uint8_t)(vector[i] + 128);
-    vector_scan(&q, l->centres, l->scales, l->sums, l->count, l->dims, cosine);
+    compare(vector, name->scale, l, l->count, cosine);
     for (size_t i = 1; i < l->count; i++) {
         if (cosine[i] > cosine[best])
             best = i;

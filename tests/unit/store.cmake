@@ -2,6 +2,7 @@
 ibid_test(NAME entry LABEL unit SOURCES unit/test_entry.c LIBS base cache)
 ibid_test(NAME memory LABEL unit SOURCES unit/test_memory.c LIBS base cache)
 ibid_test(NAME refusals LABEL unit SOURCES unit/test_refusals.c LIBS cache base)
+ibid_test(NAME newcomers LABEL unit SOURCES unit/test_newcomers.c LIBS cache base)
 ibid_test(NAME logistic LABEL unit SOURCES unit/test_logistic.c LIBS cache m)
 ibid_test(NAME answer_groups LABEL unit SOURCES unit/test_answer_groups.c LIBS cache base)
 ibid_test(NAME admission LABEL unit SOURCES unit/test_admission.c LIBS cache base)

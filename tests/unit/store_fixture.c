@@ -35,25 +35,33 @@ void store_fixture_init(struct fixture *f, const char *url)
     CHECK_STATUS(ST_OK, connector_open(f->loop, &c, &f->connector));
 }
 
-void store_fixture_release(struct fixture *f)
+/* Its files, and those of stores that a test put a level or two below. */
+static void remove_folder(const char *folder)
 {
-    DIR *d;
+    DIR *d = opendir(folder);
     struct dirent *e;
     char path[512];
 
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+        if (unlink(path) != 0)
+            remove_folder(path);
+    }
+    if (d != NULL)
+        closedir(d);
+    rmdir(folder);
+}
+
+void store_fixture_release(struct fixture *f)
+{
     if (f->store != NULL)
         store_fixture_close(f);
     connector_close(f->connector);
     loop_run(f->loop);
     CHECK_STATUS(ST_OK, loop_close(f->loop));
-    d = opendir(f->folder);
-    while (d != NULL && (e = readdir(d)) != NULL) {
-        snprintf(path, sizeof(path), "%s/%s", f->folder, e->d_name);
-        unlink(path);
-    }
-    if (d != NULL)
-        closedir(d);
-    rmdir(f->folder);
+    remove_folder(f->folder);
 }
 
 static void on_lost(void *owner, const struct digest *key, const struct digest *partition)

@@ -34,6 +34,17 @@ static void write_zone(const char *zone, const char *name, const char *uj)
     write_file(zone, "max_energy_range_uj", "1000000000\n");
 }
 
+static void remove_zone(const char *zone)
+{
+    static const char *const files[] = {"/name", "/energy_uj", "/max_energy_range_uj", ""};
+    char path[128];
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s%s", folder, zone, files[i]);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
 static void burn(uint64_t us)
 {
     uint64_t until = clock_thread_cpu_us() + us;
@@ -71,6 +82,11 @@ static void counters_are_shared_out(void **state)
     assert_true(part.measured_wh == 0);
     assert_true(fabs(part.estimated_wh - part.cpu_s * 10 / 3600) < 1e-12);
     energy_close(&e);
+    remove_zone("intel-rapl:0");
+    remove_zone("intel-rapl:0:0");
+    remove_zone("intel-rapl:0:1");
+    remove_zone("intel-rapl-mmio:0");
+    assert_int_equal(rmdir(folder), 0);
 }
 
 static void without_counters_it_is_an_estimate(void **state)
