@@ -22,7 +22,8 @@ GROWTH_MAX = 0.01
 LATE_S = 240
 # What memory is needed for at most is needed before it is first measured.
 AT_ONCE_MAX = 64
-# A turn of our own loop that takes longer: everything was stopped (a suspended machine), and what was under way is not judged.
+# A turn of our own loop that takes longer: everything was stopped (a suspended machine), and what was under way is not judged,
+# nor what came so soon after it that it met a connection that had been silent for too long.
 STOPPED_S = 2
 THINGS = ("reset my password", "change my e-mail address", "cancel my order", "track a parcel", "return a pair of shoes", "pay by invoice",
           "delete my account", "get a refund", "use a voucher", "contact a person", "change the delivery address", "download an invoice",
@@ -173,7 +174,7 @@ async def main():
     figure = lambda some, column: statistics.median(row[column] for row in some)
     growth = {name: round(figure(last, column) / figure(first, column) - 1, 4) for name, column in (("rss", 1), ("own", 2))}
     files = (figure(first, 3), figure(last, 3))
-    judged = [text for text, asked, when in lost if not any(asked < to and when > since for since, to in stops)]
+    judged = [text for text, asked, when in lost if not any(asked < to + STOPPED_S and when > since for since, to in stops)]
     missing = [name for name in ("exact", "semantic", "local", "upstream") if not sources[name]]
     print(json.dumps({"minutes": minutes, "asked": sum(counts.values()) - counts["refused"], "counts": counts, "sources": sources, "lost": len(judged),
                       "stopped_s": round(sum(to - since for since, to in stops)), "not_judged": len(lost) - len(judged),
