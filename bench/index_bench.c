@@ -1,7 +1,10 @@
 /* What the semantic index costs, and what it finds:
  *
- *     index_bench [ENTRIES...]      default: 1000 4000 10000 16000 32000 100000
+ *     index_bench [--fresh] [--random|--clustered] [ENTRIES...]
+ *                                   default: 1000 4000 10000 16000 32000 100000
  *
+ * --fresh leaves out what is worn, and compares a fifth of the searches with the scan: a
+ * million entries of one kind are then measured in two minutes.
  * First every scanning kernel of this machine, alone. Then, for each number of entries in
  * one partition, on vectors at random (which have no clusters: the worst case for lists)
  * and in clusters of about a hundred, through index_search(): a scan of all, and the
@@ -11,7 +14,8 @@
  *   insert   us an entry, from index_add() to searchable
  *   scan     ms a search without a structure
  *   build    s to train and fill a structure
- *   large    ms a search with it, the mean and the 99th of a hundred
+ *   large    ms a search with it, the mean, the 99th of a hundred and the worst
+ *   MiB      of the index with it, by its own account
  *   recall   how often its first answer is the scan's
  *   feed     us an entry that comes when there is a structure, the oldest going
  *   worn     large and recall again when a fifth of the entries has been replaced so
@@ -187,11 +191,14 @@ static int by_size(const void *a, const void *b)
 }
 
 struct took {
-    double mean_ms, p99_ms;
+    double mean_ms, p99_ms, max_ms;
 };
 
-/* CPU of a search; the first answer to each. */
-static struct took search_all(struct index *ix, const float *queries, struct digest *first)
+static bool fresh;
+
+/* CPU of each of n searches; the first answer to each. */
+static struct took search_some(struct index *ix, const float *queries, size_t count,
+                               struct digest *first)
 {
     static double ms[QUERIES];
     const struct digest partition = key_of(0);
@@ -200,7 +207,7 @@ static struct took search_all(struct index *ix, const float *queries, struct dig
     struct arena a;
 
     arena_init(&a, 16384, 1 << 20);
-    for (size_t i = 0; i < QUERIES; i++) {
+    for (size_t i = 0; i < count; i++) {
         uint64_t start_us = clock_thread_cpu_us();
         size_t n = index_search(ix, &partition, queries + i * DIMS, TOP, 0.5f, 0, &a, c);
 
@@ -210,52 +217,77 @@ static struct took search_all(struct index *ix, const float *queries, struct dig
     }
     arena_release(&a);
     all_us = clock_thread_cpu_us() - all_us;
-    qsort(ms, QUERIES, sizeof(ms[0]), by_size);
-    return (struct took){(double)all_us / 1e3 / QUERIES, ms[QUERIES * 99 / 100]};
+    qsort(ms, count, sizeof(ms[0]), by_size);
+    return (struct took){(double)all_us / 1e3 / (double)count, ms[count * 99 / 100],
+                         ms[count - 1]};
 }
 
-static double same(const struct digest *a, const struct digest *b)
+static double same(const struct digest *a, const struct digest *b, size_t count)
 {
     unsigned n = 0;
 
-    for (size_t i = 0; i < QUERIES; i++)
+    for (size_t i = 0; i < count; i++)
         n += digest_eq(&a[i], &b[i]);
-    return (double)n / QUERIES;
+    return (double)n / (double)count;
 }
 
-static void measure(size_t n, bool clustered)
+static double mib_of(struct index *ix)
 {
-    size_t extra = n / WORN_SHARE;
-    float *v = make_vectors(n + extra, clustered),
-          *queries = malloc(sizeof(float[QUERIES][DIMS]));
-    struct index *exact = open_index(n, UINT32_MAX), *large = open_index(n, n);
-    static struct digest want[QUERIES], got[QUERIES];
-    double insert_us, build_s, recall, feed_us;
-    struct took scan, took;
+    struct index_stats s;
 
-    if (queries == NULL)
-        exit(1);
-    for (size_t i = 0; i < QUERIES; i++)
-        draw(v + (n + extra - 1 - i * 7919 % n) * DIMS, COSINE, queries + i * DIMS);
-    insert_us = add_all(exact, v, n, 1);
-    scan = search_all(exact, queries, want);
-    (void)add_all(large, v, n, 1);
-    build_s = process_cpu_s();
-    index_settle(large);
-    build_s = process_cpu_s() - build_s;
-    took = search_all(large, queries, got);
-    recall = same(want, got);
+    index_stats(ix, &s);
+    return (double)s.bytes / (1 << 20);
+}
+
+/* A fifth goes, another comes. */
+static void measure_worn(struct index *exact, struct index *large, const float *v, size_t n,
+                         const float *queries)
+{
+    static struct digest want[QUERIES], got[QUERIES];
+    size_t extra = n / WORN_SHARE;
+    struct took took;
+    double feed_us;
+
     (void)add_all(exact, v + n * DIMS, extra, 1 + n);
     feed_us = process_cpu_s();
     (void)add_all(large, v + n * DIMS, extra, 1 + n);
     index_settle(large);
     feed_us = (process_cpu_s() - feed_us) * 1e6 / (double)extra;
-    (void)search_all(exact, queries, want);
-    printf("%-9s %7zu %7.1f %7.3f %7.2f %7.3f %7.3f %7.3f %7.1f",
+    (void)search_some(exact, queries, QUERIES, want);
+    took = search_some(large, queries, QUERIES, got);
+    printf(" %7.1f %7.3f %7.3f %7.3f", feed_us, took.mean_ms, took.p99_ms,
+           same(want, got, QUERIES));
+}
+
+static void measure(size_t n, bool clustered)
+{
+    size_t extra = n / WORN_SHARE, compared = fresh ? QUERIES / 5 : QUERIES;
+    float *v = make_vectors(n + extra, clustered),
+          *queries = malloc(sizeof(float[QUERIES][DIMS]));
+    struct index *exact = open_index(n, UINT32_MAX), *large = open_index(n, n);
+    static struct digest want[QUERIES], got[QUERIES];
+    double insert_us, build_s;
+    struct took scan, took;
+
+    if (queries == NULL)
+        exit(1);
+    /* What is asked for is among the last, which also those hold that are worn. */
+    for (size_t i = 0; i < QUERIES; i++)
+        draw(v + ((fresh ? n : n + extra) - 1 - i * 7919 % n) * DIMS, COSINE,
+             queries + i * DIMS);
+    insert_us = add_all(exact, v, n, 1);
+    scan = search_some(exact, queries, compared, want);
+    (void)add_all(large, v, n, 1);
+    build_s = process_cpu_s();
+    index_settle(large);
+    build_s = process_cpu_s() - build_s;
+    took = search_some(large, queries, QUERIES, got);
+    printf("%-9s %7zu %7.1f %7.3f %7.2f %7.3f %7.3f %7.3f %7.1f %7.3f",
            clustered ? "clustered" : "random", n, insert_us, scan.mean_ms, build_s,
-           took.mean_ms, took.p99_ms, recall, feed_us);
-    took = search_all(large, queries, got);
-    printf(" %7.3f %7.3f %7.3f\n", took.mean_ms, took.p99_ms, same(want, got));
+           took.mean_ms, took.p99_ms, took.max_ms, mib_of(large), same(want, got, compared));
+    if (!fresh)
+        measure_worn(exact, large, v, n, queries);
+    printf("\n");
     index_close(exact);
     index_close(large);
     free(queries);
@@ -266,12 +298,21 @@ int main(int argc, char **argv)
 {
     static const size_t usual[] = {1000, 4000, 10000, 16000, 32000, 100000};
     size_t sizes[32], count = 0;
+    bool random = true, clustered = true;
 
     log_set_level(LOG_WARN);
     for (int i = 1; i < argc && count < ARRAY_LEN(sizes); i++) {
-        sizes[count] = strtoull(argv[i], NULL, 10);
-        if (sizes[count++] < QUERIES) {
-            fprintf(stderr, "usage: index_bench [ENTRIES...], each %d at least\n", QUERIES);
+        if (strcmp(argv[i], "--fresh") == 0) {
+            fresh = true;
+        } else if (strcmp(argv[i], "--random") == 0) {
+            clustered = false;
+        } else if (strcmp(argv[i], "--clustered") == 0) {
+            random = false;
+        } else if ((sizes[count++] = strtoull(argv[i], NULL, 10)) < QUERIES) {
+            fprintf(stderr,
+                    "usage: index_bench [--fresh] [--random|--clustered] [ENTRIES...], "
+                    "each %d at least\n",
+                    QUERIES);
             return 2;
         }
     }
@@ -283,11 +324,14 @@ int main(int argc, char **argv)
     time_kernels(1000);
     time_kernels(10000);
     time_kernels(100000);
-    printf("%-9s %7s %7s %7s %7s %7s %7s %7s %7s %23s\n", "vectors", "entries", "insert",
-           "scan", "build", "large", "p99", "recall", "feed", "worn");
+    printf("%-9s %7s %7s %7s %7s %7s %7s %7s %7s %7s%s\n", "vectors", "entries", "insert",
+           "scan", "build", "large", "p99", "worst", "MiB", "recall",
+           fresh ? "" : "    feed                    worn");
     for (size_t i = 0; i < count; i++) {
-        measure(sizes[i], false);
-        measure(sizes[i], true);
+        if (random)
+            measure(sizes[i], false);
+        if (clustered)
+            measure(sizes[i], true);
         fflush(stdout);
     }
     return 0;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Half an hour of everything at once: does memory or the number of open files grow? Stores and caches are small, so
-# that they are full when the minute begins that the last one is compared with (the sixth; of short runs that after a third).
+# that they are full when the minutes begin that the last three are compared with (from the sixth on; of short runs one minute after a third).
 #
 #     bench/soak.sh [--minutes N] [--rate N] [--quiet]
 #

@@ -23,6 +23,7 @@
 #include "cache/keyset.h"
 #include "cache/store.h"
 #include "cache/store_kinds.h"
+#include "cache/store_lmdb_ahead.h"
 #include "cache/store_lmdb_file.h"
 #include "cache/store_lmdb_write.h"
 #include "rt/loop.h"
@@ -96,6 +97,7 @@ struct lmdb_scan {
     void *owner;
     uint64_t from, end; /* records [from, end) are to be visited */
     uint64_t visited, corrupt, unreadable;
+    struct store_lmdb_ahead ahead; /* the reader's */
     bool stop;
     enum status st;
 };
@@ -498,6 +500,7 @@ static bool visit_scan(void *owner, const struct store_lmdb_record *record, stru
     }
     if (record->expires_ms <= clock_wall_ms())
         return true;
+    store_lmdb_ahead(&scan->ahead, frame.ptr);
     st = entry_seal_decode(scan->store->out.seal, frame, &e);
     if (st != ST_OK) {
         scan->unreadable += st == ST_UNAVAILABLE;

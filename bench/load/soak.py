@@ -4,8 +4,8 @@
 Exact hits, questions in other words, new questions, streams (some left before their end), the built-in model, feedback
 on what was served, /metrics, a reload a minute. TABLE gets a line every five seconds: seconds, KiB resident (all, and
 without mapped files), open files, threads. Prints JSON; exit status 1 when an answer was lost, a kind of answer
-never came, or memory or files grew: the medians of the minute after WARM_S and of the last minute are compared
-(bench/soak.sh)."""
+never came, or memory or files grew: the means of three minutes (of short runs, of one) after WARM_S and of the last
+three are compared: the store's mapped pages come and go every two minutes or so (bench/soak.sh)."""
 import asyncio
 import collections
 import json
@@ -18,11 +18,13 @@ import time
 
 port, admin, pid, minutes, rate, table = int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), sys.argv[6]
 WARM_S = min(300, minutes * 60 / 3)
+WINDOW_S = 180 if minutes >= 15 else 60
 GROWTH_MAX = 0.01
 LATE_S = 240
 # What memory is needed for at most is needed before it is first measured.
 AT_ONCE_MAX = 64
-# A turn of our own loop that takes longer: everything was stopped (a suspended machine), and what was under way is not judged.
+# A turn of our own loop that takes longer: everything was stopped (a suspended machine), and what was under way is not judged,
+# nor what came so soon after it that it met a connection that had been silent for too long.
 STOPPED_S = 2
 THINGS = ("reset my password", "change my e-mail address", "cancel my order", "track a parcel", "return a pair of shoes", "pay by invoice",
           "delete my account", "get a refund", "use a voucher", "contact a person", "change the delivery address", "download an invoice",
@@ -165,15 +167,15 @@ async def main():
     if operator.done():
         operator.result()
     operator.cancel()
-    first = [row for row in rows if WARM_S <= row[0] < WARM_S + 60]
-    last = [row for row in rows if row[0] >= minutes * 60 - 60]
+    first = [row for row in rows if WARM_S <= row[0] < WARM_S + WINDOW_S]
+    last = [row for row in rows if row[0] >= minutes * 60 - WINDOW_S]
     if not first or not last:
         print("soak: stopped while it was to be measured; run it again", file=sys.stderr)
         return 77
-    figure = lambda some, column: statistics.median(row[column] for row in some)
+    figure = lambda some, column: round(statistics.mean(row[column] for row in some), 1)
     growth = {name: round(figure(last, column) / figure(first, column) - 1, 4) for name, column in (("rss", 1), ("own", 2))}
     files = (figure(first, 3), figure(last, 3))
-    judged = [text for text, asked, when in lost if not any(asked < to and when > since for since, to in stops)]
+    judged = [text for text, asked, when in lost if not any(asked < to + STOPPED_S and when > since for since, to in stops)]
     missing = [name for name in ("exact", "semantic", "local", "upstream") if not sources[name]]
     print(json.dumps({"minutes": minutes, "asked": sum(counts.values()) - counts["refused"], "counts": counts, "sources": sources, "lost": len(judged),
                       "stopped_s": round(sum(to - since for since, to in stops)), "not_judged": len(lost) - len(judged),

@@ -15,6 +15,7 @@
 struct admin;
 struct audit;
 struct carriers;
+struct heap_keeper;
 struct io;
 struct loop;
 struct metrics_tls;
@@ -34,6 +35,7 @@ struct admin_view {
     struct audit *audit;             /* borrowed; NULL: none */
     const struct metrics_tls *tls;   /* borrowed; NULL: no listener speaks TLS */
     const struct carriers *carriers; /* likewise; NULL: one loop */
+    struct heap_keeper *heap;        /* likewise; NULL: nothing is given back */
     /* What could not be opened at start; the store's state is asked each time. */
     struct admin_trouble troubles[ADMIN_TROUBLES_MAX];
     size_t trouble_count;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "admin/admin.h"
+#include "admin/metrics_heap.h"
 #include "admin/metrics_judge.h"
 #include "admin/metrics_security.h"
 #include "admin/metrics_tls.h"
@@ -750,6 +751,8 @@ enum status metrics_write(struct buf *out, const struct admin_view *v)
     upstream_lines(&p, v->proxy);
     if (p.st == ST_OK)
         p.st = metrics_judge_write(out, judge_counts(v->proxy->judge));
+    if (p.st == ST_OK)
+        p.st = metrics_heap_write(out, v->heap);
     if (p.st == ST_OK)
         p.st = metrics_security_write(out, v);
     return p.st == ST_OK ? metrics_tls_write(out, v->tls) : p.st;

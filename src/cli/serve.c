@@ -54,6 +54,7 @@
 #include "proxy/trial.h"
 #include "rt/carriers.h"
 #include "rt/connect.h"
+#include "rt/heap_keeper.h"
 #include "rt/inherited.h"
 #include "rt/listener.h"
 #include "rt/loop.h"
@@ -72,6 +73,7 @@ struct server {
     struct ledger_keeper *keeper;
     struct loop *loop;
     struct carriers *carriers; /* NULL: clients' sockets are on `loop` */
+    struct heap_keeper *heap;  /* NULL: nothing is given back */
     struct connector *connector;
     struct signals *signals;
     struct cache *cache;
@@ -413,6 +415,16 @@ static enum status open_carriers(struct server *s)
         fprintf(stderr, "ibid: loops: not so many threads can be started\n");
     s->view.carriers = s->carriers;
     return st;
+}
+
+/* Nobody misses it but memory. */
+static void open_heap(struct server *s)
+{
+    uint64_t every_us = s->config.limits.heap_return_s * 1000000;
+
+    if (every_us > 0 && heap_keeper_open(every_us, &s->heap) != ST_OK)
+        log_at(LOG_WARN, NULL, kv_event("heap_keeper_failed"));
+    s->view.heap = s->heap;
 }
 
 /* `carriers`: NULL for few connections that take little. */
@@ -796,6 +808,8 @@ static enum status open_all(struct server *s)
     if (st == ST_OK)
         st = open_carriers(s);
     if (st == ST_OK)
+        open_heap(s);
+    if (st == ST_OK)
         st = open_listeners(s);
     if (st == ST_OK && s->reload.setup->upstreams == NULL && !has_local(s))
         trouble(s, "answerer",
@@ -858,6 +872,8 @@ int serve_main(int argc, char **argv)
         close_all(s);
         loop_run(s->loop);
     }
+    if (s->heap != NULL)
+        heap_keeper_close(s->heap);
     inherited_release(&s->inherited);
     buf_release(&s->secret);
     buf_release(&s->token);

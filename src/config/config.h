@@ -307,8 +307,9 @@ struct config {
         uint64_t http2_streams_max;
         uint64_t head_timeout_ms, body_timeout_ms, idle_timeout_ms, write_timeout_ms;
         uint64_t drain_timeout_ms;
-        uint64_t requests_max; /* in flight */
-        uint64_t buffer_bytes; /* high-water mark of one direction of one relay */
+        uint64_t requests_max;  /* in flight */
+        uint64_t heap_return_s; /* 0: never */
+        uint64_t buffer_bytes;  /* high-water mark of one direction of one relay */
     } limits;
 
     struct config_upstream upstreams[CONFIG_UPSTREAMS_MAX]; /* before upstream.url */

@@ -307,6 +307,7 @@ const struct option options_table[] = {
     UINT("limits.idle_timeout_ms", limits.idle_timeout_ms, "75000", 1, DAY_MS, "between two requests of a connection"),
     UINT("limits.write_timeout_ms", limits.write_timeout_ms, "60000", 1, DAY_MS, "for a client that does not read"),
     UINT("limits.drain_timeout_ms", limits.drain_timeout_ms, "25000", 0, HOUR_MS, "for requests in flight after SIGTERM; Kubernetes kills after 30 s"),
+    UINT("limits.heap_return_s", limits.heap_return_s, "30", 0, 86400, "how often memory that was freed is given back to the system, where the C library can do that (glibc); 0: never, it stays with ibid as a reserve"),
     BYTES("limits.buffer_bytes", limits.buffer_bytes, "256KiB", 4 * KIB, 64 * MIB, "waiting bytes of one direction of one relay, beyond which the sender is made to wait"),
 
     {.name = "models", .type = OPTION_RECORDS, .preset = "",

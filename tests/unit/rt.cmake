@@ -1,4 +1,5 @@
 ibid_test(NAME timer LABEL unit SOURCES unit/test_timer.c LIBS base rt)
+ibid_test(NAME heap_keeper LABEL unit SOURCES unit/test_heap_keeper.c LIBS base rt)
 ibid_test(NAME loop LABEL unit SOURCES unit/test_loop.c LIBS base rt)
 ibid_test(NAME work LABEL unit SOURCES unit/test_work.c LIBS base rt)
 ibid_test(NAME carriers LABEL unit SOURCES unit/test_carriers.c probe.c LIBS base rt)

@@ -18,6 +18,7 @@ set(store_sources unit/test_store.c unit/store_fixture.c unit/redis_process.c)
 ibid_test(NAME store LABEL unit SOURCES ${store_sources} LIBS cache rt base)
 # The same over a real redis-server, where there is one.
 ibid_test(NAME store_redis LABEL e2e SOURCES ${store_sources} LIBS cache rt base ARGS redis)
+ibid_test(NAME store_lmdb_ahead LABEL unit SOURCES unit/test_store_lmdb_ahead.c LIBS cache base)
 ibid_test(NAME store_seal LABEL unit SOURCES unit/test_store_seal.c unit/store_fixture.c LIBS cache rt base)
 ibid_test(NAME store_kill LABEL unit SOURCES unit/test_store_kill.c unit/store_fixture.c LIBS cache rt base
           TIMEOUT 300)
