@@ -31,6 +31,7 @@ def ask(body, headers):
 
 
 def write(n):
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # of this thread: hits must not wait behind who measures
     while not stopping.is_set():
         body = json.dumps({"model": "m", "max_tokens": 256, "temperature": 1, "seed": n,
                            "messages": [{"role": "user", "content": f"Tell a long story about the number {n} and its friends."}]})

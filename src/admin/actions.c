@@ -15,6 +15,7 @@
 #include "proxy/journal.h"
 #include "proxy/judge.h"
 #include "proxy/proxy.h"
+#include "proxy/trial.h"
 
 #define JSON_DEPTH     4
 #define PAGE_MAX_BYTES (4 * 1024 * 1024)
@@ -285,6 +286,20 @@ static void take_feedback(struct admin_call *c, const struct feedback *f,
     buf_release(&out);
 }
 
+/* What the cascade and the router learn from has a line more. */
+static void told_attempt(struct admin_call *c)
+{
+    struct json_writer w;
+    struct buf out;
+
+    buf_init(&out, 256);
+    w = (struct json_writer){&out, ST_OK, false};
+    json_writer_open(&w, NULL, '{');
+    json_writer_bool(&w, "learned", true);
+    respond_page(c, &w);
+    buf_release(&out);
+}
+
 void actions_feedback(struct admin_call *c)
 {
     const struct decision_candidate *hit;
@@ -296,13 +311,22 @@ void actions_feedback(struct admin_call *c)
         call_refuse(c, 400, trouble);
         return;
     }
-    item = find_item(c, f.request);
-    if (item == NULL) {
+    if (journal_id_read(f.request) == JOURNAL_NONE) {
         call_refuse(c, 404, NO_SUCH_DECISION);
         return;
     }
     audit_call_detail(c, "request=%.*s verdict=%s%s", JOURNAL_ID_DIGITS, f.request.ptr,
                       f.wrong ? "wrong" : "right", f.evict ? " evict" : "");
+    if (!f.evict &&
+        trial_report(c->view->proxy->parts.trial, journal_id_read(f.request), !f.wrong)) {
+        told_attempt(c);
+        return;
+    }
+    item = find_item(c, f.request);
+    if (item == NULL) {
+        call_refuse(c, 404, NO_SUCH_DECISION);
+        return;
+    }
     hit = hit_of(item->record);
     if (!item->record->decision.hit || hit == NULL)
         call_refuse(c, 409, "that decision was no hit: there is nothing to report");

@@ -25,7 +25,6 @@
 #include "base/log.h"
 #include "base/seal.h"
 #include "cache/cache.h"
-#include "cli/cascade_default.h"
 #include "cli/config_load.h"
 #include "cli/encoder_settings.h"
 #include "cli/seal_settings.h"
@@ -44,11 +43,9 @@
 #include "engine/engine.h"
 #include "proxy/access_log.h"
 #include "proxy/embedder.h"
-#include "proxy/ladder.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
 #include "proxy/otlp.h"
-#include "proxy/prompt.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 #include "proxy/trial.h"
@@ -87,7 +84,6 @@ struct server {
     struct access_log *access_log;
     struct audit *audit;
     struct trial *trial;
-    struct prompt_book *prompts;
     struct proxy *proxy;
     struct admin *admin;
     struct listener *listeners[CONFIG_LISTEN_MAX];
@@ -215,41 +211,15 @@ static enum status open_setup(struct server *s)
     return st;
 }
 
-/* Whose answers are looked at: are they those that it was learned from? */
-static void check_trial_models(const struct server *s, char *why, size_t why_cap)
-{
-    struct ladder l;
-
-    ladder_init(&l, &s->config);
-    for (size_t i = 0; s->local != NULL && why[0] == '\0' && i < l.count; i++)
-        trial_check_model(
-            s->trial,
-            local_models_name(s->local, local_models_voice(s->local, l.rungs[i].model)), why,
-            why_cap);
-}
-
 static enum status open_trial(struct server *s)
 {
-    char why[CONFIG_TEXT_MAX + 256] = "";
-    enum status st =
-        trial_open(&s->config, span_of(cascade_default), &s->trial, why, sizeof(why));
+    char why[CONFIG_TEXT_MAX + 256];
+    enum status st = trial_open(&s->config, &s->trial, why, sizeof(why));
 
     if (st != ST_OK)
-        fprintf(stderr, "ibid: %s\n", why[0] != '\0' ? why : status_text(st));
-    else if (why[0] == '\0')
-        check_trial_models(s, why, sizeof(why));
-    if (st == ST_OK && why[0] != '\0')
-        trouble(s, "cascade", why);
-    return st;
-}
-
-static enum status open_prompts(struct server *s)
-{
-    char why[2 * CONFIG_TEXT_MAX] = "no memory";
-    enum status st = prompt_open(&s->config, &s->prompts, why, sizeof(why));
-
-    if (st != ST_OK)
-        fprintf(stderr, "ibid: %s\n", why);
+        fprintf(stderr, "ibid: %s\n", status_text(st));
+    else if (why[0] != '\0')
+        trouble(s, "outcomes", why);
     return st;
 }
 
@@ -336,7 +306,6 @@ static enum status open_proxy(struct server *s)
         .embedder = s->embedder,
         .local = s->local,
         .trial = s->trial,
-        .prompts = s->prompts,
         .ledger = ledger_keeper_ledger(s->keeper),
         .keeper = s->keeper,
         .otlp = s->otlp,
@@ -498,8 +467,6 @@ static void close_ledger(struct server *s)
 {
     trial_close(s->trial);
     s->trial = NULL;
-    prompt_close(s->prompts);
-    s->prompts = NULL;
     if (s->keeper != NULL)
         ledger_keeper_close(s->keeper, on_ledger_closed, s);
     else
@@ -795,8 +762,6 @@ static enum status open_all(struct server *s)
         st = serve_upgrade_await(&s->inherited);
     if (st == ST_OK)
         st = open_trial(s);
-    if (st == ST_OK)
-        st = open_prompts(s);
     if (st == ST_OK)
         st = open_cache(s);
     if (st == ST_OK)

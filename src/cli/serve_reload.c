@@ -53,16 +53,22 @@ static void set_trouble(struct admin_view *v, const char *part, const char *why)
     v->trouble_count++;
 }
 
+static void tell_odd(struct admin_view *v, const struct serve_odd *odd)
+{
+    set_trouble(v, "routing", odd->routing);
+    set_trouble(v, "cascade", odd->cascade);
+}
+
 static enum status open_setup(struct serve_reload *r, const struct config *c,
                               struct setup **out, struct serve_reasons *why)
 {
-    char odd[256];
+    struct serve_odd odd;
     bool begun;
-    enum status st = serve_setup_open(&r->at, c, r->setup, out, &begun, odd, sizeof(odd), why);
+    enum status st = serve_setup_open(&r->at, c, r->setup, out, &begun, &odd, why);
 
     r->setups += begun;
     if (st == ST_OK)
-        set_trouble(r->view, "routing", odd);
+        tell_odd(r->view, &odd);
     return st;
 }
 

@@ -2,9 +2,12 @@
 
 #include <stdio.h>
 
+#include "cli/cascade_default.h"
 #include "cli/privacy_settings.h"
 #include "cli/router_default.h"
 #include "config/config.h"
+#include "proxy/calibration.h"
+#include "proxy/prompt.h"
 #include "proxy/routing.h"
 #include "proxy/setup.h"
 #include "proxy/upstreams.h"
@@ -43,6 +46,29 @@ static enum status open_routing(const struct serve_place *at, struct setup *s, c
     return st;
 }
 
+static enum status open_cascade(struct setup *s, char *odd, size_t odd_cap,
+                                struct serve_reasons *reasons)
+{
+    enum status st =
+        calibration_open(s->config, span_of(cascade_default), &s->cascade, odd, odd_cap);
+
+    if (st == ST_OK)
+        return st;
+    serve_setup_reason(reasons, "route.cascade", odd);
+    odd[0] = '\0';
+    return st;
+}
+
+static enum status open_prompts(struct setup *s, struct serve_reasons *reasons)
+{
+    char why[2 * CONFIG_TEXT_MAX] = "out of memory";
+    enum status st = prompt_open(s->config, &s->prompts, why, sizeof(why));
+
+    if (st != ST_OK)
+        serve_setup_reason(reasons, "", why);
+    return st;
+}
+
 static enum status open_finder(struct setup *s, struct serve_reasons *reasons)
 {
     char why[256] = "no memory";
@@ -55,12 +81,12 @@ static enum status open_finder(struct setup *s, struct serve_reasons *reasons)
 
 enum status serve_setup_open(const struct serve_place *at, const struct config *c,
                              const struct setup *before, struct setup **out, bool *begun,
-                             char *odd, size_t odd_cap, struct serve_reasons *why)
+                             struct serve_odd *odd, struct serve_reasons *why)
 {
     struct setup *s;
-    enum status each[3], st = setup_open(at->loop, c, at->gone, at->owner, &s);
+    enum status each[5], st = setup_open(at->loop, c, at->gone, at->owner, &s);
 
-    odd[0] = '\0';
+    *odd = (struct serve_odd){.routing = ""};
     *begun = st == ST_OK;
     if (st != ST_OK) {
         serve_setup_reason(why, "", status_text(st));
@@ -68,8 +94,10 @@ enum status serve_setup_open(const struct serve_place *at, const struct config *
     }
     /* All of them: who mends the one hears of the next. */
     each[0] = open_upstreams(at, before, s, why);
-    each[1] = open_routing(at, s, odd, odd_cap, why);
+    each[1] = open_routing(at, s, odd->routing, sizeof(odd->routing), why);
     each[2] = open_finder(s, why);
+    each[3] = open_cascade(s, odd->cascade, sizeof(odd->cascade), why);
+    each[4] = open_prompts(s, why);
     for (size_t i = 0; st == ST_OK && i < ARRAY_LEN(each); i++)
         st = each[i];
     if (st != ST_OK) {

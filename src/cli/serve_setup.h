@@ -9,13 +9,13 @@
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "config/config.h"
 
-struct config;
 struct connector;
 struct loop;
 struct setup;
 
-#define SERVE_REASONS_MAX  4
+#define SERVE_REASONS_MAX  6
 #define SERVE_REASON_BYTES 1536
 
 /* What is wrong, one thing each, with its setting first. */
@@ -26,6 +26,11 @@ struct serve_reasons {
 
 void serve_setup_reason(struct serve_reasons *r, const char *setting, const char *why);
 
+/* What will not be as the settings want it; empty: nothing. */
+struct serve_odd {
+    char routing[256], cascade[CONFIG_TEXT_MAX + 256];
+};
+
 /* Where a setup is opened. */
 struct serve_place {
     struct loop *loop;           /* borrowed */
@@ -35,11 +40,10 @@ struct serve_place {
     void *owner;
 };
 
-/* `before`: its upstreams live on where nothing about them has changed; NULL: none. `odd` gets
- * what will not be as the settings want it, and is empty otherwise. On failure all reasons are
- * said, and `gone` comes all the same if a setup was begun: *begun says so. */
+/* `before`: its upstreams live on where nothing about them has changed; NULL: none. On failure
+ * all reasons are said, and `gone` comes all the same if a setup was begun: *begun says so. */
 enum status serve_setup_open(const struct serve_place *at, const struct config *c,
                              const struct setup *before, struct setup **out, bool *begun,
-                             char *odd, size_t odd_cap, struct serve_reasons *why) MUST_CHECK;
+                             struct serve_odd *odd, struct serve_reasons *why) MUST_CHECK;
 
 #endif

@@ -47,12 +47,30 @@ static bool add(struct tune_labels *l, const struct training_example *e)
     return true;
 }
 
+/* A line of route.outcomes_file. Not every one says what is to be known here: some have no
+ * texts, of some answers nobody could tell whether they are right. */
+static const char *take_outcome(struct tune_labels *l, const struct json *o)
+{
+    struct training_example e = {.large = 1};
+
+    e.text = json_str(json_get(o, SPAN("question")));
+    if (e.text.ptr == NULL || !read_score(json_get(o, SPAN("small")), &e.small)) {
+        l->passed_over++;
+        return NULL;
+    }
+    if (l->count == TRAINING_MAX)
+        return "these are too many questions: a hundred thousand at most";
+    return add(l, &e) ? NULL : "out of memory";
+}
+
 static const char *take_object(void *owner, const struct json *o)
 {
     struct tune_labels *l = owner;
     struct training_example e = {.large = 1};
     const struct json *large;
 
+    if (json_get(o, SPAN("signs")) != NULL)
+        return take_outcome(l, o);
     e.text = json_str(member(o, "prompt", "text"));
     if (e.text.ptr == NULL)
         return "it needs the question, 'prompt' (or 'text')";
@@ -72,6 +90,11 @@ bool tune_labels_read(const char *path, struct tune_labels *out)
     arena_init(&out->texts, 65536, TEXTS_MAX_BYTES);
     if (!json_lines_read(path, take_object, out))
         return false;
+    if (out->passed_over > 0)
+        fprintf(stderr,
+                "ibid: %s: %zu outcomes without a text (route.outcomes: texts) or without a "
+                "verdict were passed over\n",
+                path, out->passed_over);
     if (out->count == 0)
         fprintf(stderr, "ibid: %s: there are no questions in it\n", path);
     return out->count > 0;

@@ -596,7 +596,7 @@ static enum status ask_model(struct request *r)
     /* A text that goes on is no question. */
     const struct prompt *profile =
         q->continues ? NULL
-                     : prompt_find(p->parts.prompts,
+                     : prompt_find(r->setup->prompts,
                                    local_models_name(p->parts.local, r->voice), r->rule);
     uint32_t most = local_model_max_tokens(r->use.model);
     uint64_t wanted;

@@ -60,7 +60,8 @@ static enum status compose(const struct outcomes_line *l, struct buf *out)
     if (l->question.len > 0) {
         json_writer_text(&w, "question", l->question);
         json_writer_text(&w, "said", l->said);
-        json_writer_text(&w, "answered", l->answered);
+        if (l->answered.len > 0)
+            json_writer_text(&w, "answered", l->answered);
     }
     json_writer_close(&w, '}');
     json_writer_raw(&w, SPAN("\n"));

@@ -40,7 +40,6 @@ struct local_models;
 struct loop;
 struct otlp;
 struct request;
-struct prompt_book;
 struct setup;
 struct trial;
 
@@ -54,7 +53,6 @@ struct proxy_parts {
     struct embedder *embedder;     /* NULL: no semantic cache */
     struct local_models *local;    /* NULL: no model on this machine */
     struct trial *trial;           /* NULL: no answer of a model here is looked at */
-    struct prompt_book *prompts;   /* NULL: local models get conversations as they are */
     struct access_log *access_log; /* NULL: none */
     struct otlp *otlp;             /* NULL: nobody is told of traces */
     struct span encoder_id;        /* part of every partition */

@@ -11,6 +11,7 @@
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/trial.h"
 #include "proxy/routing.h"
 #include "proxy/setup.h"
 
@@ -184,6 +185,19 @@ static void add_evidence(struct request *r, struct respond_fields *f)
     add_value(r, f, SPAN("x-ibid-request"), &name);
 }
 
+/* An answer of ours that can be reported on; of a decision it has the decision's name. */
+static void add_attempt(struct request *r, struct respond_fields *f)
+{
+    struct value name = {.whole = true};
+
+    if (r->source != SOURCE_LOCAL || r->attempt == NULL || r->attempt->id == JOURNAL_NONE ||
+        r->attempt->id == r->decision_id)
+        return;
+    journal_id_write(r->attempt->id, name.text);
+    name.len = JOURNAL_ID_DIGITS;
+    add_value(r, f, SPAN("x-ibid-request"), &name);
+}
+
 /* Who was asked, and why, where it was ours to choose. */
 static void add_route(struct request *r, struct respond_fields *f)
 {
@@ -231,6 +245,7 @@ void respond_add_facts(struct request *r, struct respond_fields *f)
         mark_add(r, f);
     }
     if (r->entry == NULL) {
+        add_attempt(r, f);
         add_route(r, f);
         add_cache_status(r, f, 0);
         add_evidence(r, f);

@@ -5,6 +5,8 @@
 
 #include "config/config.h"
 #include "privacy/finder.h"
+#include "proxy/calibration.h"
+#include "proxy/prompt.h"
 #include "proxy/routing.h"
 #include "proxy/upstreams.h"
 
@@ -46,6 +48,8 @@ static void on_upstreams_closed(void *owner)
 
     routing_close(s->routing);
     finder_close(s->finder);
+    prompt_close(s->prompts);
+    calibration_close(s->cascade);
     free(s->config);
     free(s);
     gone(whose);

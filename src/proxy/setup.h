@@ -12,8 +12,10 @@
 #include "proxy/screen_rules.h"
 #include "rt/loop.h"
 
+struct cascade;
 struct config;
 struct finder;
+struct prompt_book;
 struct routing;
 struct upstreams;
 
@@ -22,6 +24,8 @@ struct setup {
     struct upstreams *upstreams; /* owned; NULL: no upstream */
     struct routing *routing;     /* owned; NULL: ibid chooses between no models */
     struct finder *finder;       /* owned; NULL: no personal data is looked for */
+    struct prompt_book *prompts; /* owned; NULL: a local model is asked as ibid was */
+    struct cascade *cascade;     /* owned; NULL: `sure` is not calibrated */
     struct screen_rules rules;
     struct prices prices;
     uint64_t generation; /* 1: that of the start */

@@ -8,14 +8,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/digest.h"
 #include "cache/agreement.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "protocol/answer.h"
 #include "proxy/examples.h"
+#include "proxy/journal.h"
 #include "proxy/ladder.h"
 #include "proxy/outcomes.h"
 #include "proxy/proxy.h"
+#include "proxy/reportable.h"
 #include "proxy/request.h"
 #include "proxy/routing.h"
 #include "proxy/setup.h"
@@ -27,9 +30,8 @@
 #define SHORT_BYTES 64
 
 struct trial {
-    bool calibrated;
-    struct cascade cascade;
     struct outcomes *outcomes; /* owned; NULL: none are written */
+    struct reportables given;  /* out, that can be reported on */
     uint64_t dice;
     struct trial_counts counts;
 };
@@ -39,50 +41,6 @@ struct trial {
 bool trial_wanted(const struct config *c)
 {
     return c->route.confidence_min > 0 || strcmp(c->route.cascade, "off") != 0;
-}
-
-static enum status read_file(const char *path, struct buf *out)
-{
-    FILE *f = fopen(path, "re");
-    char piece[4096];
-    enum status st = f != NULL ? ST_OK : ST_UNAVAILABLE;
-    size_t n;
-
-    while (st == ST_OK && (n = fread(piece, 1, sizeof(piece), f)) > 0)
-        st = buf_append(out, (struct span){piece, n});
-    if (st == ST_OK && ferror(f))
-        st = ST_UNAVAILABLE;
-    if (f != NULL)
-        fclose(f);
-    return st;
-}
-
-static enum status calibrate(struct trial *t, const struct config *c, struct span text,
-                             char *why, size_t why_cap)
-{
-    const char *name = c->route.cascade;
-    char trouble[160] = "";
-    struct buf file;
-    enum status st = ST_OK;
-
-    if (strcmp(name, "off") == 0)
-        return ST_OK;
-    buf_init(&file, CASCADE_FILE_MAX_BYTES);
-    if (strcmp(name, "default") != 0) {
-        st = read_file(name, &file);
-        text = buf_span(&file);
-        if (st != ST_OK)
-            snprintf(why, why_cap, "route.cascade: cannot read '%s': %s", name,
-                     st == ST_LIMIT ? "it is no such file" : strerror(errno));
-    }
-    if (st == ST_OK) {
-        st = cascade_file_read(text, &t->cascade, trouble, sizeof(trouble));
-        if (st != ST_OK)
-            snprintf(why, why_cap, "route.cascade: '%s': %s", name, trouble);
-    }
-    buf_release(&file);
-    t->calibrated = st == ST_OK;
-    return st;
 }
 
 /* No answer is lost for want of a place to write this down. */
@@ -96,25 +54,16 @@ static void open_outcomes(struct trial *t, const struct config *c, char *why, si
                  c->route.outcomes_file, strerror(errno));
 }
 
-enum status trial_open(const struct config *c, struct span default_text, struct trial **out,
-                       char *why, size_t why_cap)
+enum status trial_open(const struct config *c, struct trial **out, char *why, size_t why_cap)
 {
-    struct trial *t;
-    enum status st;
+    struct trial *t = calloc(1, sizeof(*t));
 
-    *out = NULL;
+    *out = t;
     why[0] = '\0';
-    t = calloc(1, sizeof(*t));
     if (t == NULL)
         return ST_NOMEM;
     t->dice = clock_now_us() | 1;
-    st = calibrate(t, c, default_text, why, why_cap);
-    if (st != ST_OK) {
-        free(t);
-        return st;
-    }
     open_outcomes(t, c, why, why_cap);
-    *out = t;
     return ST_OK;
 }
 
@@ -123,30 +72,8 @@ void trial_close(struct trial *t)
     if (t == NULL)
         return;
     outcomes_close(t->outcomes);
+    reportable_release(&t->given);
     free(t);
-}
-
-static bool has_word(struct span list, struct span word)
-{
-    struct span w;
-
-    while ((w = config_word(&list)).len > 0) {
-        if (span_eq(w, word))
-            return true;
-    }
-    return false;
-}
-
-void trial_check_model(const struct trial *t, struct span model, char *why, size_t why_cap)
-{
-    if (!t->calibrated || t->cascade.models[0] == '\0' ||
-        has_word(span_of(t->cascade.models), model))
-        return;
-    snprintf(
-        why, why_cap,
-        "route.cascade was learned from answers of %s, not of %.*s: what it says of these is "
-        "a guess; see 'ibid tune cascade'",
-        t->cascade.models, (int)model.len, model.ptr);
 }
 
 /* --- doubt -------------------------------------------------------------------------------- */
@@ -157,20 +84,20 @@ static const struct ladder_rung *rung_of(const struct request *r)
 }
 
 /* The operator's line for this model, or the one that keeps to the loss that is allowed. */
-static double line_of(const struct trial *t, const struct request *r)
+static double line_of(const struct request *r)
 {
+    const struct cascade *c = r->setup->cascade;
     double own = rung_of(r)->confidence_min;
 
-    if (own > 0 || !t->calibrated)
+    if (own > 0 || c == NULL)
         return own;
-    return cascade_line(&t->cascade, r->setup->config->route.quality_loss_max);
+    return cascade_line(c, r->setup->config->route.quality_loss_max);
 }
 
 bool trial_can(const struct request *r)
 {
-    const struct trial *t = r->proxy->parts.trial;
-
-    return r->judged && t != NULL && (t->calibrated || rung_of(r)->confidence_min > 0);
+    return r->judged && r->proxy->parts.trial != NULL &&
+           (r->setup->cascade != NULL || rung_of(r)->confidence_min > 0);
 }
 
 bool trial_on(const struct request *r)
@@ -225,23 +152,59 @@ static bool is_cut(const struct request *r, const struct decoder_result *result)
            !(r->chat.has_max_tokens && r->chat.max_tokens <= result->completion_tokens);
 }
 
+/* Texts only where they may be written down. */
+static bool tells_texts(const struct request *r)
+{
+    return r->setup->config->route.outcomes_texts && !r->screen.found && !r->controls.no_store;
+}
+
+/* Under the name of the decision, where its answer has one anyway. */
+static uint64_t name_of(const struct request *r)
+{
+    uint64_t id = JOURNAL_NONE;
+
+    if (r->decision_id != JOURNAL_NONE && r->embed.decision.has_candidate)
+        return r->decision_id;
+    return digest_random((uint8_t *)&id, sizeof(id)) == ST_OK ? id : JOURNAL_NONE;
+}
+
+static void give_out(struct request *r)
+{
+    struct trial *t = r->proxy->parts.trial;
+    struct attempt *a = r->attempt;
+    struct reportable one = {.sure = r->sure};
+
+    if (t->outcomes == NULL)
+        return;
+    one.id = a->id = name_of(r);
+    memcpy(one.signs, a->signs, sizeof(one.signs));
+    if (tells_texts(r)) {
+        one.question = r->chat.last_text;
+        one.said = a->said;
+    }
+    reportable_add(&t->given, &one);
+}
+
 const char *trial_doubt(struct request *r, const struct decoder_result *result)
 {
     const struct decoder_confidence *c = &result->confidence;
-    struct trial *t = r->proxy->parts.trial;
     struct attempt *a;
 
     if (!keep(r, &a))
         return "escalated_failed";
     look(r, c, a);
+    a->id = JOURNAL_NONE;
     r->attempt = a;
-    if (t->calibrated)
-        r->sure = cascade_sure(&t->cascade, a->signs);
+    if (r->setup->cascade != NULL)
+        r->sure = cascade_sure(r->setup->cascade, a->signs);
     else
         r->sure = c->tokens > 0 ? exp(c->log_p / c->tokens) : 0;
     if (is_cut(r, result))
         return "escalated_length";
-    return r->sure < line_of(t, r) ? "escalated_unsure" : NULL;
+    if (r->sure < line_of(r))
+        return "escalated_unsure";
+    give_out(r);
+    return NULL;
 }
 
 bool trial_explores(struct request *r)
@@ -325,6 +288,14 @@ static double is_right(const struct request *r, const struct answer *a)
     return -1;
 }
 
+static void write_down(struct trial *t, const struct outcomes_line *line)
+{
+    t->counts.right += line->small > 0;
+    t->counts.wrong += line->small >= 0 && !(line->small > 0);
+    t->counts.unknown += line->small < 0;
+    t->counts.unrecorded += !outcomes_add(t->outcomes, line);
+}
+
 void trial_compare(struct request *r, const struct answer *a)
 {
     struct trial *t = r->proxy->parts.trial;
@@ -337,15 +308,30 @@ void trial_compare(struct request *r, const struct answer *a)
                                   .sure = r->sure,
                                   .reason = r->routed.reason,
                                   .small = is_right(r, a)};
-    if (r->setup->config->route.outcomes_texts && !r->screen.found && !r->controls.no_store) {
+    if (tells_texts(r)) {
         line.question = r->chat.last_text;
         line.said = r->attempt->said;
         line.answered = a->text;
     }
-    t->counts.right += line.small > 0;
-    t->counts.wrong += line.small >= 0 && !(line.small > 0);
-    t->counts.unknown += line.small < 0;
-    t->counts.unrecorded += !outcomes_add(t->outcomes, &line);
+    write_down(t, &line);
+}
+
+bool trial_report(struct trial *t, uint64_t id, bool right)
+{
+    struct reportable *one = t != NULL ? reportable_find(&t->given, id) : NULL;
+    struct outcomes_line line;
+
+    if (one == NULL)
+        return false;
+    line = (struct outcomes_line){.signs = one->signs,
+                                  .sure = one->sure,
+                                  .reason = "reported",
+                                  .small = right,
+                                  .question = one->question,
+                                  .said = one->said};
+    write_down(t, &line);
+    reportable_forget(one);
+    return true;
 }
 
 struct trial_counts *trial_counts(struct trial *t)

@@ -24,10 +24,11 @@ struct trial;
 struct attempt {
     double signs[SIGNS_COUNT];
     struct span said;
+    uint64_t id; /* by which it can be reported on; JOURNAL_NONE: it can not */
 };
 
 struct trial_counts {
-    uint64_t right, wrong, unknown;   /* what the upstream's answer said of ours */
+    uint64_t right, wrong, unknown;   /* what the upstream's answer said of ours, or a report */
     uint64_t unrecorded;              /* of these: could not be written down */
     uint64_t votes, samples, changed; /* vote.h; changed: the first answer was not the one */
     struct beside_counts hedges;
@@ -36,17 +37,12 @@ struct trial_counts {
 /* Do the settings want answers looked at? */
 bool trial_wanted(const struct config *c);
 
-/* `default_text`: the calibration that ships. What of the settings is opened here stays as it
- * is: route.cascade, route.outcomes_file; the others are those of each request. `why` is said
- * on failure, and on ST_OK when it is not empty: what will not be as the settings want it. */
-enum status trial_open(const struct config *c, struct span default_text, struct trial **out,
-                       char *why, size_t why_cap) MUST_CHECK;
+/* What of the settings is opened here stays as it is: route.outcomes_file; the others are those
+ * of each request. `why` is not empty: what will not be as the settings want it. ST_NOMEM. */
+enum status trial_open(const struct config *c, struct trial **out, char *why,
+                       size_t why_cap) MUST_CHECK;
 /* NULL is fine. */
 void trial_close(struct trial *t);
-
-/* The name of a model whose answers they are: is the calibration another's? Then
- * `why` says so. */
-void trial_check_model(const struct trial *t, struct span model, char *why, size_t why_cap);
 
 /* Would an answer of the model that the request is at now be looked at, if somebody else can be
  * asked in its place? */
@@ -65,6 +61,10 @@ bool trial_explores(struct request *r);
 
 /* The upstream's answer is there, whole: what it says about ours is written down. */
 void trial_compare(struct request *r, const struct answer *a);
+
+/* Somebody says of an answer that was given out whether it was right: that is written down,
+ * too. false: it is not known any more, or nothing is written down. */
+bool trial_report(struct trial *t, uint64_t id, bool right) MUST_CHECK;
 
 /* Others count into it, too. */
 struct trial_counts *trial_counts(struct trial *t);

@@ -149,7 +149,7 @@ def test_a_place_that_can_not_be_written_costs_no_answer(make_ibid, upstream, tm
     ibid = make_ibid(upstream, local=True, config=config(confidence_min=1, outcomes_file=str(tmp_path / "no/where")))
     both(upstream)
     assert ibid.chat(SURE, model="auto", max_tokens=8).source == "upstream"
-    assert b"cascade" in ibid.admin("/readyz").body and "route.outcomes_file: cannot write" in ibid.read_log()
+    assert b"outcomes" in ibid.admin("/readyz").body and "route.outcomes_file: cannot write" in ibid.read_log()
 
 
 def test_some_of_the_good_ones_are_checked(make_ibid, upstream, tmp_path):
