@@ -213,6 +213,8 @@ OTHER = {
     "OpenAI-Organization": ({}, {"headers": [("OpenAI-Organization", "o")]}),
     "OpenAI-Project": ({"headers": [("OpenAI-Project", "a")]}, {"headers": [("OpenAI-Project", "b")]}),
     "OpenAI-Beta": ({}, {"headers": [("OpenAI-Beta", "x=v1")]}),
+    "anthropic-workspace-id": ({"headers": [("anthropic-workspace-id", "a")]}, {"headers": [("anthropic-workspace-id", "b")]}),
+    "anthropic-user-profile-id": ({}, {"headers": [("anthropic-user-profile-id", "p")]}),
     "organisation for project": ({"headers": [("OpenAI-Project", "a")]}, {"headers": [("OpenAI-Organization", "a")]}),
     "x-ibid-namespace": ({}, {"headers": [("x-ibid-namespace", "n")]}),
     "x-ibid-namespace's case": ({"headers": [("x-ibid-namespace", "n")]}, {"headers": [("x-ibid-namespace", "N")]}),
