@@ -155,7 +155,7 @@ command -v npm >/dev/null || need_packages nodejs npm
 must "node packages" node_ready "$clients/node" tests/e2e/clients
 must "axe-core" node_ready "$clients/browser" tests/e2e/browser
 if [ -n "$all" ]; then
-    for name in openai1.0 openai1 openai2 frameworks; do
+    for name in openai1.0 openai1 openai2 google frameworks; do
         must "python packages: $name" venv_ready "$clients/$name" "tests/e2e/clients/$name.txt"
     done
 fi

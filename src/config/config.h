@@ -76,7 +76,7 @@ struct config_upstream {
     char aliases[CONFIG_TEXT_MAX]; /* NAME=MODEL … */
     char credential[CONFIG_TEXT_MAX];
     char credential_header[64];
-    bool trusted;
+    bool trusted, gateway;
     /* Seconds as text; empty: as under cache. */
     char stale_while_revalidate_s[16], stale_if_error_s[16];
 };
@@ -184,6 +184,7 @@ struct config {
         uint64_t auth_ttl_s;               /* how long an accepted credential counts */
         char accept_file[CONFIG_TEXT_MAX]; /* credentials that always count, one a line */
         bool trusted;
+        bool gateway; /* what clients of gateways say of caching is passed on */
     } upstream;
 
     struct {

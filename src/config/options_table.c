@@ -160,6 +160,7 @@ const struct option options_table[] = {
     UINT("upstream.auth_ttl_s", upstream.auth_ttl_s, "300", 0, 86400, "how long a credential that the upstream accepted may be answered from the cache; 0: every request is shown to the upstream first"),
     PATH("upstream.accept_file", upstream.accept_file, "", "credentials that always may, one a line"),
     SWITCH("upstream.trusted", upstream.trusted, "off", on_off, "on: it may see what `privacy.` finds, which is then counted only; for an upstream of your own"),
+    SWITCH("upstream.gateway", upstream.gateway, "off", on_off, "on: it is a gateway with a cache of its own, and gets what clients say of that (Portkey's, Helicone's, LiteLLM's … headers and members, docs/controls.md); off: ibid does as they say, and they end here"),
 
     TEXT("encoder.model", encoder.model, "all-minilm-l6-v2", "the model that compares questions: a name of `ibid models list`, a path, or off"),
     CHOICE("encoder.precision", encoder.precision, "int8", precisions, "its arithmetic"),

@@ -58,6 +58,8 @@ static const struct option upstream_fields[] = {
     FIELD("credential_header", OPTION_TEXT, config_upstream, credential_header, "authorization", "where it is sent; in `authorization` after `Bearer `"),
     {.name = "trusted", .type = OPTION_SWITCH, .offset = offsetof(struct config_upstream, trusted), .preset = "off", .words = on_off,
      .help = "as `upstream.trusted`"},
+    {.name = "gateway", .type = OPTION_SWITCH, .offset = offsetof(struct config_upstream, gateway), .preset = "off", .words = on_off,
+     .help = "as `upstream.gateway`"},
     FIELD("stale_while_revalidate_s", OPTION_TEXT, config_upstream, stale_while_revalidate_s, "", "in place of `cache.stale_while_revalidate_s`"),
     FIELD("stale_if_error_s", OPTION_TEXT, config_upstream, stale_if_error_s, "", "in place of `cache.stale_if_error_s`"),
 };

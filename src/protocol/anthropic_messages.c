@@ -142,7 +142,9 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
     if (st != ST_OK)
         return st;
     q.body = body;
-    q.has_state = fields_get(body, SPAN("container")) != NULL;
+    /* A thread is kept under the answer's id, and a container with what was done in it. */
+    q.has_state =
+        fields_get(body, SPAN("container")) != NULL || fields_get(body, SPAN("thread")) != NULL;
     q.has_tools = fields_get(body, SPAN("tools")) != NULL ||
                   fields_get(body, SPAN("mcp_servers")) != NULL;
     if ((st = read_messages(arena, body, &q, err)) != ST_OK ||

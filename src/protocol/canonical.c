@@ -7,8 +7,9 @@
 /* Headers that change an answer. Their names are known, so an unknown one can not
  * split the cache, and a client's tracing header does not. */
 static const struct span deciding[] = {
-    {"openai-organization", 19}, {"openai-project", 14}, {"openai-beta", 11},
-    {"anthropic-version", 17},   {"anthropic-beta", 14},
+    {"openai-organization", 19},       {"openai-project", 14}, {"openai-beta", 11},
+    {"anthropic-version", 17},         {"anthropic-beta", 14}, {"anthropic-workspace-id", 22},
+    {"anthropic-user-profile-id", 25},
 };
 
 static enum status put_part(struct buf *b, struct span s)

@@ -7,6 +7,7 @@
 #include "http/head.h"
 #include "http/server.h"
 #include "protocol/canonical.h"
+#include "proxy/controls_body.h"
 #include "proxy/ladder.h"
 #include "proxy/local.h"
 #include "proxy/local_models.h"
@@ -399,7 +400,11 @@ enum step_result admit_enter(struct request *r)
     }
     if (r->protocol == NULL)
         return admit_untouched(r);
-    controls_read_body(r->chat.body, &r->controls);
+    st = controls_body_read(r->wishes != NULL ? r->wishes : r->chat.body, &r->controls, &err);
+    if (st != ST_OK) {
+        respond_error(r, 400, "invalid_request_error", "", err.param, err.message);
+        return STEP_DONE;
+    }
     r->to_local = wants_local(r);
     settle_route(r);
     if (r->to_local && r->protocol->about_model && r->controls.route == ROUTE_ANY) {

@@ -3,6 +3,7 @@
 #include "cache/entry.h"
 #include "config/config.h"
 #include "protocol/answer.h"
+#include "proxy/follow.h"
 #include "proxy/ledger.h"
 #include "proxy/prices.h"
 #include "proxy/proxy.h"
@@ -51,6 +52,16 @@ void charge_entry(struct request *r, const struct entry *e, const struct answer 
         a->cached_tokens < c->prompt_tokens ? a->cached_tokens : c->prompt_tokens;
     c->completion_tokens = e->completion_tokens;
     set_price(r);
+}
+
+void charge_share(struct request *r, const struct charge *of)
+{
+    uint64_t cpu_us = r->charge.cpu_us;
+
+    r->charge = *of;
+    r->charge.cpu_us = cpu_us;
+    if (arena_copy(&r->arena, of->model, &r->charge.model) != ST_OK)
+        r->charge.model = (struct span){NULL, 0};
 }
 
 void charge_nothing(struct request *r)
@@ -144,6 +155,11 @@ void charge_broken(struct request *r)
 {
     struct ledger_sums s = {.requests = 0};
 
+    /* Others still get what it asked for; the end says what that cost. */
+    if (follow_wanted(r)) {
+        r->follow.kept = true;
+        return;
+    }
     /* Nobody got what it would have saved; what an upstream was asked for is paid, also where
      * it has not begun to answer. */
     if (r->place != NULL && r->entry == NULL)

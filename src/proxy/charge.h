@@ -32,6 +32,8 @@ void charge_answer(struct request *r, const struct answer *a);
 /* A stored one, read from `e`. */
 void charge_entry(struct request *r, const struct entry *e, const struct answer *a);
 void charge_nothing(struct request *r);
+/* What another's answer, shared with this one, came to. */
+void charge_share(struct request *r, const struct charge *of);
 
 /* By the price; 0 without one. */
 double charge_usd(const struct charge *c);

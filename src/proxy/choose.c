@@ -1,9 +1,13 @@
 /* Which upstream would answer, and what it calls the model. An alias becomes the true name
  * before anything else is made of the request, so that it is one and the same request by
- * either name, and what the upstream says about its model is true. */
+ * either name, and what the upstream says about its model is true. What other gateways'
+ * clients say of caching in the body ends here too: upstreams refuse members that they do
+ * not know. */
 #include "proxy/choose.h"
 
 #include "base/json.h"
+#include "config/config.h"
+#include "proxy/controls_body.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/setup.h"
@@ -11,15 +15,25 @@
 #include "proxy/upstream.h"
 #include "proxy/upstreams.h"
 
-/* The body with another "model", all else in its order. */
-static enum status rename_model(struct request *r, struct span model)
+/* Does a member of the body end here? */
+static bool is_control(const struct request *r, const struct json *v)
+{
+    return (r->upstream == NULL || !r->upstream->own->gateway) && controls_body_takes(v);
+}
+
+/* The body with another "model" and without what is said to us, all else in its order. */
+static enum status write_again(struct request *r, struct span model)
 {
     struct buf *b = &r->body;
-    enum status st = ST_OK;
+    enum status st;
 
     buf_clear(b); /* its text is in the arena */
+    st = buf_append(b, SPAN("{"));
     for (const struct json *v = r->chat.body->child; st == ST_OK && v != NULL; v = v->next) {
-        st = buf_append(b, v == r->chat.body->child ? SPAN("{") : SPAN(","));
+        if (is_control(r, v))
+            continue;
+        if (b->len > 1)
+            st = buf_append(b, SPAN(","));
         if (st == ST_OK)
             st = json_write_string(b, v->key);
         if (st == ST_OK)
@@ -32,15 +46,22 @@ static enum status rename_model(struct request *r, struct span model)
 }
 
 /* A model that is named in the path has no alias. */
-static enum status resolve_alias(struct request *r, bool *renamed)
+static enum status settle_body(struct request *r, bool *changed)
 {
-    struct span name = json_str(json_get(r->chat.body, SPAN("model")));
-    struct span model = upstreams_alias(r->upstream, name);
+    struct span name = json_str(json_get(r->chat.body, SPAN("model"))), model = name;
 
-    *renamed = !span_eq(model, name);
-    if (*renamed)
+    if (r->upstream != NULL)
+        model = upstreams_alias(r->upstream, name);
+    *changed = !span_eq(model, name);
+    if (*changed)
         r->alias = name;
-    return *renamed ? rename_model(r, model) : ST_OK;
+    for (const struct json *v = r->chat.body != NULL ? r->chat.body->child : NULL;
+         r->wishes == NULL && v != NULL; v = v->next) {
+        if (is_control(r, v))
+            r->wishes = r->chat.body;
+    }
+    *changed |= r->wishes != NULL;
+    return *changed ? write_again(r, model) : ST_OK;
 }
 
 /* "model=gpt-realtime&…": of paths that we do not know the one place where a model stands. */
@@ -75,11 +96,11 @@ static bool named_in_path(struct span path, struct span *model)
     return true;
 }
 
-enum status choose_upstream(struct request *r, bool *renamed)
+enum status choose_upstream(struct request *r, bool *changed)
 {
     struct upstreams_wish w = {.head = r->head, .stripped = r->stripped};
 
-    *renamed = false;
+    *changed = false;
     if (r->protocol != NULL)
         w.model = r->chat.model;
     else if (protocol_find(r->head->method, r->head->path) == NULL)
@@ -87,18 +108,18 @@ enum status choose_upstream(struct request *r, bool *renamed)
                       !named_in_path(r->head->path, &w.model);
     /* Else a body that we did not read may well name one. */
     r->upstream = upstreams_pick(r->setup->upstreams, &w);
-    return r->upstream != NULL && r->protocol != NULL ? resolve_alias(r, renamed) : ST_OK;
+    return r->protocol != NULL ? settle_body(r, changed) : ST_OK;
 }
 
 enum step_result choose_enter(struct request *r)
 {
-    bool renamed;
+    bool changed;
 
-    if (choose_upstream(r, &renamed) != ST_OK) {
+    if (choose_upstream(r, &changed) != ST_OK) {
         respond_error(r, 413, "invalid_request_error", "request_too_large", "",
                       "the body with the alias resolved is larger than "
                       "limits.body_max_bytes");
         return STEP_DONE;
     }
-    return renamed ? decode_enter(r) : STEP_NEXT;
+    return changed ? decode_enter(r) : STEP_NEXT;
 }

@@ -9,8 +9,9 @@
 
 struct request;
 
-/* Sets r->upstream (NULL: none takes it). *renamed: the model was an alias, the body names the
- * true one now, and is to be decoded again. */
-enum status choose_upstream(struct request *r, bool *renamed) MUST_CHECK;
+/* Sets r->upstream (NULL: none takes it). *changed: the model was an alias, the body names the
+ * true one now; or members of it were controls, r->wishes has them and the body no more. It is
+ * to be decoded again. */
+enum status choose_upstream(struct request *r, bool *changed) MUST_CHECK;
 
 #endif

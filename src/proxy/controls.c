@@ -1,13 +1,13 @@
 /* One table: a header, how it is read, what it may say. Other gateways' headers are
  * read as what their users mean by them, but only ever tighten: what would widen (a
- * cache key of the caller's own, say) narrows here. They go upstream as they came,
- * because the upstream may be that gateway. */
+ * cache key of the caller's own, say) narrows here. They go no further, unless the
+ * upstream is said to be such a gateway itself (upstream.gateway). */
 #include "proxy/controls.h"
 
 #include <stdio.h>
 
-#include "base/json.h"
 #include "http/head.h"
+#include "proxy/controls_read.h"
 
 #define CONTROL_SECONDS_MAX (10ull * 365 * 86400)
 #define NAME_MAX_BYTES      48
@@ -99,7 +99,7 @@ static bool parse_probability(struct span s, double *out)
     return true;
 }
 
-static bool parse_switch(struct span s, bool *out)
+bool controls_read_switch(struct span s, bool *out)
 {
     static const struct span yes[] = {{"true", 4}, {"on", 2}, {"1", 1}, {"yes", 3}};
     static const struct span no[] = {{"false", 5}, {"off", 3}, {"0", 1}, {"no", 2}};
@@ -115,7 +115,7 @@ static bool parse_switch(struct span s, bool *out)
 
 /* --- what a header may say. Said twice, the stricter counts. -------------------------- */
 
-static bool read_max_age(struct span value, struct controls *c)
+bool controls_read_max_age(struct span value, struct controls *c)
 {
     uint64_t s;
 
@@ -126,7 +126,7 @@ static bool read_max_age(struct span value, struct controls *c)
     return true;
 }
 
-static bool read_ttl(struct span value, struct controls *c)
+bool controls_read_ttl(struct span value, struct controls *c)
 {
     uint64_t s;
 
@@ -137,7 +137,7 @@ static bool read_ttl(struct span value, struct controls *c)
     return true;
 }
 
-static bool read_threshold(struct span value, struct controls *c)
+bool controls_read_threshold(struct span value, struct controls *c)
 {
     double p;
 
@@ -148,7 +148,7 @@ static bool read_threshold(struct span value, struct controls *c)
     return true;
 }
 
-static bool read_namespace(struct span value, struct controls *c)
+bool controls_read_namespace(struct span value, struct controls *c)
 {
     if (c->name_space.ptr != NULL || value.len == 0 || value.len > CONTROLS_NAMESPACE_MAX)
         return false;
@@ -177,7 +177,7 @@ static bool read_route(struct span value, struct controls *c)
     return true;
 }
 
-static bool skip(struct controls *c)
+bool controls_skip(struct controls *c)
 {
     return c->no_cache = c->no_store = true;
 }
@@ -191,8 +191,8 @@ static bool read_directive(struct span item, struct controls *c)
         name = trim((struct span){item.ptr, (size_t)(eq - item.ptr)});
         value = trim((struct span){eq + 1, (size_t)(item.ptr + item.len - eq - 1)});
         if (http_name_eq(name, SPAN("max-age")))
-            return read_max_age(value, c);
-        return http_name_eq(name, SPAN("ttl")) && read_ttl(value, c);
+            return controls_read_max_age(value, c);
+        return http_name_eq(name, SPAN("ttl")) && controls_read_ttl(value, c);
     }
     if (http_name_eq(name, SPAN("no-cache")))
         return (c->no_cache = true);
@@ -200,7 +200,7 @@ static bool read_directive(struct span item, struct controls *c)
         return (c->no_store = true);
     if (http_name_eq(name, SPAN("only-if-cached")))
         return (c->only_if_cached = true);
-    return http_name_eq(name, SPAN("bypass")) && skip(c);
+    return http_name_eq(name, SPAN("bypass")) && controls_skip(c);
 }
 
 static bool read_directives(struct span list, struct controls *c)
@@ -237,7 +237,7 @@ static bool read_refresh(struct span value, struct controls *c)
 {
     bool on;
 
-    if (!parse_switch(value, &on))
+    if (!controls_read_switch(value, &on))
         return false;
     c->no_cache |= on;
     return true;
@@ -247,7 +247,7 @@ static bool read_no_store(struct span value, struct controls *c)
 {
     bool on;
 
-    if (!parse_switch(value, &on))
+    if (!controls_read_switch(value, &on))
         return false;
     c->no_store |= on;
     return true;
@@ -257,9 +257,9 @@ static bool read_skip(struct span value, struct controls *c)
 {
     bool on;
 
-    if (!parse_switch(value, &on))
+    if (!controls_read_switch(value, &on))
         return false;
-    return !on || skip(c);
+    return !on || controls_skip(c);
 }
 
 /* "On" asks for no more than there is. */
@@ -267,9 +267,9 @@ static bool read_enabled(struct span value, struct controls *c)
 {
     bool on;
 
-    if (!parse_switch(value, &on))
+    if (!controls_read_switch(value, &on))
         return false;
-    return on || skip(c);
+    return on || controls_skip(c);
 }
 
 static bool read_kind(struct span value, struct controls *c)
@@ -292,7 +292,7 @@ static bool read_metadata(struct span value, struct controls *c)
 {
     bool on;
 
-    if (!parse_switch(value, &on))
+    if (!controls_read_switch(value, &on))
         return false;
     c->metadata = c->metadata || on;
     return true;
@@ -307,35 +307,35 @@ static bool read_metadata(struct span value, struct controls *c)
 /* In lower case. */
 #define CONTROLS(X)                                                                            \
     X("x-ibid-cache", read_directives, DIRECTIVES)                                             \
-    X("x-ibid-threshold", read_threshold, "a number within 0..1")                              \
-    X("x-ibid-namespace", read_namespace, NAME)                                                \
+    X("x-ibid-threshold", controls_read_threshold, "a number within 0..1")                     \
+    X("x-ibid-namespace", controls_read_namespace, NAME)                                       \
     X("x-ibid-route", read_route, "local or upstream")                                         \
     X("x-ibid-metadata", read_metadata, SWITCH)                                                \
     X("x-ibid-session", read_session, "given once, with 1 to 128 bytes")                       \
     X("cache-control", read_cache_control, "")                                                 \
     /* Portkey */                                                                              \
     X("x-portkey-cache-force-refresh", read_refresh, SWITCH)                                   \
-    X("x-portkey-cache-namespace", read_namespace, NAME)                                       \
+    X("x-portkey-cache-namespace", controls_read_namespace, NAME)                              \
     /* Helicone */                                                                             \
     X("helicone-cache-enabled", read_enabled, SWITCH)                                          \
-    X("helicone-cache-seed", read_namespace, NAME)                                             \
+    X("helicone-cache-seed", controls_read_namespace, NAME)                                    \
     /* Cloudflare */                                                                           \
     X("cf-aig-skip-cache", read_skip, SWITCH)                                                  \
-    X("cf-aig-cache-ttl", read_ttl, "seconds")                                                 \
-    X("cf-aig-cache-key", read_namespace, NAME)                                                \
+    X("cf-aig-cache-ttl", controls_read_ttl, "seconds")                                        \
+    X("cf-aig-cache-key", controls_read_namespace, NAME)                                       \
     X("cf-skip-cache", read_skip, SWITCH)                                                      \
-    X("cf-cache-ttl", read_ttl, "seconds")                                                     \
+    X("cf-cache-ttl", controls_read_ttl, "seconds")                                            \
     /* Bifrost */                                                                              \
-    X("x-bf-cache-key", read_namespace, NAME)                                                  \
-    X("x-bf-cache-ttl", read_ttl, "seconds, or a number with s, m, h or d")                    \
-    X("x-bf-cache-threshold", read_threshold, "a number within 0..1")                          \
+    X("x-bf-cache-key", controls_read_namespace, NAME)                                         \
+    X("x-bf-cache-ttl", controls_read_ttl, "seconds, or a number with s, m, h or d")           \
+    X("x-bf-cache-threshold", controls_read_threshold, "a number within 0..1")                 \
     X("x-bf-cache-type", read_kind, "direct or semantic")                                      \
     X("x-bf-cache-no-store", read_no_store, SWITCH)                                            \
     /* vLLM semantic router */                                                                 \
     X("x-vsr-cache-control", read_directives, DIRECTIVES)                                      \
     /* OpenRouter */                                                                           \
     X("x-openrouter-cache", read_enabled, SWITCH)                                              \
-    X("x-openrouter-cache-ttl", read_ttl, "seconds")                                           \
+    X("x-openrouter-cache-ttl", controls_read_ttl, "seconds")                                  \
     X("x-openrouter-cache-clear", read_refresh, SWITCH)                                        \
     /* Higress, OmniRoute, OpenPipe */                                                         \
     X("x-higress-skip-ai-cache", read_skip, "on or off")                                       \
@@ -395,43 +395,13 @@ enum status controls_parse(const struct http_head *h, struct controls *out,
     return ST_OK;
 }
 
-static bool is_true(const struct json *object, const char *name)
-{
-    bool on = false;
-
-    return json_bool(json_get(object, span_of(name)), &on) && on;
-}
-
-/* A whole number is seconds; its text is read like a header's. */
-static void read_member(const struct json *object, const char *name,
-                        bool (*read)(struct span value, struct controls *c), struct controls *c)
-{
-    const struct json *v = json_get(object, span_of(name));
-
-    if (v != NULL && (v->type == JSON_NUMBER || v->type == JSON_STRING))
-        (void)read(v->text, c);
-}
-
-void controls_read_body(const struct json *body, struct controls *c)
-{
-    const struct json *litellm = json_get(body, SPAN("cache"));
-    const struct json *tensorzero = json_get(body, SPAN("tensorzero::cache_options"));
-    struct span mode = json_str(json_get(tensorzero, SPAN("enabled")));
-
-    c->no_cache |= is_true(litellm, "no-cache");
-    c->no_store |= is_true(litellm, "no-store");
-    read_member(litellm, "ttl", read_ttl, c);
-    read_member(litellm, "s-maxage", read_max_age, c);
-    read_member(litellm, "s-max-age", read_max_age, c);
-    read_member(tensorzero, "max_age_s", read_max_age, c);
-    c->no_cache |= span_eq(mode, SPAN("off")) || span_eq(mode, SPAN("write_only"));
-    c->no_store |= span_eq(mode, SPAN("off")) || span_eq(mode, SPAN("read_only"));
-    /* GPTCache, production-stack */
-    if (is_true(body, "cache_skip") || is_true(body, "skip_cache"))
-        (void)skip(c);
-}
-
 bool controls_is_ours(struct span name)
 {
     return name.len > 7 && http_name_eq((struct span){name.ptr, 7}, SPAN("x-ibid-"));
+}
+
+bool controls_is_foreign(struct span name)
+{
+    return !controls_is_ours(name) && !http_name_eq(name, SPAN("cache-control")) &&
+           find(name) != NULL;
 }

@@ -12,7 +12,6 @@
 #include "protocol/protocol.h"
 
 struct http_head;
-struct json;
 
 enum route_wish { ROUTE_ANY, ROUTE_LOCAL, ROUTE_UPSTREAM };
 
@@ -40,12 +39,9 @@ struct controls {
 enum status controls_parse(const struct http_head *h, struct controls *out,
                            struct protocol_error *err) MUST_CHECK;
 
-/* The same wishes where other gateways take them in the body (LiteLLM's "cache", …). They
- * only tighten, stay in the body and in its identity, and what is not understood is the
- * upstream's. */
-void controls_read_body(const struct json *body, struct controls *c);
-
 /* Is this header one of ours, which no upstream should see? */
 bool controls_is_ours(struct span name);
+/* Another gateway's, which only an upstream that is one should see? Not Cache-Control. */
+bool controls_is_foreign(struct span name);
 
 #endif

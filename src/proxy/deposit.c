@@ -11,6 +11,7 @@
 #include "protocol/answer.h"
 #include "proxy/admit.h"
 #include "proxy/choose.h"
+#include "proxy/controls_body.h"
 #include "proxy/proxy.h"
 #include "proxy/record.h"
 #include "proxy/request.h"
@@ -79,16 +80,20 @@ static enum status decode(struct request *r, struct reason *why)
 static enum status address(struct request *r, const struct deposit *d, struct reason *why)
 {
     struct proxy *p = r->proxy;
-    bool renamed;
-    enum status st = choose_upstream(r, &renamed);
+    struct protocol_error err;
+    bool changed;
+    enum status st = choose_upstream(r, &changed);
 
-    if (st == ST_OK && renamed)
+    if (st == ST_OK && changed)
         st = decode(r, why);
     if (st != ST_OK)
         return say(why, st, status_text(st));
     if (r->upstream == NULL)
         return say(why, ST_INVALID, "no upstream takes its model; see upstreams, upstream.url");
     r->controls.name_space = d->name_space;
+    st = controls_body_read(r->wishes, &r->controls, &err);
+    if (st != ST_OK)
+        return say(why, st, err.message);
     st = credential_of(&p->credentials, r->head, &r->credential);
     return st == ST_OK ? ST_OK : say(why, st, status_text(st));
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cache/entry.h"
+#include "proxy/follow.h"
 #include "proxy/request.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
@@ -41,6 +42,7 @@ enum status flight_lead(struct flights *f, struct request *leader)
         return ST_NOMEM;
     x->key = leader->key;
     x->credential = leader->credential;
+    x->leader = leader;
     list_init(&x->followers);
     list_append(bucket(f, &x->key), &x->link);
     leader->flight = x;
@@ -90,7 +92,7 @@ void flight_pass_on(struct request *leader)
     struct flight *f = leader->flight;
     struct request *next;
 
-    if (f == NULL || !leader->leads)
+    if (f == NULL || !leader->leads || follow_wanted(leader))
         return;
     leader->flight = NULL;
     leader->leads = false;
@@ -102,6 +104,7 @@ void flight_pass_on(struct request *leader)
     next = CONTAINER_OF(f->followers.next, struct request, flight_link);
     list_remove(&next->flight_link);
     next->leads = true;
+    f->leader = next;
     timer_stop(next->proxy->parts.loop, &next->deadline);
     if (request_drop(next))
         request_resume(next);

@@ -19,7 +19,8 @@ struct request;
 
 struct flight {
     struct digest key;
-    struct digest credential;   /* the leader's */
+    struct digest credential; /* the leader's */
+    struct request *leader;
     struct list_node link;      /* in its bucket */
     struct list_node followers; /* struct request.flight_link */
 };

@@ -16,6 +16,8 @@
 #include "protocol/answer.h"
 #include "protocol/collector.h"
 #include "proxy/beside.h"
+#include "proxy/charge.h"
+#include "proxy/follow.h"
 #include "proxy/forwarded.h"
 #include "proxy/hedge.h"
 #include "proxy/proxy.h"
@@ -137,6 +139,8 @@ static void on_head(void *owner, struct http_call *call, const struct http_head 
         open_tunnel(r, &f);
     else if (http_respond(r->stream, h->status, f.list, f.count, body) != ST_OK)
         http_abort(r->stream);
+    else
+        follow_open(r);
 }
 
 static void on_body(void *owner, struct http_call *call, struct span data)
@@ -144,7 +148,7 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     struct request *r = owner;
     bool wait = false;
 
-    if (r->closed || r->failed_status != 0 || call != r->call)
+    if ((r->closed && !follow_wanted(r)) || r->failed_status != 0 || call != r->call)
         return;
     tap_feed(r, data);
     if (r->vault != NULL && unveil_feed(r, data, &data) != ST_OK) {
@@ -153,15 +157,26 @@ static void on_body(void *owner, struct http_call *call, struct span data)
     }
     if (data.len > 0)
         r->flow.line_open = data.ptr[data.len - 1] != '\n';
-    if (http_write(r->stream, data, &wait) != ST_OK)
+    if (!r->closed && http_write(r->stream, data, &wait) != ST_OK) {
         http_abort(r->stream);
-    else if (wait)
+        wait = true; /* until it is closed, which goes on for those who follow */
+    }
+    r->flow.waits |= wait;
+    follow_feed(r, data);
+    if (r->flow.waits || follow_full(r))
         http_call_pause(call);
+}
+
+void forward_go_on(struct request *r)
+{
+    if (r->call != NULL && !r->flow.waits && !follow_full(r))
+        http_call_resume(r->call);
 }
 
 void forward_drained(struct request *r)
 {
-    http_call_resume(r->call);
+    r->flow.waits = false;
+    forward_go_on(r);
 }
 
 static const char shutting_down[] = "ibid is shutting down";
@@ -218,13 +233,31 @@ static void fail_after_head(struct request *r)
 
     r->proxy->account.broken_streams_total++;
     record_nothing(r, answer_verdict_name(ANSWER_INCOMPLETE));
-    if (r->flow.is_events) {
+    buf_clear(out);
+    if (r->flow.is_events && (buf_append(out, cut_event(r)) != ST_OK ||
+                              r->protocol->write_stream_error(out, &f) != ST_OK))
         buf_clear(out);
-        if (buf_append(out, cut_event(r)) == ST_OK &&
-            r->protocol->write_stream_error(out, &f) == ST_OK)
-            (void)!http_write(r->stream, buf_span(out), &wait);
-    }
+    follow_break(r, buf_span(out));
+    if (r->closed)
+        return;
+    if (out->len > 0)
+        (void)!http_write(r->stream, buf_span(out), &wait);
     http_abort(r->stream);
+}
+
+/* Its client has left, and others follow or followed its answer. */
+static void end_unattended(struct request *r, enum status st)
+{
+    if (!follow_wanted(r)) {
+        follow_break(r, (struct span){"", 0});
+    } else if (st == ST_OK) {
+        tap_end(r);
+        follow_end(r);
+    } else {
+        fail_after_head(r);
+    }
+    if (r->follow.kept)
+        charge_background(r);
 }
 
 static void count_failure(struct request *r, enum status st, const char *why)
@@ -287,6 +320,8 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
         return;
     }
     r->call = NULL;
+    if (r->closed && r->follow.led != NULL)
+        end_unattended(r, st);
     if (!request_drop(r))
         return;
     if (st != ST_OK && ask_elsewhere(r, call))
@@ -297,6 +332,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
     if (st == ST_OK && r->failed_status == 0) {
         /* First kept, then finished: whoever saw the end finds the entry. */
         tap_end(r);
+        follow_end(r);
         if (give_rest(r))
             http_end(r->stream);
         else
@@ -406,5 +442,10 @@ enum step_result forward_enter(struct request *r)
 
 void forward_cancel(struct request *r)
 {
-    hedge_cancel(r);
+    if (!follow_wanted(r) || r->proxy->cutting) {
+        hedge_cancel(r);
+        return;
+    }
+    r->flow.waits = false;
+    forward_go_on(r);
 }

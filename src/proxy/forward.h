@@ -14,6 +14,8 @@ void forward_upload(struct request *r, struct span data);
 void forward_upload_end(struct request *r);
 /* The client took some of the answer: let the upstream go on. */
 void forward_drained(struct request *r);
+/* The same of one who follows it (follow.h). */
+void forward_go_on(struct request *r);
 
 /* The upstream's word about this credential, by the status of its answer. */
 void forward_note_credential(struct request *r, unsigned status);

@@ -1,4 +1,5 @@
 #include "config/config.h"
+#include "proxy/follow.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 #include "proxy/steps.h"
@@ -30,6 +31,8 @@ enum step_result join_enter(struct request *r)
     f = flight_find(&p->flights, &r->key);
     if (f != NULL && !r->may_read && !digest_eq(&f->credential, &r->credential))
         return STEP_NEXT;
+    if (f != NULL && follow_join(f->leader, r))
+        return STEP_WAIT;
     if (f != NULL) {
         request_hold(r);
         flight_follow(f, r);
@@ -48,6 +51,10 @@ enum step_result join_enter(struct request *r)
 
 void join_cancel(struct request *r)
 {
+    if (r->follow.followed != NULL) {
+        follow_leave(r);
+        return;
+    }
     flight_leave(r);
     (void)!request_drop(r);
 }

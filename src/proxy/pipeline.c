@@ -14,6 +14,7 @@
 #include "proxy/access_log.h"
 #include "proxy/charge.h"
 #include "proxy/cors.h"
+#include "proxy/follow.h"
 #include "proxy/forward.h"
 #include "proxy/judge.h"
 #include "proxy/models.h"
@@ -176,6 +177,8 @@ static void on_drained(void *owner, struct http_stream *s)
     (void)s;
     if (r->call != NULL)
         forward_drained(r);
+    else if (r->follow.followed != NULL)
+        follow_drained(r);
     else if (r->entry != NULL)
         replay_drained(r);
 }

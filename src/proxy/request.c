@@ -105,7 +105,7 @@ static void maybe_free(struct request *r)
 
     if (!r->closed || r->in_flight != 0)
         return;
-    assert(r->flight == NULL);
+    assert(r->flight == NULL && r->follow.led == NULL && r->follow.followed == NULL);
     entry_unref(r->entry);
     entry_unref(r->stale);
     tap_release(r);

@@ -30,6 +30,7 @@
 #include "proxy/charge.h"
 #include "proxy/controls.h"
 #include "proxy/embedder.h"
+#include "proxy/follow.h"
 #include "proxy/hedge.h"
 #include "proxy/local_models.h"
 #include "proxy/routing.h"
@@ -86,6 +87,7 @@ struct answer_flow {
     bool marked;    /* a stream of ours has its "metadata" */
     bool line_open; /* the last byte relayed ended no line */
     bool is_events; /* the upstream's: an event stream of a dialect we know */
+    bool waits;     /* relayed: the client has to read first */
 };
 
 struct request {
@@ -122,6 +124,7 @@ struct request {
     struct span stripped;      /* off the path: it named the upstream; of the configuration */
     struct upstream *upstream; /* who would answer; borrowed; NULL: none takes it */
     struct span alias; /* by which the request named its model; empty: by its own name */
+    const struct json *wishes; /* the body as it came, when members of it end here; else NULL */
 
     /* screen, veil */
     struct screen_result screen;
@@ -174,6 +177,7 @@ struct request {
     struct gather *gather;        /* gather; NULL: not several inputs */
     struct flight *flight;        /* the flight this request leads or follows */
     struct list_node flight_link; /* among the followers */
+    struct follow_part follow;    /* … while the answer is on its way */
     bool leads;                   /* of `flight` */
     struct embed_job embed;       /* vector, decision, and what they cost */
     bool embed_started, embed_done;

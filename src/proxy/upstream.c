@@ -128,6 +128,7 @@ static void add_record(struct digest_ctx *ctx, const struct config_upstream *own
                                  own->credential,
                                  own->credential_header,
                                  own->trusted ? "trusted" : "",
+                                 own->gateway ? "gateway" : "",
                                  own->stale_while_revalidate_s,
                                  own->stale_if_error_s};
 
@@ -424,7 +425,9 @@ enum status upstream_request_fields(const struct upstream *u, const struct http_
     for (size_t i = 0; i < h->field_count; i++) {
         struct span name = h->fields[i].name;
 
-        if (is_framing(name) || controls_is_ours(name) || http_head_is_hop_by_hop(h, name) ||
+        if (is_framing(name) || controls_is_ours(name) ||
+            (!u->own->gateway && controls_is_foreign(name)) ||
+            http_head_is_hop_by_hop(h, name) ||
             (plain && http_name_eq(name, SPAN("accept-encoding"))) ||
             (ours && (credential_is_one(name) || http_name_eq(name, u->credential.name))))
             continue;

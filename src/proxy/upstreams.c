@@ -44,6 +44,7 @@ static void write_plain(const struct config *c, struct config_upstream *out)
     snprintf(out->name, sizeof(out->name), "%s", c->upstream.name);
     snprintf(out->url, sizeof(out->url), "%s", c->upstream.url);
     out->trusted = c->upstream.trusted;
+    out->gateway = c->upstream.gateway;
     snprintf(out->fallback_urls, sizeof(out->fallback_urls), "%s", c->upstream.fallback_urls);
     snprintf(out->ca_file, sizeof(out->ca_file), "%s", c->upstream.ca_file);
 }

@@ -165,6 +165,32 @@ def ollama_stream(text, call=None, usage=False):
     return b"".join(json.dumps(e).encode() + b"\n" for e in out)
 
 
+# --- Gemini ---------------------------------------------------------------------------------------------
+
+GEMINI = {"modelVersion": "m-2026-01-31", "responseId": "upstream"}
+GEMINI_USAGE = {"promptTokenCount": 12, "candidatesTokenCount": 7, "totalTokenCount": 22, "thoughtsTokenCount": 3}
+
+
+def gemini_answer(parts, last=True):
+    end = {"finishReason": "STOP"} if last else {}
+    return {"candidates": [{"content": {"parts": parts, "role": "model"}, "index": 0, **end}], **GEMINI, "usageMetadata": GEMINI_USAGE}
+
+
+def gemini_parts(text, call=None):
+    if call:
+        return [{"functionCall": {"name": call, "args": ARGUMENTS}, "thoughtSignature": "EqQBCg=="}]
+    return [{"text": DEEP, "thought": True}, {"text": text}]
+
+
+def gemini_whole(text, call=None):
+    return gemini_answer(gemini_parts(text, call))
+
+
+def gemini_stream(text, call=None, usage=False):
+    parts = gemini_parts(text, call) if call else [*[{"text": x, "thought": True} for x in pieces(DEEP)], *[{"text": x} for x in pieces(text)]]
+    return sse([gemini_answer([p], last=p is parts[-1]) for p in parts], named=False)
+
+
 # --- all ------------------------------------------------------------------------------------------------
 
 DIALECTS = {
@@ -172,6 +198,8 @@ DIALECTS = {
     "/responses": (responses_whole, responses_stream, "text/event-stream; charset=utf-8"),
     "/messages": (messages_whole, messages_stream, "text/event-stream; charset=utf-8"),
     "/api/chat": (ollama_whole, ollama_stream, "application/x-ndjson"),
+    ":generateContent": (gemini_whole, gemini_stream, "text/event-stream"),
+    ":streamGenerateContent": (gemini_whole, gemini_stream, "text/event-stream"),
 }
 
 
@@ -183,24 +211,30 @@ def error(path, words):
     """The body of an error."""
     if path == "/api/chat":
         return {"error": words}
+    if path == ":generateContent":
+        return {"error": {"code": 400, "message": words, "status": "S"}}
     if path == "/messages":
         return {"type": "error", "error": {"type": "api_error", "message": words}}
     return {"error": {"message": words, "type": "t", "param": None, "code": "c"}}
 
 
+ENDS = (b"data: [DONE]", b'"type": "response.completed"', b'"type": "message_stop"', b'"done": true', b'"finishReason"')
+
+
 def said_at(body):
     """The first byte of a stream behind which all is said: within the event that ends it."""
-    return max(body.find(end) for end in (b"data: [DONE]", b'"type": "response.completed"', b'"type": "message_stop"', b'"done": true')) 
+    return max(body.find(end) for end in ENDS)
 
 
 def tool_named(body):
     """The first tool that a request offers, in any dialect's spelling."""
     for tool in body.get("tools") or []:
-        return tool.get("function", tool)["name"]
+        return tool.get("function", tool.get("functionDeclarations", [tool])[0])["name"]
 
 
 def wants_json(body):
     formats = [body.get("response_format"), body.get("output_format"), body.get("output_config", {}).get("format"), body.get("text", {}).get("format")]
+    formats.append({"type": body.get("generationConfig", {}).get("responseMimeType", "text")})
     return bool(body.get("format")) or any(f and f["type"] != "text" for f in formats)
 
 
@@ -210,7 +244,7 @@ def reply(request, text="Paris, number %d.", number=0, made=ARGUMENTS, **kw):
     whole, stream, kind = dialect(request.target)
     said = json.dumps(made) if wants_json(body) else text.replace("%d", str(number))
     call = tool_named(body)
-    if body.get("stream", "/api/" in request.target):
+    if body.get("stream", "/api/" in request.target or ":stream" in request.target):
         usage = (body.get("stream_options") or {}).get("include_usage", False)
         return Reply(body=stream(said, call, usage), content_type=kind, chunked=True, **kw)
     return Reply(body=json.dumps(whole(said, call)).encode(), **kw)

@@ -105,6 +105,16 @@ def test_what_only_steers_their_prompt_cache_keeps_the_hit(sdk):
     assert source(c, max_tokens=101) == "upstream" and source(c, extra_headers={"anthropic-beta": "x-2026"}) == "upstream"
 
 
+def test_what_the_vendor_keeps_under_an_id_is_asked_anew(sdk):
+    """A replay has a new id, by which nothing could be continued."""
+    c, up = sdk
+    up.script = [whole("A small animal.")]
+    for thread in ({"type": "create"}, {"type": "continue", "previous_message_id": "msg_1"}):
+        assert [source(c, extra_body={"thread": thread}) for _ in range(2)] == ["upstream"] * 2
+    assert source(c, extra_headers={"anthropic-workspace-id": "a"}) == "upstream"
+    assert [source(c, extra_headers={"anthropic-workspace-id": "b"}) for _ in range(2)] == ["upstream", "exact"]
+
+
 def test_tools_are_relayed_and_never_replayed(sdk):
     c, up = sdk
     up.script = [events(CALL)]

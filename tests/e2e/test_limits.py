@@ -361,9 +361,9 @@ def test_a_herd_is_one_request(make_ibid, upstream, is_stream):
     ibid = make_ibid(upstream)
     ask(ibid, "proof")
     upstream.default = lambda r: stream("the answer", delay=0.5) if r.json.get("stream") else answer("the answer", delay=0.5)
-    out = collect(at_once(ibid, 100, "herd", stream=is_stream))
+    out = collect(at_once(ibid, 200, "herd", stream=is_stream))
     assert all(r.whole and r.status == 200 for r in out)
-    assert [r.source for r in out].count("upstream") == 1 and [r.source for r in out].count("coalesced") == 99
+    assert [r.source for r in out].count("upstream") == 1 and [r.source for r in out].count("coalesced") == 199
     assert len(upstream.posts()) == 2
     texts = {r.text if not is_stream else "".join(
         json.loads(line[6:])["choices"][0]["delta"].get("content", "") for line in r.body.split(b"\n") if line.startswith(b"data: {")) for r in out}
@@ -380,19 +380,19 @@ def test_a_herd_whose_leader_fails_is_let_go(make_ibid, upstream, fault):
     upstream.script = [first, answer("second")]
     leader = at_once(ibid, 1, "herd")
     assert wait(lambda: len(upstream.posts()) == 2)
-    conns = at_once(ibid, 99, "herd")
-    ibid.wait_metric("ibid_requests_in_flight", 100)
+    conns = at_once(ibid, 200, "herd")
+    ibid.wait_metric("ibid_requests_in_flight", 201)
     assert len(upstream.posts()) == 2
     if fault == "left":
         leader[0].close()
         leader = []
     out = collect(conns)
-    assert [(r.status, r.text) for r in out] == [(200, "second")] * 99
+    assert [(r.status, r.text) for r in out] == [(200, "second")] * 200
     for r in collect(leader):
         assert r.status in (200, 500, 502) and (fault == "unstorable") == (r.whole and r.status == 200)
     after = len(upstream.posts()) - 2
     # Whose client left has its place taken; what was refused or broken is tried by each for itself.
-    assert after == (1 if fault == "left" else 99), after
+    assert after == (1 if fault == "left" else 200), after
     assert ask(ibid, "herd").source == "exact"
 
 

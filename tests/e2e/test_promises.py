@@ -213,6 +213,8 @@ OTHER = {
     "OpenAI-Organization": ({}, {"headers": [("OpenAI-Organization", "o")]}),
     "OpenAI-Project": ({"headers": [("OpenAI-Project", "a")]}, {"headers": [("OpenAI-Project", "b")]}),
     "OpenAI-Beta": ({}, {"headers": [("OpenAI-Beta", "x=v1")]}),
+    "anthropic-workspace-id": ({"headers": [("anthropic-workspace-id", "a")]}, {"headers": [("anthropic-workspace-id", "b")]}),
+    "anthropic-user-profile-id": ({}, {"headers": [("anthropic-user-profile-id", "p")]}),
     "organisation for project": ({"headers": [("OpenAI-Project", "a")]}, {"headers": [("OpenAI-Organization", "a")]}),
     "x-ibid-namespace": ({}, {"headers": [("x-ibid-namespace", "n")]}),
     "x-ibid-namespace's case": ({"headers": [("x-ibid-namespace", "n")]}, {"headers": [("x-ibid-namespace", "N")]}),
@@ -737,7 +739,8 @@ IN_THE_BODY = {
     "TensorZero off": ({"tensorzero::cache_options": {"enabled": "off"}}, False), "TensorZero on": ({"tensorzero::cache_options": {"enabled": "on", "max_age_s": 60}}, True),
     "TensorZero read": ({"tensorzero::cache_options": {"enabled": "read_only"}}, False), "TensorZero write": ({"tensorzero::cache_options": {"enabled": "write_only"}}, False),
     "GPTCache": ({"cache_skip": True}, False), "production-stack": ({"skip_cache": True}, False),
-    "somebody's": ({"cache": "yes", "tensorzero::cache_options": 1, "cache_skip": "x", "skip_cache": None}, True), "orq": ({"cache": {"type": "exact_match", "ttl": 600}}, True),
+    "LiteLLM not used": ({"cache": {"use-cache": False}}, False), "a threshold": ({"cache_similarity_threshold": 0.99}, True),
+    "misspelt": ({"cache": {"no-store": True, "no_cache": True}}, False), "somebody's": ({"cache": "yes", "tensorzero::cache_options": 1, "cache_skip": "x", "skip_cache": None}, True), "orq": ({"cache": {"type": "exact_match", "ttl": 600}}, True),
 }
 
 
@@ -748,7 +751,35 @@ def test_wishes_in_the_body(plain, name):
     prove(ibid, name.replace("'", ""))
     sources = [post(ibid, user("in the body", **fields), key=name.replace("'", "")).source for _ in range(2)]
     assert sources == ["upstream", "exact" if hit else "upstream"]
-    assert {k: up.requests[-1].json.get(k) for k in fields} == fields  # they stay in the body
+    # APIs refuse what they do not know; what we do not is theirs to judge.
+    assert up.requests[-1].json == (user("in the body", **fields) if name in ("misspelt", "somebody's") else user("in the body"))
+
+
+def test_a_wish_in_the_body_is_no_part_of_the_question(plain):
+    ibid, up = plain
+    one = post(ibid, user("with or without", cache={"ttl": 600}), key="wish")
+    assert post(ibid, user("with or without"), key="wish").text == one.text
+    a = post(ibid, user("with or without", cache={"namespace": "a"}), key="wish")
+    assert a.source == "upstream" and post(ibid, user("with or without"), [("x-ibid-namespace", "a")], key="wish").text == a.text
+    r = post(ibid, user("with or without", cache={"namespace": "a"}), [("x-ibid-namespace", "b")], key="wish")
+    assert r.status == 400 and "cache.namespace" in r.json["error"]["message"]
+
+
+FOREIGN = [("x-portkey-cache-force-refresh", "true"), ("Helicone-Cache-Enabled", "false"), ("cf-aig-cache-ttl", "60"), ("x-bf-cache-no-store", "true"),
+           ("X-OpenRouter-Cache", "false"), ("x-higress-skip-ai-cache", "on"), ("op-cache", "readOnly")]
+
+
+def test_only_a_gateway_sees_what_is_said_to_gateways(make_ibid, upstream):
+    said = user("in the body", cache={"no-cache": True}, skip_cache=True)
+    others = [("Cache-Control", "no-cache"), ("x-portkey-api-key", "pk")]
+    for gateway in ("off", "on"):
+        ibid = make_ibid(upstream, env={"IBID_UPSTREAM_GATEWAY": gateway})
+        for path in ("/v1/chat/completions", "/v1/other"):
+            assert post(ibid, said, [*FOREIGN, *others], path=path, key="gateway").status == 200
+            r = upstream.requests[-1]
+            assert [r.header(name) for name, _ in FOREIGN] == [[value] if gateway == "on" else [] for _, value in FOREIGN]
+            assert [r.header(name) for name, _ in others] == [[value] for _, value in others]
+            assert r.json == (said if gateway == "on" or path == "/v1/other" else user("in the body"))
 
 
 @pytest.mark.parametrize("name", ["x-ibid-namespace", "x-portkey-cache-namespace", "helicone-cache-seed", "cf-aig-cache-key", "x-bf-cache-key"])

@@ -6,6 +6,7 @@
 #include "check.h"
 #include "http/head.h"
 #include "proxy/controls.h"
+#include "proxy/controls_body.h"
 
 struct said {
     const char *name, *value;
@@ -123,15 +124,24 @@ static void test_wishes_in_the_body(void **state)
     static const struct {
         const char *body;
         bool no_cache, no_store, has_ttl, has_max_age;
+        bool taken; /* the first member is all understood */
     } cases[] = {
-        {"{\"cache\":{\"no-cache\":true,\"ttl\":5}}", true, false, true, false},
-        {"{\"cache\":{\"no-store\":true,\"s-maxage\":\"5\"}}", false, true, false, true},
+        {"{\"cache\":{\"no-cache\":true,\"ttl\":5}}", true, false, true, false, true},
+        {"{\"cache\":{\"no-store\":true,\"s-maxage\":\"5\"}}", false, true, false, true, true},
         {"{\"tensorzero::cache_options\":{\"enabled\":\"off\",\"max_age_s\":1}}", true, true,
-         false, true},
-        {"{\"skip_cache\":true}", true, true, false, false},
+         false, true, true},
+        {"{\"skip_cache\":true}", true, true, false, false, true},
+        {"{\"cache\":{\"use-cache\":false}}", true, true, false, false, true},
+        {"{\"cache\":{\"use-cache\":true,\"ttl\":null}}", false, false, false, false, true},
+        {"{\"cache\":{}}", false, false, false, false, true},
         {"{\"cache\":{\"no-cache\":false,\"ttl\":-1},\"cache_skip\":1}", false, false, false,
-         false},
-        {"{\"cache\":true}", false, false, false, false},
+         false, false},
+        /* What is understood counts, and what is not is the upstream's to judge. */
+        {"{\"cache\":{\"no-store\":true,\"no_cache\":true}}", false, true, false, false, false},
+        {"{\"cache\":true}", false, false, false, false, false},
+        {"{\"skip_cache\":null}", false, false, false, false, false},
+        {"{\"metadata\":{\"no-cache\":true}}", false, false, false, false, false},
+        {"{\"no-cache\":true}", false, false, false, false, false},
     };
     struct arena arena;
 
@@ -139,17 +149,52 @@ static void test_wishes_in_the_body(void **state)
     arena_init(&arena, 4096, 1 << 20);
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct controls c = {0};
+        struct protocol_error why;
         struct json_error err;
         struct json *body;
 
         CHECK_STATUS(ST_OK, json_parse(&arena, span_of(cases[i].body), 8, &body, &err));
-        controls_read_body(body, &c);
+        CHECK_STATUS(ST_OK, controls_body_read(body, &c, &why));
+        assert_int_equal(controls_body_takes(body->child), cases[i].taken);
         assert_int_equal(c.no_cache, cases[i].no_cache);
         assert_int_equal(c.no_store, cases[i].no_store);
         assert_int_equal(c.has_ttl, cases[i].has_ttl);
         assert_int_equal(c.has_max_age, cases[i].has_max_age);
     }
     arena_release(&arena);
+}
+
+static void test_spaces_and_thresholds_of_the_body(void **state)
+{
+    const char *text = "{\"cache\":{\"namespace\":\"a\",\"type\":\"exact_match\"},"
+                       "\"cache_similarity_threshold\":0.97}";
+    struct controls c = {0};
+    struct protocol_error why;
+    struct json_error err;
+    struct arena arena;
+    struct json *body;
+
+    (void)state;
+    arena_init(&arena, 4096, 1 << 20);
+    CHECK_STATUS(ST_OK, json_parse(&arena, span_of(text), 8, &body, &err));
+    CHECK_STATUS(ST_OK, controls_body_read(body, &c, &why));
+    assert_true(span_eq(c.name_space, SPAN("a")) && c.exact_only);
+    assert_true(c.has_threshold && c.threshold > 0.96 && c.threshold < 0.98);
+    /* A header names one already. */
+    CHECK_STATUS(ST_INVALID, controls_body_read(body, &c, &why));
+    assert_string_equal(why.param, "cache.namespace");
+    CHECK_STATUS(ST_OK, controls_body_read(NULL, &c, &why));
+    arena_release(&arena);
+}
+
+static void test_whose_headers_go_no_further(void **state)
+{
+    (void)state;
+    assert_true(controls_is_foreign(SPAN("CF-Aig-Skip-Cache")));
+    assert_true(controls_is_foreign(SPAN("op-cache")));
+    assert_false(controls_is_foreign(SPAN("Cache-Control")));
+    assert_false(controls_is_foreign(SPAN("x-ibid-cache")));
+    assert_false(controls_is_foreign(SPAN("x-portkey-api-key")));
 }
 
 int main(void)
@@ -160,6 +205,8 @@ int main(void)
         cmocka_unit_test(test_the_stricter_counts),
         cmocka_unit_test(test_nothing_of_ours_is_ignored),
         cmocka_unit_test(test_wishes_in_the_body),
+        cmocka_unit_test(test_spaces_and_thresholds_of_the_body),
+        cmocka_unit_test(test_whose_headers_go_no_further),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

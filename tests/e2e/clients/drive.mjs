@@ -14,6 +14,9 @@ const user = (job) => [{ role: "user", content: job.question }];
 
 const city = async () => (await import("zod")).z.object({ city: (await import("zod")).z.string() });
 
+// As the built-in model wants it: left to itself it calls nothing.
+const forced = (job, choice = "required", name = "tool_choice") => (job.forced ? { [name]: choice } : {});
+
 // The first piece of a stream that is left after it.
 async function first(parts, leave) {
   for await (const part of parts) {
@@ -39,7 +42,7 @@ async function openaiChat(job) {
   const c = (await openaiClient(job)).chat.completions;
   const fields = { model: job.model, messages: user(job), max_tokens: job.max_tokens };
   if (job.mode === "cancel") return first(await c.create({ ...fields, stream: true }));
-  if (job.mode === "tools") fields.tools = [TOOL];
+  if (job.mode === "tools") Object.assign(fields, { tools: [TOOL] }, forced(job));
   if (job.mode === "structured") fields.response_format = zodResponseFormat(await city(), "City");
   if (job.stream) return (await drained(c.stream({ ...fields, stream_options: { include_usage: true } }))).finalChatCompletion();
   return job.mode === "structured" ? c.parse(fields) : c.create(fields);
@@ -50,7 +53,7 @@ async function openaiResponses(job) {
   const c = (await openaiClient(job)).responses;
   const fields = { model: job.model, input: job.question, max_output_tokens: job.max_tokens };
   if (job.mode === "cancel") return first(await c.create({ ...fields, stream: true }));
-  if (job.mode === "tools") fields.tools = [{ type: "function", ...WEATHER }];
+  if (job.mode === "tools") Object.assign(fields, { tools: [{ type: "function", ...WEATHER }] }, forced(job));
   if (job.mode === "structured") fields.text = { format: zodTextFormat(await city(), "City") };
   if (job.stream) return (await drained(c.stream(fields))).finalResponse();
   return job.mode === "structured" ? c.parse(fields) : c.create(fields);
@@ -62,7 +65,8 @@ async function anthropicMessages(job) {
   const c = new Anthropic({ baseURL: job.url, apiKey: job.key, timeout: job.timeout_s * 1000, maxRetries: job.retries }).messages;
   const fields = { model: job.model, messages: user(job), max_tokens: job.max_tokens };
   if (job.mode === "cancel") return first(await c.create({ ...fields, stream: true }));
-  if (job.mode === "tools") fields.tools = [{ name: "weather", description: "Of a city.", input_schema: PARAMETERS }];
+  const tool = { name: "weather", description: "Of a city.", input_schema: PARAMETERS };
+  if (job.mode === "tools") Object.assign(fields, { tools: [tool] }, forced(job, { type: "any" }));
   if (job.mode === "structured") fields.output_config = { format: zodOutputFormat(await city()) };
   if (job.stream) return (await drained(c.stream(fields))).finalMessage();
   return job.mode === "structured" ? c.parse(fields) : c.create(fields);
@@ -110,7 +114,7 @@ async function langchain(job) {
     const leave = new AbortController();
     return first(await c.stream(job.question, { signal: leave.signal }), () => leave.abort());
   }
-  const asked = job.mode === "tools" ? c.bindTools([TOOL])
+  const asked = job.mode === "tools" ? c.bindTools([TOOL], forced(job))
     : job.mode === "structured" ? c.withStructuredOutput(await city(), { method: "jsonSchema", includeRaw: !job.stream }) : c;
   if (!job.stream) return asked.invoke(job.question);
   let total;
@@ -143,7 +147,8 @@ async function ai(job, which) {
     if (job.stream) for await (const part of r.fullStream) if (part.type === "error") throw part.error;
     return { object: await r.object, finishReason: await r.finishReason, usage: await r.usage };
   }
-  if (job.mode === "tools") fields.tools = { weather: tool({ description: "Of a city.", inputSchema: jsonSchema(PARAMETERS) }) };
+  const weather = tool({ description: "Of a city.", inputSchema: jsonSchema(PARAMETERS) });
+  if (job.mode === "tools") Object.assign(fields, { tools: { weather } }, forced(job, "required", "toolChoice"));
   if (!job.stream) return aiAnswer(await generateText(fields));
   const r = streamText({ ...fields, onError: () => {} });
   for await (const part of r.fullStream) if (part.type === "error") throw part.error;

@@ -2,7 +2,7 @@
 stdout. Runs in the virtual environment of the clients, so it uses nothing of the tests.
 
 A job: client, mode (text, tools, structured, cancel), stream, url (without /v1), key, model, question,
-timeout_s, retries, max_tokens. An answer: {"value": ...} or {"error": {"name", "status", "message"}}."""
+timeout_s, retries, max_tokens, forced (a tool must be called). An answer: {"value": ...} or {"error": {"name", "status", "message"}}."""
 import functools
 import gc
 import importlib
@@ -39,6 +39,11 @@ def user(job):
     return [{"role": "user", "content": job["question"]}]
 
 
+def forced(job, choice="required"):
+    """As the built-in model wants it: left to itself it calls nothing."""
+    return {"tool_choice": choice} if job["forced"] else {}
+
+
 def first(parts):
     """The first piece of a stream that is left after it; one that cannot be closed goes with its last reference."""
     parts = getattr(parts, "completion_stream", parts)  # LiteLLM's wrapper has no close() of its own
@@ -63,6 +68,10 @@ def openai_client(job):
     return made_once("openai", "OpenAI", base_url=job["url"] + "/v1", api_key=job["key"], timeout=job["timeout_s"], max_retries=job["retries"])
 
 
+def azure_client(job):
+    return made_once("openai", "AzureOpenAI", azure_endpoint=job["url"], api_key=job["key"], api_version="2026-01-01", timeout=job["timeout_s"], max_retries=job["retries"])
+
+
 def beta(chat, name):
     """A helper, or where it was before it left beta; the first versions have none."""
     places = (chat.chat.completions, getattr(getattr(getattr(chat, "beta", None), "chat", None), "completions", None))
@@ -72,7 +81,7 @@ def beta(chat, name):
 def by_hand(job, c, fields):
     """What programs did before there were helpers, and fields for all: deltas are added up."""
     schema = {"type": "json_schema", "json_schema": {"name": "City", "schema": PARAMETERS}}
-    fields["extra_body"] = {"tools": {"tools": [TOOL]}, "structured": {"response_format": schema}}.get(job["mode"])
+    fields["extra_body"] = {"tools": {"tools": [TOOL], **forced(job)}, "structured": {"response_format": schema}}.get(job["mode"])
     if not job["stream"]:
         return plain(c.chat.completions.create(**fields))
     out, said, calls = {}, "", {}
@@ -96,15 +105,20 @@ def final(helper, get):
         return plain(getattr(s, get)())
 
 
+@client("openai.azure")
+def openai_azure(job):
+    return openai_chat(job, azure_client)
+
+
 @client("openai.chat")
-def openai_chat(job):
-    c = openai_client(job)
+def openai_chat(job, made=openai_client):
+    c = made(job)
     fields = {"model": job["model"], "messages": user(job), "max_tokens": job["max_tokens"]}
     if job["mode"] == "cancel":
         return first(c.chat.completions.create(**fields, stream=True))
     if beta(c, "stream") is None:
         return by_hand(job, c, fields)
-    fields.update({"tools": {"tools": [TOOL]}, "structured": {"response_format": City}}.get(job["mode"], {}))
+    fields.update({"tools": {"tools": [TOOL], **forced(job)}, "structured": {"response_format": City}}.get(job["mode"], {}))
     if job["stream"]:
         return final(beta(c, "stream")(**fields, stream_options={"include_usage": True}), "get_final_completion")
     return plain(beta(c, "parse")(**fields) if job["mode"] == "structured" else c.chat.completions.create(**fields))
@@ -116,7 +130,7 @@ def openai_responses(job):
     fields = {"model": job["model"], "input": job["question"], "max_output_tokens": job["max_tokens"]}
     if job["mode"] == "cancel":
         return first(c.responses.create(**fields, stream=True))
-    fields.update({"tools": {"tools": [{"type": "function", **WEATHER}]}, "structured": {"text_format": City}}.get(job["mode"], {}))
+    fields.update({"tools": {"tools": [{"type": "function", **WEATHER}], **forced(job)}, "structured": {"text_format": City}}.get(job["mode"], {}))
     if job["stream"]:
         return final(c.responses.stream(**fields), "get_final_response")
     return plain(c.responses.parse(**fields) if job["mode"] == "structured" else c.responses.create(**fields))
@@ -129,7 +143,7 @@ def anthropic_messages(job):
     if job["mode"] == "cancel":
         return first(c.messages.create(**fields, stream=True))
     tool = {"name": "weather", "description": "Of a city.", "input_schema": PARAMETERS}
-    fields.update({"tools": {"tools": [tool]}, "structured": {"output_format": City}}.get(job["mode"], {}))
+    fields.update({"tools": {"tools": [tool], **forced(job, {"type": "any"})}, "structured": {"output_format": City}}.get(job["mode"], {}))
     if job["stream"]:
         return final(c.messages.stream(**fields), "get_final_message")
     return plain(c.messages.parse(**fields) if job["mode"] == "structured" else c.messages.create(**fields))
@@ -162,6 +176,36 @@ def ollama_chat(job):
     return {**answer, "parsed": plain(City.model_validate_json(answer["message"]["content"]))} if job["mode"] == "structured" else answer
 
 
+def gemini_joined(parts):
+    """The pieces of a stream: texts and calls of all, the rest as the last says."""
+    said, calls, out = {False: "", True: ""}, [], {}
+    for p in map(plain, parts):
+        for part in p["candidates"][0]["content"]["parts"] or []:
+            said[bool(part["thought"])] += part["text"] or ""
+            calls += [part["function_call"]] if part["function_call"] else []
+        out = p
+    return {**out, "said": said, "calls": calls}
+
+
+@client("gemini")
+def gemini(job):
+    from google import genai
+    from google.genai import types
+    tries = types.HttpRetryOptions(attempts=job["retries"] + 1, initial_delay=0.01, max_delay=0.02)
+    http = types.HttpOptions(base_url=job["url"], timeout=int(job["timeout_s"] * 1000), retry_options=tries)
+    c = genai.Client(api_key=job["key"], http_options=http).models
+    config = {"max_output_tokens": job["max_tokens"]}
+    tool = types.Tool(function_declarations=[{"name": "weather", "description": "Of a city.", "parameters_json_schema": PARAMETERS}])
+    config.update({"tools": {"tools": [tool]}, "structured": {"response_mime_type": "application/json", "response_schema": City}}.get(job["mode"], {}))
+    fields = {"model": job["model"], "contents": job["question"], "config": types.GenerateContentConfig(**config)}
+    if job["mode"] == "cancel":
+        return first(c.generate_content_stream(**fields))
+    if job["stream"]:
+        return gemini_joined(c.generate_content_stream(**fields))
+    answer = c.generate_content(**fields)
+    return {**plain(answer), "parsed": plain(answer.parsed)}
+
+
 # --- frameworks -----------------------------------------------------------------------------------------
 
 def total(parts):
@@ -174,7 +218,7 @@ def langchain(job):
     c = ChatOpenAI(base_url=job["url"] + "/v1", api_key=job["key"], model=job["model"], timeout=job["timeout_s"], max_retries=job["retries"],
                    max_tokens=job["max_tokens"], stream_usage=True, use_responses_api=False)
     if job["mode"] == "tools":
-        c = c.bind_tools([TOOL])
+        c = c.bind_tools([TOOL], **forced(job))
     if job["mode"] == "structured":
         c = c.with_structured_output(City, method="json_schema", include_raw=True)
         return {name: plain(v) for name, v in (total(c.stream(job["question"])) if job["stream"] else c.invoke(job["question"])).items()}
@@ -200,9 +244,9 @@ def llamaindex(job):
         return {"message": plain(answer.message), "raw": plain(answer.raw)}
     if job["mode"] == "tools":
         if job["stream"]:
-            *_, last = c.stream_chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages)
+            *_, last = c.stream_chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages, tool_required=job["forced"])
             return plain(last.message)
-        return whole(c.chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages))
+        return whole(c.chat_with_tools([FunctionTool.from_defaults(weather)], chat_history=messages, tool_required=job["forced"]))
     if job["mode"] == "structured":
         if job["stream"]:
             *_, last = c.stream_structured_predict(City, PromptTemplate(job["question"]))
@@ -240,7 +284,7 @@ def with_litellm(job):
               "timeout": job["timeout_s"], "max_retries": job["retries"]}
     if job["mode"] == "cancel":
         return first(litellm.completion(**fields, stream=True))
-    fields.update({"tools": {"tools": [TOOL]}, "structured": {"response_format": City}}.get(job["mode"], {}))
+    fields.update({"tools": {"tools": [TOOL], **forced(job)}, "structured": {"response_format": City}}.get(job["mode"], {}))
     if job["stream"]:
         answer = litellm.stream_chunk_builder(list(litellm.completion(**fields, stream=True, stream_options={"include_usage": True})), messages=user(job))
     else:
@@ -251,9 +295,9 @@ def with_litellm(job):
 
 def status_of(e):
     """Of the error, or of what it was made of."""
-    while e is not None and getattr(e, "status_code", None) is None:
+    while e is not None and getattr(e, "status_code", None) is None and not isinstance(getattr(e, "code", None), int):
         e = e.__cause__
-    return e and e.status_code
+    return e and getattr(e, "status_code", None) or getattr(e, "code", None)
 
 
 def main():

@@ -1,0 +1,299 @@
+#include "proxy/follow.h"
+
+#include <stdlib.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "config/config.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "protocol/protocol.h"
+#include "proxy/charge.h"
+#include "proxy/flight.h"
+#include "proxy/forward.h"
+#include "proxy/mark.h"
+#include "proxy/proxy.h"
+#include "proxy/request.h"
+#include "proxy/respond.h"
+#include "proxy/setup.h"
+#include "rt/loop.h"
+
+#define PIECE_BYTES (32 * 1024)
+/* Of limits.buffer_bytes: so much may be waiting for the slowest. */
+#define WINDOW_BUFFERS 4
+/* One more read of the upstream's connection, and the last event. */
+#define SPARE_BYTES (1024 * 1024)
+
+enum follow_state { FOLLOW_RUNS, FOLLOW_ENDED, FOLLOW_BROKEN };
+
+struct follow {
+    struct request *leader;     /* NULL once it has ended */
+    struct list_node followers; /* struct request.flight_link */
+    struct buf bytes;           /* from `base` on */
+    size_t base, window;
+    enum follow_state state;
+    struct charge charge; /* once it has ended; model: owned by `model` */
+    struct buf model;
+};
+
+static size_t end_of(const struct follow *f)
+{
+    return f->base + f->bytes.len;
+}
+
+static void free_unused(struct follow *f)
+{
+    if (f->leader != NULL || !list_empty(&f->followers))
+        return;
+    buf_release(&f->bytes);
+    buf_release(&f->model);
+    free(f);
+}
+
+static void detach(struct request *r)
+{
+    list_remove(&r->flight_link);
+    r->follow.followed = NULL;
+}
+
+/* --- a follower ----------------------------------------------------------------------------
+ */
+
+static void finish(struct request *r)
+{
+    struct follow *f = r->follow.followed;
+    bool broken = f->state == FOLLOW_BROKEN;
+
+    if (!broken && f->charge.state == CHARGE_KNOWN)
+        charge_share(r, &f->charge);
+    detach(r);
+    if (request_drop(r)) {
+        request_finish(r);
+        if (broken)
+            http_abort(r->stream);
+        else
+            http_end(r->stream);
+    }
+    free_unused(f);
+}
+
+/* Gives out what there is, and the end. */
+static void pump(struct request *r)
+{
+    struct follow *f = r->follow.followed;
+    struct follow_part *at = &r->follow;
+
+    while (!at->waits && at->taken < end_of(f)) {
+        size_t n = end_of(f) - at->taken;
+        struct span piece = {f->bytes.ptr + (at->taken - f->base),
+                             n < PIECE_BYTES ? n : PIECE_BYTES};
+
+        at->taken += piece.len;
+        if (http_write(r->stream, piece, &at->waits) != ST_OK) {
+            http_abort(r->stream); /* its end comes as if the client had left */
+            at->waits = true;
+            return;
+        }
+    }
+    if (!at->waits && f->state != FOLLOW_RUNS)
+        finish(r);
+}
+
+/* Would the leader's bytes be its answer? */
+static bool suits(const struct request *leader, const struct request *r)
+{
+    return r->chat.stream && r->protocol == leader->protocol && r->vault == NULL &&
+           r->chat.include_usage == leader->chat.include_usage && !mark_wanted(r);
+}
+
+static bool begin(struct follow *f, struct request *r)
+{
+    struct respond_fields fields = {.count = 0};
+
+    r->source = SOURCE_COALESCED;
+    respond_add_stream(r, &fields);
+    if (http_respond(r->stream, 200, fields.list, fields.count, HTTP_BODY_CHUNKED) != ST_OK) {
+        http_abort(r->stream);
+        return false;
+    }
+    r->flow.head_sent = true;
+    r->follow = (struct follow_part){.followed = f};
+    list_append(&f->followers, &r->flight_link);
+    r->proxy->account.followed_total++;
+    return true;
+}
+
+bool follow_join(struct request *leader, struct request *r)
+{
+    struct follow *f = leader->follow.led;
+
+    if (f == NULL || f->base > 0 || !suits(leader, r))
+        return false;
+    request_hold(r);
+    if (begin(f, r))
+        pump(r);
+    return true;
+}
+
+void follow_drained(struct request *r)
+{
+    struct follow *f = r->follow.followed;
+    struct request *leader = f->leader;
+
+    r->follow.waits = false;
+    pump(r);
+    if (leader != NULL)
+        forward_go_on(leader);
+}
+
+void follow_leave(struct request *r)
+{
+    struct follow *f = r->follow.followed;
+    struct request *leader = f->leader;
+
+    detach(r);
+    (void)!request_drop(r);
+    if (leader == NULL) {
+        free_unused(f);
+        return;
+    }
+    if (!leader->closed || !list_empty(&f->followers)) {
+        forward_go_on(leader);
+        return;
+    }
+    /* Nobody is left to have its answer. */
+    flight_pass_on(leader);
+    if (leader->call != NULL)
+        http_call_cancel(leader->call);
+}
+
+/* --- the leader ----------------------------------------------------------------------------
+ */
+
+/* Words only, but where the operator has calls of tools reused: two agents must not act on one
+ * call. */
+static bool may_be_followed(const struct request *r)
+{
+    return r->leads && r->flow.is_events && r->vault == NULL &&
+           (!r->chat.has_tools || r->setup->config->cache.tool_calls_exact);
+}
+
+void follow_open(struct request *leader)
+{
+    struct follow *f;
+    struct list_node *head, *next;
+
+    if (!may_be_followed(leader))
+        return;
+    f = calloc(1, sizeof(*f));
+    if (f == NULL)
+        return; /* they wait for the end */
+    f->leader = leader;
+    f->window = WINDOW_BUFFERS * (size_t)leader->setup->config->limits.buffer_bytes;
+    list_init(&f->followers);
+    buf_init(&f->bytes, f->window + SPARE_BYTES);
+    buf_init(&f->model, SPARE_BYTES);
+    leader->follow.led = f;
+    head = &leader->flight->followers;
+    for (struct list_node *n = head->next; n != head; n = next) {
+        struct request *r = CONTAINER_OF(n, struct request, flight_link);
+
+        next = n->next;
+        if (!suits(leader, r))
+            continue;
+        flight_leave(r);
+        timer_stop(r->proxy->parts.loop, &r->deadline);
+        (void)begin(f, r);
+    }
+}
+
+/* What all have taken is needed no more, once it is much. */
+static void forget_taken(struct follow *f)
+{
+    size_t least = end_of(f);
+
+    if (f->bytes.len <= f->window)
+        return;
+    for (struct list_node *n = f->followers.next; n != &f->followers; n = n->next) {
+        const struct request *r = CONTAINER_OF(n, struct request, flight_link);
+
+        if (r->follow.taken < least)
+            least = r->follow.taken;
+    }
+    buf_consume(&f->bytes, least - f->base);
+    f->base = least;
+}
+
+static void pump_all(struct follow *f)
+{
+    struct list_node *next;
+
+    for (struct list_node *n = f->followers.next; n != &f->followers; n = next) {
+        next = n->next;
+        pump(CONTAINER_OF(n, struct request, flight_link));
+    }
+}
+
+/* The leader's part is over; the followers take what is left. */
+static void close_with(struct request *leader, enum follow_state state)
+{
+    struct follow *f = leader->follow.led;
+
+    leader->follow.led = NULL;
+    f->state = state;
+    /* The last to go frees it: not while its list is walked. */
+    pump_all(f);
+    f->leader = NULL;
+    free_unused(f);
+}
+
+void follow_feed(struct request *leader, struct span data)
+{
+    struct follow *f = leader->follow.led;
+
+    if (f == NULL)
+        return;
+    if (buf_append(&f->bytes, data) == ST_OK)
+        pump_all(f);
+    else
+        follow_break(leader, (struct span){"", 0});
+}
+
+bool follow_full(struct request *leader)
+{
+    struct follow *f = leader->follow.led;
+
+    if (f == NULL)
+        return false;
+    forget_taken(f);
+    return f->bytes.len > f->window;
+}
+
+void follow_end(struct request *leader)
+{
+    struct follow *f = leader->follow.led;
+
+    if (f == NULL)
+        return;
+    f->charge = leader->charge;
+    if (buf_append(&f->model, leader->charge.model) == ST_OK)
+        f->charge.model = buf_span(&f->model);
+    else
+        f->charge.state = CHARGE_UNKNOWN;
+    close_with(leader, FOLLOW_ENDED);
+}
+
+void follow_break(struct request *leader, struct span last)
+{
+    struct follow *f = leader->follow.led;
+
+    if (f == NULL)
+        return;
+    (void)!buf_append(&f->bytes, last);
+    close_with(leader, FOLLOW_BROKEN);
+}
+
+bool follow_wanted(const struct request *leader)
+{
+    return leader->follow.led != NULL && !list_empty(&leader->follow.led->followers);
+}
