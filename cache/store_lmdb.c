@@ -2,7 +2,7 @@
  * one thread reads, one writes, both through a bounded queue:
  *
  *   get   keyset -> still being written? from the queue : reader thread -> done
- *   put   keyset, queue -> writer thread, batched -> done on the loop
+ *   put   keyset, a turn's together -> queue -> writer thread, batched -> done on the loop
  *   scan  the reader, a few records at a time, so that look-ups come in between
  *
  * Records are numbered in the order of puts; the keyset holds the number of a key's
@@ -11,6 +11,7 @@
  *
  * All of this file runs on the loop thread, except where it says otherwise. */
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,7 +60,10 @@ struct store_lmdb {
      * but for drops, so a ring of a power of two holds them. */
     struct store_lmdb_write **ring; /* owned */
     size_t ring_size, puts_max;
-    size_t puts_in_flight, writes_in_flight, reads_in_flight;
+    size_t puts_in_flight, groups_in_flight, reads_in_flight;
+    struct store_lmdb_group *group; /* owned; fills during this turn; NULL: nothing yet */
+    struct loop_msg group_msg;      /* sends it at the end of the turn */
+    bool group_due;                 /* … is on its way */
     uint64_t queue_bytes;
 
     struct timer purge;
@@ -134,26 +138,26 @@ static void set_trouble(struct store_lmdb *s, const char *why)
 /* On the writer. */
 static void run_write(struct work *first, unsigned worker)
 {
-    struct store_lmdb_write *w = CONTAINER_OF(first, struct store_lmdb_write, work);
+    struct store_lmdb_group *g = CONTAINER_OF(first, struct store_lmdb_group, work);
 
     (void)worker;
-    store_lmdb_write_batch(&w->store->out, w);
+    store_lmdb_write_batch(&g->store->out, g);
 }
 
-static void take_batch_result(struct store_lmdb *s, struct store_lmdb_write *w)
+static void take_batch_result(struct store_lmdb *s, struct store_lmdb_group *g)
 {
-    for (size_t i = 0; i < w->gone_count; i++) {
-        const struct store_lmdb_gone *g = &w->gone[i];
+    for (size_t i = 0; i < g->gone_count; i++) {
+        const struct store_lmdb_gone *gone = &g->gone[i];
 
-        if (!g->expired)
+        if (!gone->expired)
             s->stats.evictions_total++;
-        if (keyset_remove(&s->keys, &g->record.key, g->record.number))
-            lost(s, &g->record);
+        if (keyset_remove(&s->keys, &gone->record.key, gone->record.number))
+            lost(s, &gone->record);
     }
-    s->stats.bytes = w->size.bytes;
-    set_trouble(s, !w->failed ? "" : w->why != NULL ? w->why : "out of memory");
-    free(w->why);
-    free(w->gone);
+    s->stats.bytes = g->size.bytes;
+    set_trouble(s, !g->failed ? "" : g->why != NULL ? g->why : "out of memory");
+    free(g->why);
+    free(g->gone);
 }
 
 static void take_put_result(struct store_lmdb *s, struct store_lmdb_write *w, enum status st)
@@ -173,46 +177,113 @@ static void take_put_result(struct store_lmdb *s, struct store_lmdb_write *w, en
     entry_unref(e);
 }
 
-static void on_write_done(struct work *work, enum status st)
+static void on_group_done(struct work *work, enum status st)
 {
-    struct store_lmdb_write *w = CONTAINER_OF(work, struct store_lmdb_write, work);
-    struct store_lmdb *s = w->store;
+    struct store_lmdb_group *g = CONTAINER_OF(work, struct store_lmdb_group, work);
+    struct store_lmdb *s = g->store;
 
-    s->writes_in_flight--;
-    /* Results first: what the batch evicted may be this very entry. */
-    if (w->first)
-        take_batch_result(s, w);
-    if (w->entry != NULL)
-        take_put_result(s, w, st);
-    free(w);
+    s->groups_in_flight--;
+    for (unsigned i = 0; i < g->count; i++) {
+        if (g->item[i].entry != NULL)
+            entry_expect(g->item[i].entry);
+    }
+    /* Results first: what the batch evicted may be one of these very entries. */
+    if (g->first)
+        take_batch_result(s, g);
+    for (unsigned i = 0; i < g->count; i++) {
+        if (g->item[i].entry != NULL)
+            take_put_result(s, &g->item[i], st);
+    }
+    free(g);
     maybe_closed(s);
 }
 
-static enum status submit_write(struct store_lmdb *s, struct entry *e, uint64_t number,
-                                uint64_t old)
+static struct store_lmdb_group *new_group(struct store_lmdb *s)
 {
-    struct store_lmdb_write *w = calloc(1, sizeof(*w));
+    struct store_lmdb_group *g = malloc(sizeof(*g));
+
+    if (g == NULL)
+        return NULL;
+    memset(g, 0, offsetof(struct store_lmdb_group, item));
+    g->store = s;
+    return g;
+}
+
+/* The older record, if there was one, is as good as it was. */
+static void drop_put(struct store_lmdb *s, struct store_lmdb_write *w)
+{
+    struct entry *e = w->entry;
+    bool latest = keyset_find(&s->keys, &e->key) == w->number;
+
+    s->stats.dropped_total++;
+    s->ring[w->number & (s->ring_size - 1)] = NULL;
+    s->puts_in_flight--;
+    s->queue_bytes -= w->bytes;
+    if (latest && (w->old == 0 || keyset_set(&s->keys, &e->key, w->old) != ST_OK) &&
+        keyset_remove(&s->keys, &e->key, w->number) && s->store.lost != NULL)
+        s->store.lost(s->store.lost_owner, &e->key, &e->partition);
+    entry_unref(e);
+}
+
+/* What this turn has gathered so far. */
+static void send_group(struct store_lmdb *s)
+{
+    struct store_lmdb_group *g = s->group;
+
+    s->group = NULL;
+    if (g == NULL)
+        return;
+    if (work_submit(s->writer, &g->work, s->loop, run_write, on_group_done) == ST_OK) {
+        s->groups_in_flight++;
+        return;
+    }
+    for (unsigned i = g->count; i-- > 0;)
+        drop_put(s, &g->item[i]);
+    free(g);
+}
+
+static void on_group_due(struct loop_msg *m)
+{
+    struct store_lmdb *s = CONTAINER_OF(m, struct store_lmdb, group_msg);
+
+    s->group_due = false;
+    send_group(s);
+}
+
+/* A place in this turn's group; NULL: no memory. */
+static struct store_lmdb_write *next_write(struct store_lmdb *s)
+{
+    if (s->group != NULL && s->group->count == STORE_LMDB_GROUP_MAX)
+        send_group(s);
+    if (s->group == NULL)
+        s->group = new_group(s);
+    if (s->group == NULL)
+        return NULL;
+    if (!s->group_due) {
+        s->group_due = true;
+        loop_defer(s->loop, &s->group_msg, on_group_due);
+    }
+    return &s->group->item[s->group->count++];
+}
+
+/* At once, and behind all that was put before it. 0: nothing is removed but what expired. */
+static enum status submit_removal(struct store_lmdb *s, uint64_t number)
+{
+    struct store_lmdb_group *g;
     enum status st;
 
-    if (w == NULL)
+    send_group(s);
+    g = new_group(s);
+    if (g == NULL)
         return ST_NOMEM;
-    w->store = s;
-    w->entry = e;
-    w->number = number;
-    w->old = old;
-    w->bytes = e == NULL ? 0 : entry_bytes(e);
-    st = work_submit(s->writer, &w->work, s->loop, run_write, on_write_done);
-    if (st != ST_OK) {
-        free(w);
-        return st;
-    }
-    s->writes_in_flight++;
-    if (e != NULL) {
-        s->ring[number & (s->ring_size - 1)] = w;
-        s->puts_in_flight++;
-        s->queue_bytes += w->bytes;
-    }
-    return ST_OK;
+    g->count = 1;
+    g->item[0] = (struct store_lmdb_write){.old = number};
+    st = work_submit(s->writer, &g->work, s->loop, run_write, on_group_done);
+    if (st == ST_OK)
+        s->groups_in_flight++;
+    else
+        free(g);
+    return st;
 }
 
 /* The ring slot is free unless an older put with the same remainder waits still. */
@@ -228,20 +299,25 @@ static void lmdb_put(struct store *store, struct entry *e)
 {
     struct store_lmdb *s = of(store);
     uint64_t old = keyset_find(&s->keys, &e->key), number = s->next_number;
+    struct store_lmdb_write *w;
 
     if (!has_room(s, e) || keyset_set(&s->keys, &e->key, number) != ST_OK) {
         s->stats.dropped_total++;
         return;
     }
-    if (submit_write(s, entry_ref(e), number, old) == ST_OK) {
-        s->next_number++;
+    w = next_write(s);
+    if (w == NULL) {
+        s->stats.dropped_total++;
+        if (old == 0 || keyset_set(&s->keys, &e->key, old) != ST_OK)
+            keyset_remove(&s->keys, &e->key, number);
         return;
     }
-    s->stats.dropped_total++;
-    /* The older record is as good as it was. */
-    if (old == 0 || keyset_set(&s->keys, &e->key, old) != ST_OK)
-        keyset_remove(&s->keys, &e->key, number);
-    entry_unref(e);
+    *w = (struct store_lmdb_write){
+        .entry = entry_ref(e), .number = number, .old = old, .bytes = entry_bytes(e)};
+    s->ring[number & (s->ring_size - 1)] = w;
+    s->next_number++;
+    s->puts_in_flight++;
+    s->queue_bytes += w->bytes;
 }
 
 /* Gone from the keyset at once, from the file soon. */
@@ -249,7 +325,7 @@ static void forget(struct store_lmdb *s, const struct digest *key, uint64_t numb
 {
     if (!keyset_remove(&s->keys, key, number) || s->closing)
         return;
-    if (submit_write(s, NULL, 0, number) != ST_OK)
+    if (submit_removal(s, number) != ST_OK)
         s->stats.dropped_total++;
 }
 
@@ -257,11 +333,14 @@ static void forget(struct store_lmdb *s, const struct digest *key, uint64_t numb
 static enum status lmdb_remove(struct store *store, const struct digest *key)
 {
     struct store_lmdb *s = of(store);
-    uint64_t number = keyset_find(&s->keys, key);
-    enum status st = number == 0 ? ST_OK : ST_UNAVAILABLE;
+    uint64_t number;
+    enum status st;
 
+    send_group(s); /* which may fail, and bring an older record's number back */
+    number = keyset_find(&s->keys, key);
+    st = number == 0 ? ST_OK : ST_UNAVAILABLE;
     if (number != 0 && !s->closing)
-        st = submit_write(s, NULL, 0, number);
+        st = submit_removal(s, number);
     if (number != 0 && st == ST_OK)
         (void)keyset_remove(&s->keys, key, number);
     return st;
@@ -272,7 +351,8 @@ static void on_purge(struct timer *t)
 {
     struct store_lmdb *s = CONTAINER_OF(t, struct store_lmdb, purge);
 
-    if (s->writes_in_flight == 0 && s->keys.used > 0 && submit_write(s, NULL, 0, 0) != ST_OK)
+    if (s->groups_in_flight == 0 && s->group == NULL && s->keys.used > 0 &&
+        submit_removal(s, 0) != ST_OK)
         s->stats.errors_total++;
     timer_start(s->loop, &s->purge, PURGE_EVERY_US, on_purge);
 }
@@ -623,7 +703,7 @@ static void on_closed(struct loop_msg *m)
 
 static void maybe_closed(struct store_lmdb *s)
 {
-    if (!s->closing || s->writes_in_flight > 0 || s->reads_in_flight > 0)
+    if (!s->closing || s->groups_in_flight > 0 || s->reads_in_flight > 0)
         return;
     timer_stop(s->loop, &s->close_deadline);
     loop_defer(s->loop, &s->closing_msg, on_closed);
@@ -640,6 +720,7 @@ static void lmdb_close(struct store *store, void (*closed)(void *owner), void *o
     struct store_lmdb *s = of(store);
 
     assert(!s->closing);
+    send_group(s);
     s->closing = true;
     s->closed = closed;
     s->closed_owner = owner;

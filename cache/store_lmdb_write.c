@@ -25,10 +25,21 @@ struct gone_list {
     size_t count, cap;
 };
 
-static struct store_lmdb_write *next_of(struct store_lmdb_write *w)
+/* One list of all items. */
+static void link_items(struct store_lmdb_group *first)
 {
-    return w->work.next == NULL ? NULL
-                                : CONTAINER_OF(w->work.next, struct store_lmdb_write, work);
+    struct store_lmdb_write **tail = NULL;
+
+    for (struct work *at = &first->work; at != NULL; at = at->next) {
+        struct store_lmdb_group *g = CONTAINER_OF(at, struct store_lmdb_group, work);
+
+        for (unsigned i = 0; i < g->count; i++) {
+            if (tail != NULL)
+                *tail = &g->item[i];
+            tail = &g->item[i].next;
+        }
+    }
+    *tail = NULL;
 }
 
 /* Without memory for the note the loop learns of it when it next reads the key. */
@@ -120,7 +131,7 @@ static enum status try_segment(struct store_lmdb_writer *w, struct segment s,
 
     if (st != ST_OK)
         return st;
-    for (struct store_lmdb_write *i = s.from; st == ST_OK && i != s.until; i = next_of(i))
+    for (struct store_lmdb_write *i = s.from; st == ST_OK && i != s.until; i = i->next)
         st = write_one(w, i);
     if (st == ST_OK)
         st = evict(w, 0, UINT64_MAX, g);
@@ -146,7 +157,7 @@ static enum status make_room(struct store_lmdb_writer *w, size_t least, uint64_t
 
 static uint64_t first_number(struct segment s)
 {
-    for (struct store_lmdb_write *i = s.from; i != s.until; i = next_of(i))
+    for (struct store_lmdb_write *i = s.from; i != s.until; i = i->next)
         if (i->entry != NULL)
             return i->number;
     return UINT64_MAX;
@@ -181,23 +192,24 @@ static struct segment take_segment(struct store_lmdb_write *from)
     while (s.until != NULL &&
            (s.until == from || bytes + s.until->bytes <= SEGMENT_BYTES_MAX)) {
         bytes += s.until->bytes;
-        s.until = next_of(s.until);
+        s.until = s.until->next;
     }
     return s;
 }
 
-void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_write *first)
+void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_group *first)
 {
     struct gone_list gone = {.item = NULL};
-    struct segment s = {first, first};
+    struct segment s = {first->item, first->item};
 
+    link_items(first);
     first->first = true;
     while (s.until != NULL) {
         enum status st;
 
         s = take_segment(s.until);
         st = write_segment(w, s, &gone);
-        for (struct store_lmdb_write *i = s.from; i != s.until; i = next_of(i))
+        for (struct store_lmdb_write *i = s.from; i != s.until; i = i->next)
             i->st = st;
         if (st == ST_OK)
             continue;
@@ -208,7 +220,7 @@ void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_write
     if (w->frame.cap > FRAME_KEEP_BYTES)
         buf_release(&w->frame);
     /* A batch of nothing is the purge of a store that has nothing else to do. */
-    store_lmdb_file_trim(w->file, first->entry == NULL && first->old == 0);
+    store_lmdb_file_trim(w->file, first->item[0].entry == NULL && first->item[0].old == 0);
     first->gone = gone.item;
     first->gone_count = gone.count;
     first->size = w->committed;

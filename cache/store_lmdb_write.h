@@ -19,23 +19,35 @@ struct store_lmdb_gone {
     bool expired;
 };
 
-/* One write on its way; made by the loop, then the writer's until `done`. */
+/* One write on its way. */
 struct store_lmdb_write {
+    struct store_lmdb_write *next; /* of the batch; the writer's */
+    struct entry *entry;           /* owned reference; NULL: nothing is added */
+    uint64_t number;               /* of the entry */
+    uint64_t old;                  /* number of a record to delete; 0: none */
+    uint64_t bytes;                /* of the entry in memory */
+    enum status st;                /* out: did the entry reach the file? */
+};
+
+/* A block of this is malloc's to give without a search (glibc's tcache ends at 1 KiB). */
+#define STORE_LMDB_GROUP_MAX 16
+
+/* What one turn of the loop has to write: it goes to the writer, and comes back, in one piece.
+ * Made by the loop, then the writer's until `done`. */
+struct store_lmdb_group {
     struct work work;
     struct store_lmdb *store;
-    struct entry *entry; /* owned reference; NULL: nothing is added */
-    uint64_t number;     /* of the entry */
-    uint64_t old;        /* number of a record to delete; 0: none */
-    uint64_t bytes;      /* of the entry in memory */
-
-    enum status st; /* out: did the entry reach the file? */
-    /* Out, on the first of a batch only. */
+    /* Out, on the first group of a batch only. */
     struct store_lmdb_gone *gone; /* owned */
     size_t gone_count;
     struct store_lmdb_size size;
     char *why; /* owned; NULL unless something failed, or there is no memory to say what */
     bool first, failed;
+
+    unsigned count; /* of items, 1 or more */
+    struct store_lmdb_write item[STORE_LMDB_GROUP_MAX];
 };
+_Static_assert(sizeof(struct store_lmdb_group) <= 1024, "see above");
 
 /* What the writer needs; its thread's alone. */
 struct store_lmdb_writer {
@@ -46,7 +58,7 @@ struct store_lmdb_writer {
     struct store_lmdb_size committed; /* of the file */
 };
 
-/* Fills the out fields of every item of the batch. */
-void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_write *first);
+/* Of groups linked by work.next. Fills the out fields of all, and of their items. */
+void store_lmdb_write_batch(struct store_lmdb_writer *w, struct store_lmdb_group *first);
 
 #endif

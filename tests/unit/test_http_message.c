@@ -313,10 +313,43 @@ static void names_ignore_the_case_of_letters_only(void **state)
     }
 }
 
+static bool is_tchar(unsigned c)
+{
+    return c < 0x80 && c != '\0' &&
+           strchr(
+               "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~",
+               (int)c) != NULL;
+}
+
+/* RFC 9110 5.6.2: every byte at every place of names of every length up to three vectors, each
+ * in a block of its own size. */
+static void tokens_are_told_from_others(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 48; n++) {
+        char *name = malloc(n);
+
+        assert_non_null(name);
+        memset(name, 'x', n);
+        assert_true(http_is_token((struct span){name, n}));
+        for (size_t at = 0; at < n; at++) {
+            for (unsigned c = 0; c < 256; c++) {
+                name[at] = (char)c;
+                if (http_is_token((struct span){name, n}) != is_tchar(c))
+                    fail_msg("byte %u at %zu of %zu", c, at, n);
+            }
+            name[at] = 'x';
+        }
+        free(name);
+    }
+    assert_true(http_is_token((struct span){"", 0}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_ignore_the_case_of_letters_only),
+        cmocka_unit_test(tokens_are_told_from_others),
         cmocka_unit_test(test_request_head),
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_targets),

@@ -142,6 +142,69 @@ static void the_queue_is_bounded_in_bytes_too(void **state)
     assert_int_equal(s.errors_total, 0);
 }
 
+/* Of one turn of the loop, more than go to the writer in one piece; closed in that very turn.
+ */
+static void a_turns_writes_keep_their_order(void **state)
+{
+    struct digest key = store_fixture_key(7);
+
+    (void)state;
+    store_fixture_open(&f);
+    for (unsigned i = 0; i < 40; i++)
+        store_fixture_put(&f, i, 100);
+    store_fixture_put(&f, 5, 200); /* another entry of the same key */
+    CHECK_STATUS(ST_OK, f.store->ops->remove(f.store, &key));
+    store_fixture_put(&f, 40, 100);
+    store_fixture_close(&f);
+    store_fixture_open(&f);
+    assert_int_equal(store_fixture_stats(&f).entries, 40);
+    for (unsigned i = 0; i <= 40; i++)
+        CHECK_STATUS(i == 7 ? ST_NOTFOUND : ST_OK, store_fixture_get(&f, i));
+}
+
+/* As many removals as may wait: what is put behind them is not taken. */
+static bool fill_with_removals(unsigned entries)
+{
+    for (unsigned i = 0; i < entries; i++) {
+        struct digest key = store_fixture_key(i);
+
+        if (f.store->ops->remove(f.store, &key) != ST_OK)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the writer comes in between, nobody can say: again until it does not. */
+static void what_the_writer_refuses_is_counted_and_forgotten(void **state)
+{
+    const unsigned entries = 3000, tries = 200;
+    struct store_stats s;
+
+    (void)state;
+    for (unsigned i = 0; i < tries; i++) {
+        f.options.queue_max = entries;
+        store_fixture_open(&f);
+        for (unsigned n = 0; n < entries; n++)
+            store_fixture_put(&f, n, 10);
+        store_fixture_settle(&f, entries);
+        store_fixture_close(&f);
+        f.options.queue_max = 1;
+        store_fixture_open(&f);
+        if (fill_with_removals(entries)) {
+            store_fixture_put(&f, entries, 10);
+            store_fixture_settle(&f, 1);
+            s = store_fixture_stats(&f);
+            assert_int_equal(s.puts_total + s.dropped_total, 1);
+            CHECK_STATUS(s.dropped_total > 0 ? ST_NOTFOUND : ST_OK,
+                         store_fixture_get(&f, entries));
+            if (s.dropped_total > 0)
+                return;
+        }
+        store_fixture_close(&f);
+    }
+    fail_msg("the writer always came in between");
+}
+
 /* Only what runs on the loop's clock; the entries' own time is the wall's. */
 static void expired_entries_leave_without_being_asked_for(void **state)
 {
@@ -600,6 +663,8 @@ int main(void)
         CASE(bytes_are_bounded_and_the_file_with_them),
         CASE(what_is_larger_than_the_store_is_dropped),
         CASE(a_full_queue_drops_and_counts),
+        CASE(a_turns_writes_keep_their_order),
+        CASE(what_the_writer_refuses_is_counted_and_forgotten),
         CASE(the_queue_is_bounded_in_bytes_too),
         CASE(expired_entries_leave_without_being_asked_for),
         CASE(a_file_that_is_none_is_set_aside),
