@@ -261,8 +261,8 @@ static void reset_io(struct io *io)
         close_io(io);
 }
 
-/* The kernel's tcp_info as far as it is wanted: the C library's ends before, and the two headers
- * exclude each other. */
+/* The kernel's tcp_info as far as it is wanted: the C library's ends before, and the two
+ * headers exclude each other. */
 struct acked {
     struct tcp_info usual;
     uint64_t pacing_rate, pacing_rate_max;
@@ -277,8 +277,7 @@ static uint64_t heard(struct io *io)
     socklen_t len = sizeof(info);
 
     if (t->closing || t->u.handle.type != UV_TCP ||
-        getsockopt(socket_of(t), IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
-        len < sizeof(info))
+        getsockopt(socket_of(t), IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || len < sizeof(info))
         return IO_HEARD_UNKNOWN;
     return info.bytes_acked;
 }
