@@ -96,7 +96,7 @@ static const char *take_credentials(struct span s, struct redis_url *u)
 }
 
 /* "host", "host:port", "[v6]:port"; empty is the local machine. */
-static const char *take_host(struct span s, struct redis_url *out)
+static const char *take_host(struct span s, struct redis_url_address *out)
 {
     struct span host = s;
     uint32_t port = PORT_DEFAULT;
@@ -120,16 +120,35 @@ static const char *take_host(struct span s, struct redis_url *out)
     return NULL;
 }
 
-static const char *take_one_host(struct span s, struct redis_url *u)
+void redis_url_set_address(struct redis_url *u, const char *host, uint16_t port)
 {
-    const char *wrong;
+    snprintf(u->host, sizeof(u->host), "%s", host);
+    u->port = port;
+    snprintf(u->shown, sizeof(u->shown), "%s%s:%u", u->tls ? "rediss://" : "redis://", u->host,
+             u->port);
+}
 
-    if (s.len > 0 && memchr(s.ptr, ',', s.len) != NULL)
-        return "it names several servers; Redis Cluster is not supported, name one server";
-    wrong = take_host(s, u);
+/* One, or several with commas between. */
+static const char *take_hosts(struct span s, struct redis_url *u)
+{
+    struct redis_url_address first;
+    struct span one = s;
+    const char *wrong;
+    bool more = split(&s, ',', false, &one);
+
+    wrong = take_host(more ? one : s, &first);
+    while (wrong == NULL && more) {
+        more = split(&s, ',', false, &one);
+        if (u->others == REDIS_URL_OTHERS_MAX)
+            return "it names more than 16 servers";
+        if (!more)
+            one = s;
+        if (one.len == 0)
+            return "nothing stands between two commas, or after one";
+        wrong = take_host(one, &u->other[u->others++]);
+    }
     if (wrong == NULL)
-        snprintf(u->shown, sizeof(u->shown), "%s%s:%u", u->tls ? "rediss://" : "redis://",
-                 u->host, u->port);
+        redis_url_set_address(u, first.host, first.port);
     return wrong;
 }
 
@@ -143,7 +162,7 @@ static const char *take_network(struct span s, struct redis_url *u)
     }
     if (s.len > 0 && !number(s, DB_MAX, &u->db))
         return "what follows the / is no database number";
-    return take_one_host(before, u);
+    return take_hosts(before, u);
 }
 
 static const char *take_unix(struct span s, struct redis_url *u)

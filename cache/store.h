@@ -42,6 +42,7 @@ struct store_options {
     const char *cert_file, *key_file; /* rediss; ours, for a server that asks. NULL: none */
     const char *user;                 /* of Redis, beside a URL without one; NULL: "default" */
     const char *password_file;        /* read for each connection; NULL: none */
+    const char *sentinel;             /* the URL's are Sentinels that know this master; NULL */
     /* What is kept is sealed with these; NULL: it is not. Borrowed, outlives the store. */
     const struct seal_ring *seal;
     uint64_t entries_max, bytes_max;
@@ -57,6 +58,7 @@ struct store_stats {
     uint64_t gets_total, hits_total, errors_total, timeouts_total, corrupt_total;
     uint64_t unreadable_total; /* sealed by a key that is not there, or not sealed at all */
     uint64_t puts_total, dropped_total, evictions_total;
+    uint64_t moved_total; /* commands followed to where a Cluster had moved their key */
     uint64_t news_sent_total, news_heard_total, news_waiting;
     uint64_t stored_sent_total, stored_heard_total; /* entries told of, and heard of */
     uint64_t untold_total; /* entries that too many waited before to be told of */

@@ -1,5 +1,5 @@
 /* Entries in a Redis that may be shared: SET key frame PX, GET, UNLINK, over one
- * pipelined connection (store_redis_conn.c). Keys are `<prefix>e:<fingerprint>`.
+ * pipelined connection per server (store_redis_nodes.c). Keys are `<prefix>e:<fingerprint>`.
  *
  * Nothing here waits for Redis: without a connection a look-up is refused at once and
  * a write is dropped. Values are a peer's: what is no whole entry of this key is a
@@ -21,7 +21,8 @@
 #include "cache/entry_seal.h"
 #include "cache/store.h"
 #include "cache/store_kinds.h"
-#include "cache/store_redis_conn.h"
+#include "cache/store_redis_call.h"
+#include "cache/store_redis_nodes.h"
 #include "cache/store_redis_news.h"
 #include "cache/store_redis_scan.h"
 #include "rt/io_tls.h"
@@ -45,12 +46,13 @@ struct store_redis {
     struct store store;
     struct loop *loop;                 /* borrowed (outlives) */
     struct io_tls_ctx *tls;            /* owned; NULL: none */
-    struct store_redis_conn *conn;     /* owned; NULL: closed */
+    struct store_redis_nodes *redis;   /* owned; NULL: closed */
     struct store_redis_scan *scan;     /* NULL: none under way */
     struct store_redis_news *news;     /* owned; of removals and reports */
     struct store_redis_news *stored;   /* owned; of entries */
     char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
     char password_file[1024];          /* empty: none */
+    char sentinel[128];                /* likewise */
     uint64_t deadline_us;
 
     const struct seal_ring *seal; /* borrowed; NULL: none */
@@ -61,7 +63,7 @@ struct store_redis {
 
     struct store_stats stats;
     struct timer close_deadline;
-    bool closing, conn_closing;
+    bool closing, redis_closing;
     void (*closed)(void *owner);
     void *closed_owner;
 };
@@ -69,7 +71,7 @@ struct store_redis {
 struct redis_get {
     struct store_redis *store;
     struct store_get *op;
-    struct store_redis_command *command; /* until it is answered */
+    struct store_redis_call *call; /* until it is answered */
     struct loop_msg canceled;
 };
 
@@ -102,7 +104,7 @@ static void maybe_released(struct store_redis *s)
     void (*closed)(void *owner) = s->closed;
     void *owner = s->closed_owner;
 
-    if (!s->closing || s->conn != NULL || s->scan != NULL)
+    if (!s->closing || s->redis != NULL || s->scan != NULL)
         return;
     if (s->tls != NULL)
         io_tls_ctx_close(s->tls);
@@ -113,33 +115,33 @@ static void maybe_released(struct store_redis *s)
     closed(owner);
 }
 
-static void on_conn_closed(void *owner)
+static void on_redis_closed(void *owner)
 {
     struct store_redis *s = owner;
 
-    s->conn = NULL;
+    s->redis = NULL;
     maybe_released(s);
 }
 
-static void close_conn(struct store_redis *s)
+static void close_redis(struct store_redis *s)
 {
-    if (s->conn_closing)
+    if (s->redis_closing)
         return;
-    s->conn_closing = true;
+    s->redis_closing = true;
     timer_stop(s->loop, &s->close_deadline);
-    store_redis_conn_close(s->conn, on_conn_closed, s);
+    store_redis_nodes_close(s->redis, on_redis_closed, s);
 }
 
 static void on_close_deadline(struct timer *t)
 {
-    close_conn(CONTAINER_OF(t, struct store_redis, close_deadline));
+    close_redis(CONTAINER_OF(t, struct store_redis, close_deadline));
 }
 
 /* After each reply: were these the last that a close waited for? */
 static void maybe_drained(struct store_redis *s)
 {
-    if (s->closing && !s->conn_closing && store_redis_conn_in_flight(s->conn) == 0)
-        close_conn(s);
+    if (s->closing && !s->redis_closing && store_redis_nodes_in_flight(s->redis) == 0)
+        close_redis(s);
 }
 
 static void redis_close(struct store *store, void (*closed)(void *owner), void *owner)
@@ -220,7 +222,7 @@ static void on_value(void *owner, enum status st, const redisReply *r)
     struct store_redis *s = g->store;
     struct entry *e = NULL;
 
-    g->command = NULL;
+    g->call = NULL;
     if (st == ST_OK) {
         st = take_value(s, &g->op->key, r, &e);
     } else if (store_redis_conn_is_error(r, "WRONGTYPE")) {
@@ -250,7 +252,8 @@ static enum status redis_get(struct store *store, struct store_get *op)
         return ST_NOMEM;
     g->store = s;
     g->op = op;
-    st = store_redis_conn_send(s->conn, parts, 2, s->deadline_us, on_value, g, &g->command);
+    st = store_redis_call_send(s->redis, parts[1], parts, 2, s->deadline_us, on_value, g,
+                               &g->call);
     if (st != ST_OK) {
         free(g);
         return st;
@@ -270,10 +273,10 @@ static void redis_cancel(struct store_get *op)
 {
     struct redis_get *g = op->state;
 
-    if (g == NULL || g->command == NULL)
+    if (g == NULL || g->call == NULL)
         return;
-    store_redis_conn_forget(g->command);
-    g->command = NULL;
+    store_redis_call_forget(g->call);
+    g->call = NULL;
     loop_defer(g->store->loop, &g->canceled, on_canceled);
 }
 
@@ -339,25 +342,25 @@ static void on_put(void *owner, enum status st, const redisReply *r)
     maybe_drained(s);
 }
 
-static enum status send_put(struct store_redis *s, struct redis_put *p, uint64_t ttl_ms)
+static enum status send_put(struct store_redis *s, struct redis_put *p, struct span key,
+                            uint64_t ttl_ms)
 {
-    char key[KEY_BYTES_MAX], ttl[24];
-    struct span parts[5] = {SPAN("SET"),
-                            {key, write_key(s, &p->entry->key, key)},
-                            buf_span(&s->frame),
-                            SPAN("PX"),
-                            {ttl, 0}};
+    char ttl[24];
+    struct span parts[5] = {SPAN("SET"), key, buf_span(&s->frame), SPAN("PX"), {ttl, 0}};
 
     parts[4].len = (size_t)snprintf(ttl, sizeof(ttl), "%" PRIu64, ttl_ms);
-    return store_redis_conn_send(s->conn, parts, 5, WRITE_DEADLINE_US, on_put, p, NULL);
+    return store_redis_call_send(s->redis, parts[1], parts, 5, WRITE_DEADLINE_US, on_put, p,
+                                 NULL);
 }
 
 static enum status try_put(struct store_redis *s, struct entry *e, uint64_t now_ms)
 {
+    char text[KEY_BYTES_MAX];
+    struct span key = {text, write_key(s, &e->key, text)};
     struct redis_put *p;
     enum status st;
 
-    if (s->closing || !store_redis_conn_is_ready(s->conn))
+    if (s->closing || !store_redis_nodes_has(s->redis, key))
         return ST_UNAVAILABLE;
     buf_clear(&s->frame);
     st = entry_seal_encode(s->seal, e, &s->frame);
@@ -372,7 +375,7 @@ static enum status try_put(struct store_redis *s, struct entry *e, uint64_t now_
     if (p == NULL)
         return ST_NOMEM;
     *p = (struct redis_put){.store = s, .entry = entry_ref(e), .bytes = s->frame.len};
-    st = send_put(s, p, e->expires_ms - now_ms);
+    st = send_put(s, p, key, e->expires_ms - now_ms);
     if (st != ST_OK) {
         entry_unref(e);
         free(p);
@@ -412,7 +415,8 @@ static enum status redis_remove(struct store *store, const struct digest *key)
 
     if (s->closing)
         return ST_UNAVAILABLE;
-    return store_redis_conn_send(s->conn, parts, 2, WRITE_DEADLINE_US, on_removed, s, NULL);
+    return store_redis_call_send(s->redis, parts[1], parts, 2, WRITE_DEADLINE_US, on_removed, s,
+                                 NULL);
 }
 
 /* --- what the others should know --------------------------------------------------------- */
@@ -447,7 +451,7 @@ static enum status redis_scan(struct store *store, store_visit_fn *visit,
                               store_scanned_fn *scanned, void *owner)
 {
     struct store_redis *s = of(store);
-    struct store_redis_scan_options o = {.conn = s->conn,
+    struct store_redis_scan_options o = {.redis = s->redis,
                                          .prefix = s->prefix,
                                          .seal = s->seal,
                                          .visit = visit,
@@ -462,7 +466,7 @@ static enum status redis_scan(struct store *store, store_visit_fn *visit,
     if (s->scan != NULL)
         return ST_OVERLOAD;
     st = store_redis_scan_open(s->loop, &o, &s->scan);
-    if (st == ST_OK && store_redis_conn_is_ready(s->conn))
+    if (st == ST_OK && store_redis_nodes_is_ready(s->redis))
         store_redis_scan_start(s->scan);
     return st;
 }
@@ -501,13 +505,14 @@ static void redis_stats(struct store *store, struct store_stats *out)
     store_redis_news_stats(s->stored, &news);
     out->stored_sent_total = news.sent_total;
     out->stored_heard_total = news.heard_total;
-    if (s->conn == NULL)
+    if (s->redis == NULL)
         return;
-    store_redis_conn_stats(s->conn, &c);
+    store_redis_nodes_stats(s->redis, &c);
     out->up = c.ready;
     out->breaker_open = c.breaker_open;
     out->timeouts_total = c.timeouts_total;
     out->errors_total += c.errors_total;
+    out->moved_total = store_redis_nodes_moved_total(s->redis);
     snprintf(out->trouble, sizeof(out->trouble), "%s",
              c.trouble[0] != '\0' ? c.trouble : s->write_trouble);
 }
@@ -524,10 +529,10 @@ static const struct store_ops redis_ops = {
     .close = redis_close,
 };
 
-static enum status open_conn(struct store_redis *s, struct connector *connector,
-                             const struct store_options *o, char *why, size_t why_cap)
+static enum status open_redis(struct store_redis *s, struct connector *connector,
+                              const struct store_options *o, char *why, size_t why_cap)
 {
-    struct store_redis_conn_options c = {
+    struct store_redis_nodes_options c = {
         .deadline_us = s->deadline_us, .ready = on_ready, .down = on_down, .owner = s};
     enum status st = redis_url_parse(o->url, &c.url, why, why_cap);
 
@@ -538,6 +543,10 @@ static enum status open_conn(struct store_redis *s, struct connector *connector,
         snprintf(s->password_file, sizeof(s->password_file), "%s", o->password_file);
         snprintf(c.url.user, sizeof(c.url.user), "%s", o->user != NULL ? o->user : "default");
     }
+    if (o->sentinel != NULL) {
+        snprintf(s->sentinel, sizeof(s->sentinel), "%s", o->sentinel);
+        c.sentinel = s->sentinel;
+    }
     if (c.url.tls) {
         st = io_tls_ctx_open(s->loop, o->ca_file, &s->tls, why, why_cap);
         if (st == ST_OK && o->cert_file != NULL)
@@ -546,7 +555,7 @@ static enum status open_conn(struct store_redis *s, struct connector *connector,
             return st;
         c.tls = s->tls;
     }
-    st = store_redis_conn_open(s->loop, connector, &c, &s->conn);
+    st = store_redis_nodes_open(s->loop, connector, &c, &s->redis);
     if (st != ST_OK)
         snprintf(why, why_cap, "%s", status_text(st));
     return st;
@@ -608,7 +617,7 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
                  clock_now_us());
     st = open_news(s, o);
     if (st == ST_OK) {
-        st = open_conn(s, connector, o, why, why_cap);
+        st = open_redis(s, connector, o, why, why_cap);
         if (st != ST_OK)
             drop_news(s);
     }
@@ -618,8 +627,8 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
         free(s);
         return st;
     }
-    store_redis_news_start(s->news, s->conn);
-    store_redis_news_start(s->stored, s->conn);
+    store_redis_news_start(s->news, s->redis);
+    store_redis_news_start(s->stored, s->redis);
     *out = &s->store;
     return ST_OK;
 }

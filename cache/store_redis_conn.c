@@ -29,7 +29,7 @@
 #include "rt/timer.h"
 
 #define ARGS_MAX           24
-#define ELEMENTS_MAX       4096 /* of an array, a page of SCAN is some 200 */
+#define ELEMENTS_MAX       16384 /* of an array: as many as a Cluster has slots */
 #define REPLY_BYTES_MAX    (ENTRY_FRAME_BYTES_MAX + 65536)
 #define OUT_BYTES_MAX      (2 * (size_t)ENTRY_FRAME_BYTES_MAX)
 #define IN_FLIGHT_MAX      8192
@@ -80,6 +80,7 @@ struct store_redis_conn {
     bool used;         /* since the last look of the ping timer */
     bool stalled;      /* dropped because it did not answer */
     bool plain_auth;   /* no HELLO: an older server or a proxy */
+    bool cluster;      /* a member of one, by its own word */
 
     struct loop_msg flush_msg;
     bool flushing;
@@ -315,6 +316,13 @@ static bool is_wrong_place(const redisReply *r)
     return store_redis_conn_is_error(r, "READONLY") || store_redis_conn_is_error(r, "NOAUTH");
 }
 
+/* The server is well: another one has the key. */
+static bool is_elsewhere(const struct store_redis_conn *c, const redisReply *r)
+{
+    return c->cluster &&
+           (store_redis_conn_is_error(r, "MOVED") || store_redis_conn_is_error(r, "ASK"));
+}
+
 /* The first line of an error, without what is not printable: it is shown. */
 static void explain(char *out, size_t cap, const redisReply *r)
 {
@@ -341,7 +349,9 @@ static void take_reply(struct store_redis_conn *c, const redisReply *r)
         tell(cmd, r->type == REDIS_REPLY_ERROR ? ST_INVALID : ST_OK, r);
     } else {
         explain(why, sizeof(why), r);
-        if (is_wrong_place(r)) {
+        if (is_elsewhere(c, r)) {
+            tell(cmd, ST_INVALID, r);
+        } else if (is_wrong_place(r)) {
             tell(cmd, ST_UNAVAILABLE, NULL);
             drop_link(c, why, false);
         } else if (is_not_now(r)) {
@@ -496,11 +506,27 @@ static void authenticate(struct store_redis_conn *c)
     greet_or_drop(c, parts, n, on_authenticated);
 }
 
+/* HELLO answers with names and values in turn. */
+static bool says_cluster(const redisReply *r)
+{
+    if (r->type != REDIS_REPLY_ARRAY)
+        return false;
+    for (size_t i = 0; i + 1 < r->elements; i += 2) {
+        const redisReply *name = r->element[i], *value = r->element[i + 1];
+
+        if (name->type == REDIS_REPLY_STRING && value->type == REDIS_REPLY_STRING &&
+            strcmp(name->str, "mode") == 0)
+            return strcmp(value->str, "cluster") == 0;
+    }
+    return false;
+}
+
 static void on_hello(void *owner, enum status st, const redisReply *r)
 {
     struct store_redis_conn *c = owner;
 
     if (st == ST_OK) {
+        c->cluster = says_cluster(r);
         select_db(c);
     } else if (st == ST_INVALID && (store_redis_conn_is_error(r, "ERR") ||
                                     store_redis_conn_is_error(r, "NOPROTO"))) {
@@ -801,6 +827,11 @@ void store_redis_conn_close(struct store_redis_conn *c, void (*closed)(void *own
 bool store_redis_conn_is_ready(const struct store_redis_conn *c)
 {
     return c->state == READY;
+}
+
+bool store_redis_conn_is_cluster(const struct store_redis_conn *c)
+{
+    return c->cluster;
 }
 
 size_t store_redis_conn_in_flight(const struct store_redis_conn *c)

@@ -51,6 +51,8 @@ void store_redis_conn_close(struct store_redis_conn *c, void (*closed)(void *own
                             void *owner);
 
 bool store_redis_conn_is_ready(const struct store_redis_conn *c);
+/* Did it say so when it was greeted? MOVED and ASK are then the owner's: ST_INVALID. */
+bool store_redis_conn_is_cluster(const struct store_redis_conn *c);
 /* Commands whose reply is due. */
 size_t store_redis_conn_in_flight(const struct store_redis_conn *c);
 

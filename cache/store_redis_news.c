@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "cache/store_redis_conn.h"
+#include "cache/store_redis_call.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
 
@@ -39,8 +39,8 @@ struct waiting {
 
 struct store_redis_news {
     struct store_redis_news_options options;
-    struct store_redis_conn *conn; /* borrowed; NULL: not started */
-    struct loop *loop;             /* borrowed (outlives) */
+    struct store_redis_nodes *redis; /* borrowed; NULL: not started */
+    struct loop *loop;               /* borrowed (outlives) */
     char key[KEY_MAX];
     uint64_t origin;   /* this process: it does not listen to itself */
     char last[ID_MAX]; /* the item read last */
@@ -263,15 +263,15 @@ static bool append(struct store_redis_news *n, const struct span *texts, size_t 
         parts[6 + 2 * i] = SPAN("n");
         parts[7 + 2 * i] = texts[i];
     }
-    return store_redis_conn_send(n->conn, parts, 6 + 2 * (int)count, deadline_us(n), done, n,
-                                 NULL) == ST_OK;
+    return store_redis_call_send(n->redis, parts[1], parts, 6 + 2 * (int)count, deadline_us(n),
+                                 done, n, NULL) == ST_OK;
 }
 
 static void send_first(struct store_redis_news *n)
 {
     struct span texts[TOGETHER_MAX];
 
-    if (n->count == 0 || n->sending || n->conn == NULL)
+    if (n->count == 0 || n->sending || n->redis == NULL)
         return;
     n->going = n->count < TOGETHER_MAX ? n->count : TOGETHER_MAX;
     for (size_t i = 0; i < n->going; i++) {
@@ -310,7 +310,7 @@ static void on_poll(struct timer *t)
                                  SPAN("STREAMS"), span_of(n->key), span_of(n->last)};
 
     send_first(n);
-    n->reading = n->placed ? store_redis_conn_send(n->conn, parts, ARRAY_LEN(parts),
+    n->reading = n->placed ? store_redis_call_send(n->redis, parts[4], parts, ARRAY_LEN(parts),
                                                    deadline_us(n), on_read, n, NULL) == ST_OK
                            : append(n, &here, 1, on_placed);
     if (!n->reading)
@@ -359,9 +359,9 @@ enum status store_redis_news_open(struct loop *loop, const struct store_redis_ne
     return ST_OK;
 }
 
-void store_redis_news_start(struct store_redis_news *n, struct store_redis_conn *conn)
+void store_redis_news_start(struct store_redis_news *n, struct store_redis_nodes *redis)
 {
-    n->conn = conn;
+    n->redis = redis;
     timer_start(n->loop, &n->poll, 0, on_poll);
 }
 

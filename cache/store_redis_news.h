@@ -15,7 +15,7 @@
 #include "cache/store.h"
 
 struct loop;
-struct store_redis_conn;
+struct store_redis_nodes;
 struct store_redis_news;
 
 struct store_redis_news_options {
@@ -30,11 +30,11 @@ struct store_redis_news_options {
 
 enum status store_redis_news_open(struct loop *loop, const struct store_redis_news_options *o,
                                   struct store_redis_news **out) MUST_CHECK;
-/* `conn` is borrowed, and outlives it until it is closed. */
-void store_redis_news_start(struct store_redis_news *n, struct store_redis_conn *conn);
+/* `redis` is borrowed, and outlives it until it is closed. */
+void store_redis_news_start(struct store_redis_news *n, struct store_redis_nodes *redis);
 /* Before the connection is closed; what is under way then ends without a word. */
 void store_redis_news_close(struct store_redis_news *n);
-/* The connection, whose commands hold a pointer to it, is gone. */
+/* The connections, whose commands hold a pointer to it, are gone. */
 void store_redis_news_free(struct store_redis_news *n);
 
 /* Goes out now or when the connection is back. ST_OVERLOAD: too much waits. */

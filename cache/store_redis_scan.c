@@ -10,11 +10,13 @@
 #include "base/clock.h"
 #include "cache/entry.h"
 #include "cache/entry_seal.h"
-#include "cache/store_redis_conn.h"
+#include "cache/store_redis_call.h"
+#include "cache/store_redis_nodes.h"
 #include "rt/loop.h"
 #include "rt/work.h"
 
 #define BATCH       16
+#define ROUNDS_MAX  3
 #define PAGE        "200"
 #define DEADLINE_US (2u * 1000 * 1000)
 #define HEX_BYTES   (2 * DIGEST_BYTES)
@@ -29,7 +31,9 @@ struct store_redis_scan {
     bool started, stopped;
     enum status st;
 
-    char cursor[32];        /* "0" after the last page */
+    unsigned server, rounds;
+    uint64_t version;       /* of the servers, when the round began */
+    char cursor[32];        /* "0" after a server's last page */
     char (*key)[HEX_BYTES]; /* owned: of this page */
     size_t keys, next;
 
@@ -139,6 +143,21 @@ static void on_value(void *owner, enum status st, const redisReply *r)
         batch_complete(s);
 }
 
+/* What moved from one server to another meanwhile may have been missed: once more then. */
+static void next_server(struct store_redis_scan *s)
+{
+    if (++s->server >= store_redis_nodes_count(s->options.redis)) {
+        if (store_redis_nodes_version(s->options.redis) == s->version ||
+            ++s->rounds == ROUNDS_MAX) {
+            end(s, ST_OK);
+            return;
+        }
+        s->version = store_redis_nodes_version(s->options.redis);
+        s->server = 0;
+    }
+    fetch_page(s);
+}
+
 static void fetch_batch(struct store_redis_scan *s)
 {
     char key[PREFIX_MAX + HEX_BYTES];
@@ -146,10 +165,10 @@ static void fetch_batch(struct store_redis_scan *s)
     struct span parts[2] = {SPAN("GET"), {key, n + HEX_BYTES}};
 
     if (s->next == s->keys) {
-        if (strcmp(s->cursor, "0") == 0)
-            end(s, ST_OK);
-        else
+        if (strcmp(s->cursor, "0") != 0)
             fetch_page(s);
+        else
+            next_server(s);
         return;
     }
     memcpy(key, s->options.prefix, n);
@@ -157,7 +176,8 @@ static void fetch_batch(struct store_redis_scan *s)
         enum status st;
 
         memcpy(key + n, s->key[s->next], HEX_BYTES);
-        st = store_redis_conn_send(s->options.conn, parts, 2, DEADLINE_US, on_value, s, NULL);
+        st = store_redis_call_send(s->options.redis, parts[1], parts, 2, DEADLINE_US, on_value,
+                                   s, NULL);
         if (st != ST_OK) {
             s->st = st;
             break;
@@ -238,8 +258,8 @@ static void fetch_page(struct store_redis_scan *s)
     struct span parts[6] = {SPAN("SCAN"),  span_of(s->cursor),
                             SPAN("MATCH"), {pattern, write_pattern(s->options.prefix, pattern)},
                             SPAN("COUNT"), SPAN(PAGE)};
-    enum status st =
-        store_redis_conn_send(s->options.conn, parts, 6, DEADLINE_US, on_page, s, NULL);
+    enum status st = store_redis_call_send_to(s->options.redis, s->server, parts, 6,
+                                              DEADLINE_US, on_page, s);
 
     if (st != ST_OK)
         end(s, st);
@@ -279,6 +299,7 @@ void store_redis_scan_start(struct store_redis_scan *s)
     if (s->started)
         return;
     s->started = true;
+    s->version = store_redis_nodes_version(s->options.redis);
     fetch_page(s);
 }
 

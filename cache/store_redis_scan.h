@@ -11,13 +11,13 @@
 
 struct loop;
 struct seal_ring;
-struct store_redis_conn;
+struct store_redis_nodes;
 struct store_redis_scan;
 
 struct store_redis_scan_options {
-    struct store_redis_conn *conn; /* borrowed (outlives) */
-    const char *prefix;            /* borrowed; of the keys of entries */
-    const struct seal_ring *seal;  /* borrowed; NULL: none */
+    struct store_redis_nodes *redis; /* borrowed (outlives) */
+    const char *prefix;              /* borrowed; of the keys of entries */
+    const struct seal_ring *seal;    /* borrowed; NULL: none */
     store_visit_fn *visit;
     store_scanned_fn *scanned;
     void *owner;

@@ -335,6 +335,9 @@ static void store_lines(struct page *p, const struct cache_stats *c)
     counter(p, "ibid_store_puts_total", "Entries written.", c->store.puts_total);
     counter(p, "ibid_store_dropped_total", "Writes dropped because the queue was full.",
             c->store.dropped_total);
+    counter(p, "ibid_store_moved_total",
+            "Commands followed to where a Redis Cluster had moved their key.",
+            c->store.moved_total);
     counter(p, "ibid_store_news_sent_total",
             "Removals and reports that the replicas on one Redis were told.",
             c->store.news_sent_total);

@@ -22,6 +22,7 @@ struct store_options store_settings(const struct config *c)
         .cert_file = cert,
         .key_file = c->store.key_file[0] != '\0' ? c->store.key_file : cert,
         .user = text_or_null(c->store.user),
+        .sentinel = text_or_null(c->store.sentinel),
         .password_file = text_or_null(c->store.password_file),
         .entries_max = c->store.entries_max,
         .bytes_max = c->store.bytes_max,
@@ -43,5 +44,8 @@ bool store_settings_is_place(const struct config *c, const struct endpoint *to)
         return to->unix_path != NULL && strcmp(to->unix_path, u.host) == 0;
     if (to->unix_path != NULL)
         return false;
+    for (unsigned i = 0; i < u.others; i++)
+        if (to->port == u.other[i].port && strcmp(to->host, u.other[i].host) == 0)
+            return true;
     return to->port == u.port && strcmp(to->host, u.host) == 0;
 }

@@ -381,6 +381,11 @@ static enum status check_store_access(const struct config *c, struct config_erro
 
     if (c->store.ca_file[0] != '\0' && !tls)
         return fail(err, "store.ca_file: only rediss:// has certificates");
+    if (c->store.sentinel[0] != '\0' && (!redis || strncmp(c->store.url, "redis+", 6) == 0))
+        return fail(err, "store.sentinel: store.url must name Sentinels, redis://HOST:26379");
+    if (c->store.sentinel[0] != '\0' && c->offline)
+        return fail(err, "store.sentinel: Sentinels tell where the store is, and offline goes "
+                         "nowhere but to what store.url names; name the server itself");
     if (c->store.cert_file[0] != '\0' && !tls)
         return fail(err, "store.cert_file: only rediss:// has certificates");
     if (c->store.key_file[0] != '\0' && c->store.cert_file[0] == '\0')

@@ -161,7 +161,7 @@ struct config {
         uint64_t ttl_s;
         uint64_t entries_max, bytes_max;
         char cert_file[CONFIG_TEXT_MAX], key_file[CONFIG_TEXT_MAX];
-        char user[128];
+        char user[128], sentinel[128];
         char password_file[CONFIG_TEXT_MAX];
         uint64_t memory_entries_max, memory_bytes_max;
         uint64_t deadline_ms;

@@ -466,6 +466,11 @@ static void reset_io(struct io *io)
     io_reset(t->inner);
 }
 
+static uint64_t heard(struct io *io)
+{
+    return io_heard(of(io)->inner);
+}
+
 static void client_name(struct io *io, char *out, size_t cap)
 {
     struct tls *t = of(io);
@@ -482,6 +487,7 @@ static const struct io_ops ops = {
     .shutdown = shut,
     .close = close_io,
     .reset = reset_io,
+    .heard = heard,
     .client_name = client_name,
 };
 

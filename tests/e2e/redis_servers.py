@@ -75,3 +75,72 @@ class Server:
             self.proc.send_signal(signal.SIGCONT)
             self.proc.kill()
             self.proc.wait(10)
+
+
+class Cluster:
+    """Masters 0 to n - 1, and a replica of each after them if wanted."""
+
+    def __init__(self, folder, masters=3, replicas=0, lines=()):
+        self.servers = [Server(folder / f"node{i}", port, [
+            "cluster-enabled yes", "cluster-config-file nodes.conf", "cluster-node-timeout 1000",
+            "cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0", *lines])
+            for i, port in enumerate(free_ports(masters * (1 + replicas)))]
+        addresses = [f"127.0.0.1:{s.port}" for s in self.servers]
+        p = subprocess.run(["redis-cli", "--cluster", "create", *addresses, "--cluster-replicas", str(replicas), "--cluster-yes"],
+                           capture_output=True, text=True, timeout=60)
+        assert p.returncode == 0, p.stdout + p.stderr
+        until(lambda: all("cluster_state:ok" in s.cli("CLUSTER", "INFO") for s in self.servers), "the Cluster", 20)
+
+    def url(self, *which):
+        return "redis://" + ",".join(f"127.0.0.1:{self.servers[i].port}" for i in which or (0,))
+
+    def masters(self):
+        return [s for s in self.servers if s.proc.poll() is None and "role:master" in s.cli("INFO", "replication")]
+
+    def count(self):
+        """Entries of each master."""
+        return {s.port: len(s.cli("KEYS", "ibid:e:*").split()) for s in self.masters()}
+
+    def reshard(self, source, to, slots):
+        p = subprocess.run(["redis-cli", "--cluster", "reshard", f"127.0.0.1:{source.port}", "--cluster-from", source.cli("CLUSTER", "MYID"),
+                            "--cluster-to", to.cli("CLUSTER", "MYID"), "--cluster-slots", str(slots), "--cluster-yes"],
+                           capture_output=True, text=True, timeout=120)
+        assert p.returncode == 0 and "[ERR]" not in p.stdout, p.stdout[-2000:] + p.stderr
+
+    def streams(self):
+        """The keys that what is to be told stands under: removals and reports, and what was stored."""
+        names = [k for s in self.masters() for k in s.cli("KEYS", "*").split() if s.cli("TYPE", k) == "stream"]
+        assert "ibid:stored" in names, names
+        return names
+
+    def move(self, slot):
+        """One slot with its keys to the next master."""
+        key_owner = next(s for s in self.masters() if s.cli("CLUSTER", "COUNTKEYSINSLOT", slot) != "0")
+        to = next(s for s in self.masters() if s is not key_owner)
+        to.cli("CLUSTER", "SETSLOT", slot, "IMPORTING", key_owner.cli("CLUSTER", "MYID"))
+        key_owner.cli("CLUSTER", "SETSLOT", slot, "MIGRATING", to.cli("CLUSTER", "MYID"))
+        keys = key_owner.cli("CLUSTER", "GETKEYSINSLOT", slot, 1000).split()
+        key_owner.cli("MIGRATE", "127.0.0.1", to.port, "", 0, 5000, "KEYS", *keys)
+        for s in (to, key_owner):
+            s.cli("CLUSTER", "SETSLOT", slot, "NODE", to.cli("CLUSTER", "MYID"))
+
+    def move_streams(self):
+        for name in self.streams():
+            self.move(int(self.servers[0].cli("CLUSTER", "KEYSLOT", name)))
+
+    def kill(self):
+        for s in self.servers:
+            s.kill()
+
+
+@pytest.fixture
+def make_cluster(tmp_path):
+    made = []
+
+    def make(**kw):
+        made.append(Cluster(tmp_path, **kw))
+        return made[-1]
+
+    yield make
+    for c in made:
+        c.kill()

@@ -66,6 +66,7 @@ class Proxy:
             pass
 
     def close(self):
+        self.sock.shutdown(socket.SHUT_RDWR)  # or the thread goes on listening in accept()
         self.sock.close()
         for c in self.held:
             c.close()

@@ -179,6 +179,10 @@ class Load:
             hits = sum(s == "exact" for _, s in rows[second])
             print(f"  {second:+d}: {len(ms):4d} {hits:4d} {ms[len(ms) // 2]:7.2f} {ms[int(len(ms) * 0.99)]:7.2f} {ms[-1]:7.2f}")
 
+    def shown(self):
+        """Of what went wrong, the first."""
+        return [(q, getattr(r, "status", r), getattr(r, "headers", ""), getattr(r, "body", "")) for q, r in self.wrong[:3]]
+
     def slow(self, begin, until, ms):
         return [t for t0, t, _ in self.done if begin <= t0 < until and t * 1000 > ms]
 

@@ -49,6 +49,7 @@ class Echo:
         self.ended.set()
 
     def close(self):
+        self.sock.shutdown(socket.SHUT_RDWR)  # or the thread goes on listening in accept()
         self.sock.close()
         for c in self.conns:
             c.close()

@@ -83,7 +83,8 @@ class Upstream:
         self.sock.listen(256)
         self.port = self.sock.getsockname()[1]
         self.conns = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.accepting = threading.Thread(target=self._accept, daemon=True)
+        self.accepting.start()
 
     @property
     def url(self):
@@ -95,6 +96,13 @@ class Upstream:
     def close(self):
         self.stopping = True
         self.release.set()
+        # close() alone leaves the thread in accept(): it goes on listening there, and when it is stopped and
+        # continued it accepts on whatever has that descriptor by then, the next test's upstream, say.
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the test has done it already
+        self.accepting.join(10)
         self.sock.close()
         for c in list(self.conns):
             try:

@@ -29,6 +29,7 @@ endif()
 ibid_test(NAME store_lmdb LABEL unit SOURCES unit/test_store_lmdb.c unit/store_fixture.c
           LIBS cache rt base PkgConfig::LMDB)
 
+ibid_test(NAME redis_places LABEL unit SOURCES unit/test_redis_places.c LIBS cache base PkgConfig::HIREDIS)
 ibid_test(NAME store_redis_faults LABEL unit LIBS cache rt base PkgConfig::HIREDIS
           SOURCES unit/test_store_redis_faults.c unit/redis_script.c unit/store_fixture.c)
 ibid_test(NAME cache LABEL unit LIBS cache rt base

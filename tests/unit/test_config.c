@@ -277,6 +277,8 @@ static const struct {
     {"store: {url: 'redis://h', cert_file: /c}", "only rediss"},
     {"store: {url: 'rediss://h', key_file: /k}", "without store.cert_file"},
     {"store: {url: 'redis://h', user: u}", "set store.password_file"},
+    {"store: {sentinel: m}", "must name Sentinels"},
+    {"offline: on\nstore: {url: 'redis://h', sentinel: m}", "name the server itself"},
     {"store: {password_file: /p}", "only a Redis"},
     {"store: {url: 'redis://u:p@h', password_file: /p}", "take one of them away"},
     {"store: {prefix: ''}", "store.prefix"},

@@ -47,20 +47,35 @@ static void urls_are_taken_apart(void **state)
     }
 }
 
-static void several_servers_are_refused(void **state)
+static void several_servers(void **state)
 {
     struct redis_url u;
-    char why[128] = "";
+    char why[128] = "", text[512] = "redis://h0";
 
     (void)state;
-    CHECK_STATUS(ST_INVALID,
-                 redis_url_parse("redis://u:p@one:6379,two:7/3", &u, why, sizeof(why)));
-    assert_non_null(strstr(why, "name one server"));
-    CHECK_STATUS(ST_INVALID, redis_url_parse("redis://one,", &u, why, sizeof(why)));
-    /* A password may have a comma. */
-    CHECK_STATUS(ST_OK, redis_url_parse("rediss://u:a,b@one/3", &u, why, sizeof(why)));
+    CHECK_STATUS(ST_OK, redis_url_parse("rediss://u:a,b@one,two:7,[::1]:8,[::2]/3", &u, why,
+                                        sizeof(why)));
     assert_string_equal(u.password, "a,b");
     assert_string_equal(u.host, "one");
+    assert_int_equal(u.port, 6379);
+    assert_int_equal(u.db, 3);
+    assert_int_equal(u.others, 3);
+    assert_string_equal(u.other[0].host, "two");
+    assert_int_equal(u.other[0].port, 7);
+    assert_string_equal(u.other[1].host, "::1");
+    assert_int_equal(u.other[1].port, 8);
+    assert_string_equal(u.other[2].host, "::2");
+    assert_int_equal(u.other[2].port, 6379);
+    redis_url_set_address(&u, "next", 9);
+    assert_string_equal(u.shown, "rediss://next:9");
+    assert_string_equal(u.password, "a,b");
+    for (unsigned i = 1; i <= REDIS_URL_OTHERS_MAX; i++)
+        strcat(text, ",h");
+    CHECK_STATUS(ST_OK, redis_url_parse(text, &u, why, sizeof(why)));
+    strcat(text, ",h");
+    CHECK_STATUS(ST_INVALID, redis_url_parse(text, &u, why, sizeof(why)));
+    CHECK_STATUS(ST_INVALID, redis_url_parse("redis://a,,b", &u, why, sizeof(why)));
+    CHECK_STATUS(ST_INVALID, redis_url_parse("redis://a,", &u, why, sizeof(why)));
 }
 
 static void wrong_ones_are_refused_without_being_quoted(void **state)
@@ -117,7 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(urls_are_taken_apart),
-        cmocka_unit_test(several_servers_are_refused),
+        cmocka_unit_test(several_servers),
         cmocka_unit_test(wrong_ones_are_refused_without_being_quoted),
     };
 
