@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cache/entry.h"
+#include "proxy/lease.h"
 #include "proxy/request.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
@@ -41,6 +42,7 @@ enum status flight_lead(struct flights *f, struct request *leader)
         return ST_NOMEM;
     x->key = leader->key;
     x->credential = leader->credential;
+    x->lease = NULL;
     list_init(&x->followers);
     list_append(bucket(f, &x->key), &x->link);
     leader->flight = x;
@@ -70,6 +72,7 @@ void flight_land(struct request *leader, struct entry *e)
     leader->leads = false;
     /* Off the table first: a follower that goes its own way may lead the next. */
     list_remove(&f->link);
+    lease_end(f);
     while (!list_empty(&f->followers)) {
         struct request *r = CONTAINER_OF(f->followers.next, struct request, flight_link);
 
@@ -96,6 +99,7 @@ void flight_pass_on(struct request *leader)
     leader->leads = false;
     if (list_empty(&f->followers)) {
         list_remove(&f->link);
+        lease_end(f);
         free(f);
         return;
     }

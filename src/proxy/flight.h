@@ -13,6 +13,7 @@
 #include "base/status.h"
 
 struct entry;
+struct lease;
 struct request;
 
 #define FLIGHTS_BUCKETS 1024
@@ -22,6 +23,7 @@ struct flight {
     struct digest credential;   /* the leader's */
     struct list_node link;      /* in its bucket */
     struct list_node followers; /* struct request.flight_link */
+    struct lease *lease;        /* owned: among replicas; NULL: none */
 };
 
 struct flights {
