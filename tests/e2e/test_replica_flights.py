@@ -85,7 +85,7 @@ def test_one_call_for_all(replicas, upstream, redis, count):
 def test_an_answer_longer_than_the_lease(replicas, upstream):
     """Who asks renews it, and a stream is waited for to its end."""
     one, two = replicas(IBID_CACHE_LEASE_MS="300")
-    upstream.default = lambda r: stream("a b c d e f g h", pieces=90, gap=0.12) if r.json.get("stream") else answer("not this")
+    upstream.default = lambda r: stream("a b c d e f g h", usage=(3, 5), pieces=90, gap=0.12) if r.json.get("stream") else answer("not this")
     first = threading.Thread(target=lambda: one.chat(ASK, key=KEY, stream=True))
     first.start()
     until(lambda: upstream.posts(), "the call")
@@ -211,4 +211,4 @@ def test_a_stranger_does_not_wait(make_ibid, upstream, redis, env):  # noqa: F81
 
 def test_a_lease_too_short_is_refused(tmp_path):
     done = start_failing(base_env(tmp_path) | {"IBID_CACHE_LEASE_MS": "299"})
-    assert done.returncode == 1 and "cache.lease_ms" in done.stderr and "300" in done.stderr
+    assert done.returncode == 2 and "cache.lease_ms" in done.stderr and "300" in done.stderr
