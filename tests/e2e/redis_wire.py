@@ -7,6 +7,18 @@ import threading
 import time
 
 
+def others(data):
+    """Each bulk reply in it that is whole is another."""
+    out = b""
+    while data.startswith(b"$"):
+        n, _, rest = data[1:].partition(b"\r\n")
+        n = int(n) + 2 if int(n) >= 0 else 0
+        if len(rest) < n:
+            break
+        out, data = out + b"$5\r\nhello\r\n", rest[n:]
+    return out + data
+
+
 class RedisWire:
     def __init__(self, redis):
         self.redis, self.mode, self.conns, self.closing = redis, "pass", set(), False
@@ -111,7 +123,7 @@ class RedisWire:
                 wrong[i] ^= 0x20 if data[i: i + 1].isalnum() else 0
             b.sendall(bytes(wrong))
         elif mode == "swap":  # whole and valid, but an answer to something else
-            b.sendall(b"$5\r\nhello\r\n" if data.startswith(b"$") else data)
+            b.sendall(others(data))
         else:
             raise AssertionError(mode)
         return True

@@ -100,7 +100,7 @@ class Load:
             self.jobs.put(None)
 
     def _work(self):
-        c = http.client.HTTPConnection("127.0.0.1", self.ibid.port, timeout=20)
+        c = http.client.HTTPConnection(getattr(self.ibid, "host", "127.0.0.1"), self.ibid.port, timeout=20)
         while job := self.jobs.get():
             question, streamed = job
             body = json.dumps(user(question, **({"stream": True} if streamed else {})))
@@ -132,6 +132,10 @@ class Load:
         """Sorted seconds of the requests that began then and were not held up by the machine."""
         return sorted(end - begin for begin, end, _ in list(self.samples) if since <= begin < until_ and
                       not any(a < end and begin < b for a, b in list(self.gaps)))
+
+    def of_its_own(self, since, until_):
+        """Seconds between, without those in which this machine did other things."""
+        return until_ - since - sum(max(0, min(b, until_) - max(a, since)) for a, b in self.gaps)
 
 
 def p99(times):
@@ -229,8 +233,8 @@ def disk_back(b):
 
 
 def loading(b):
-    """A restart that takes its time: 3 ms a key."""
-    b.server.cli("EVAL", "for i=1,2000 do redis.call('SET','other:'..i,'x') end", 0)
+    """A restart that takes its time."""
+    b.server.cli("EVAL", "for i=1,1000 do redis.call('SET','other:'..i,'x') end", 0)
     b.server.cli("SAVE")
     b.server.kill()
     b.server.more = ["--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"]
@@ -239,7 +243,7 @@ def loading(b):
 
 
 def loaded(b):
-    until(lambda: "loading:0" in b.server.cli("INFO", "persistence"), "it to be loaded", timeout=30)
+    until(lambda: "loading:0" in b.server.cli("INFO", "persistence").split(), "it to be loaded", timeout=30)
 
 
 def other_password(b):
@@ -260,9 +264,7 @@ def nothing(b):
     pass
 
 
-SAID = {"refused": "refused", "slow": "in time|time out", "readonly": "READONLY", "down": "MASTERDOWN", "loading": "LOADING",
-        "noauth": "NOAUTH", "oom": "OOM", "misconf": "MISCONF"}
-# name: (begins, ends, what the log says of it, what the store is meanwhile: 0 not in use, 1 in use, None: now this, now that)
+# name: (begins, ends, what the log or /readyz says of it, what the store is meanwhile: 0 not in use, 1 in use, None: now this, now that)
 FAULTS = {
     "killed": (killed, start_again, "closed by Redis|lost|refused", 0),
     "frozen": (frozen, thawed, "time out", 0),
@@ -285,7 +287,6 @@ FAULTS = {
     "bits flipped in values": (*wire_mode("flip"), None, None),
     "other values than those asked for": (*wire_mode("swap"), None, 1),
 }
-assert SAID
 
 
 @pytest.fixture
@@ -316,20 +317,22 @@ def run(b, name, warm_s, fault_s):
     t1 = time.monotonic()
     time.sleep(fault_s)
     state = b.ibid.metric("ibid_store_up"), b.ibid.metric("ibid_store_breaker_open")
+    shown = b.ibid.admin("/readyz").body.decode()
     end(b)
     t2 = time.monotonic()
     until(lambda: in_use(b), "it to be in use again", timeout=15)
     t3 = time.monotonic()
     time.sleep(0.4)
     load.stop()
+    recovery = load.of_its_own(t2, t3)
     assert not load.wrong and not load.lost, (load.wrong[:3], load.lost[:3])
-    log = b.ibid.read_log()
+    log = b.ibid.read_log() + shown
     base, first, later = p99(load.took(t0 - warm_s + 0.1, t0)), load.took(t0, t1 + 1), load.took(t1 + 1, t2)
     out = os.environ.get("IBID_FAULTS_OUT")
     if out:
         added = [f"{max(0.0, p99(x) - base) * 1000:.0f}" if x and base else "" for x in (first, later)]
         with open(out, "a") as f:
-            f.write(f"| {name} | {t2 - t1:.0f} | {len(load.samples)} | 0 | 0 | {added[0]} | {added[1]} | {t3 - t2:.2f} |\n")
+            f.write(f"| {name} | {t2 - t1:.0f} | {len(load.samples)} | 0 | 0 | {added[0]} | {added[1]} | {recovery:.2f} |\n")
     if up is not None:
         assert state[0] == up, state
     assert said_ is None or any(w in log for w in said_.split("|")), log[-2000:]
@@ -338,7 +341,7 @@ def run(b, name, warm_s, fault_s):
     if base is not None:
         assert not first or p99(first) <= base + DEADLINE_S + NOISE_S, (base, first[-5:])
         assert not later or p99(later) <= base + (DEADLINE_S if name == "20 ms away" else NOISE_S), (base, later[-5:])
-    assert t3 - t2 < RECOVERY_S, t3 - t2
+    assert recovery < RECOVERY_S, recovery
     return state
 
 
