@@ -576,6 +576,16 @@ void cache_cancel(struct cache_get *op)
     op->get.store->ops->cancel(&op->get);
 }
 
+bool cache_can_lease(const struct cache *c)
+{
+    return c->store != NULL && c->store->ops->lease != NULL;
+}
+
+enum status cache_lease(struct cache *c, struct store_lease *l, enum store_lease_act act)
+{
+    return cache_can_lease(c) ? c->store->ops->lease(c->store, l, act) : ST_UNAVAILABLE;
+}
+
 void cache_put(struct cache *c, struct entry *e)
 {
     bool kept = memory_put(c->memory, e);

@@ -85,6 +85,13 @@ enum status cache_fetch(struct cache *c, struct cache_get *op, const struct dige
                         cache_get_fn *done) MUST_CHECK;
 void cache_cancel(struct cache_get *op);
 
+/* Do others write to the store, and can it say who does what (store.h)? Then by a lease on a
+ * key one of them does it. Taken: `l->done` comes once, later, ST_UNAVAILABLE: it will not.
+ * For keeping and giving back there is nothing to wait for. */
+bool cache_can_lease(const struct cache *c);
+enum status cache_lease(struct cache *c, struct store_lease *l,
+                        enum store_lease_act act) MUST_CHECK;
+
 struct cache_purge;
 typedef void cache_purge_fn(struct cache_purge *op, enum status st);
 

@@ -34,6 +34,25 @@ struct store_get {
     void *state; /* the store's */
 };
 
+struct store_lease;
+typedef void store_lease_fn(struct store_lease *l, enum status st);
+
+/* By a lease on a key one of those who share a store does what the others wait for. It saves
+ * work and proves nothing: it may run out, or be lost, at any time. Embed in its holder. */
+struct store_lease {
+    store_lease_fn *done; /* of taking it: ST_OK it is ours, ST_OVERLOAD it is somebody else's,
+                             anything else: the store could not say, in time or at all */
+    struct digest key;
+    uint32_t ms; /* it ends by itself */
+    struct store *store;
+};
+
+enum store_lease_act {
+    STORE_LEASE_TAKE, /* if nobody has it; `done` comes once, later, unless this fails */
+    STORE_LEASE_KEEP, /* begin its time anew */
+    STORE_LEASE_GIVE, /* back */
+};
+
 struct store_options {
     const char *url; /* "lmdb:", "lmdb:/path", "redis://[user[:pw]@]host[:port][,host…][/db]",
                         "rediss://…", "redis+unix:///path", "memory:" */
@@ -108,6 +127,8 @@ struct store_ops {
     enum status (*remove)(struct store *s, const struct digest *key);
     /* To the others; NULL when there are none. ST_OVERLOAD: too much waits. */
     enum status (*tell)(struct store *s, const struct store_news *news);
+    /* NULL when there are no others. KEEP and GIVE are the holder's to ask for. */
+    enum status (*lease)(struct store *s, struct store_lease *l, enum store_lease_act act);
     /* Visits all entries in the background, then `scanned` on the loop, once. */
     enum status (*scan)(struct store *s, store_visit_fn *visit, store_scanned_fn *scanned,
                         void *owner);

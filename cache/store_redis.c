@@ -22,8 +22,9 @@
 #include "cache/store.h"
 #include "cache/store_kinds.h"
 #include "cache/store_redis_call.h"
-#include "cache/store_redis_nodes.h"
+#include "cache/store_redis_lease.h"
 #include "cache/store_redis_news.h"
+#include "cache/store_redis_nodes.h"
 #include "cache/store_redis_scan.h"
 #include "rt/io_tls.h"
 #include "rt/loop.h"
@@ -38,7 +39,7 @@
 #define WRITE_BYTES_MAX    (8u * 1024 * 1024)
 #define WRITE_FAILURES_MAX 3
 #define WRITE_PAUSE_MIN_US (500u * 1000)
-#define WRITE_PAUSE_MAX_US (10u * 1000 * 1000)
+#define WRITE_PAUSE_MAX_US (1000u * 1000)
 #define CLOSE_DEADLINE_US  (1000u * 1000)
 #define FRAME_KEEP_BYTES   (1024u * 1024)
 
@@ -173,7 +174,7 @@ static bool redis_may_have(struct store *store, const struct digest *key)
 static void count_failure(struct store_redis *s, enum status st)
 {
     /* Time-outs are counted where the deadline is. */
-    if (st != ST_TIMEOUT && st != ST_CANCELED)
+    if (st != ST_OK && st != ST_TIMEOUT && st != ST_CANCELED)
         s->stats.errors_total++;
 }
 
@@ -402,8 +403,7 @@ static void on_removed(void *owner, enum status st, const redisReply *r)
     struct store_redis *s = owner;
 
     (void)r;
-    if (st != ST_OK)
-        count_failure(s, st);
+    count_failure(s, st);
     maybe_drained(s);
 }
 
@@ -432,6 +432,34 @@ static void on_news(void *owner, const struct store_news *news, bool old)
 
     if (s->store.news != NULL)
         s->store.news(s->store.news_owner, news, old);
+}
+
+/* --- leases ------------------------------------------------------------------------------ */
+
+static void on_leased(void *owner, enum status st, const redisReply *r)
+{
+    struct store_lease *l = owner;
+    struct store_redis *s = of(l->store);
+
+    count_failure(s, st);
+    l->done(l, store_redis_lease_verdict(st, r));
+    maybe_drained(s);
+}
+
+static enum status redis_lease(struct store *store, struct store_lease *l,
+                               enum store_lease_act act)
+{
+    struct store_redis *s = of(store);
+    char prefix[sizeof(s->prefix)];
+    bool take = act == STORE_LEASE_TAKE;
+
+    if (s->closing)
+        return ST_UNAVAILABLE;
+    l->store = store;
+    snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(s->prefix) - 2, s->prefix);
+    return store_redis_lease_send(s->redis, prefix, l, act,
+                                  take ? s->deadline_us : WRITE_DEADLINE_US,
+                                  take ? on_leased : on_removed, take ? (void *)l : s);
 }
 
 /* --- scanning
@@ -524,6 +552,7 @@ static const struct store_ops redis_ops = {
     .put = redis_put,
     .remove = redis_remove,
     .tell = redis_tell,
+    .lease = redis_lease,
     .scan = redis_scan,
     .stats = redis_stats,
     .close = redis_close,

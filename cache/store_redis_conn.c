@@ -447,12 +447,16 @@ static void on_first_pong(void *owner, enum status st, const redisReply *r)
         refused(c, r);
 }
 
-/* All before is answered while a server loads or has lost its master; this is not. */
+/* All before is answered while a server loads or has lost its master; this is not. One that was
+ * left because look-ups waited for it in vain must be as fast as a look-up now: else each time
+ * it is back a few of them would wait again. */
 static void ping(struct store_redis_conn *c)
 {
     const struct span parts[1] = {SPAN("PING")};
+    uint64_t deadline_us = c->stalled ? c->options.deadline_us : patience_us(c);
 
-    greet_or_drop(c, parts, 1, on_first_pong);
+    if (enqueue(c, parts, 1, deadline_us, on_first_pong, c, NULL) != ST_OK)
+        drop_link(c, "out of memory", true);
 }
 
 static void on_selected(void *owner, enum status st, const redisReply *r)

@@ -299,6 +299,14 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     counter(p, "ibid_cache_regenerated_total",
             "Requests that were taken for \"again, please\" (cache.regenerate_after_s).",
             a->regenerated_total);
+    head(
+        p, "ibid_leases_total", "counter",
+        "Requests that might have been in flight at another replica, by what came of it: led "
+        "(this one asked for all), joined (another's answer), alone (the wait was over, or the "
+        "store could not say).");
+    line(p, "ibid_leases_total{result=\"led\"} %" PRIu64 "\n", a->leases_led_total);
+    line(p, "ibid_leases_total{result=\"joined\"} %" PRIu64 "\n", a->leases_joined_total);
+    line(p, "ibid_leases_total{result=\"alone\"} %" PRIu64 "\n", a->leases_alone_total);
     head(p, "ibid_feedback_total", "counter", "Hits that were reported on, by verdict.");
     line(p, "ibid_feedback_total{verdict=\"wrong\"} %" PRIu64 "\n", a->feedback_wrong_total);
     line(p, "ibid_feedback_total{verdict=\"right\"} %" PRIu64 "\n", a->feedback_right_total);

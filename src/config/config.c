@@ -514,6 +514,11 @@ static enum status check_cache(const struct config *c, struct config_error *err)
                          "never shared by accident");
     if (!shared && c->cache.scope_name[0] != '\0')
         return fail(err, "cache.scope_name: has no effect unless cache.scope is 'shared'");
+    if (c->cache.lease_ms > 0 && c->cache.lease_ms < CONFIG_LEASE_MIN_MS)
+        return fail(err,
+                    "cache.lease_ms: 0 (none), or %d at least: it is renewed three times "
+                    "in its time",
+                    CONFIG_LEASE_MIN_MS);
     if (strpbrk(c->cache.scope_header, " :\t") != NULL)
         return fail(err, "cache.scope_header: '%s' is no header name", c->cache.scope_header);
     return ST_OK;

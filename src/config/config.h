@@ -21,7 +21,8 @@
 #define CONFIG_ROUTES_MAX    32
 #define CONFIG_MODELS_MAX    16
 /* What an entry can say of itself (stale_min). */
-#define CONFIG_STALE_MAX_S (30 * 86400)
+#define CONFIG_STALE_MAX_S  (30 * 86400)
+#define CONFIG_LEASE_MIN_MS 300
 /* Places of one upstream, the first included. */
 #define CONFIG_PLACES_MAX 8
 
@@ -238,7 +239,8 @@ struct config {
         double error_max;      /* of `bounded`: wrong answers a request */
         double explore;        /* of `bounded`: share of hits that are asked anyway */
         uint64_t policy_partitions_max;
-        bool coalesce; /* join an identical request in flight */
+        bool coalesce;     /* join an identical request in flight */
+        uint64_t lease_ms; /* … at another replica; 0: not */
         uint64_t stale_while_revalidate_s, stale_if_error_s;
         uint64_t refresh_max; /* in the background at the same time */
         double refresh_ahead; /* share of a life, at its end; 0: none */

@@ -56,6 +56,7 @@ static const char *const live[] = {
     "cache.tool_calls",
     "cache.answer_max_bytes",
     "cache.coalesce",
+    "cache.lease_ms",
     "cache.stale_while_revalidate_s",
     "cache.stale_if_error_s",
     "cache.refresh_max",

@@ -218,6 +218,7 @@ const struct option options_table[] = {
     BYTES("cache.index_bytes_max", cache.index_bytes_max, "256MiB", MIB, 4 * TIB, "memory for them"),
     UINT("cache.refusals_max", cache.refusals_max, "10000", 1, 100000, "pairs of questions that were reported as wrong hits and never are one again; beyond it the oldest are forgotten"),
     SWITCH("cache.coalesce", cache.coalesce, "on", on_off, "a request equal to one in flight waits for that answer"),
+    UINT("cache.lease_ms", cache.lease_ms, "3000", 0, 60000, "on a shared Redis: so does one that is in flight at another replica. The replica that asks holds a lease in Redis and renews it; this long after its end the others ask for themselves. 300 at least; 0: replicas do not wait for each other"),
     UINT("cache.stale_while_revalidate_s", cache.stale_while_revalidate_s, "0", 0, CONFIG_STALE_MAX_S, "how long after its end (store.ttl_s) an answer still answers the very same request while a fresh one is asked for in the background (RFC 5861)"),
     UINT("cache.stale_if_error_s", cache.stale_if_error_s, "0", 0, CONFIG_STALE_MAX_S, "how long after its end an answer takes the place of the upstream's 500, 502, 503, 504 or 529, or of no answer at all (RFC 5861)"),
     UINT("cache.refresh_max", cache.refresh_max, "8", 0, 1000, "answers asked for in the background at the same time; beyond it stale ones are given out and stay so"),

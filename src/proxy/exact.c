@@ -97,6 +97,7 @@ static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
     }
     if (st == ST_OK)
         take(r, e);
+    r->store_silent = st != ST_OK && st != ST_NOTFOUND;
     request_resume(r);
 }
 

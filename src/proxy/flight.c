@@ -4,6 +4,7 @@
 
 #include "cache/entry.h"
 #include "proxy/follow.h"
+#include "proxy/lease.h"
 #include "proxy/request.h"
 #include "proxy/proxy.h"
 #include "proxy/replay.h"
@@ -43,6 +44,7 @@ enum status flight_lead(struct flights *f, struct request *leader)
     x->key = leader->key;
     x->credential = leader->credential;
     x->leader = leader;
+    x->lease = NULL;
     list_init(&x->followers);
     list_append(bucket(f, &x->key), &x->link);
     leader->flight = x;
@@ -72,6 +74,7 @@ void flight_land(struct request *leader, struct entry *e)
     leader->leads = false;
     /* Off the table first: a follower that goes its own way may lead the next. */
     list_remove(&f->link);
+    lease_end(f);
     while (!list_empty(&f->followers)) {
         struct request *r = CONTAINER_OF(f->followers.next, struct request, flight_link);
 
@@ -98,6 +101,7 @@ void flight_pass_on(struct request *leader)
     leader->leads = false;
     if (list_empty(&f->followers)) {
         list_remove(&f->link);
+        lease_end(f);
         free(f);
         return;
     }

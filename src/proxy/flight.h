@@ -13,6 +13,7 @@
 #include "base/status.h"
 
 struct entry;
+struct lease;
 struct request;
 
 #define FLIGHTS_BUCKETS 1024
@@ -23,6 +24,7 @@ struct flight {
     struct request *leader;
     struct list_node link;      /* in its bucket */
     struct list_node followers; /* struct request.flight_link */
+    struct lease *lease;        /* owned: among replicas; NULL: none */
 };
 
 struct flights {

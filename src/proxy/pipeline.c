@@ -42,6 +42,7 @@ static const struct step pipeline[] = {
     {"rewrite", rewrite_enter, NULL},           /* a follow-up question: is it clear what is meant? */
     {"lookup",  lookup_enter,  lookup_cancel},  /* embed, nearest, verify: one hop to a worker */
     {"recall",  recall_enter,  recall_cancel},  /* the entry that the decision chose */
+    {"lease",   lease_enter,   lease_cancel},   /* … in flight at another replica: likewise */
     {"replay",  replay_enter,  NULL},           /* answer from an entry */
     {"route",   route_enter,   NULL},           /* nothing stored: who answers? */
     {"vectors", vectors_enter, vectors_cancel}, /* the built-in encoder */

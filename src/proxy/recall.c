@@ -77,7 +77,9 @@ enum step_result recall_enter(struct request *r)
     case CACHE_ASK:
         break;
     }
-    if (cache_fetch(p->parts.cache, &r->get, &r->embed.decision.key, on_fetched) != ST_OK) {
+    /* One that has just been waited for in vain is not waited for again. */
+    if (r->store_silent ||
+        cache_fetch(p->parts.cache, &r->get, &r->embed.decision.key, on_fetched) != ST_OK) {
         r->miss_reason = "store_failed";
         return STEP_NEXT;
     }

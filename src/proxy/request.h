@@ -169,6 +169,7 @@ struct request {
     /* exact, flight, lookup */
     struct digest key, partition;
     struct cache_get get;
+    bool store_silent;        /* it did not answer this request in time, or at all */
     struct entry *entry;      /* owned reference: the entry that answers */
     struct entry *stale;      /* owned reference: may answer should the upstream fail */
     enum stale_use stale_use; /* of `entry`, when it answers */

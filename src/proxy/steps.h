@@ -30,6 +30,9 @@ void lookup_cancel(struct request *r);
 enum step_result recall_enter(struct request *r);
 void recall_cancel(struct request *r);
 
+enum step_result lease_enter(struct request *r);
+void lease_cancel(struct request *r);
+
 enum step_result replay_enter(struct request *r);
 
 enum step_result route_enter(struct request *r);

@@ -137,8 +137,8 @@ class Ibid:
         assert "handles_left_open" not in self.read_log(), self.read_log()
         assert "system_call_denied" not in self.read_log(), self.read_log()
 
-    def request(self, method, path, body=None, headers=None, port=None, timeout=60):
-        c = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=timeout)
+    def request(self, method, path, body=None, headers=None, port=None, timeout=60, host="127.0.0.1"):
+        c = http.client.HTTPConnection(host, port or self.port, timeout=timeout)
         try:
             c.request(method, path, body=body, headers=headers or {})
             r = c.getresponse()

@@ -70,7 +70,7 @@ def stream(text, **kw):
 
 
 class Upstream:
-    def __init__(self, port=0):
+    def __init__(self, port=0, host="127.0.0.1"):
         self.script, self.requests, self.connections = [], [], 0
         self.dropped = 0  # answers that could not be written: the client of the upstream had left
         self.default = lambda r: (stream if r.json.get("stream") else answer)(f"answer {len(self.requests)}", usage=(12, 7))
@@ -79,16 +79,16 @@ class Upstream:
         self.release = threading.Event()  # lets stalled answers go
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", port))
+        self.sock.bind((host, port))
         self.sock.listen(256)
-        self.port = self.sock.getsockname()[1]
+        self.host, self.port = self.sock.getsockname()
         self.conns = set()
         self.accepting = threading.Thread(target=self._accept, daemon=True)
         self.accepting.start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}/v1"
+        return f"http://{self.host}:{self.port}/v1"
 
     def posts(self):
         return [r for r in self.requests if r.method == "POST"]

@@ -415,6 +415,110 @@ static void a_close_does_not_wait_for_ever(void **state)
     assert_true(clock_now_us() - start < 3000000);
 }
 
+static enum status leased;
+
+static void on_leased(struct store_lease *l, enum status st)
+{
+    (void)l;
+    leased = st;
+}
+
+static bool is_leased(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return leased != ST_INTERNAL;
+}
+
+static enum status take_lease(struct store_lease *l)
+{
+    leased = ST_INTERNAL; /* not yet */
+    *l = (struct store_lease){.done = on_leased, .key = store_fixture_key(1), .ms = 3000};
+    CHECK_STATUS(ST_OK, f.store->ops->lease(f.store, l, STORE_LEASE_TAKE));
+    store_fixture_wait(&f, is_leased, 0);
+    return leased;
+}
+
+/* News is read for some times a second: what is looked for may not be the last for long. */
+static char awaited[160];
+
+static bool has_come(struct fixture *fixture, uint64_t arg)
+{
+    (void)fixture;
+    (void)arg;
+    return strcmp(script.last, awaited) == 0;
+}
+
+static void ask_lease(struct store_lease *l, enum store_lease_act act, const char *before,
+                      const char *after)
+{
+    char hex[2 * DIGEST_BYTES + 1];
+
+    digest_hex(l->key.bytes, DIGEST_BYTES, hex);
+    snprintf(awaited, sizeof(awaited), "%s ibid-test:l:%s%s", before, hex, after);
+    CHECK_STATUS(ST_OK, f.store->ops->lease(f.store, l, act));
+    store_fixture_wait(&f, has_come, 0);
+}
+
+/* Each is a command of one key, that an account of the documented rights may give. */
+static void a_lease_is_taken_kept_and_given_back(void **state)
+{
+    struct store_lease l = {.done = on_leased, .key = store_fixture_key(1), .ms = 3000};
+
+    (void)state;
+    leased = ST_INTERNAL;
+    ask_lease(&l, STORE_LEASE_TAKE, "SET", " 1 NX PX 3000");
+    store_fixture_wait(&f, is_leased, 0);
+    CHECK_STATUS(ST_OK, leased);
+    ask_lease(&l, STORE_LEASE_KEEP, "SET", " 1 XX PX 3000");
+    ask_lease(&l, STORE_LEASE_GIVE, "UNLINK", "");
+    assert_int_equal(stats().puts_total, 0);
+}
+
+static void a_lease_of_another_or_of_nobody(void **state)
+{
+    struct store_lease l;
+
+    (void)state;
+    redis_script_rule(&script, "SET", SPAN("$-1\r\n"));
+    CHECK_STATUS(ST_OVERLOAD, take_lease(&l));
+    redis_script_rule(&script, "SET", SPAN("-OOM command not allowed\r\n"));
+    CHECK_STATUS(ST_UNAVAILABLE, take_lease(&l));
+    redis_script_rule(&script, "SET", SPAN(":1\r\n"));
+    CHECK_STATUS(ST_UNAVAILABLE, take_lease(&l));
+    redis_script_rule(&script, "SET", REDIS_SCRIPT_SILENT);
+    redis_script_rule(&script, "XREAD", REDIS_SCRIPT_SILENT);
+    redis_script_rule(&script, "XADD", REDIS_SCRIPT_SILENT);
+    CHECK_STATUS(ST_TIMEOUT, take_lease(&l));
+    CHECK_STATUS(ST_TIMEOUT, take_lease(&l));
+    CHECK_STATUS(ST_TIMEOUT, take_lease(&l));
+    assert_false(stats().up);
+    CHECK_STATUS(ST_UNAVAILABLE, f.store->ops->lease(f.store, &l, STORE_LEASE_TAKE));
+}
+
+/* After a stall the greeting alone does not make it good again: it must be as fast as a
+ * look-up. */
+static void one_that_stays_slow_is_not_used_again(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    redis_script_rule(&script, "GET", REDIS_SCRIPT_SILENT);
+    redis_script_rule(&script, "XREAD", REDIS_SCRIPT_SILENT);
+    redis_script_rule(&script, "XADD", REDIS_SCRIPT_SILENT);
+    for (unsigned i = 0; i < 3; i++)
+        CHECK_STATUS(ST_TIMEOUT, store_fixture_get(&f, 1));
+    assert_true(stats().breaker_open);
+    redis_script_rule(&script, "PING", REDIS_SCRIPT_SILENT);
+    before = script.connections;
+    store_fixture_wait(&f, has_connections, before + 3);
+    assert_false(stats().up);
+    assert_true(stats().breaker_open);
+    redis_script_clear(&script);
+    store_fixture_wait_up(&f);
+    assert_false(stats().breaker_open);
+}
+
 #define CASE(name)      cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define CASE_DOWN(name) cmocka_unit_test_setup_teardown(name, set_up_down, tear_down)
 
@@ -435,6 +539,9 @@ int main(void)
         CASE(a_read_only_replica_is_left),
         CASE(another_node_is_no_place_to_stay),
         CASE(refused_writes_leave_reads_alone),
+        CASE(a_lease_is_taken_kept_and_given_back),
+        CASE(a_lease_of_another_or_of_nobody),
+        CASE(one_that_stays_slow_is_not_used_again),
         CASE(a_canceled_get_ends_at_once),
         CASE(a_scan_ends_with_the_connection),
         CASE(a_close_does_not_wait_for_ever),
