@@ -2,23 +2,26 @@
 # Many at once: connections that have asked once and are silent, and slow streams beside them; what each
 # of them takes of memory (the difference of RSS), and whether one is lost. Plain, then through TLS.
 #
-#     bench/crowd.sh [--idle N] [--streams N] [--seconds N] [--plain|--tls] [--quiet]
+#     bench/crowd.sh [--idle N] [--streams N] [--seconds N] [--rest S] [--plain|--tls] [--quiet]
 #
+# --rest: how long each state is held before it is measured (3 s; with more than limits.heap_return_s, 30 s, what was
+# freed has gone back to the system).
 # Needs build/release/ibid, a C compiler, openssl and its headers, curl; exit status 77 without them or where
 # too few open files are allowed. Ends with 1 when an answer was lost or was not the upstream's byte for byte, an
 # idle connection takes more than 10 KiB (18 with TLS), or a stream more than 64.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-idle=10000 streams=2000 seconds=30 kinds="plain tls" quiet=
+idle=10000 streams=2000 seconds=30 rest=3 kinds="plain tls" quiet=
 while [ $# -gt 0 ]; do
     case $1 in
     --idle) idle=$2; shift ;;
     --streams) streams=$2; shift ;;
     --seconds) seconds=$2; shift ;;
+    --rest) rest=$2; shift ;;
     --plain) kinds=plain ;;
     --tls) kinds=tls ;;
     --quiet) quiet=1 ;;
-    *) sed -n '2,10p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
     esac
     shift
 done
@@ -66,7 +69,7 @@ print(*[x.getsockname()[1] for x in s])')"
     tls=() limit=10
     [ "$kind" = plain ] || { tls=(--tls); limit=18; }
     [ -n "$quiet" ] || echo "crowd: $idle idle connections, $streams streams of $seconds s, $kind" >&2
-    "$work/crowd" "$port" "$two" "${tls[@]}" --idle "$idle" --streams "$streams" --events "$events" >"$work/$kind.json" || status=$?
+    "$work/crowd" "$port" "$two" "${tls[@]}" --idle "$idle" --streams "$streams" --events "$events" --rest "$rest" >"$work/$kind.json" || status=$?
     cat "$work/$kind.json"
     [ "$status" = 0 ] || cat "$work/$kind.log" >&2
     python3 - "$work/$kind.json" "$limit" <<'PY' || status=1

@@ -4,6 +4,9 @@ import subprocess
 
 from conftest import BIN
 
+# They have an allocator of their own, of which glibc knows nothing.
+SANITIZED = any(name in open(BIN, "rb").read() for name in (b"__asan_init", b"__tsan_init"))
+
 
 def test_given_back_and_told(make_ibid, upstream):
     ibid = make_ibid(upstream, env={"IBID_LIMITS_HEAP_RETURN_S": "1"})
@@ -12,7 +15,7 @@ def test_given_back_and_told(make_ibid, upstream):
     text = ibid.admin("/metrics").body.decode()
     told = {state: float(text.split(f'ibid_heap_bytes{{state="{state}"}} ')[1].split("\n")[0]) for state in ("used", "free")}
     # Its tables and buffers are some megabytes, and all it has is no more than what is mapped.
-    assert 100_000 < told["used"] < 2**33, told
+    assert SANITIZED or 100_000 < told["used"] < 2**33, told
     assert 0 <= told["free"] < 2**33, told
     assert 0 < ibid.metric("ibid_heap_return_seconds_max") < 60
     ibid.chat("another question")
