@@ -156,6 +156,12 @@ static void becomes_cluster(struct store_redis_nodes *n)
 {
     if (n->place != NULL)
         return;
+    if (n->options.url.unix_socket) {
+        store_redis_nodes_take_trouble(n,
+                                       "a Cluster is spread over several servers: name one by "
+                                       "host and port, not by a Unix socket");
+        return;
+    }
     n->place = malloc(REDIS_SLOTS * sizeof(*n->place));
     if (n->place == NULL) {
         store_redis_nodes_take_trouble(n, "out of memory");

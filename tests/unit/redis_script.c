@@ -157,12 +157,24 @@ void redis_script_open(struct redis_script *s, struct loop *loop, const char *fo
         ST_OK, listener_open(loop, address, &o, on_accept, s, &s->listener, why, sizeof(why)));
 }
 
+uint16_t redis_script_open_port(struct redis_script *s, struct loop *loop)
+{
+    const struct listener_options o = {.backlog = 16};
+    char why[128];
+
+    *s = (struct redis_script){.loop = loop};
+    CHECK_STATUS(ST_OK, listener_open(loop, "127.0.0.1:0", &o, on_accept, s, &s->listener, why,
+                                      sizeof(why)));
+    return listener_port(s->listener);
+}
+
 void redis_script_close(struct redis_script *s)
 {
     while (s->clients != NULL)
         drop(s->clients);
     listener_close(s->listener);
-    unlink(s->socket);
+    if (s->socket[0] != '\0')
+        unlink(s->socket);
 }
 
 void redis_script_rule(struct redis_script *s, const char *verb, struct span reply)

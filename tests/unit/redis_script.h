@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/span.h"
 
@@ -31,6 +32,8 @@ struct redis_script {
 };
 
 void redis_script_open(struct redis_script *s, struct loop *loop, const char *folder);
+/* On 127.0.0.1 instead; returns the port. */
+uint16_t redis_script_open_port(struct redis_script *s, struct loop *loop);
 void redis_script_close(struct redis_script *s);
 /* Sets or replaces a rule; REDIS_SCRIPT_SILENT never answers. */
 void redis_script_rule(struct redis_script *s, const char *verb, struct span reply);

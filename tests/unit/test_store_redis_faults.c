@@ -218,7 +218,7 @@ static void what_is_no_protocol_ends_the_connection(void **state)
     static const char *const cases[] = {
         "HTTP/1.1 400 Bad Request\r\n\r\n",
         "*2147483647\r\n", /* memory for as many */
-        "*5000\r\n",       /* more than a page has */
+        "*17000\r\n",      /* more than a Cluster has slots */
         "*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n*1\r\n", /* depth */
         "$-2\r\n",
         "$99999999999999999999\r\n",
