@@ -95,6 +95,11 @@ class Upstream:
     def close(self):
         self.stopping = True
         self.release.set()
+        try:
+            # Who waits in accept() goes: else it may take the connections of the next one, by the number of its file.
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.sock.close()
         for c in list(self.conns):
             try:
