@@ -20,7 +20,7 @@ for arg in "$@"; do
 done
 
 test_packages=(
-    clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server nginx-light wrk nghttp2-client python3-venv prometheus
+    clang libclang-rt-14-dev libomp-dev clang-format clang-tidy cppcheck curl redis-server iproute2 nginx-light wrk nghttp2-client python3-venv prometheus
     chromium fonts-dejavu-core zsh fish
 )
 cross_packages=(

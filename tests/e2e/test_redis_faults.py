@@ -281,7 +281,8 @@ FAULTS = {
     "packets dropped, nobody told": (*wire_mode("drop"), "time out", 0),
     "20 ms away": (*wire_mode("slow:20"), None, 1),
     "200 ms away": (*wire_mode("slow:200"), "time out", 0),
-    "a byte a millisecond": (*wire_mode("dribble"), "time out", 0),
+    # Quick enough for the greeting, too slow for entries: it is tried again about once a second, by three look-ups.
+    "a byte a millisecond": (*wire_mode("dribble"), "time out", None),
     "cut in the middle of a reply": (*wire_mode("cut"), "closed by Redis|lost", None),
     "garbage before each reply": (*wire_mode("garbage"), "not the protocol", 0),
     "bits flipped in values": (*wire_mode("flip"), None, None),
@@ -327,12 +328,13 @@ def run(b, name, warm_s, fault_s):
     recovery = load.of_its_own(t2, t3)
     assert not load.wrong and not load.lost, (load.wrong[:3], load.lost[:3])
     log = b.ibid.read_log() + shown
-    base, first, later = p99(load.took(t0 - warm_s + 0.1, t0)), load.took(t0, t1 + 1), load.took(t1 + 1, t2)
+    # What is under way when it begins belongs to the fault.
+    base, first, later = p99(load.took(t0 - warm_s + 0.05, t0 - 0.1)), load.took(t0 - 0.1, t1 + 1), load.took(t1 + 1, t2)
     out = os.environ.get("IBID_FAULTS_OUT")
     if out:
-        added = [f"{max(0.0, p99(x) - base) * 1000:.0f}" if x and base else "" for x in (first, later)]
+        ms = [f"{x * 1000:.0f}" if x is not None else "" for x in (base, p99(first), p99(later))]
         with open(out, "a") as f:
-            f.write(f"| {name} | {t2 - t1:.0f} | {len(load.samples)} | 0 | 0 | {added[0]} | {added[1]} | {recovery:.2f} |\n")
+            f.write(f"| {name} | {t2 - t1:.1f} | {len(load.samples)} | {' | '.join(ms)} | {recovery:.1f} |\n")
     if up is not None:
         assert state[0] == up, state
     assert said_ is None or any(w in log for w in said_.split("|")), log[-2000:]
@@ -340,17 +342,17 @@ def run(b, name, warm_s, fault_s):
         assert word not in log
     if base is not None:
         assert not first or p99(first) <= base + DEADLINE_S + NOISE_S, (base, first[-5:])
-        assert not later or p99(later) <= base + (DEADLINE_S if name == "20 ms away" else NOISE_S), (base, later[-5:])
+        assert not later or p99(later) <= base + (DEADLINE_S + NOISE_S if name in ("20 ms away", "a byte a millisecond") else NOISE_S), (base, later[-5:])
     assert recovery < RECOVERY_S, recovery
     return state
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_short_fault(bench, name):
-    run(bench, name, 0.5, 1.2 if FAULTS[name][3] == 0 else 0.6)
+    run(bench, name, 0.4, 1.2 if FAULTS[name][3] == 0 else 0.6)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_long_fault(bench, name):
-    run(bench, name, 4, 30 if name == "frozen" else 8)
+    run(bench, name, 3, 30 if name == "frozen" else 8)
