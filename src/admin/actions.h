@@ -10,7 +10,8 @@ void actions_explain(struct admin_call *c);
 /* GET /admin/v1/decisions?after=N: those of which a fresh answer said whether their candidate
  * is right; no texts. */
 void actions_decisions(struct admin_call *c);
-/* POST /admin/v1/feedback {"request": ID, "verdict": "wrong"|"right", "evict": false} */
+/* POST /admin/v1/feedback {"request": ID, "verdict": "wrong"|"right", "evict": false}: of a
+ * hit, or of an answer of a model on this machine (trial_report()). */
 void actions_feedback(struct admin_call *c);
 
 #endif

