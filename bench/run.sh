@@ -108,6 +108,10 @@ for round in $(seq "$rounds"); do
     measure ibid "unique_1 unique_64"
     measure ibid-relay "unique_1 unique_64"
 done
+# A writer that gets no time of a busy core loses answers, and counts them.
+sleep 1
+curl -s 127.0.0.1:9211/metrics | awk '$1 == "ibid_cache_stored_total" { s = $2 } $1 == "ibid_store_dropped_total" { d = $2 }
+    END { printf "{\"kept\": %d, \"not written (ibid_store_dropped_total)\": %d, \"share\": %.4f}\n", s, d, (s > 0 ? d / s : 0) }' >"$work/stored.json"
 if [ -n "$semantic" ]; then
     start_ibid ibid-semantic 9230 IBID_ENCODER_MODEL=all-minilm-l6-v2 IBID_STORE_URL=memory: IBID_ENCODER_QUEUE_MAX=100000 IBID_STORE_MEMORY_BYTES_MAX=1GiB IBID_STORE_MEMORY_ENTRIES_MAX=1000000 IBID_CACHE_INDEX_BYTES_MAX=1GiB
     say "semantic hits at 10,000 entries of one partition"

@@ -39,7 +39,7 @@ for load, base, others in (("exact_1", "nginx-return", ["ibid"]), ("exact_64", "
         line(name, load, base)
 print("\nratio and added: against nginx `return 200` (exact) and nginx as reverse proxy (unique) in the same run, medians of the rounds.\n"
       "ibid: exact cache on, stored in LMDB; ibid-relay: cache off.")
-for name in ("semantic", "semantic-large", "interference"):
+for name in ("stored", "semantic", "semantic-large", "interference"):
     path = os.path.join(work, name + ".json")
     if os.path.exists(path):
         print(f"\n{name}: {open(path).read().strip()}")
