@@ -179,12 +179,20 @@ static void run_parts(void *arg, size_t from, size_t to)
     }
 }
 
+static void share(const struct attention *a, size_t pieces, threads_fn *fn, void *arg)
+{
+    if (a->threads != NULL)
+        threads_run(a->threads, pieces, 1, fn, arg);
+    else
+        fn(arg, 0, pieces);
+}
+
 static void run_column(const struct attention *a)
 {
     struct split s = split_of(a);
     struct attend_state all = state_of(a, 0, 0);
 
-    threads_run(a->threads, a->kv_heads * s.plan.head_blocks * s.parts, 1, run_parts, &s);
+    share(a, a->kv_heads * s.plan.head_blocks * s.parts, run_parts, &s);
     for (size_t i = 1; i < s.parts; i++) {
         struct attend_state part = state_of(a, i, 0);
 
@@ -201,6 +209,5 @@ void attention_run(const struct attention *a)
     if (a->alone)
         run_column(a);
     else
-        threads_run(a->threads, a->kv_heads * p.head_blocks * p.column_blocks, 1, run_blocks,
-                    &p);
+        share(a, a->kv_heads * p.head_blocks * p.column_blocks, run_blocks, &p);
 }

@@ -13,7 +13,7 @@
 
 struct attention {
     const struct attend_kernels *k;
-    struct threads *threads;
+    struct threads *threads; /* NULL: the caller alone, to the same last bit */
     const struct kv_sequence *sequence;
     size_t layer, heads, kv_heads, width;
     size_t window;  /* positions that a column sees, its own included; 0: all before it */

@@ -12,7 +12,9 @@
 #include "engine/guess.h"
 
 #define ROW_PIECE    32 /* rows of a matrix that a thread takes at a time: two strips */
-#define COLUMN_PIECE 8  /* columns: what lies between products is short */
+#define COLUMN_PIECE 4  /* columns: what lies between products is short */
+/* So many answers are each a piece for the threads; fewer are split within, by positions. */
+#define SPREAD_LEAST 4
 #define ALIGNMENT    64 /* of the widest vector */
 
 /* --- memory --------------------------------------------------------------------------- */
@@ -31,6 +33,14 @@ static size_t widest_feed(const struct decoder_shape *h)
 static size_t widest(const struct decoder_shape *h)
 {
     return larger(larger(widest_feed(h), h->q), h->d);
+}
+
+/* Answers of a pass that may each be a thread's piece of attention. */
+static size_t spread_most(const struct decoder_shape *h)
+{
+    size_t n = larger(h->sequences, 1);
+
+    return n < QUANT_TOKENS ? n : QUANT_TOKENS;
 }
 
 /* Only layers that see a window turn in the second way. */
@@ -60,7 +70,7 @@ uint64_t decoder_forward_bytes(const struct decoder_shape *h)
     /* Each factor is bounded by decoder_load.c; the product is below 2^50. */
     const struct kv_shape kv = kv_shape_of(h);
     uint64_t floats = decoder_forward_answers(h) * h->vocabulary +
-                      attention_parts_floats(h->heads, h->width) +
+                      spread_most(h) * attention_parts_floats(h->heads, h->width) +
                       QUANT_TOKENS * (2 * h->d + 2 * h->q + 2 * h->kv + 2 * widest_feed(h));
     uint64_t ropes = 0;
 
@@ -99,7 +109,7 @@ static bool take_buffers(struct decoder_state *s)
     s->gate = floats(QUANT_TOKENS * widest_feed(h));
     s->up = floats(QUANT_TOKENS * widest_feed(h));
     s->low = floats(QUANT_TOKENS * (size_t)DECODER_ADAPTER_RANK_MAX);
-    s->parts = floats(attention_parts_floats(h->heads, h->width));
+    s->parts = floats(spread_most(h) * attention_parts_floats(h->heads, h->width));
     s->logits = floats(decoder_forward_answers(h) * h->vocabulary);
     s->in.q = take(QUANT_TOKENS * most, 1);
     s->in.d = floats(QUANT_TOKENS * most / QUANT_BLOCK);
@@ -400,55 +410,120 @@ static void multiply_qkv(struct decoder_state *s, const struct decoder_layer *l,
     add_bias(v, l->v_bias, n, h->kv);
 }
 
-/* Columns at..at + n of the pass, which are the next of a sequence. */
-static void look(struct decoder_state *s, size_t layer, const struct kv_sequence *sequence,
-                 size_t at, size_t n, bool alone)
+/* Columns of one sequence: who computes what they see, and where. */
+struct gaze {
+    struct decoder_state *s;
+    size_t layer;
+    const struct decoder_run *run;
+    size_t at;               /* of the run's first column in the pass */
+    struct threads *threads; /* NULL: the caller alone */
+    float *parts;
+};
+
+/* Columns at..at + n of the pass, which are the run's. */
+static void look(const struct gaze *g, size_t at, size_t n, bool alone)
 {
+    const struct decoder_state *s = g->s;
     const struct decoder_shape *h = &s->weights->shape;
     const struct attention a = {.k = s->attend,
-                                .threads = s->threads,
-                                .sequence = sequence,
-                                .layer = layer,
+                                .threads = g->threads,
+                                .sequence = g->run->sequence,
+                                .layer = g->layer,
                                 .heads = h->heads,
                                 .kv_heads = h->kv_heads,
                                 .width = h->width,
-                                .window = s->weights->layers[layer].window,
+                                .window = s->weights->layers[g->layer].window,
                                 .pos = s->pos[at],
                                 .n = n,
                                 .alone = alone,
                                 .scale = h->query_scale / sqrtf((float)h->width),
                                 .q = s->qkv + at * h->q,
                                 .out = s->a + at * h->q,
-                                .parts = s->parts};
+                                .parts = g->parts};
 
     attention_run(&a);
 }
 
 /* Columns of an answer one by one, as they come when nothing is guessed. */
-static void look_run(struct decoder_state *s, size_t layer, const struct decoder_run *r,
-                     size_t at)
+static void look_run(const struct gaze *g)
 {
-    size_t prompt = r->n - r->answers;
+    size_t prompt = g->run->n - g->run->answers;
 
     if (prompt > 0)
-        look(s, layer, r->sequence, at, prompt, false);
-    for (size_t t = prompt; t < r->n; t++)
-        look(s, layer, r->sequence, at + t, 1, true);
+        look(g, g->at, prompt, false);
+    for (size_t t = prompt; t < g->run->n; t++)
+        look(g, g->at + t, 1, true);
 }
 
-static void store_keys(struct decoder_state *s, size_t layer, const struct decoder_run *r,
-                       size_t at, const float *k, const float *v)
+static void store_keys(const struct gaze *g, const float *k, const float *v)
 {
-    const struct decoder_shape *h = &s->weights->shape;
-    const struct attention a = {.k = s->attend,
-                                .sequence = r->sequence,
-                                .layer = layer,
+    const struct decoder_shape *h = &g->s->weights->shape;
+    const struct attention a = {.k = g->s->attend,
+                                .sequence = g->run->sequence,
+                                .layer = g->layer,
                                 .kv_heads = h->kv_heads,
                                 .width = h->width,
-                                .pos = s->pos[at],
-                                .n = r->n};
+                                .pos = g->s->pos[g->at],
+                                .n = g->run->n};
 
-    attention_store(&a, k + at * h->kv, v + at * h->kv);
+    attention_store(&a, k + g->at * h->kv, v + g->at * h->kv);
+}
+
+/* What the run's columns see, of the queries, keys k[n][kv] and values v of the pass. */
+static void attend_run(const struct gaze *g, float *k, const float *v)
+{
+    const struct decoder_state *s = g->s;
+    const struct decoder_shape *h = &s->weights->shape;
+    const struct decoder_layer *l = &s->weights->layers[g->layer];
+
+    for (size_t t = g->at; t < g->at + g->run->n; t++) {
+        place_heads(s, l, l->q_norm, h->heads, s->pos[t], s->qkv + t * h->q);
+        place_heads(s, l, l->k_norm, h->kv_heads, s->pos[t], k + t * h->kv);
+    }
+    store_keys(g, k, v);
+    look_run(g);
+}
+
+/* Runs of one column each. */
+struct spread {
+    struct decoder_state *s;
+    size_t layer;
+    const struct decoder_run *runs;
+    float *k;
+    const float *v;
+};
+
+static void attend_spread(void *arg, size_t from, size_t to)
+{
+    const struct spread *p = arg;
+    const struct decoder_shape *h = &p->s->weights->shape;
+
+    for (size_t i = from; i < to; i++) {
+        const struct gaze g = {.s = p->s,
+                               .layer = p->layer,
+                               .run = &p->runs[i],
+                               .at = i,
+                               .parts = p->s->parts +
+                                        i * attention_parts_floats(h->heads, h->width)};
+
+        attend_run(&g, p->k, p->v);
+    }
+}
+
+static void attend_runs(struct decoder_state *s, size_t layer, const struct decoder_run *runs,
+                        size_t count, size_t n, float *k, const float *v)
+{
+    struct spread p = {s, layer, runs, k, v};
+    struct gaze g = {.s = s, .layer = layer, .threads = s->threads, .parts = s->parts};
+
+    if (n == count && count >= SPREAD_LEAST && count <= spread_most(&s->weights->shape)) {
+        threads_run(s->threads, count, 1, attend_spread, &p);
+        return;
+    }
+    for (size_t i = 0; i < count; g.at += runs[i].n, i++) {
+        g.run = &runs[i];
+        attend_run(&g, k, v);
+    }
 }
 
 static void attend(struct decoder_state *s, size_t layer, const struct decoder_run *runs,
@@ -457,18 +532,10 @@ static void attend(struct decoder_state *s, size_t layer, const struct decoder_r
     const struct decoder_shape *h = &s->weights->shape;
     const struct decoder_layer *l = &s->weights->layers[layer];
     float *k = s->qkv + n * h->q, *v = k + n * h->kv;
-    size_t at = 0;
 
     normalize(s, s->x, l->attn_norm, n, h->d, s->h);
     multiply_qkv(s, l, n, k, v);
-    for (size_t t = 0; t < n; t++) {
-        place_heads(s, l, l->q_norm, h->heads, s->pos[t], s->qkv + t * h->q);
-        place_heads(s, l, l->k_norm, h->kv_heads, s->pos[t], k + t * h->kv);
-    }
-    for (size_t i = 0; i < count; at += runs[i].n, i++) {
-        store_keys(s, layer, &runs[i], at, k, v);
-        look_run(s, layer, &runs[i], at);
-    }
+    attend_runs(s, layer, runs, count, n, k, v);
     if (l->attn_sub_norm != NULL)
         normalize(s, s->a, l->attn_sub_norm, n, h->q, s->a);
     multiply_one(s, &l->o, s->a, n, s->h);

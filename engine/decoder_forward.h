@@ -46,7 +46,7 @@ struct decoder_state {
     float *router;
     struct expert_choice *choices;
     float *part, *mixed;
-    float *parts;                   /* owned: of attention */
+    float *parts;                   /* owned: of attention, for each sequence */
     float *logits;                  /* owned: [decoder_forward_answers()][vocabulary] */
     struct quant_input in;          /* of the widest matrix; owned but for x */
     float *low;                     /* owned: of adapters */

@@ -4,6 +4,7 @@
 #define SIGNED_CODES 0
 #define COLUMNS      4
 #define ABREAST      2
+#define PANELS_SOON  1
 
 #include "engine/kernels/quant_vec_body.h"
 

@@ -4,6 +4,7 @@
 #define SIGNED_CODES 0
 #define COLUMNS      8
 #define ABREAST      1
+#define PANELS_SOON  0
 
 #include "engine/kernels/quant_vec_body.h"
 

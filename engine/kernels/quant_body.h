@@ -14,7 +14,15 @@
 
 /* So many columns meet the bits of a strip, COLUMNS at a time, which is fastest as long as the
  * codes stay in registers; more meet panels. */
-#define FEW (LANES == 16 ? QUANT_TOKENS : 2 * COLUMNS)
+INLINE size_t few_columns(uint32_t type)
+{
+    const struct quant_pack_layout l = quant_pack_layout(type);
+    bool parted = l.bit != QUANT_PACK_NO_BIT || (l.two && l.low != QUANT_PACK_NONE);
+
+    if (LANES == 16)
+        return QUANT_TOKENS;
+    return PANELS_SOON && parted ? COLUMNS : 2 * COLUMNS;
+}
 
 /* Sixteen weights of a type without codes. */
 INLINE vec16 floats_at(uint32_t type, const uint8_t *p)
@@ -57,7 +65,7 @@ static void fast_matmul(const struct quant_matrix *w, const struct quant_input *
     } else {
         size_t packed = to < w->packed ? to : w->packed;
 
-        if (n <= FEW && from < packed) {
+        if (n <= few_columns(w->type) && from < packed) {
             decode(w, in, n, from, packed, y, ldy);
             from = packed;
         }

@@ -4,6 +4,7 @@
 #define SIGNED_CODES 1
 #define COLUMNS      4
 #define ABREAST      1
+#define PANELS_SOON  0
 
 #include "engine/kernels/quant_vec_body.h"
 

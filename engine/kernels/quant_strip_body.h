@@ -21,9 +21,9 @@
  * zero is taken off the codes; else it is taken off the sums. BYTE_ZERO: 128 where bytes are
  * multiplied unsigned, the code 128 for zero; 0 where they are signed. COLUMNS: how many meet
  * vectors of codes at a time, and ABREAST: of how many slices; their sums have to stay in
- * registers. A sum of products of four
- * codes and four inputs a lane goes from its start through sum_more()s, as many as its kind of
- * sum holds, to its end. */
+ * registers. PANELS_SOON: 1 where putting a code together of several parts twice is slower than
+ * a panel (quant_body.h). A sum of products of four codes and four inputs a lane goes from its
+ * start through sum_more()s, as many as its kind of sum holds, to its end. */
 static inline partial sum_begin(ints start);
 static inline partial sum_more(partial sum, ints codes, ints x);
 /* Of `bytes`, one at a time. */
@@ -154,7 +154,9 @@ INLINE ints strip_codes(uint32_t type, const uint8_t *group, size_t slice, size_
 
 /* A block of a strip, its scales ready to be had one group after the other. */
 struct strip_block {
-    const uint8_t *codes;
+    /* d and m of a block of 32 are loaded from its head when they are needed: sums of products
+     * leave them no registers. */
+    const uint8_t *head, *codes;
     floats d[SLICES], m[SLICES];     /* of the block, for types of 256 */
     const uint8_t *scales, *offsets; /* [group][16], for types of 256 */
     _Alignas(64) uint8_t room[2][FORMAT_GROUPS_MAX * ROWS];
@@ -241,19 +243,15 @@ INLINE void strip_open(uint32_t type, const uint8_t *p, struct strip_block *b)
     const struct quant_pack_layout l = quant_pack_layout(type);
     const uint8_t *scales = p + 2 * ROWS * (size_t)l.halves;
 
+    b->head = p;
     b->codes = p + quant_pack_head(l);
     b->scales = b->offsets = scales;
-    for (size_t h = 0; h < SLICES; h++) {
-        const uint8_t *at = p + 2 * LANES * h;
-
-        if (type == FORMAT_MXFP4)
-            b->d[h] = floats_as(ints_power(ints_of_unsigned(p + LANES * h)));
-        else
-            b->d[h] = floats_halves(at);
-        b->m[h] = sums_of(type).offsets ? floats_halves(at + 2 * ROWS) : floats_zero();
+    for (size_t h = 0; l.groups > 1 && h < SLICES; h++) {
+        b->d[h] = floats_halves(p + 2 * LANES * h);
         /* Types of 256 subtract. */
-        if (l.groups > 1)
-            b->m[h] = floats_mul(b->m[h], floats_all(-1));
+        b->m[h] = sums_of(type).offsets
+                      ? floats_mul(floats_halves(p + 2 * (ROWS + LANES * h)), floats_all(-1))
+                      : floats_zero();
     }
     if (type == FORMAT_Q4_K || type == FORMAT_Q5_K)
         open_scales_k(scales, b);
@@ -268,7 +266,13 @@ INLINE void strip_open(uint32_t type, const uint8_t *p, struct strip_block *b)
 /* d of group i: of 32 weights, or of 16. */
 INLINE floats strip_scale(uint32_t type, const struct strip_block *b, size_t slice, size_t i)
 {
-    if (quant_pack_layout(type).groups == 1 || quant_pack_layout(type).scales == 0)
+    const struct quant_pack_layout l = quant_pack_layout(type);
+
+    if (type == FORMAT_MXFP4)
+        return floats_as(ints_power(ints_of_unsigned(b->head + LANES * slice)));
+    if (l.groups == 1)
+        return floats_halves(b->head + 2 * LANES * slice);
+    if (l.scales == 0)
         return b->d[slice];
     return floats_mul(b->d[slice],
                       floats_of(ints_of_signed(b->scales + ROWS * i + LANES * slice)));
@@ -278,7 +282,7 @@ INLINE floats strip_scale(uint32_t type, const struct strip_block *b, size_t sli
 INLINE floats strip_offset(uint32_t type, const struct strip_block *b, size_t slice, size_t i)
 {
     if (quant_pack_layout(type).groups == 1)
-        return b->m[slice];
+        return floats_halves(b->head + 2 * (ROWS + LANES * slice));
     return floats_mul(b->m[slice],
                       floats_of(ints_of_signed(b->offsets + ROWS * i + LANES * slice)));
 }

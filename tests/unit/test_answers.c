@@ -189,12 +189,14 @@ static void an_answer_is_the_same_alone_and_among_others(void **state)
     }
 }
 
-/* Some pages deep, where the keys of a column are split among threads. */
+/* Some pages deep, where the keys of a column are split: among threads alone, within one among
+ * others. */
 static void so_it_is_with_the_real_model(void **state)
 {
+    enum { DEEP = 5 };
     const struct decoder_options o = {
-        .context_max = 512, .sequences = 3, .cache_tokens = 3 * 512, .kv_type = CACHE_Q8};
-    static struct writer alone, w[3];
+        .context_max = 512, .sequences = DEEP, .cache_tokens = DEEP * 512, .kv_type = CACHE_Q8};
+    static struct writer alone, w[DEEP];
     struct decoder_session *s;
     struct engine_error why;
     struct decoder *d;
@@ -213,18 +215,18 @@ static void so_it_is_with_the_real_model(void **state)
         CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &alone.answer));
         run_to_end(s, &alone, 1);
     }
-    for (size_t i = 0; i < 3; i++) {
-        struct decoder_request q = request(&w[i], ids, i == 2 ? 330 : 90 + i, 24);
+    for (size_t i = 0; i < DEEP; i++) {
+        struct decoder_request q = request(&w[i], ids, i == DEEP - 1 ? 330 : 90 + i, 24);
 
         q.partition = 1;
         CHECK_STATUS(ST_OK, decoder_answer_open(s, &q, &w[i].answer));
         decoder_session_pass(s);
     }
-    run_to_end(s, w, 3);
-    assert_true(w[2].result.reused_tokens > 0);
-    CHECK_SPAN(buf_span(&alone.text), buf_span(&w[2].text));
+    run_to_end(s, w, DEEP);
+    assert_true(w[DEEP - 1].result.reused_tokens > 0);
+    CHECK_SPAN(buf_span(&alone.text), buf_span(&w[DEEP - 1].text));
     close_writer(&alone);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < DEEP; i++)
         close_writer(&w[i]);
     decoder_session_close(s);
     decoder_close(d);
