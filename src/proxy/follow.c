@@ -21,6 +21,9 @@
 #define PIECE_BYTES (32 * 1024)
 /* Of limits.buffer_bytes: so much may be waiting for the slowest. */
 #define WINDOW_BUFFERS 4
+/* So much is kept for those who may still come; a stream that has said more, and that nobody
+ * follows by then, is kept no longer. */
+#define ALONE_BYTES (32 * 1024)
 /* One more read of the upstream's connection, and the last event. */
 #define SPARE_BYTES (1024 * 1024)
 
@@ -253,6 +256,10 @@ void follow_feed(struct request *leader, struct span data)
 
     if (f == NULL)
         return;
+    if (list_empty(&f->followers) && f->bytes.len + data.len > ALONE_BYTES) {
+        close_with(leader, FOLLOW_ENDED);
+        return;
+    }
     if (buf_append(&f->bytes, data) == ST_OK)
         pump_all(f);
     else

@@ -2,8 +2,9 @@
  * bytes as they come, from the first one on, each as fast as its client reads. When the one
  * who asked first leaves, the call goes on for the others.
  *
- * The bytes that not all have taken are kept, up to a window; the upstream waits for the
- * slowest beyond that, and who comes then waits for the end (flight.h). Loop thread only. */
+ * The first bytes are kept for those who may still come, and those that not all have taken, up
+ * to a window; the upstream waits for the slowest beyond that, and who comes too late for the
+ * first byte waits for the end (flight.h). Loop thread only. */
 #ifndef PROXY_FOLLOW_H
 #define PROXY_FOLLOW_H
 

@@ -167,7 +167,7 @@ def ollama_stream(text, call=None, usage=False):
 
 # --- Gemini ---------------------------------------------------------------------------------------------
 
-GEMINI = {"modelVersion": "m-2026-01-31", "responseId": "upstream"}
+GEMINI = {"modelVersion": "m-2026-01-31", "responseId": "upstreamupstreamupstre"}
 GEMINI_USAGE = {"promptTokenCount": 12, "candidatesTokenCount": 7, "totalTokenCount": 22, "thoughtsTokenCount": 3}
 
 

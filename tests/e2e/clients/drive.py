@@ -193,7 +193,8 @@ def gemini(job):
     from google.genai import types
     tries = types.HttpRetryOptions(attempts=job["retries"] + 1, initial_delay=0.01, max_delay=0.02)
     http = types.HttpOptions(base_url=job["url"], timeout=int(job["timeout_s"] * 1000), retry_options=tries)
-    c = genai.Client(api_key=job["key"], http_options=http).models
+    client = genai.Client(api_key=job["key"], http_options=http)  # closes with its last reference
+    c = client.models
     config = {"max_output_tokens": job["max_tokens"]}
     tool = types.Tool(function_declarations=[{"name": "weather", "description": "Of a city.", "parameters_json_schema": PARAMETERS}])
     config.update({"tools": {"tools": [tool]}, "structured": {"response_mime_type": "application/json", "response_schema": City}}.get(job["mode"], {}))
