@@ -2,7 +2,7 @@
 
 #define SURE   1.0986
 #define UNSURE (-0.54)
-#define STEP   0.55
+#define STEP   0.65
 #define GAIN   ((1 - STEP) * (SURE - UNSURE))
 
 double calibration_apply(double odds)

@@ -41,6 +41,8 @@ static void write_words(struct json_writer *w, const char *name, const struct gu
 void explain_write(struct json_writer *w, const struct explanation *e, bool words)
 {
     json_writer_real(w, "overlap", e->outcome.overlap);
+    json_writer_real(w, "common", e->outcome.common);
+    json_writer_real(w, "stops", e->outcome.stops);
     json_writer_real(w, "exchanged", e->outcome.exchanged);
     json_writer_u64(w, "respelled", e->outcome.respelled);
     json_writer_bool(w, "bare", e->outcome.bare);
@@ -48,6 +50,7 @@ void explain_write(struct json_writer *w, const struct explanation *e, bool word
     json_writer_bool(w, "names", e->outcome.names);
     json_writer_bool(w, "substituted", e->outcome.substituted);
     json_writer_bool(w, "added", e->outcome.added);
+    json_writer_bool(w, "trouble", e->outcome.trouble);
     json_writer_real(w, "unguarded", e->unguarded);
     json_writer_open(w, "guards", '{');
     for (size_t i = 0; i < GUARD_COUNT; i++)

@@ -25,8 +25,9 @@ void explain_pair(struct span a, struct span b, float similarity, struct explana
  * beyond it. False: none is left. */
 bool explain_next_word(const struct guard_text *t, size_t *at, struct span *word);
 
-/* Members of an object: "overlap", "exchanged", "respelled", "bare", "unguarded", "guards"
- * by name; and, when `words`, "only_a" and "only_b", which are what somebody wrote. */
+/* Members of an object: "overlap", "common", "stops", "exchanged", "respelled", "bare",
+ * "unguarded", "guards" by name; and, when `words`, "only_a" and "only_b", which are what
+ * somebody wrote. */
 void explain_write(struct json_writer *w, const struct explanation *e, bool words);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/compiler.h"
 #include "cache/guard_list.h"
+#include "cache/guard_trouble.h"
 
 /* No guard names more own words of a question than a name has. */
 #define FORGIVEN_MAX 3
@@ -129,6 +130,17 @@ static bool is_enclosed(const struct guard_pair *p)
     return false;
 }
 
+static double own_stops(const struct guard_text *t)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < t->count; i++) {
+        if (t->words[i].stop && t->words[i].partner == GUARD_TEXT_NONE)
+            sum += t->words[i].weight;
+    }
+    return sum;
+}
+
 static bool has_own_name(const struct guard_text *t)
 {
     for (size_t i = 0; i < t->count; i++) {
@@ -144,6 +156,8 @@ static void compare(struct guard_text *a, struct guard_text *b, struct guard_pai
     guard_pair_compare(a, b, p);
     *out = (struct guard_outcome){
         .overlap = p->overlap,
+        .common = p->common,
+        .stops = own_stops(a) + own_stops(b),
         .respelled = p->respelled,
         .exchanged = p->own_a < p->own_b ? p->own_a : p->own_b,
         .bare = is_bare(p),
@@ -151,6 +165,7 @@ static void compare(struct guard_text *a, struct guard_text *b, struct guard_pai
         .names = has_own_name(a) && has_own_name(b),
         .substituted = p->words_a == 1 && p->words_b == 1,
         .added = p->words_a + p->words_b == 1,
+        .trouble = guard_trouble_told(a) != guard_trouble_told(b),
         .enclosed = is_enclosed(p),
     };
 }

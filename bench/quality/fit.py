@@ -38,8 +38,10 @@ STREAMS = ["desk_zipf", "snips_zipf"]
 NAMES = ["cosine", "near", "exchanged", "words", "respelled", "substituted", "added"]
 # Before the second step; why: cache/decision.c.
 BY_HAND = {"words": 0.12, "respelled": -3.0, "substituted": -0.95, "added": -0.47}
-SURE, UNSURE, STEP = 1.0986, -0.54, 0.55  # log-odds; cache/calibration.c
+SURE, UNSURE, STEP = 1.0986, -0.54, 0.65  # log-odds; cache/calibration.c
 BARE, NAMES_OF_BOTH = 0.55, -0.8
+COMMON, STOPS, TROUBLE = 0.08, 0.16, -0.64  # the first at most of COMMON_MAX, the second of STOPS_MAX
+COMMON_MAX, STOPS_MAX = 6.0, 3.0
 BINS = [0, .3, .6, .7, .8, .85, .9, .95, 1.01]
 
 
@@ -67,12 +69,14 @@ def near_pairs(bench, sets):
 def features(lines, least=LEAST):
     """Of lines of `judge` of which no guard has doubts: inputs of the weights, what those by hand that the
     first step does not know add, whether it is the same."""
-    v = np.array([[float(l[0]), float(l[1])] + [float(x) for x in l[5:12]]
+    v = np.array([[float(l[0]), float(l[1])] + [float(x) for x in l[5:12] + l[13:16]]
                   for l in lines if l[3] == "hit" and l[2] == l[12] and float(l[1]) >= least])
-    same, cosine, exchanged, respelled, bare, words, names, substituted, added = v.T
+    same, cosine, exchanged, respelled, bare, words, names, substituted, added, common, stops, trouble = v.T
     x = np.c_[cosine, np.maximum(0, cosine - NEAR), np.minimum(exchanged, EXCHANGED_MAX),
               np.minimum(words, WORDS_MAX), respelled > 0, substituted, added]
-    return x, BARE * bare + NAMES_OF_BOTH * names, same
+    more = (BARE * bare + NAMES_OF_BOTH * names + COMMON * np.minimum(common, COMMON_MAX) +
+            STOPS * np.minimum(stops, STOPS_MAX) + TROUBLE * trouble)
+    return x, more, same
 
 
 def fit(sets, ridge=1e-4):
@@ -201,7 +205,8 @@ def main():
     slope, offset = fit(again)
     w = np.r_[w[:-1] * slope, w[-1] * slope + offset]
     print("2. on streams: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)) +
-          "  bare %.3f  names %.3f" % (BARE * slope, NAMES_OF_BOTH * slope))
+          "  bare %.3f  names %.3f  common %.3f  stops %.3f  trouble %.3f" % tuple(
+              slope * w for w in (BARE, NAMES_OF_BOTH, COMMON, STOPS, TROUBLE)))
     print_step(bench, played)
     print("mean P of the built-in weights: share that is right (candidates)")
     lines = {n: [l for rows in several for l in bench.run("simulate", rows, "candidates")]

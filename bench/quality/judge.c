@@ -7,7 +7,7 @@
  *
  * Prints a line a pair: same, cosine, probability (guards left out),
  * reason, overlap, exchanged words, respelled numbers, bare, words, names,
- * substituted, added (cache/guard.h), probability with the guards, then
+ * substituted, added (cache/guard.h), probability with the guards, common, stops, trouble, then
  * the two texts when a third argument "texts" is given; "strangers": as among those (the
  * first of a pair is asked, the second stored). */
 #include <stdio.h>
@@ -43,10 +43,10 @@ static void judge(const struct row *a, const struct row *b, bool same)
     guard_check(span_of(a->text), span_of(b->text), &g);
     unguarded = g;
     unguarded.doubt = 0;
-    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f", same,
+    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f\t%.5f\t%.5f\t%d", same,
            (double)c.similarity, decision_probability(c.similarity, &unguarded), d.reason,
            g.overlap, g.exchanged, g.respelled, g.bare, g.words, g.names, g.substituted,
-           g.added, decision_probability(c.similarity, &g));
+           g.added, decision_probability(c.similarity, &g), g.common, g.stops, g.trouble);
     if (with_texts) {
         print_text(a->text);
         print_text(b->text);
