@@ -51,7 +51,7 @@ static const struct {
     {"cache: {scope: user}", "cache: {scope: credential}", "cache.scope", "cache.scope"},
     {"cache: {semantic: off}", "cache: {semantic: on}", "cache.semantic", "cache.semantic"},
     {"cache: {semantic: shadow}", "cache: {semantic: on}", "cache.semantic", ""},
-    {"route: {cascade: default, vote: 3}", "", "route.cascade route.vote", "route.cascade"},
+    {"route: {cascade: default, vote: 3}", "", "route.cascade route.vote", ""},
     {"offline: on", "offline: off", "offline", "offline"},
     {"upstream: {trusted: on}", "", "upstream.trusted", ""},
     {"upstreams: [{name: a, url: 'http://a'}]",
