@@ -42,12 +42,6 @@
 #define REST_MOST   256
 #define REST_MAX_US 1000000
 
-/* Of SCHED_IDLE threads: how long one works before it asks whether somebody else waits for its
- * core. Who wakes up there takes it at once, but where a core is given away because its thread
- * sleeps, Linux (EEVDF, since 6.6) may choose an idle one before one that waits, and looks
- * again with its next tick, up to 4 ms later. */
-#define GIVE_WAY_US 100
-
 /* A thread takes 1 / SHARE of its part of what is left, so that pieces are few at first and
  * small at the end, when one thread waits for the other (Polychronopoulos and Kuck 1987); but
  * 1 / LEAST of its part of the whole, because each costs a trip of a cache line between the
@@ -62,8 +56,7 @@ struct threads;
 struct helper {
     struct threads *of;
     pthread_t thread;
-    _Atomic bool inside;  /* the round */
-    uint64_t gave_way_us; /* its own: when last */
+    _Atomic bool inside; /* the round */
 };
 
 struct threads {
@@ -76,8 +69,6 @@ struct threads {
     /* Of the caller only: when the last rest ends, how long it is, and how many times the
      * wait that led to it. */
     uint64_t rest_end_us, rest_us, rest;
-    uint64_t gave_way_us; /* of the caller: when last */
-    bool gives_way;
     _Alignas(LINE) _Atomic unsigned round;
     _Atomic bool stopping;
     _Alignas(LINE) _Atomic size_t next;     /* taken so far; relaxed: only who gets it counts */
@@ -90,14 +81,6 @@ struct threads {
     pthread_cond_t wake, left;
     struct helper list[];
 };
-
-static void give_way(const struct threads *t, uint64_t now_us, uint64_t *last_us)
-{
-    if (!t->gives_way || now_us - *last_us < GIVE_WAY_US)
-        return;
-    *last_us = now_us;
-    (void)sched_yield();
-}
 
 static size_t piece_from(const struct threads *t, size_t from)
 {
@@ -265,8 +248,6 @@ static void *helper_main(void *arg)
             take_pieces(t);
         atomic_store_explicit(&h->inside, false, memory_order_relaxed);
         leave_round(t);
-        if (t->gives_way)
-            give_way(t, clock_now_us(), &h->gave_way_us);
     }
 }
 
@@ -306,7 +287,6 @@ enum status threads_open(unsigned count, struct threads **out)
         return ST_NOMEM;
     memset(t, 0, bytes);
     atomic_init(&t->cpu, -1);
-    t->gives_way = sched_getscheduler(0) == SCHED_IDLE;
     if (!init_waits(t)) {
         free(t);
         return ST_UNAVAILABLE;
@@ -342,10 +322,9 @@ void threads_close(struct threads *t)
 void threads_run(struct threads *t, size_t n, size_t grain, threads_fn *fn, void *arg)
 {
     size_t least = n / ((t->helpers + 1) * LEAST);
-    uint64_t start = clock_now_us(), done;
+    uint64_t start, done;
 
-    give_way(t, start, &t->gave_way_us);
-    if (t->helpers == 0 || n <= grain || start < t->rest_end_us) {
+    if (t->helpers == 0 || n <= grain || (start = clock_now_us()) < t->rest_end_us) {
         if (n > 0)
             fn(arg, 0, n);
         return;
