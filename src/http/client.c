@@ -210,13 +210,10 @@ void client_send(struct link *l)
     enum status st;
 
     l->unsent = false;
-    if (l->reused && !c->idempotent)
-        l->heard = io_heard(l->io);
     if (io_try_write(l->io, parts, n, &taken) != ST_OK) {
         send_failed(l);
         return;
     }
-    l->begun = true;
     st = buf_reserve(&l->out.next, parts[0].len + c->body.len - taken);
     if (st != ST_OK) {
         client_fail(c, st, status_text(st));
@@ -362,26 +359,14 @@ void client_take_input(struct link *l)
     pool_link_read(l, !(l->call->paused && l->call->got_head));
 }
 
-/* RFC 9110, 9.2.2: what is not idempotent is only sent again by who knows that it was not
- * processed. A peer whose end came before it had confirmed one byte closed without having
- * seen the request; one that had taken it may be at work, and would be paid twice. Only an
- * orderly end says what has arrived before it: with a reset the kernel does not look. */
-static bool not_processed(const struct link *l, enum status end)
-{
-    if (!l->begun || l->call->streams) /* may_retry(): then it is not whole */
-        return true;
-    return end == ST_CLOSED && l->heard != IO_HEARD_UNKNOWN && io_heard(l->io) == l->heard;
-}
-
 /* A kept connection may have been closed by the peer just as we wrote. Nothing of an
  * answer came, and all of the request can be sent again: once more, on a fresh one. */
-static bool may_retry(const struct link *l, enum status end)
+static bool may_retry(const struct link *l)
 {
     const struct http_call *c = l->call;
 
     return l->reused && !l->answered && !c->retried && !c->canceled &&
-           !(c->streams && (c->uploaded > 0 || c->upload_done)) &&
-           (c->idempotent || not_processed(l, end));
+           !(c->streams && (c->uploaded > 0 || c->upload_done));
 }
 
 static void retry(struct link *l)
@@ -405,7 +390,7 @@ static void input_ended(struct link *l, enum status st)
     l->reading = false;
     if (c == NULL) {
         pool_link_close(l);
-    } else if (may_retry(l, st)) {
+    } else if (may_retry(l)) {
         retry(l);
     } else if (st == ST_CLOSED && message_eof(&l->message) == ST_OK) {
         l->message.head.keep_alive = false;
@@ -452,7 +437,7 @@ void client_exchange(struct http_call *c, struct link *l)
     c->state = CALL_EXCHANGING;
     c->link = l;
     l->call = c;
-    l->answered = l->begun = false;
+    l->answered = false;
     list_remove(&l->node);
     list_append(&c->pool->busy, &l->node);
     start_message(c);
@@ -465,18 +450,6 @@ void client_exchange(struct http_call *c, struct link *l)
 }
 
 /* --- the interface --------------------------------------------------------------- */
-
-/* RFC 9110, 9.2.2. A method that is not known may be anything. */
-static bool is_idempotent(struct span method)
-{
-    static const struct span known[] = {{"GET", 3}, {"HEAD", 4},   {"OPTIONS", 7},
-                                        {"PUT", 3}, {"DELETE", 6}, {"TRACE", 5}};
-
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (span_eq(method, known[i]))
-            return true;
-    return false;
-}
 
 enum status http_call_start(struct http_pool *p, const struct http_request *r,
                             struct arena *arena, const struct http_call_events *ev, void *owner,
@@ -505,7 +478,6 @@ enum status http_call_start(struct http_pool *p, const struct http_request *r,
     c->upload_bytes = r->body_bytes;
     c->chunked = r->body_streams && r->body_bytes == HTTP_BODY_CHUNKED;
     c->is_head = span_eq(r->method, SPAN("HEAD"));
-    c->idempotent = is_idempotent(r->method);
     c->upgrade = r->upgrade.ptr != NULL;
     c->started_us = loop_now_us(p->loop);
     c->head.limit = REQUEST_HEAD_LIMIT;

@@ -2,10 +2,8 @@
  * exchange at a time on each. Loop thread only; no event from inside a call.
  *
  * One retry on a fresh connection when a reused one closed with no byte of an
- * answer, the request's body can be sent again (it was given whole, or none of
- * it has been sent), and it was not processed: by its method it may come twice, or
- * the peer had ended without having confirmed a byte of it. Informational (1xx) answers are
- * skipped. */
+ * answer and the request's body can be sent again (it was given whole, or none
+ * of it has been sent). Informational (1xx) answers are skipped. */
 #ifndef HTTP_CLIENT_H
 #define HTTP_CLIENT_H
 

@@ -29,12 +29,10 @@ struct link {
     struct span fresh; /* what on_read brought, while take_input() runs on it */
     struct outbox out;
     bool reading, closing;
-    bool deaf;      /* it takes no more of what we send; it may still answer */
-    bool reused;    /* has served a call before */
-    bool unsent;    /* the call's request goes out at the end of the turn */
-    bool answered;  /* a byte of this answer came */
-    bool begun;     /* something of the request may be under way */
-    uint64_t heard; /* by the peer before the request; only on a reused one */
+    bool deaf;     /* it takes no more of what we send; it may still answer */
+    bool reused;   /* has served a call before */
+    bool unsent;   /* the call's request goes out at the end of the turn */
+    bool answered; /* a byte of this answer came */
     bool deferred;
     struct loop_msg turn;
     struct timer keep; /* while idle */
@@ -56,7 +54,6 @@ struct http_call {
     struct span body; /* borrowed */
     bool streams, chunked;
     bool is_head; /* method HEAD */
-    bool idempotent;
     bool upgrade; /* another protocol is asked for */
     bool upload_done;
     bool told_wait;

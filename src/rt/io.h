@@ -7,15 +7,12 @@
 #define RT_IO_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
 
 struct io;
-
-#define IO_HEARD_UNKNOWN UINT64_MAX
 
 struct io_events {
     /* ST_OK: `data` arrived, valid until this returns. ST_CLOSED: orderly end.
@@ -35,8 +32,6 @@ struct io_ops {
     void (*shutdown)(struct io *io);
     void (*close)(struct io *io);
     void (*reset)(struct io *io);
-    /* NULL: this kind can not know. */
-    uint64_t (*heard)(struct io *io);
     /* NULL: this kind knows nobody by name. */
     void (*client_name)(struct io *io, char *out, size_t cap);
 };
@@ -70,14 +65,6 @@ static inline void io_reset(struct io *io)
 static inline void io_shutdown(struct io *io)
 {
     io->ops->shutdown(io);
-}
-
-/* What the peer's host has confirmed of all that was ever written, in bytes on the wire;
- * IO_HEARD_UNKNOWN where nobody can tell. Has it not grown since a write when the peer's
- * orderly end comes, then nothing of that had arrived before. */
-static inline uint64_t io_heard(struct io *io)
-{
-    return io->ops->heard != NULL ? io->ops->heard(io) : IO_HEARD_UNKNOWN;
 }
 
 /* Whom the peer has proved to be, by a certificate: "uri:", "dns:", "email:" or "cn:" and the

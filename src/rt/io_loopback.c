@@ -22,10 +22,8 @@ struct end {
     bool posted;
     struct buf in; /* bytes on their way to this end */
     bool reading;
-    bool writing;        /* an io_write() whose on_written is due */
-    uint64_t read_total; /* bytes that came out here */
-    uint64_t heard;      /* those that the peer had read, when it went */
-    bool peer_shut;      /* nothing more will be put into `in` */
+    bool writing;   /* an io_write() whose on_written is due */
+    bool peer_shut; /* nothing more will be put into `in` */
     bool told_end;
     bool reset;
     bool closing, closed;
@@ -53,7 +51,6 @@ static void finish_close(struct end *e)
     e->closed = true;
     if (peer != NULL) {
         peer->peer = NULL;
-        peer->heard = e->read_total;
         peer->peer_shut = true;
         poke(peer);
     }
@@ -80,7 +77,6 @@ static void deliver(struct end *e)
     assert(piece != NULL);
     memcpy(piece, e->in.ptr, n);
     buf_consume(&e->in, n);
-    e->read_total += n;
     poke(e);
     poke(e->peer);
     e->io.events->on_read(e->io.owner, ST_OK, (struct span){piece, n});
@@ -196,13 +192,6 @@ static void reset_io(struct io *io)
     close_io(io);
 }
 
-static uint64_t heard(struct io *io)
-{
-    struct end *e = of(io);
-
-    return e->peer != NULL ? e->peer->read_total : e->heard;
-}
-
 static const struct io_ops ops = {
     .read_start = read_start,
     .read_stop = read_stop,
@@ -211,7 +200,6 @@ static const struct io_ops ops = {
     .shutdown = shut,
     .close = close_io,
     .reset = reset_io,
-    .heard = heard,
 };
 
 static struct end *end_new(struct loop *loop, const struct io_loopback_options *o)

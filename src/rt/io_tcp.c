@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -261,27 +260,6 @@ static void reset_io(struct io *io)
         close_io(io);
 }
 
-/* The kernel's tcp_info as far as it is wanted: the C library's ends before, and the two
- * headers exclude each other. */
-struct acked {
-    struct tcp_info usual;
-    uint64_t pacing_rate, pacing_rate_max;
-    uint64_t bytes_acked; /* RFC 4898, tcpEStatsAppHCThruOctetsAcked */
-};
-
-/* A Unix socket has no such thing. */
-static uint64_t heard(struct io *io)
-{
-    struct io_tcp *t = of(io);
-    struct acked info;
-    socklen_t len = sizeof(info);
-
-    if (t->closing || t->u.handle.type != UV_TCP ||
-        getsockopt(socket_of(t), IPPROTO_TCP, TCP_INFO, &info, &len) != 0 || len < sizeof(info))
-        return IO_HEARD_UNKNOWN;
-    return info.bytes_acked;
-}
-
 static const struct io_ops ops = {
     .read_start = read_start,
     .read_stop = read_stop,
@@ -290,7 +268,6 @@ static const struct io_ops ops = {
     .shutdown = shut,
     .close = close_io,
     .reset = reset_io,
-    .heard = heard,
 };
 
 enum status io_tcp_new(struct loop *loop, bool unix_socket, struct io_tcp **out)

@@ -466,11 +466,6 @@ static void reset_io(struct io *io)
     io_reset(t->inner);
 }
 
-static uint64_t heard(struct io *io)
-{
-    return io_heard(of(io)->inner);
-}
-
 static void client_name(struct io *io, char *out, size_t cap)
 {
     struct tls *t = of(io);
@@ -487,7 +482,6 @@ static const struct io_ops ops = {
     .shutdown = shut,
     .close = close_io,
     .reset = reset_io,
-    .heard = heard,
     .client_name = client_name,
 };
 

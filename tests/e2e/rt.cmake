@@ -1,4 +1,3 @@
-ibid_test(NAME io_heard LABEL e2e SOURCES e2e/test_io_heard.c LIBS base rt)
 if(TARGET rt)
   pkg_check_modules(SSL REQUIRED IMPORTED_TARGET openssl)
 endif()

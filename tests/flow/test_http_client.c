@@ -712,12 +712,10 @@ static void flow_retry(struct bench *b)
     struct http_pool_stats s;
 
     use_once(b);
-    io_read_stop(b->wires[0].io); /* it is about to close, and looks at nothing any more */
     start(b, 1, &post);
     wire_close(&b->wires[0]);
     loop_run(b->loop);
     assert_int_equal(b->connects, 2);
-    assert_int_equal(b->wires[0].got.len, 0);
     CHECK_SPAN(SPAN("POST /a HTTP/1.1\r\nHost: up.test\r\nContent-Length: 5\r\n\r\nhello"),
                buf_span(&b->wires[1].got));
     say(b, 1, GOOD);
@@ -726,45 +724,6 @@ static void flow_retry(struct bench *b)
     assert_int_equal(s.retries_total, 1);
     assert_int_equal(s.connections_now, 1);
     assert_int_equal(s.idle_now, 1);
-}
-
-/* What may cost something is not asked for again where the first may have been heard. */
-static void flow_no_retry_of_a_heard_post(struct bench *b)
-{
-    struct http_pool_stats s;
-
-    use_once(b);
-    start(b, 1, &post);
-    wire_close(&b->wires[0]);
-    loop_run(b->loop);
-    assert_int_equal(b->connects, 1);
-    check_end(&b->calls[1], ST_UNAVAILABLE, 0, "");
-    http_pool_stats(b->pool, &s);
-    assert_int_equal(s.retries_total, 0);
-}
-
-/* What may come twice is, whatever has been heard of it. */
-static void flow_retry_of_a_heard_get(struct bench *b)
-{
-    use_once(b);
-    start(b, 1, &get);
-    wire_close(&b->wires[0]);
-    loop_run(b->loop);
-    assert_int_equal(b->connects, 2);
-    say(b, 1, GOOD);
-    check_end(&b->calls[1], ST_OK, 200, "ok");
-}
-
-/* The end came in the turn in which it was asked: nothing is sent into it. */
-static void flow_closed_before_the_turn_ends(struct bench *b)
-{
-    use_once(b);
-    wire_close(&b->wires[0]);
-    start(b, 1, &post);
-    loop_run(b->loop);
-    assert_int_equal(b->connects, 2);
-    say(b, 1, GOOD);
-    check_end(&b->calls[1], ST_OK, 200, "ok");
 }
 
 static void flow_retry_once_only(struct bench *b)
@@ -1124,9 +1083,6 @@ FLOW(waiting)
 FLOW(waiting_too_long)
 FLOW(refused)
 FLOW(retry)
-FLOW(no_retry_of_a_heard_post)
-FLOW(retry_of_a_heard_get)
-FLOW(closed_before_the_turn_ends)
 FLOW(retry_once_only)
 FLOW(no_retry_on_a_fresh_one)
 FLOW(no_retry_after_a_byte)
@@ -1169,9 +1125,6 @@ int main(void)
         cmocka_unit_test(test_waiting_too_long),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_retry),
-        cmocka_unit_test(test_no_retry_of_a_heard_post),
-        cmocka_unit_test(test_retry_of_a_heard_get),
-        cmocka_unit_test(test_closed_before_the_turn_ends),
         cmocka_unit_test(test_retry_once_only),
         cmocka_unit_test(test_no_retry_on_a_fresh_one),
         cmocka_unit_test(test_no_retry_after_a_byte),
