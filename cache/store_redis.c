@@ -441,7 +441,9 @@ static void on_leased(void *owner, enum status st, const redisReply *r)
     struct store_lease *l = owner;
     struct store_redis *s = of(l->store);
 
-    count_failure(s, st);
+    /* One that is refused (OOM, MISCONF) is no answer that was not kept: writes tell of it. */
+    if (st != ST_INVALID)
+        count_failure(s, st);
     l->done(l, store_redis_lease_verdict(st, r));
     maybe_drained(s);
 }
