@@ -22,7 +22,8 @@
 #define WEIGHT_EXCHANGED 0.14
 #define EXCHANGED_MAX    3.0
 /* The more both say, the less likely is it that what differs is the matter. By hand: with more
- * of it, pairs of short search words and of open questions are put in a worse order. */
+ * of it, pairs of short search words and of open questions are put in a worse order. Not
+ * where one word stands for one other: there it is the matter, however long the frame. */
 #define WEIGHT_COMMON 0.1
 #define COMMON_MAX    6.0
 /* Where "how do I" stands for "is it possible to", that has lowered the cosine, not what is
@@ -71,7 +72,7 @@ double decision_probability(float cosine, const struct guard_outcome *g)
     double near = (double)cosine > NEAR ? (double)cosine - NEAR : 0;
     double z = INTERCEPT + WEIGHT_COSINE * (double)cosine + WEIGHT_NEAR * near +
                WEIGHT_EXCHANGED * least(g->exchanged, EXCHANGED_MAX) +
-               WEIGHT_COMMON * least(g->common, COMMON_MAX) +
+               WEIGHT_COMMON * (g->substituted ? 0 : least(g->common, COMMON_MAX)) +
                WEIGHT_STOPS * least(g->stops, STOPS_MAX) + WEIGHT_SUBSTITUTED * g->substituted +
                WEIGHT_ADDED * g->added + WEIGHT_WORD * least(g->words, WORDS_MAX) +
                WEIGHT_RESPELLED * (g->respelled > 0) + WEIGHT_BARE * g->bare +

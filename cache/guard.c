@@ -1,5 +1,7 @@
 #include "cache/guard.h"
 
+#include <math.h>
+
 #include "base/compiler.h"
 #include "cache/guard_list.h"
 #include "cache/guard_trouble.h"
@@ -157,7 +159,7 @@ static void compare(struct guard_text *a, struct guard_text *b, struct guard_pai
     *out = (struct guard_outcome){
         .overlap = p->overlap,
         .common = p->common,
-        .stops = own_stops(a) + own_stops(b),
+        .stops = 2 * fmin(own_stops(a), own_stops(b)),
         .respelled = p->respelled,
         .exchanged = p->own_a < p->own_b ? p->own_a : p->own_b,
         .bare = is_bare(p),

@@ -16,7 +16,7 @@ struct guard_outcome {
     double doubt;       /* of the first that was heard (guard_list.h); 0: none */
     double overlap;     /* weighted share of common words, 0..1 */
     double common;      /* weight of the words that both have */
-    double stops;       /* weight of the stop words that only one has, of either */
+    double stops;       /* weight of the stop words that stand against stop words */
     double exchanged;   /* weight of the words that stand against words of the other */
     unsigned respelled; /* numbers that both have, but not as written: "3", "three" */
     bool bare;          /* the words that carry meaning are the same, in the same order */

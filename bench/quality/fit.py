@@ -74,7 +74,7 @@ def features(lines, least=LEAST):
     same, cosine, exchanged, respelled, bare, words, names, substituted, added, common, stops, trouble = v.T
     x = np.c_[cosine, np.maximum(0, cosine - NEAR), np.minimum(exchanged, EXCHANGED_MAX),
               np.minimum(words, WORDS_MAX), respelled > 0, substituted, added]
-    more = (BARE * bare + NAMES_OF_BOTH * names + COMMON * np.minimum(common, COMMON_MAX) +
+    more = (BARE * bare + NAMES_OF_BOTH * names + COMMON * (substituted == 0) * np.minimum(common, COMMON_MAX) +
             STOPS * np.minimum(stops, STOPS_MAX) + TROUBLE * trouble)
     return x, more, same
 

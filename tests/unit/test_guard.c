@@ -762,6 +762,8 @@ static void probability_heeds_what_is_common(void **state)
     trouble.trouble = true;
     assert_true(decision_probability(0.88F, &more) > p);
     assert_true(decision_probability(0.88F, &most) == decision_probability(0.88F, &beyond));
+    more.substituted = most.substituted = true;
+    assert_true(decision_probability(0.88F, &more) == decision_probability(0.88F, &most));
     assert_true(decision_probability(0.88F, &stops) > p);
     assert_true(decision_probability(0.88F, &trouble) < p);
     guard_check(SPAN("how do I sell a car"), SPAN("a way to sell the car"), &plain);
