@@ -39,8 +39,10 @@ class Network:
             raise OSError(ctypes.get_errno(), "unshare")
         self.names = []
         ip("link", "set", "lo", "up")
-        for bridge, net in (("front", FRONT), ("back", BACK)):
-            ip("link", "add", bridge, "type", "bridge")
+        for k, (bridge, net) in enumerate((("front", FRONT), ("back", BACK)), 1):
+            # An address of its own: it would have the lowest of its ports', and another when one comes, which those
+            # that are there would not know for seconds.
+            ip("link", "add", bridge, "address", f"02:00:00:00:00:0{k}", "type", "bridge")
             ip("addr", "add", f"{net}.1/24", "dev", bridge)
             ip("link", "set", bridge, "up")
 

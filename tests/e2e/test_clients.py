@@ -234,7 +234,7 @@ def test_hits_decode_like_the_miss(ask, who, mode, stream):
         return
     until(lambda: ask.ibid.metric("ibid_index_entries") > known, "the index")
     assert from_source(ask, "semantic", mode, SAME, stream=stream) == miss
-    found(who, column(mode, stream), "exact, semantic")
+    found(who, column(mode, stream), "exact", "semantic")
 
 
 @each([c for c in CLIENTS if "other form" not in c.without])

@@ -28,7 +28,7 @@ class Slow(Peer):
         super().__init__(self.answer)
 
     def answer(self, _, s, n):
-        while self.read_request(s, n):
+        while self.read_request(s, n)[0]:
             if b'"stream": true' not in self.received[n]:
                 s.sendall(framed(b'{"error":{"message":"proof"}}'))
                 continue

@@ -82,7 +82,7 @@ def test_what_one_stores_is_found_by_all(scene, count):
     for i, one in enumerate(ibids):
         keep(one, i)
         for other in ibids:
-            until(lambda: indexed(other) == i + 1, "the others to hear of it", timeout=1)
+            until(lambda: indexed(other) == i + 1, "the others to hear of it")
         assert all(found(other, i) for other in ibids)
 
 

@@ -124,7 +124,7 @@ def test_a_shared_redis_sees_and_gives_nothing(tmp_path, make_ibid, answering, e
     stored(one, "another")
     (other,) = redis_keys(redis) - {names[0]} - planted
     subprocess.run(["redis-cli", "-p", str(redis.port), "COPY", names[0], other, "REPLACE"], check=True, capture_output=True)
-    assert ask(two, "another") == "upstream" and two.metric("ibid_store_corrupt_total") == 1
+    assert ask(two, "another") == "upstream" and two.metric("ibid_store_corrupt_total") >= 1  # a lease looks once more
 
 
 def test_out_and_in_again(tmp_path, make_ibid, answering, env):

@@ -31,16 +31,17 @@ class Answer:
             self.body, self.whole = rest, ended == "fin"
 
     def _read_chunks(self, rest):
-        while b"\r\n" in rest:
-            size, _, tail = rest.partition(b"\r\n")
-            n = int(size, 16)
+        body, at = [], 0
+        while (end := rest.find(b"\r\n", at)) >= 0:
+            n, at = int(rest[at:end], 16), end + 2
             if n == 0:
-                self.whole, self.rest = tail[:2] == b"\r\n", tail[2:]
-                return
-            self.body += tail[:n]
-            if len(tail) < n + 2:
-                return
-            rest = tail[n + 2:]
+                self.whole, self.rest = rest[at:at + 2] == b"\r\n", rest[at + 2:]
+                break
+            body.append(rest[at:at + n])
+            if len(rest) < at + n + 2:
+                break
+            at += n + 2
+        self.body = b"".join(body)
 
     @property
     def json(self):
@@ -69,20 +70,20 @@ def chat_bytes(question, stream=False, key="sk-test", headers=(), close=True, **
 
 def read_all(s, timeout=15):
     """Until the peer ends the connection."""
-    data, end = b"", time.monotonic() + timeout
+    data, end = bytearray(), time.monotonic() + timeout
     while True:
         left = end - time.monotonic()
         if left <= 0:
-            return data, "timeout"
+            return bytes(data), "timeout"
         s.settimeout(left)
         try:
             part = s.recv(65536)
         except TimeoutError:
-            return data, "timeout"
+            return bytes(data), "timeout"
         except ConnectionError:
-            return data, "rst"
+            return bytes(data), "rst"
         if not part:
-            return data, "fin"
+            return bytes(data), "fin"
         data += part
 
 
