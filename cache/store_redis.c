@@ -112,6 +112,7 @@ static void maybe_released(struct store_redis *s)
     store_redis_news_free(s->news);
     store_redis_news_free(s->stored);
     buf_release(&s->frame);
+    loop_unref(s->loop);
     free(s);
     closed(owner);
 }
@@ -153,6 +154,7 @@ static void redis_close(struct store *store, void (*closed)(void *owner), void *
     s->closing = true;
     s->closed = closed;
     s->closed_owner = owner;
+    loop_ref(s->loop); /* no connection keeps it alive while Redis is away */
     store_redis_news_close(s->news);
     store_redis_news_close(s->stored);
     if (s->scan != NULL)
@@ -434,6 +436,11 @@ static void on_news(void *owner, const struct store_news *news, bool old)
         s->store.news(s->store.news_owner, news, old);
 }
 
+static void on_news_ended(void *owner)
+{
+    maybe_drained(owner);
+}
+
 /* --- leases ------------------------------------------------------------------------------ */
 
 static void on_leased(void *owner, enum status st, const redisReply *r)
@@ -599,6 +606,7 @@ static enum status open_news(struct store_redis *s, const struct store_options *
                                          .waiting_max = NEWS_WAITING_MAX,
                                          .deadline_us = s->deadline_us,
                                          .heard = on_news,
+                                         .ended = on_news_ended,
                                          .owner = s};
     enum status st = store_redis_news_open(s->loop, &n, &s->news);
 

@@ -224,8 +224,10 @@ static void on_read(void *owner, enum status st, const redisReply *r)
     size_t taken = 0;
 
     n->reading = false;
-    if (n->closed)
+    if (n->closed) {
+        n->options.ended(n->options.owner);
         return;
+    }
     note_refusal(n, st, r);
     if (st == ST_OK) {
         taken = take_items(n, r);
@@ -245,6 +247,8 @@ static void on_sent(void *owner, enum status st, const redisReply *r)
 
     (void)r;
     n->sending = false;
+    if (n->closed)
+        n->options.ended(n->options.owner);
     if (n->closed || st != ST_OK)
         return; /* again with the next poll */
     n->first = (n->first + n->going) % n->options.waiting_max;
@@ -289,8 +293,10 @@ static void on_placed(void *owner, enum status st, const redisReply *r)
     uint64_t ms = 0;
 
     n->reading = false;
-    if (n->closed)
+    if (n->closed) {
+        n->options.ended(n->options.owner);
         return;
+    }
     note_refusal(n, st, r);
     if (st == ST_OK && r->type == REDIS_REPLY_STRING) {
         for (size_t i = 0; i < (size_t)r->len && r->str[i] >= '0' && r->str[i] <= '9'; i++)

@@ -25,6 +25,8 @@ struct store_redis_news_options {
     size_t waiting_max;
     uint64_t deadline_us; /* of a look-up: news is waited for as long, and a second at least */
     store_news_fn *heard;
+    /* After the close: a command that was under way has ended. It may be the last one. */
+    void (*ended)(void *owner);
     void *owner;
 };
 
@@ -32,7 +34,7 @@ enum status store_redis_news_open(struct loop *loop, const struct store_redis_ne
                                   struct store_redis_news **out) MUST_CHECK;
 /* `redis` is borrowed, and outlives it until it is closed. */
 void store_redis_news_start(struct store_redis_news *n, struct store_redis_nodes *redis);
-/* Before the connection is closed; what is under way then ends without a word. */
+/* Before the connection is closed; what is under way then ends with `ended`. */
 void store_redis_news_close(struct store_redis_news *n);
 /* The connections, whose commands hold a pointer to it, are gone. */
 void store_redis_news_free(struct store_redis_news *n);
