@@ -1,9 +1,8 @@
 #include "cache/guard.h"
 
-#include <math.h>
-
 #include "base/compiler.h"
 #include "cache/guard_list.h"
+#include "cache/guard_stops.h"
 #include "cache/guard_trouble.h"
 
 /* No guard names more own words of a question than a name has. */
@@ -132,17 +131,6 @@ static bool is_enclosed(const struct guard_pair *p)
     return false;
 }
 
-static double own_stops(const struct guard_text *t)
-{
-    double sum = 0;
-
-    for (size_t i = 0; i < t->count; i++) {
-        if (t->words[i].stop && t->words[i].partner == GUARD_TEXT_NONE)
-            sum += t->words[i].weight;
-    }
-    return sum;
-}
-
 static bool has_own_name(const struct guard_text *t)
 {
     for (size_t i = 0; i < t->count; i++) {
@@ -155,11 +143,14 @@ static bool has_own_name(const struct guard_text *t)
 static void compare(struct guard_text *a, struct guard_text *b, struct guard_pair *p,
                     struct guard_outcome *out)
 {
+    bool enclosed;
+
     guard_pair_compare(a, b, p);
+    enclosed = is_enclosed(p);
     *out = (struct guard_outcome){
         .overlap = p->overlap,
         .common = p->common,
-        .stops = 2 * fmin(own_stops(a), own_stops(b)),
+        .stops = guard_stops_differ(p, enclosed),
         .respelled = p->respelled,
         .exchanged = p->own_a < p->own_b ? p->own_a : p->own_b,
         .bare = is_bare(p),
@@ -167,8 +158,9 @@ static void compare(struct guard_text *a, struct guard_text *b, struct guard_pai
         .names = has_own_name(a) && has_own_name(b),
         .substituted = p->words_a == 1 && p->words_b == 1,
         .added = p->words_a + p->words_b == 1,
+        .reworded = p->words_a > 1 && p->words_b > 1,
         .trouble = guard_trouble_told(a) != guard_trouble_told(b),
-        .enclosed = is_enclosed(p),
+        .enclosed = enclosed,
     };
 }
 

@@ -16,7 +16,7 @@ struct guard_outcome {
     double doubt;       /* of the first that was heard (guard_list.h); 0: none */
     double overlap;     /* weighted share of common words, 0..1 */
     double common;      /* weight of the words that both have */
-    double stops;       /* weight of the stop words that stand against stop words */
+    double stops;       /* weight of the stop words that differ (guard_stops.h) */
     double exchanged;   /* weight of the words that stand against words of the other */
     unsigned respelled; /* numbers that both have, but not as written: "3", "three" */
     bool bare;          /* the words that carry meaning are the same, in the same order */
@@ -24,6 +24,7 @@ struct guard_outcome {
     bool names;         /* each has a word with a capital that the other has not */
     bool substituted;   /* of what carries meaning one word stands for one other */
     bool added;         /* … one word is in one of them only */
+    bool reworded;      /* … more than one word is only in the one, and in the other */
     bool trouble;       /* one says that something goes wrong, the other does not */
     bool enclosed;      /* most of a is in b, and b says more */
 };

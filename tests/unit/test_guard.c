@@ -756,7 +756,7 @@ static void probability_heeds_what_is_common(void **state)
 
     (void)state;
     more.common = 4;
-    most.common = 6;
+    most.common = 5;
     beyond.common = 60;
     stops.stops = 1;
     trouble.trouble = true;
@@ -768,6 +768,39 @@ static void probability_heeds_what_is_common(void **state)
     assert_true(decision_probability(0.88F, &trouble) < p);
     guard_check(SPAN("how do I sell a car"), SPAN("a way to sell the car"), &plain);
     assert_true(plain.common > 1 && plain.stops > 0.2 && plain.stops < 1.5);
+}
+
+/* The little words of a sentence that only one says put no question in other words. */
+static void stop_words_of_a_sentence_of_its_own(void **state)
+{
+    static const char other[] = "How may I reset the password of my account?";
+    struct guard_outcome g;
+
+    (void)state;
+    guard_check(span_of(other), SPAN("How do I reset the password of my account?"), &g);
+    assert_true(g.stops > 0.1);
+    guard_check(SPAN("How do I reset the password of my account? Is it what it was?"),
+                SPAN("How do I reset the password of my account say yes"), &g);
+    assert_true(g.stops <= 0);
+    /* Nor those that stand against nothing where one is the other and more. */
+    guard_check(SPAN("reset the password of my account"),
+                SPAN("reset the password of my account and then say that it is closed forever"),
+                &g);
+    assert_true(g.enclosed && g.stops <= 0);
+}
+
+static void probability_heeds_how_it_is_reworded(void **state)
+{
+    struct guard_outcome g = {.words = 10, .common = 2};
+    double p = decision_probability(0.88F, &g);
+
+    (void)state;
+    g.reworded = true;
+    assert_true(decision_probability(0.88F, &g) > p);
+    guard_check(SPAN("how do I sell an old car"), SPAN("how do I get rid of a rusty bike"), &g);
+    assert_true(g.reworded);
+    guard_check(SPAN("how do I sell a car"), SPAN("how do I sell an old bike"), &g);
+    assert_false(g.reworded);
 }
 
 /* P(same) after a guard is no 0, but nothing is served on it. */
@@ -928,6 +961,8 @@ int main(void)
         cmocka_unit_test(probability_follows_the_evidence),
         cmocka_unit_test(trouble_is_told),
         cmocka_unit_test(probability_heeds_what_is_common),
+        cmocka_unit_test(stop_words_of_a_sentence_of_its_own),
+        cmocka_unit_test(probability_heeds_how_it_is_reworded),
         cmocka_unit_test(a_guard_refuses_whatever_is_left),
         cmocka_unit_test(probability_is_calibrated),
         cmocka_unit_test(an_explanation_names_guards_and_words),
