@@ -1,4 +1,4 @@
-/* What a schema is made of; schema_compile.c makes it, walk.c walks it. */
+/* What a schema is made of; compile.c makes it, walk.c walks it. */
 #ifndef ENGINE_SCHEMA_NODES_H
 #define ENGINE_SCHEMA_NODES_H
 

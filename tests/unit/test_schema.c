@@ -277,6 +277,7 @@ static void what_is_not_supported_is_named(void **state)
         {"{\"type\":\"array\",\"minItems\":4000000000}", "no valid text"},
         {"{\"$ref\":\"#/$defs/x\"}", "'$ref'"},
         {"{\"$ref\":\"https://example.com/a\"}", "'$ref'"},
+        {"{\"prefixItems\":[true,{\"$ref\":\"#/prefixItems/!\"}]}", "'$ref'"},
         {"{\"allOf\":[{},{}]}", "'allOf'"},
         {"{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"string\"}]}", "'oneOf'"},
         {"{\"anyOf\":[{}],\"type\":\"string\",\"minLength\":1}", "'anyOf'"},
