@@ -23,7 +23,8 @@
 #define EXCHANGED_MAX    3.0
 /* The more both say, the less likely is it that what differs is the matter. By hand: with more
  * of it, pairs of short search words and of open questions are put in a worse order. Not
- * where one word stands for one other: there it is the matter, however long the frame. */
+ * where one word stands for one other: there it is the matter, however long the frame, and
+ * that alone costs such a pair up to 1.25. */
 #define WEIGHT_COMMON 0.25
 #define COMMON_MAX    5.0
 /* Where "how do I" stands for "is it possible to", that has lowered the cosine, not what is
