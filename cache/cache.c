@@ -38,6 +38,7 @@ struct cache {
     struct refusals *refusals;   /* owned */
     struct newcomers *newcomers; /* owned; NULL: nobody else writes to the store, or no index */
     struct bounded *bounded;     /* owned; NULL: the policy is `threshold` */
+    struct traffic *traffic;     /* owned; NULL: all partitions are decided alike */
     bool memory_is_store;
     bool strangers; /* of struct decision_policy */
     char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
@@ -209,6 +210,12 @@ static void close_bounded(struct cache *c)
         return;
     timer_stop(c->loop, &c->save);
     bounded_close(c->bounded);
+}
+
+static void close_traffic(struct cache *c)
+{
+    if (c->traffic != NULL)
+        traffic_close(c->traffic);
 }
 
 void cache_count_exact(struct cache *c, const struct digest *partition)
@@ -394,6 +401,10 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     st = open_bounded(c, o);
     if (st != ST_OK)
         goto fail_bounded;
+    if (c->bounded == NULL && o->traffic_partitions_max > 0)
+        st = traffic_open(o->traffic_partitions_max, &c->traffic);
+    if (st != ST_OK)
+        goto fail_traffic;
     c->connector = connector;
     c->store_options = o->store;
     st = open_store(c);
@@ -408,6 +419,8 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     return ST_OK;
 
 fail_store:
+    close_traffic(c);
+fail_traffic:
     close_bounded(c);
 fail_bounded:
     refusals_close(c->refusals);
@@ -428,6 +441,7 @@ static void on_store_closed(void *owner)
         newcomers_free(c->newcomers);
     if (c->index != NULL)
         index_close(c->index);
+    close_traffic(c);
     close_bounded(c);
     refusals_close(c->refusals);
     memory_close(c->memory);
@@ -705,14 +719,43 @@ static struct decision_record *record_of(const struct cache_query *q, const stru
     return n > 0 && decision_record_copy(&like, &copy) == ST_OK ? copy : NULL;
 }
 
+/* Whether it would have come out otherwise had the traffic not been looked at. */
+static bool was_turned(const struct decision *d, const struct decision_candidate *c, size_t n)
+{
+    if (d->moved == 0 || d->hit)
+        return d->moved > 0 && traffic_moved(d->probability, -d->moved) < d->threshold;
+    for (size_t i = 0; i < n; i++) {
+        if (!c[i].refused && c[i].probability < d->threshold &&
+            traffic_moved(c[i].probability, -d->moved) >= d->threshold)
+            return true;
+    }
+    return false;
+}
+
+/* Candidates that were looked at. */
+static void note_traffic(struct cache *c, const struct digest *partition,
+                         const struct decision *d, const struct decision_candidate *candidates,
+                         size_t n)
+{
+    bool refused = false;
+
+    if (c->traffic == NULL || n == 0 || candidates[0].similarity < TRAFFIC_NEAR)
+        return;
+    for (size_t i = 0; i < n; i++)
+        refused |= candidates[i].refused && candidates[i].similarity >= TRAFFIC_NEAR;
+    traffic_note(c->traffic, partition, refused);
+    if (was_turned(d, candidates, n))
+        traffic_turned(c->traffic, d->hit);
+}
+
 void cache_decide(struct cache *c, const struct cache_query *q, struct arena *arena,
                   struct decision *out, struct decision_record **record)
 {
-    const struct decision_policy policy = {.threshold = c->bounded != NULL ? 0 : q->threshold,
-                                           .floor = q->floor,
-                                           .refusals = c->refusals,
-                                           .partition = q->partition,
-                                           .strangers = c->strangers};
+    struct decision_policy policy = {.threshold = c->bounded != NULL ? 0 : q->threshold,
+                                     .floor = q->floor,
+                                     .refusals = c->refusals,
+                                     .partition = q->partition,
+                                     .strangers = c->strangers};
     size_t n = 0, top_k = q->top_k;
     struct decision_candidate candidates[DECISION_CANDIDATES_MAX];
 
@@ -725,7 +768,10 @@ void cache_decide(struct cache *c, const struct cache_query *q, struct arena *ar
         decision_judge(q->question, candidates, n, &policy);
         bounded_decide(c->bounded, q->partition, candidates, n, q->least, out);
     } else {
+        if (c->traffic != NULL)
+            policy.traffic = traffic_find(c->traffic, q->partition);
         decision_make(q->question, candidates, n, &policy, out);
+        note_traffic(c, q->partition, out, candidates, n);
     }
     for (size_t i = 0; i < n && i < DECISION_NEAR_MAX; i++)
         out->near[out->near_count++] = candidates[i].key;
@@ -766,4 +812,6 @@ void cache_stats(struct cache *c, struct cache_stats *out)
         index_stats(c->index, &out->index);
     if (c->newcomers != NULL)
         newcomers_stats(c->newcomers, &out->newcomers);
+    if (c->traffic != NULL)
+        traffic_stats(c->traffic, &out->traffic);
 }

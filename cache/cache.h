@@ -24,6 +24,7 @@
 #include "cache/newcomers.h"
 #include "cache/purge.h"
 #include "cache/store.h"
+#include "cache/traffic.h"
 
 struct cache;
 struct cache_get;
@@ -39,6 +40,8 @@ struct cache_options {
     bool strangers;             /* of struct decision_policy */
     /* error_max 0: the policy is `threshold`. Its data_dir is the store's. */
     struct bounded_options bounded;
+    /* For the policy `threshold`: partitions whose traffic moves P(same); 0: none. */
+    uint32_t traffic_partitions_max;
 };
 
 /* Fails only for a bug in the options: a store that can not be opened leaves a
@@ -173,6 +176,7 @@ struct cache_stats {
     bool index_ready; /* the rebuild at start has ended */
     uint64_t refusals;
     struct newcomers_stats newcomers;
+    struct traffic_stats traffic;
 };
 
 void cache_stats(struct cache *c, struct cache_stats *out);

@@ -11,7 +11,7 @@
 /* P(same): a logistic, fitted by bench/quality/fit.py on intent and slot data whose
  * licence permits it, with weights set by hand where the comment says so:
  * docs/models/verifier.md. */
-#define INTERCEPT     (-17.37)
+#define INTERCEPT     (-17.72)
 #define WEIGHT_COSINE 19.28
 /* Near 1, each step says more. */
 #define NEAR        0.96
@@ -23,8 +23,9 @@
 #define EXCHANGED_MAX    3.0
 /* The more both say, the less likely is it that what differs is the matter. By hand: with more
  * of it, pairs of short search words and of open questions are put in a worse order. Not
- * where one word stands for one other: there it is the matter, however long the frame. */
-#define WEIGHT_COMMON 0.15
+ * where one word stands for one other: there it is the matter, however long the frame, and
+ * that alone costs such a pair up to 1.25. */
+#define WEIGHT_COMMON 0.25
 #define COMMON_MAX    5.0
 /* Where "how do I" stands for "is it possible to", that has lowered the cosine, not what is
  * asked about. By hand. */
@@ -32,7 +33,7 @@
 #define STOPS_MAX    1.5
 /* One word in place of another, or one more, is often all that matters ("a bad actor").
  * By hand; the fit: -.93 and -.29. */
-#define WEIGHT_SUBSTITUTED (-0.6)
+#define WEIGHT_SUBSTITUTED (-0.25)
 #define WEIGHT_ADDED       (-0.34)
 /* Where both have more than one of their own, the question is put anew. By hand. */
 #define WEIGHT_REWORDED 0.1
@@ -95,19 +96,21 @@ static bool is_reported(struct span question, const struct decision_candidate *c
     return refusals_have(policy->refusals, &pair);
 }
 
-/* True when it passes. */
-static bool judge(struct span question, struct guard_text *read, struct decision_candidate *c,
-                  const struct decision_policy *policy)
+/* True when it passes. moved: what is added to the log-odds. */
+static bool judge(struct span question, struct guard_text *read, double moved,
+                  const struct decision_policy *policy, struct decision_candidate *c)
 {
     struct guard_outcome g;
 
     c->probability = 0;
+    c->refused = false;
     c->reason = "below_floor";
     if (c->similarity < policy->floor)
         return false;
     guard_check_read(read, c->question, &g);
-    c->probability = decision_probability(c->similarity, &g);
+    c->probability = traffic_moved(decision_probability(c->similarity, &g), moved);
     c->reason = g.fired;
+    c->refused = g.fired != NULL;
     if (g.fired != NULL)
         return false;
     c->reason = "below_threshold";
@@ -121,6 +124,14 @@ static bool judge(struct span question, struct guard_text *read, struct decision
         return false;
     c->reason = "hit";
     return true;
+}
+
+/* Strangers could teach a partition to be looser. */
+static double moved_by_traffic(const struct decision_policy *policy)
+{
+    double by = traffic_shift(&policy->traffic);
+
+    return policy->strangers && by > 0 ? 0 : by;
 }
 
 static void report(const struct decision_candidate *c, bool hit, struct decision *out)
@@ -139,14 +150,20 @@ void decision_make(struct span question, struct decision_candidate *c, size_t n,
     struct guard_text text;
     bool hit = false;
 
-    *out = (struct decision){.threshold = policy->threshold, .reason = "no_candidate"};
+    *out = (struct decision){.threshold = policy->threshold,
+                             .reason = "no_candidate",
+                             .moved = moved_by_traffic(policy),
+                             .traffic = policy->traffic};
     if (n == 0)
         return;
     guard_text_read(question, &text);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         c[i].reason = NULL;
+        c[i].refused = false;
+    }
     for (size_t i = 0; i < n && !hit; i++) {
-        hit = judge(question, &text, &c[i], policy);
+        hit = judge(question, &text, out->moved + (i > 0 ? DECISION_OVERTAKEN : 0), policy,
+                    &c[i]);
         if (i == 0 || hit)
             report(&c[i], hit, out);
     }
@@ -159,7 +176,7 @@ void decision_judge(struct span question, struct decision_candidate *c, size_t n
 
     guard_text_read(question, &text);
     for (size_t i = 0; i < n; i++)
-        (void)judge(question, &text, &c[i], policy);
+        (void)judge(question, &text, 0, policy, &c[i]);
 }
 
 const char *const *decision_reasons(void)

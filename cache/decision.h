@@ -11,6 +11,7 @@
 #include "base/compiler.h"
 #include "base/digest.h"
 #include "base/span.h"
+#include "cache/traffic.h"
 
 #define DECISION_CANDIDATES_MAX 8
 #define DECISION_REASON_BYTES   32
@@ -24,6 +25,7 @@ struct decision_candidate {
     struct span question; /* of the stored entry */
 
     double probability; /* P(same); 0 below the floor */
+    bool refused;       /* a guard fired */
     const char *reason; /* as of a decision; NULL: one before it was taken. Static. */
 };
 
@@ -39,6 +41,9 @@ struct decision_policy {
     /* Strangers share the stored answers: what one of them may have written around a
      * question that he expects is refused, at the price of honest paraphrases. */
     bool strangers;
+    /* What was seen of the partition: decision_make() moves P(same) by it; among strangers
+     * never up. Zeros: nothing. */
+    struct traffic_counts traffic;
 };
 
 /* What the policy `bounded` keeps of a decision, to learn from it when the truth is known. */
@@ -59,6 +64,8 @@ struct decision {
     float similarity;   /* its cosine */
     double probability; /* P(same) of it, guards included */
     double threshold;   /* what it was compared with */
+    double moved;       /* log-odds of every P(same) that the partition's traffic added */
+    struct traffic_counts traffic; /* … and what was seen of it */
     /* "hit", or why not: "no_candidate", "below_floor", "below_threshold", the
      * name of the guard that fired (cache/guard_list.h), "reported": it would have been
      * a hit, but somebody said that it is wrong, "pool": only among strangers it is
@@ -72,7 +79,8 @@ struct decision {
 };
 
 /* Candidates best first. The first that passes is taken; if none does, the facts
- * of the nearest one are reported. Of each candidate it keeps the first guard that fired:
+ * of the nearest one are reported. One that is not the nearest needs more: what was nearer
+ * was another question. Of each candidate it keeps the first guard that fired:
  * what all of them say costs more, and is made when somebody asks (explain.h). */
 void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out);
@@ -85,6 +93,8 @@ void decision_judge(struct span question, struct decision_candidate *c, size_t n
  * candidate whatever is left; constants fitted off-line (see bench/quality/fit.py). */
 struct guard_outcome;
 double decision_probability(float cosine, const struct guard_outcome *g);
+/* Log-odds where a nearer candidate was not taken. */
+#define DECISION_OVERTAKEN (-0.15)
 
 /* Every reason there can be, for metrics: NULL-terminated. */
 const char *const *decision_reasons(void);

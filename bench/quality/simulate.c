@@ -73,6 +73,7 @@ static struct list *find_neighbours(const struct rows *r)
     return lists;
 }
 
+/* 0: refused by a guard. */
 static float by_decision(const struct rows *r, size_t t, struct neighbour *n)
 {
     const struct decision_policy any = {.threshold = 0, .floor = NEAR};
@@ -94,27 +95,41 @@ static float by_cosine(const struct rows *r, size_t t, struct neighbour *n)
     return n->cosine;
 }
 
-/* The neighbour that is served, or NULL. As decision_make does it: the first of the
- * nearest that passes. */
+/* The neighbour that is served, or NULL. As decision_make and cache_decide do it: the first of
+ * the nearest that passes; where P(same) is asked, moved by what was seen of the traffic. */
 static const struct neighbour *choose(const struct rows *r, size_t t, struct list *l,
-                                      const char *stored, score_fn *score, double threshold)
+                                      const char *stored, score_fn *score, double threshold,
+                                      struct traffic_counts *seen)
 {
+    const struct neighbour *found = NULL;
+    double moved = traffic_shift(seen);
+    bool near = false, refused = false;
     size_t looked_at = 0;
 
-    for (size_t i = 0; i < l->count && looked_at < TOP_K; i++) {
+    for (size_t i = 0; i < l->count && looked_at < TOP_K && found == NULL; i++) {
+        double p;
+
         if (!stored[l->item[i].at])
             continue;
+        p = (double)score(r, t, &l->item[i]);
+        near |= l->item[i].cosine >= TRAFFIC_NEAR;
+        refused |= p <= 0 && l->item[i].cosine >= TRAFFIC_NEAR;
+        if (score == by_decision)
+            p = traffic_moved(p, moved + (looked_at > 0 ? DECISION_OVERTAKEN : 0));
         looked_at++;
-        if ((double)score(r, t, &l->item[i]) >= threshold)
-            return &l->item[i];
+        if (p >= threshold)
+            found = &l->item[i];
     }
-    return NULL;
+    if (near && score == by_decision)
+        traffic_count(seen, refused);
+    return found;
 }
 
 static struct counts play(const struct rows *r, struct list *lists, score_fn *score,
                           double threshold)
 {
     char *stored = calloc(r->count, 1);
+    struct traffic_counts seen = {0, 0};
     struct counts c = {0, 0, 0};
 
     if (stored == NULL)
@@ -127,7 +142,7 @@ static struct counts play(const struct rows *r, struct list *lists, score_fn *sc
             c.exact++;
             continue;
         }
-        n = choose(r, first, &lists[first], stored, score, threshold);
+        n = choose(r, first, &lists[first], stored, score, threshold, &seen);
         if (n != NULL) {
             c.hits++;
             c.wrong += strcmp(r->row[n->at].label, r->row[t].label) != 0;

@@ -67,6 +67,15 @@ static void write_candidate(struct json_writer *w, const struct decision_record 
     json_writer_close(w, '}');
 }
 
+static void write_traffic(struct json_writer *w, const struct decision *d)
+{
+    json_writer_open(w, "traffic", '{');
+    json_writer_u64(w, "lookups", d->traffic.lookups);
+    json_writer_u64(w, "refused", d->traffic.refused);
+    json_writer_real(w, "moved", d->moved);
+    json_writer_close(w, '}');
+}
+
 static void write_decision(struct json_writer *w, const struct journal_item *item, bool texts,
                            struct explanation *e)
 {
@@ -90,6 +99,7 @@ static void write_decision(struct json_writer *w, const struct journal_item *ite
     json_writer_real(w, "probability", r->decision.probability);
     json_writer_real(w, "threshold", r->decision.threshold);
     json_writer_real(w, "floor", (double)r->floor);
+    write_traffic(w, &r->decision);
     if (item->judged != 0) {
         json_writer_text(w, "judged_by", span_of(item->judge));
         json_writer_bool(w, "judged_same", item->same);

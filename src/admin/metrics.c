@@ -313,6 +313,13 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     line(p, "ibid_feedback_total{verdict=\"right\"} %" PRIu64 "\n", a->feedback_right_total);
     gauge(p, "ibid_cache_refused_pairs", "Pairs of questions that are never a hit again.",
           (double)c->refusals);
+    gauge(p, "ibid_cache_adapted_partitions",
+          "Partitions whose traffic moves P(same) (cache.adapt).",
+          (double)c->traffic.partitions);
+    head(p, "ibid_cache_adapted_total", "counter",
+         "Semantic decisions that came out otherwise by that, by what they became.");
+    line(p, "ibid_cache_adapted_total{to=\"hit\"} %" PRIu64 "\n", c->traffic.looser_total);
+    line(p, "ibid_cache_adapted_total{to=\"miss\"} %" PRIu64 "\n", c->traffic.stricter_total);
     counter(p, "ibid_cache_removed_total", "Entries removed by the admin API.",
             a->removed_total);
     counter(p, "ibid_cache_imported_total", "Entries that came by the admin API.",

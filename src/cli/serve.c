@@ -186,6 +186,8 @@ static enum status open_cache(struct server *s)
     };
 
     o.store.seal = s->seal.count > 0 ? &s->seal : NULL;
+    if (c->cache.adapt)
+        o.traffic_partitions_max = (uint32_t)c->cache.policy_partitions_max;
     if (strcmp(c->cache.policy, "bounded") == 0)
         set_bounded(c, &o.bounded);
     if (s->embedder != NULL) {

@@ -239,6 +239,7 @@ struct config {
         double error_max;      /* of `bounded`: wrong answers a request */
         double explore;        /* of `bounded`: share of hits that are asked anyway */
         uint64_t policy_partitions_max;
+        bool adapt;
         bool coalesce;     /* join an identical request in flight */
         uint64_t lease_ms; /* … at another replica; 0: not */
         uint64_t stale_while_revalidate_s, stale_if_error_s;

@@ -186,6 +186,8 @@ void decision_make(struct span question, struct decision_candidate *c, size_t n,
                    const struct decision_policy *policy, struct decision *out)
 {
     (void)question;
+    for (size_t i = 0; i < n; i++)
+        c[i].refused = false;
     *out = (struct decision){.hit = n > 0, .has_candidate = n > 0, .reason = "no_candidate"};
     out->threshold = policy->threshold;
     if (n > 0) {

@@ -1,4 +1,5 @@
 ibid_test(NAME guard LABEL unit SOURCES unit/test_guard.c LIBS cache)
+ibid_test(NAME traffic LABEL unit SOURCES unit/test_traffic.c LIBS cache m)
 ibid_test(NAME vector LABEL unit SOURCES unit/test_vector.c LIBS cache m)
 # The heap of what is linked statically, failing when told to.
 set(FAILING_ALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc)
