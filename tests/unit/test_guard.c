@@ -498,6 +498,58 @@ static void persons(void **state)
     decide(t, ARRAY_LEN(t));
 }
 
+static void tasks(void **state)
+{
+    static const struct pair t[] = {
+        {"Summarize this article about whales", "Translate this article about whales", "task"},
+        {"Please explain the causes of the civil war in Spain", "Please list the causes of the civil war in Spain", "task"},
+        {"Write a poem about autumn in the mountains", "Write an essay about autumn in the mountains", "task"},
+        {"Can you write a letter to my landlord about the noise?", "Can you write a song to my landlord about the noise?", "task"},
+        {"Explain the causes of the war", "Describe the causes of the war", NULL},
+        {"Write a poem about autumn", "Compose a poem about autumn", NULL},
+        {"Write an email to my boss", "Write a letter to my boss", NULL},
+        /* Not what is to be done. */
+        {"How do I sort a table?", "How can I sort a table?", NULL},
+        {"The report was correct", "The report was in order", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
+static void quantifiers(void **state)
+{
+    static const struct pair t[] = {
+        {"Do all users get the newsletter?", "Do some users get the newsletter?", "quantifier"},
+        {"Can each of my members invite a guest?", "Can most of my members invite a guest?", "quantifier"},
+        {"Can I pay only with a card?", "Can I pay with a card?", "quantifier"},
+        {"Do all users get the newsletter?", "Does every user get the newsletter?", NULL},
+        {"Is this only for members?", "Is this exclusively for members?", NULL},
+        /* One answer may serve both. */
+        {"What are some of the risks of diving?", "What are all the risks of diving?", NULL},
+        {"What is the most common reason for a delay?", "What is the common reason for a delay?", NULL},
+        {"Is it the most common reason?", "Is it a common reason?", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
+static void either_or_both(void **state)
+{
+    static const struct pair t[] = {
+        {"Do I need a passport and a visa?", "Do I need a passport or a visa?", "either"},
+        {"Should I take aspirin and ibuprofen?", "Should I take ibuprofen or aspirin?", NULL},
+        {"Should I take aspirin and ibuprofen?", "Should I take aspirin or ibuprofen?", "either"},
+        {"Is tea or coffee better for you?", "Is tea better for you, and coffee?", NULL},
+        {"Is there a difference between jam and jelly?", "Is there a difference between jam or jelly?", NULL},
+        {"How do I open and close an account?", "How do I open or close an account?", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
 static void nothing_to_refuse(void **state)
 {
     static const struct pair t[] = {
@@ -950,6 +1002,9 @@ int main(void)
         cmocka_unit_test(question_words),
         cmocka_unit_test(tenses),
         cmocka_unit_test(persons),
+        cmocka_unit_test(tasks),
+        cmocka_unit_test(quantifiers),
+        cmocka_unit_test(either_or_both),
         cmocka_unit_test(nothing_to_refuse),
         cmocka_unit_test(extra),
         cmocka_unit_test(doubts),
