@@ -13,11 +13,12 @@
 #define REPEATED_MAX  3    /* times a word may stand in it */
 #define SHORT_ANSWER  400  /* bytes: a longer one answers something after all */
 #define READ_MAX      8192 /* bytes of a text that are looked at */
+#define TIMELY_MAX    1024 /* bytes: a longer text is a document with a today of its own */
 #define LOOP_WORDS    512  /* at the end of an answer, looked at */
 #define LOOP_MIN      24   /* words that a loop goes on for */
 #define LOOP_TIMES    4    /* and how often it comes round */
 
-/* As fold() leaves them. */
+/* As fold() leaves them, a blank at both ends. */
 static const char *const instructions[] = {
     " ignore the ",
     " ignore all ",
@@ -71,6 +72,16 @@ static const char *const no_answers[] = {
     " i do not have enough ",
     NULL,
 };
+static const char *const moments[] = {
+    " today ",          " today s ",      " todays ",          " tonight ",
+    " tomorrow ",       " yesterday ",    " right now ",       " currently ",
+    " at the moment ",  " at present ",   " so far ",          " latest ",
+    " newest ",         " most recent ",  " the current ",     " this morning ",
+    " this afternoon ", " this evening ", " this week ",       " this weekend ",
+    " this month ",     " this year ",    " next week ",       " next weekend ",
+    " next month ",     " last night ",   " last week ",       " last month ",
+    " these days ",     " as of now ",    " what time is it ", NULL,
+};
 static const char *const back[] = {
     " as mentioned ",      " as i mentioned ",     " i mentioned ",
     " mentioned above ",   " mentioned earlier ",  " as noted ",
@@ -116,9 +127,11 @@ static bool has_phrase(struct span s, const char *const *phrases)
     char folded[READ_MAX + 3];
 
     fold(s, folded);
-    for (; *phrases != NULL; phrases++) {
-        if (strstr(folded, *phrases) != NULL)
-            return true;
+    for (const char *at = folded; at != NULL && at[1] != '\0'; at = strchr(at + 1, ' ')) {
+        for (size_t i = 0; phrases[i] != NULL; i++) {
+            if (phrases[i][1] == at[1] && strncmp(at, phrases[i], strlen(phrases[i])) == 0)
+                return true;
+        }
     }
     return false;
 }
@@ -233,6 +246,11 @@ static bool is_stuck(struct span answer)
             return true;
     }
     return false;
+}
+
+bool admission_timely(struct span question)
+{
+    return question.len <= TIMELY_MAX && has_phrase(question, moments);
 }
 
 const char *admission_no_answer(struct span answer, uint64_t now_ms)

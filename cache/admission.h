@@ -17,6 +17,11 @@
  * or what admission_no_answer() says of the answer. */
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms);
 
+/* The question is of the moment ("the weather today", "the latest version"): its answer holds
+ * for a short time. Not in a text of more than 1 KiB; what depends on the day without saying so
+ * is not recognized. */
+bool admission_timely(struct span question);
+
 /* The answer points back at the conversation that it is part of ("as mentioned above"): who has
  * not had that conversation can not read it. */
 bool admission_leans_back(struct span answer);

@@ -76,6 +76,38 @@ static void long_answers_are_answers(void **arg)
 }
 
 /* Any bytes, any length. */
+static void moments(void **state)
+{
+    static const struct {
+        const char *question;
+        bool timely;
+    } asked[] = {
+        {"What is the weather today?", true},
+        {"what's the LATEST version of it", true},
+        {"Who is the current president?", true},
+        {"Is it open right-now", true},
+        {"today", true},
+        {"What is on next week?", true},
+        {"Today\xe2\x80\x99s news", true},
+        {"How do I measure an electric current?", false},
+        {"When was it built?", false},
+        {"What is a todayish thing?", false},
+        {"How do I use latex?", false},
+        {"", false},
+    };
+    char text[1100];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        if (admission_timely(span_of(asked[i].question)) != asked[i].timely)
+            fail_msg("'%s'", asked[i].question);
+    }
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "today ", 6);
+    assert_true(admission_timely((struct span){text, 1024}));
+    assert_false(admission_timely((struct span){text, 1025}));
+}
+
 static void takes_anything(void **arg)
 {
     char *text = malloc(100000);
@@ -95,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules),
         cmocka_unit_test(long_answers_are_answers),
+        cmocka_unit_test(moments),
         cmocka_unit_test(takes_anything),
     };
 
