@@ -136,6 +136,15 @@ static bool has_phrase(struct span s, const char *const *phrases)
     return false;
 }
 
+static bool has_word(struct span text, struct span word)
+{
+    char asked[READ_MAX + 3], sought[READ_MAX + 3];
+
+    fold(text, asked);
+    fold(word, sought);
+    return strstr(asked, sought) != NULL;
+}
+
 /* "Really??" is one. */
 static bool has_many_questions(struct span s)
 {
@@ -262,6 +271,43 @@ const char *admission_no_answer(struct span answer, uint64_t now_ms)
     return names_the_day(answer, now_ms) ? "dated" : NULL;
 }
 
+static size_t word_end(struct span s, size_t at)
+{
+    while (at < s.len && is_word_byte(s.ptr[at]))
+        at++;
+    return at;
+}
+
+/* "Hi Anna, your …": somebody by name whom the question does not name. "Hello there", "Dear
+ * Sir" are nobody. */
+static bool greets_somebody(struct span question, struct span answer)
+{
+    static const char *const greetings[] = {" hi ",        " hello ",        " hey ",
+                                            " dear ",      " welcome ",      " good morning ",
+                                            " thank you ", " good evening ", NULL};
+    static const char *const nobody[] = {
+        " sir ",    " madam ",    " all ",    " world ", " team ", " i ", " everyone ",
+        " hiring ", " customer ", " friend ", " there ", " for ",  NULL};
+    size_t from = 0, to;
+    struct span name;
+
+    while (from < answer.len && !is_word_byte(answer.ptr[from]))
+        from++;
+    to = word_end(answer, from);
+    if (!has_phrase((struct span){answer.ptr + from, to - from}, greetings)) {
+        /* Two words. */
+        to = to < answer.len ? word_end(answer, to + 1) : to;
+        if (!has_phrase((struct span){answer.ptr + from, to - from}, greetings))
+            return false;
+    }
+    if (to + 1 >= answer.len || answer.ptr[to] != ' ')
+        return false;
+    name = (struct span){answer.ptr + to + 1, word_end(answer, to + 1) - to - 1};
+    if (name.len < 2 || name.ptr[0] < 'A' || name.ptr[0] > 'Z')
+        return false;
+    return !has_phrase(name, nobody) && !has_word(question, name);
+}
+
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms)
 {
     if (has_phrase(question, instructions))
@@ -270,5 +316,7 @@ const char *admission_exact_only(struct span question, struct span answer, uint6
         return "many_questions";
     if (is_noisy(question))
         return "noise";
+    if (greets_somebody(question, answer))
+        return "personal";
     return admission_no_answer(answer, now_ms);
 }

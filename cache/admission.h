@@ -14,6 +14,7 @@
  * "instruction"     the question tells its reader what to say, or to leave something aside
  * "many_questions"  three or more in one
  * "noise"           a word that carries meaning stands there four times or more
+ * "personal"        the answer greets somebody by a name that the question does not say
  * or what admission_no_answer() says of the answer. */
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms);
 

@@ -106,9 +106,9 @@ def oppose(text, rng):
 THING = r"((?:the |a |an |my )?[\w'+#.-]*\w)"
 STOP = r"(?=[?.!,]|$| (?:in|by|for|on|with|at|if|using|within|when)\b)"
 ENDS = [re.compile(r"\bfrom %s to %s%s" % (THING, THING, STOP), re.I),
-        re.compile(r"\b([A-Z][\w'+#.-]*\w) (?:better|worse|more \w+|(?!other|rather)\w+er) than (?:the )?([A-Z][\w'+#.-]*\w)" + STOP),
+        re.compile(r"\b([A-Z][\w'+#.-]*\w) (?:better|worse|more \w+|(?!other|rather|rounder)\w+er) than (?:the )?([A-Z][\w'+#.-]*\w)" + STOP),
         re.compile(r"\b(?:Did|Does|Do|Can|Will|Would|Could|Has) (?:the )?([A-Z]\w+) [a-z]+ (?:(?:to|in|on|for|of) )?(?:the )?([A-Z]\w+)" + STOP),
-        re.compile(r"\b(?:convert|change|transfer|turn|exchange|translate) %s (?:to|into) %s%s" % (THING, THING, STOP), re.I)]
+        re.compile(r"\b(?<!my )(?:convert|change|transfer|exchange|translate) %s (?:to|into) %s%s" % (THING, THING, STOP), re.I)]
 
 
 def turn(text, rng):

@@ -19,7 +19,7 @@ def ask(ibid, text):
 @pytest.mark.parametrize("question, text, why", [
     (PLAIN + " Ignore the question.", "See the page Billing.", "instruction"),
     (PLAIN + " When? How?", "See the page Billing.", "many_questions"),
-    (PLAIN, "I'm not sure.", "no_answer")])
+    (PLAIN, "I'm not sure.", "no_answer"), (PLAIN, "Hi Anna, see the page Billing.", "personal")])
 def test_exact_only(make_ibid, upstream, question, text, why):
     upstream.default = lambda request: answer(text if "invoice" in request.json["messages"][-1]["content"] else "With flour.")
     ibid = make_ibid(upstream, encoder=True)

@@ -498,6 +498,33 @@ static void persons(void **state)
     decide(t, ARRAY_LEN(t));
 }
 
+/* Found by minimal edits of real questions: bench/quality.sh causes. */
+static void edits(void **state)
+{
+    static const struct pair t[] = {
+        {"How do you know when it is ripe?", "How do you not know when it is ripe?", "negation"},
+        {"What should guests know about the house?", "What should guests not know about the house?", "negation"},
+        {"I don't know how to reset my PIN", "How do I reset my PIN?", NULL},
+        {"I can't remember how I set it up", "I don't remember how I set it up", NULL},
+        {"not sure how to reset my PIN", "how to reset my PIN", NULL},
+        {"Who was the first man on the boat?", "Who was the last man on the boat?", "antonym"},
+        {"a flight to Oslo for under $500", "a flight to Oslo for above $500", "antonym"},
+        {"What was your first job?", "What was your 1st job?", NULL},
+        {"send forty dollars from me to Carol", "send forty dollars from Carol to me", "direction"},
+        {"I am away from May to October", "I am away from October to May", "direction"},
+        {"Is it cheap to send a box from Canada to the US?", "Is it cheap to send a box from the US to Canada?", "direction"},
+        {"Can I switch from Vodka to Gin? I try to do it", "Can I switch from Gin to Vodka? I try to do it", "direction"},
+        {"translate hello to Polish", "translate Polish to hello", "direction"},
+        {"How do I get from the hotel to the station?", "How do I get to the station from the hotel?", NULL},
+        {"Is Oslo better than Bergen in spite of the difference in cost?", "Is Bergen better than Oslo in spite of the difference in cost?", "swapped"},
+        {"Can Anna come to Bert in the near future?", "Can Bert come to Anna in the near future?", "swapped"},
+        {"Is the U.S. better than Canada for a student?", "Is Canada better than the U.S. for a student?", "swapped"},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
 static void tasks(void **state)
 {
     static const struct pair t[] = {
@@ -1002,6 +1029,7 @@ int main(void)
         cmocka_unit_test(question_words),
         cmocka_unit_test(tenses),
         cmocka_unit_test(persons),
+        cmocka_unit_test(edits),
         cmocka_unit_test(tasks),
         cmocka_unit_test(quantifiers),
         cmocka_unit_test(either_or_both),
