@@ -13,11 +13,12 @@
 #define REPEATED_MAX  3    /* times a word may stand in it */
 #define SHORT_ANSWER  400  /* bytes: a longer one answers something after all */
 #define READ_MAX      8192 /* bytes of a text that are looked at */
+#define TIMELY_MAX    1024 /* bytes: a longer text is a document with a today of its own */
 #define LOOP_WORDS    512  /* at the end of an answer, looked at */
 #define LOOP_MIN      24   /* words that a loop goes on for */
 #define LOOP_TIMES    4    /* and how often it comes round */
 
-/* As fold() leaves them. */
+/* As fold() leaves them, a blank at both ends. */
 static const char *const instructions[] = {
     " ignore the ",
     " ignore all ",
@@ -71,6 +72,16 @@ static const char *const no_answers[] = {
     " i do not have enough ",
     NULL,
 };
+static const char *const moments[] = {
+    " today ",          " today s ",      " todays ",          " tonight ",
+    " tomorrow ",       " yesterday ",    " right now ",       " currently ",
+    " at the moment ",  " at present ",   " so far ",          " latest ",
+    " newest ",         " most recent ",  " the current ",     " this morning ",
+    " this afternoon ", " this evening ", " this week ",       " this weekend ",
+    " this month ",     " this year ",    " next week ",       " next weekend ",
+    " next month ",     " last night ",   " last week ",       " last month ",
+    " these days ",     " as of now ",    " what time is it ", NULL,
+};
 static const char *const back[] = {
     " as mentioned ",      " as i mentioned ",     " i mentioned ",
     " mentioned above ",   " mentioned earlier ",  " as noted ",
@@ -116,11 +127,22 @@ static bool has_phrase(struct span s, const char *const *phrases)
     char folded[READ_MAX + 3];
 
     fold(s, folded);
-    for (; *phrases != NULL; phrases++) {
-        if (strstr(folded, *phrases) != NULL)
-            return true;
+    for (const char *at = folded; at != NULL && at[1] != '\0'; at = strchr(at + 1, ' ')) {
+        for (size_t i = 0; phrases[i] != NULL; i++) {
+            if (phrases[i][1] == at[1] && strncmp(at, phrases[i], strlen(phrases[i])) == 0)
+                return true;
+        }
     }
     return false;
+}
+
+static bool has_word(struct span text, struct span word)
+{
+    char asked[READ_MAX + 3], sought[READ_MAX + 3];
+
+    fold(text, asked);
+    fold(word, sought);
+    return strstr(asked, sought) != NULL;
 }
 
 /* "Really??" is one. */
@@ -235,6 +257,11 @@ static bool is_stuck(struct span answer)
     return false;
 }
 
+bool admission_timely(struct span question)
+{
+    return question.len <= TIMELY_MAX && has_phrase(question, moments);
+}
+
 const char *admission_no_answer(struct span answer, uint64_t now_ms)
 {
     if (answer.len <= SHORT_ANSWER && has_phrase(answer, no_answers))
@@ -242,6 +269,43 @@ const char *admission_no_answer(struct span answer, uint64_t now_ms)
     if (is_stuck(answer))
         return "nonsense";
     return names_the_day(answer, now_ms) ? "dated" : NULL;
+}
+
+static size_t word_end(struct span s, size_t at)
+{
+    while (at < s.len && is_word_byte(s.ptr[at]))
+        at++;
+    return at;
+}
+
+/* "Hi Anna, your …": somebody by name whom the question does not name. "Hello there", "Dear
+ * Sir" are nobody. */
+static bool greets_somebody(struct span question, struct span answer)
+{
+    static const char *const greetings[] = {" hi ",        " hello ",        " hey ",
+                                            " dear ",      " welcome ",      " good morning ",
+                                            " thank you ", " good evening ", NULL};
+    static const char *const nobody[] = {
+        " sir ",    " madam ",    " all ",    " world ", " team ", " i ", " everyone ",
+        " hiring ", " customer ", " friend ", " there ", " for ",  NULL};
+    size_t from = 0, to;
+    struct span name;
+
+    while (from < answer.len && !is_word_byte(answer.ptr[from]))
+        from++;
+    to = word_end(answer, from);
+    if (!has_phrase((struct span){answer.ptr + from, to - from}, greetings)) {
+        /* Two words. */
+        to = to < answer.len ? word_end(answer, to + 1) : to;
+        if (!has_phrase((struct span){answer.ptr + from, to - from}, greetings))
+            return false;
+    }
+    if (to + 1 >= answer.len || answer.ptr[to] != ' ')
+        return false;
+    name = (struct span){answer.ptr + to + 1, word_end(answer, to + 1) - to - 1};
+    if (name.len < 2 || name.ptr[0] < 'A' || name.ptr[0] > 'Z')
+        return false;
+    return !has_phrase(name, nobody) && !has_word(question, name);
 }
 
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms)
@@ -252,5 +316,7 @@ const char *admission_exact_only(struct span question, struct span answer, uint6
         return "many_questions";
     if (is_noisy(question))
         return "noise";
+    if (greets_somebody(question, answer))
+        return "personal";
     return admission_no_answer(answer, now_ms);
 }

@@ -14,8 +14,14 @@
  * "instruction"     the question tells its reader what to say, or to leave something aside
  * "many_questions"  three or more in one
  * "noise"           a word that carries meaning stands there four times or more
+ * "personal"        the answer greets somebody by a name that the question does not say
  * or what admission_no_answer() says of the answer. */
 const char *admission_exact_only(struct span question, struct span answer, uint64_t now_ms);
+
+/* The question is of the moment ("the weather today", "the latest version"): its answer holds
+ * for a short time. Not in a text of more than 1 KiB; what depends on the day without saying so
+ * is not recognized. */
+bool admission_timely(struct span question);
 
 /* The answer points back at the conversation that it is part of ("as mentioned above"): who has
  * not had that conversation can not read it. */

@@ -50,6 +50,7 @@ void explain_write(struct json_writer *w, const struct explanation *e, bool word
     json_writer_bool(w, "names", e->outcome.names);
     json_writer_bool(w, "substituted", e->outcome.substituted);
     json_writer_bool(w, "added", e->outcome.added);
+    json_writer_bool(w, "reworded", e->outcome.reworded);
     json_writer_bool(w, "trouble", e->outcome.trouble);
     json_writer_real(w, "unguarded", e->unguarded);
     json_writer_open(w, "guards", '{');

@@ -82,12 +82,12 @@ static bool are_opposite(const struct forms *a, const struct forms *b)
     return false;
 }
 
-/* "for", "of", "the" have no opposite; "with", "on", "up" do. */
+/* "for", "of", "the" have no opposite; "with", "on", "up" and "first" do. */
 static bool may_have(const struct guard_word *w)
 {
     static const char *const little[] = {"on", "up", "in", "out", "all", "some", "with", NULL};
 
-    return w->partner == GUARD_TEXT_NONE && !w->number && !w->code &&
+    return w->partner == GUARD_TEXT_NONE && (!w->number || w->soft) && !w->code &&
            (!w->stop || guard_text_among(w, little));
 }
 

@@ -22,6 +22,27 @@ static const struct guard_word *content_before(const struct guard_text *t, size_
     return i > 0 && !t->words[i - 1].stop ? &t->words[i - 1] : NULL;
 }
 
+/* "the", "my": what they stand before is meant. */
+static bool is_marker(const struct guard_word *w)
+{
+    static const char *const markers[] = {"a",    "an",  "the", "my",    "your", "our",
+                                          "his",  "her", "its", "their", "this", "that",
+                                          "some", "any", "me",  NULL};
+
+    return guard_text_among(w, markers);
+}
+
+/* The end behind a mark; also one that is a stop word elsewhere: "from May", "to the US". */
+static const struct guard_word *end_after(const struct guard_text *t, size_t mark)
+{
+    size_t i = mark + 1;
+
+    while (i + 1 < t->count && is_marker(&t->words[i]) &&
+           !guard_text_among(&t->words[i + 1], towards))
+        i++;
+    return i < t->count && !guard_text_among(&t->words[i], towards) ? &t->words[i] : NULL;
+}
+
 static bool same(const struct guard_word *x, const struct guard_word *y)
 {
     return guard_text_same(x, y) || (x->unit != 0 && x->unit == y->unit && !x->number &&
@@ -54,19 +75,44 @@ static bool ends_turned(const struct guard_pair *p)
     for (size_t i = 0; i < 2; i++) {
         size_t from = guard_text_find(t[i], "from"), to = GUARD_TEXT_NONE;
 
-        for (size_t k = 0; k < t[i]->count; k++) {
+        if (from == GUARD_TEXT_NONE)
+            return false;
+        /* The first behind it, else the last before it. */
+        for (size_t k = 0; k < t[i]->count && (k < from || to == GUARD_TEXT_NONE || to < from);
+             k++) {
             if (guard_text_is(&t[i]->words[k], "to") || guard_text_is(&t[i]->words[k], "into"))
                 to = k;
         }
-        if (from == GUARD_TEXT_NONE || to == GUARD_TEXT_NONE)
+        if (to == GUARD_TEXT_NONE)
             return false;
-        end[i][0] = next_content(t[i], from + 1);
-        end[i][1] = next_content(t[i], to + 1);
+        end[i][0] = end_after(t[i], from);
+        end[i][1] = end_after(t[i], to);
         if (end[i][0] == NULL || end[i][1] == NULL)
             return false;
     }
     return same(end[0][0], end[1][1]) && same(end[0][1], end[1][0]) &&
            !same(end[0][0], end[0][1]);
+}
+
+/* "translate hello to English" / "translate English to hello": a greeting is no stop word
+ * there. */
+static bool words_turned(const struct guard_pair *p)
+{
+    static const char *const marks[] = {"to", "into", NULL};
+    const struct guard_text *a = p->a, *b = p->b;
+
+    if (p->words_a + p->words_b > 0)
+        return false;
+    for (size_t i = 1; i + 1 < a->count; i++) {
+        for (size_t j = 1; j + 1 < b->count && guard_text_among(&a->words[i], marks); j++) {
+            if (span_eq(a->words[i].raw, b->words[j].raw) &&
+                same(&a->words[i - 1], &b->words[j + 1]) &&
+                same(&a->words[i + 1], &b->words[j - 1]) &&
+                !same(&a->words[i - 1], &a->words[i + 1]))
+                return true;
+        }
+    }
+    return false;
 }
 
 /* "to Rome from Paris" / "from Rome to Paris" turns twice: the marks say where. */
@@ -79,7 +125,7 @@ static bool has_both_ends(const struct guard_text *t)
 bool guard_direction(const struct guard_pair *p, struct guard_conflict *where)
 {
     (void)where;
-    if (ends_turned(p))
+    if (ends_turned(p) || words_turned(p))
         return true;
     if (has_both_ends(p->a) && has_both_ends(p->b))
         return false;

@@ -29,20 +29,23 @@ typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
  * first that refuses is the reason. Between the two the wording is so different that it may
  * well be another way to ask the same. */
 #define GUARD_LIST(X)                                                                          \
-    X(number, GUARD_GATE_NONE, GUARD_GATE_NEAR, GUARD_DOUBT_SURE) /* 3 / 5 */                  \
-    X(amount, GUARD_GATE_NEAR, GUARD_GATE_EQUAL, GUARD_DOUBT)     /* in 2 days / - */          \
-    X(quote, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT)       /* `reset` / `revert` */     \
-    X(unit, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)        /* in km / in miles */       \
-    X(negation, GUARD_GATE_NEAR, GUARD_GATE_TIGHT, GUARD_DOUBT)   /* can / can not */          \
-    X(antonym, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)     /* open / closed */          \
-    X(kind, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)        /* my knee / my hip */       \
-    X(time, GUARD_GATE_HALF, GUARD_GATE_HALF, GUARD_DOUBT)        /* May / June */             \
-    X(moment, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT_SOME) /* tomorrow / - */           \
-    X(direction, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)   /* from A to B / to A */     \
-    X(swapped, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)     /* A owns B / B, A */        \
-    X(name, GUARD_GATE_NEAR, GUARD_GATE_CLOSE, GUARD_DOUBT)       /* France / Germany */       \
-    X(degree, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT_SOME) /* faster / fastest */       \
-    X(modifier, GUARD_GATE_NEAR, GUARD_GATE_EQUAL, GUARD_DOUBT)   /* a plan / a bad plan */    \
+    X(number, GUARD_GATE_NONE, GUARD_GATE_NEAR, GUARD_DOUBT_SURE)  /* 3 / 5 */                 \
+    X(amount, GUARD_GATE_NEAR, GUARD_GATE_EQUAL, GUARD_DOUBT)      /* in 2 days / - */         \
+    X(quote, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT)        /* `reset` / `revert` */    \
+    X(unit, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)         /* in km / in miles */      \
+    X(negation, GUARD_GATE_NEAR, GUARD_GATE_TIGHT, GUARD_DOUBT)    /* can / can not */         \
+    X(antonym, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)      /* open / closed */         \
+    X(kind, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)         /* my knee / my hip */      \
+    X(task, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)         /* translate / list */      \
+    X(time, GUARD_GATE_HALF, GUARD_GATE_HALF, GUARD_DOUBT)         /* May / June */            \
+    X(moment, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)  /* tomorrow / - */          \
+    X(direction, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)    /* from A to B / to A */    \
+    X(swapped, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT)      /* A owns B / B, A */       \
+    X(name, GUARD_GATE_NEAR, GUARD_GATE_CLOSE, GUARD_DOUBT)        /* France / Germany */      \
+    X(degree, GUARD_GATE_NEAR, GUARD_GATE_NEAR, GUARD_DOUBT_SOME)  /* faster / fastest */      \
+    X(modifier, GUARD_GATE_NEAR, GUARD_GATE_EQUAL, GUARD_DOUBT)    /* a plan / a bad plan */   \
+    X(quantifier, GUARD_GATE_TIGHT, GUARD_GATE_EQUAL, GUARD_DOUBT) /* all / some */            \
+    X(either, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT)     /* and / or */              \
     X(question, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME) /* who / when */         \
     X(tense, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)    /* did / will */         \
     X(person, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)   /* my / your */          \

@@ -46,19 +46,35 @@ static bool is_prefixed(struct span w)
     return false;
 }
 
-/* "or not", "not only", "no. 5", "I do not know what …" deny nothing. */
+/* "I do not know what …", "not sure how …"; not "how do you not know". */
+static bool is_unsure(const struct guard_text *t, size_t i)
+{
+    static const char *const who[] = {"i", "we", NULL};
+    static const char *const forms[] = {"do", "am", "are", "can", "did", "could", NULL};
+    static const char *const knows[] = {"know", "sure", "understand", "remember", NULL};
+
+    if (i + 1 >= t->count || !guard_text_among(&t->words[i + 1], knows))
+        return false;
+    if (i < 2 || t->words[i - 1].opens || t->words[i].opens)
+        return true;
+    return guard_text_among(&t->words[i - 1], forms) &&
+           (guard_text_among(&t->words[i - 2], who) ||
+            (i > 2 && guard_text_among(&t->words[i - 3], who)));
+}
+
+/* "or not", "not only", "no. 5" deny nothing. */
 static bool is_empty(const struct guard_text *t, size_t i)
 {
     static const char *const before[] = {"or", "why", NULL};
-    static const char *const after[] = {"only",       "just",     "know", "sure",
-                                        "understand", "remember", NULL};
+    static const char *const after[] = {"only", "just", NULL};
 
     if (i > 0 && guard_text_is(&t->words[i - 1], "or"))
         return true;
     if (i > 0 && i + 1 == t->count && guard_text_among(&t->words[i - 1], before))
         return true;
-    return i + 1 < t->count && (guard_text_among(&t->words[i + 1], after) ||
-                                (guard_text_is(&t->words[i], "no") && t->words[i + 1].number));
+    return is_unsure(t, i) || (i + 1 < t->count &&
+                               (guard_text_among(&t->words[i + 1], after) ||
+                                (guard_text_is(&t->words[i], "no") && t->words[i + 1].number)));
 }
 
 static bool denies(const struct guard_text *t, size_t i)

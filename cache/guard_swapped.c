@@ -1,6 +1,6 @@
 /* Who does what to whom is the other way round: "does A own B" / "does B own A", and "did A
  * use B" / "was A used by B". Two words have changed places around one that has not; where
- * it is symmetric ("A and B", "A is married to B") it says nothing. */
+ * it is symmetric ("A and B", "A is married to B") it says nothing; "better than" is not. */
 #include "cache/guard_list.h"
 
 /* Order does not matter beside these. */
@@ -14,8 +14,12 @@ static const char *const symmetric[] = {
 
 static bool is_symmetric(const struct guard_text *t)
 {
+    if (guard_text_find(t, "than") != GUARD_TEXT_NONE)
+        return false;
     for (size_t i = 0; i < t->count; i++) {
-        if (guard_text_among(&t->words[i], symmetric))
+        bool future = i + 1 < t->count && guard_text_is(&t->words[i + 1], "future");
+
+        if (!future && guard_text_among(&t->words[i], symmetric))
             return true;
     }
     return false;
@@ -61,6 +65,12 @@ static size_t read_content(const struct guard_text *t, const struct guard_word *
     return n;
 }
 
+/* "U.S." is no "us". */
+static bool says_something(const struct guard_word *w)
+{
+    return !w->stop || w->capital;
+}
+
 /* Word for word the same but for two that say something and stand apart. */
 static bool are_turned(const struct guard_pair *p)
 {
@@ -72,7 +82,7 @@ static bool are_turned(const struct guard_pair *p)
     for (size_t i = 0; i < n; i++) {
         if (guard_text_same(a[i], b[i]))
             continue;
-        if (k == 2 || a[i]->stop || b[i]->stop)
+        if (k == 2 || !says_something(a[i]) || !says_something(b[i]))
             return false;
         apart[k++] = i;
     }

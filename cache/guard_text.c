@@ -502,3 +502,12 @@ bool guard_text_same(const struct guard_word *a, const struct guard_word *b)
            (span_eq(a->text, b->text) ||
             ((a->inflected || b->inflected) && span_eq(a->base, b->base)));
 }
+
+bool guard_text_asks_yes(const struct guard_text *t)
+{
+    static const char *const verbs[] = {
+        "is",   "are",   "was", "were", "am",  "do",   "does",   "did",   "can", "could",
+        "will", "would", "may", "must", "has", "have", "should", "shall", NULL};
+
+    return t->count > 0 && guard_text_among(&t->words[0], verbs);
+}

@@ -51,6 +51,8 @@ bool guard_text_is(const struct guard_word *w, const char *word);
 bool guard_text_among(const struct guard_word *w, const char *const *list);
 /* Where `word` stands, or GUARD_TEXT_NONE. */
 size_t guard_text_find(const struct guard_text *t, const char *word);
+/* It begins as what yes or no answers: "is …", "do …", "can …". */
+bool guard_text_asks_yes(const struct guard_text *t);
 /* Without its plural and inflection it is the same. */
 bool guard_text_same(const struct guard_word *a, const struct guard_word *b);
 

@@ -54,7 +54,7 @@ man/woman men/women male/female king/queen uncle/aunt boyfriend/girlfriend hero/
 symptom/treatment symptom/cause symptom/cure cause/cure cause/effect bullish/bearish predator/prey
 always/never everyone/nobody everything/nothing majority/minority true/false summer/winter
 give/receive frontend/backend public/private cancel/activate cancel/renew activate/block legal/illicit
-inbound/outbound refund/charge undo/redo inflate/deflate asset/liability income/expense income/expenditure
+above/under over/under physical/virtual inbound/outbound refund/charge undo/redo inflate/deflate asset/liability income/expense income/expenditure
 """
 
 folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/share/wordnet")

@@ -58,8 +58,12 @@ class Talk:
 
     async def ask(self, number, turns, control):
         """The serial number in the answer, and the headers."""
+        return await self.ask_with(number, None, turns, control)
+
+    async def ask_with(self, number, system, turns, control):
+        """The same below instructions."""
         self.upstream.at = number
-        messages = []
+        messages = [{"role": "system", "content": system}] if system is not None else []
         for turn in turns[:-1]:
             messages += [{"role": "user", "content": turn}, {"role": "assistant", "content": "So it is said."}]
         messages.append({"role": "user", "content": turns[-1]})
@@ -90,6 +94,14 @@ def figures(ibid):
     return {name: float(value) for name, value in lines}
 
 
+def wait_for_index(ibid):
+    """Until what was stored can be found."""
+    before = -1
+    while before < figures(ibid).get("ibid_index_entries", 0):
+        before = figures(ibid).get("ibid_index_entries", 0)
+        time.sleep(1)
+
+
 async def play(rows, settings, args, folder):
     upstream = Upstream()
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0, limit=1 << 20)
@@ -108,10 +120,7 @@ async def talk_with(ibid, upstream, rows, args):
     fresh = len(questions)  # serial numbers of answers that nobody stored
     for q in questions:
         await talk.ask(number[q], [q], "no-cache")
-    before = -1
-    while before < figures(ibid).get("ibid_index_entries", 0):
-        before = figures(ibid).get("ibid_index_entries", 0)
-        time.sleep(1)
+    wait_for_index(ibid)
     own, other = Tally(), Tally()
     follow = [r for r in rows if r["history"]]
     for r in follow:

@@ -18,9 +18,12 @@ whose licence permits it: BANKING77 (CC BY 4.0), CLINC150 (CC BY 3.0), SNIPS (CC
 
 Then for every stream, those of the fit and those it never saw, what share of the candidates is
 right where P says .8 to .9 and so on, by the P that is built in, and its calibration error; then
-that of all streams together, each weighing the same.
+that of all streams together, each weighing the same. Beside what step 2 finds stands what is built in
+(cache/decision.c); exit status 1 where the two differ by more than .02 in P.
 The threshold is not fitted: run.py prints the curve."""
 import argparse
+import re
+import sys
 import types
 
 import numpy as np
@@ -39,9 +42,10 @@ NAMES = ["cosine", "near", "exchanged", "words", "respelled", "substituted", "ad
 # Before the second step; why: cache/decision.c.
 BY_HAND = {"words": 0.12, "respelled": -3.0, "substituted": -0.48, "added": -0.27}
 SURE, UNSURE, STEP = 1.0986, -0.54, 0.65  # log-odds; cache/calibration.c
-BARE, NAMES_OF_BOTH = 0.71, -0.8  # reworded (0.08) is left out: `judge` does not print it
+BARE, NAMES_OF_BOTH, REWORDED = 0.71, -0.8, 0.08
 COMMON, STOPS, TROUBLE = 0.12, 0.36, -0.4  # the first at most of COMMON_MAX, the second of STOPS_MAX
 COMMON_MAX, STOPS_MAX = 5.0, 1.5
+APART_MAX = 0.02  # mean difference in P between what is found and what is built in
 BINS = [0, .3, .6, .7, .8, .85, .9, .95, 1.01]
 
 
@@ -69,13 +73,13 @@ def near_pairs(bench, sets):
 def features(lines, least=LEAST):
     """Of lines of `judge` of which no guard has doubts: inputs of the weights, what those by hand that the
     first step does not know add, whether it is the same."""
-    v = np.array([[float(l[0]), float(l[1])] + [float(x) for x in l[5:12] + l[13:16]]
+    v = np.array([[float(l[0]), float(l[1])] + [float(x) for x in l[5:12] + l[13:17]]
                   for l in lines if l[3] == "hit" and l[2] == l[12] and float(l[1]) >= least])
-    same, cosine, exchanged, respelled, bare, words, names, substituted, added, common, stops, trouble = v.T
+    same, cosine, exchanged, respelled, bare, words, names, substituted, added, common, stops, trouble, reworded = v.T
     x = np.c_[cosine, np.maximum(0, cosine - NEAR), np.minimum(exchanged, EXCHANGED_MAX),
               np.minimum(words, WORDS_MAX), respelled > 0, substituted, added]
     more = (BARE * bare + NAMES_OF_BOTH * names + COMMON * (substituted == 0) * np.minimum(common, COMMON_MAX) +
-            STOPS * np.minimum(stops, STOPS_MAX) + TROUBLE * trouble)
+            STOPS * np.minimum(stops, STOPS_MAX) + TROUBLE * trouble + REWORDED * reworded)
     return x, more, same
 
 
@@ -95,6 +99,33 @@ def fit(sets, ridge=1e-4):
         b -= np.linalg.solve(curve, slope)
     w = b[:-1] / scale
     return np.r_[w, b[-1] - (w * middle).sum()]
+
+
+def built_in():
+    """The weights in cache/decision.c, by their names there; "": the intercept."""
+    text = (run.ROOT / "cache/decision.c").read_text()
+    return {name: float(value) for name, value in
+            re.findall(r"#define (?:WEIGHT_([A-Z]+)|(?=INTERCEPT)\w+) +\(?(-?[\d.]+)\)?", text)}
+
+
+def print_difference(w, slope, candidates):
+    """How far what was found is from what is built in; the mean difference in P, the intercept apart: that was
+    moved by hand, so that commands stay below 1 % wrong."""
+    b = built_in()
+    mine = np.array([b[n] for n in "COSINE NEAR EXCHANGED WORD RESPELLED SUBSTITUTED ADDED".split()] + [b[""]])
+    print("   built in:   " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], mine)) +
+          "  bare %.3f  names %.3f  common %.3f  stops %.3f  trouble %.3f  reworded %.3f" % tuple(
+              b[n] for n in "BARE NAMES COMMON STOPS TROUBLE REWORDED".split()))
+    less = mine[-1] - w[-1]
+    apart = []
+    for (x, more, _) in candidates:
+        found = x @ w[:-1] + w[-1] + less + slope * more
+        # The weights by hand are `more` of the first step in both; what is built in rounds them.
+        built = x @ mine[:-1] + mine[-1] + b["BARE"] / BARE * more
+        apart.append(np.abs(1 / (1 + np.exp(-found)) - 1 / (1 + np.exp(-built))).mean())
+    print("   mean difference in P of their candidates, the intercept (%+.2f) apart: %.4f (at most %.2f)" % (
+        less, max(apart), APART_MAX))
+    return max(apart)
 
 
 def stream_pairs(bench, name, seeds):
@@ -198,15 +229,13 @@ def main():
     print("1. weights: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)))
     for name, weight in BY_HAND.items():
         w[NAMES.index(name)] = weight
-    again = []
-    for name in STREAMS:
-        x, more, y = features(bench.run("judge", stream_pairs(bench, name, args.seeds), "pairs"))
-        again.append(((x @ w[:-1] + w[-1] + more)[:, None], y))
-    slope, offset = fit(again)
+    candidates = [features(bench.run("judge", stream_pairs(bench, name, args.seeds), "pairs")) for name in STREAMS]
+    slope, offset = fit([((x @ w[:-1] + w[-1] + more)[:, None], y) for x, more, y in candidates])
     w = np.r_[w[:-1] * slope, w[-1] * slope + offset]
     print("2. on streams: " + "  ".join("%s %.3f" % v for v in zip(NAMES + ["intercept"], w)) +
-          "  bare %.3f  names %.3f  common %.3f  stops %.3f  trouble %.3f" % tuple(
-              slope * w for w in (BARE, NAMES_OF_BOTH, COMMON, STOPS, TROUBLE)))
+          "  bare %.3f  names %.3f  common %.3f  stops %.3f  trouble %.3f  reworded %.3f" % tuple(
+              slope * w for w in (BARE, NAMES_OF_BOTH, COMMON, STOPS, TROUBLE, REWORDED)))
+    apart = print_difference(w, slope, candidates)
     print_step(bench, played)
     print("mean P of the built-in weights: share that is right (candidates)")
     lines = {n: [l for rows in several for l in bench.run("simulate", rows, "candidates")]
@@ -215,6 +244,7 @@ def main():
         print("  %-11s %s" % (n, reliability(lines[n])))
     print("all together: error %.3f; of cosines from %.2f on %.3f" % (pooled(lines.values(), 0), LEAST,
                                                                 pooled(lines.values(), LEAST)))
+    sys.exit(0 if apart <= APART_MAX else 1)
 
 
 if __name__ == "__main__":

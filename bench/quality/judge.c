@@ -7,8 +7,8 @@
  *
  * Prints a line a pair: same, cosine, probability (guards left out),
  * reason, overlap, exchanged words, respelled numbers, bare, words, names,
- * substituted, added (cache/guard.h), probability with the guards, common, stops, trouble, then
- * the two texts when a third argument "texts" is given; "strangers": as among those (the
+ * substituted, added (cache/guard.h), probability with the guards, common, stops, trouble,
+ * reworded, then the two texts when a third argument "texts" is given; "strangers": as among those (the
  * first of a pair is asked, the second stored). */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,10 +43,11 @@ static void judge(const struct row *a, const struct row *b, bool same)
     guard_check(span_of(a->text), span_of(b->text), &g);
     unguarded = g;
     unguarded.doubt = 0;
-    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f\t%.5f\t%.5f\t%d", same,
+    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f\t%.5f\t%.5f\t%d\t%d", same,
            (double)c.similarity, decision_probability(c.similarity, &unguarded), d.reason,
            g.overlap, g.exchanged, g.respelled, g.bare, g.words, g.names, g.substituted,
-           g.added, decision_probability(c.similarity, &g), g.common, g.stops, g.trouble);
+           g.added, decision_probability(c.similarity, &g), g.common, g.stops, g.trouble,
+           g.reworded);
     if (with_texts) {
         print_text(a->text);
         print_text(b->text);

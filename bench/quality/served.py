@@ -144,6 +144,8 @@ class Ibid:
                    IBID_DATA_DIR=folder, IBID_UPSTREAM_URL="http://127.0.0.1:%d" % upstream_port,
                    IBID_LOCAL_MODEL="off", IBID_CACHE_INDEX_ENTRIES_MAX="1000000",
                    IBID_CACHE_INDEX_BYTES_MAX="2GiB", IBID_ENCODER_DEADLINE_MS="60000", IBID_LOG_LEVEL="warn")
+        # A machine that is stopped for minutes must not cut what the bench waits for.
+        env.update(("IBID_LIMITS_%s_TIMEOUT_MS" % k, "3600000") for k in ("HEAD", "BODY", "IDLE", "WRITE"))
         if "IBID_MODEL_DIR" in os.environ:
             env["IBID_MODEL_DIR"] = os.environ["IBID_MODEL_DIR"]
         env.update(("IBID_" + k.upper().replace(".", "_"), v) for k, v in settings)

@@ -12,6 +12,8 @@
 #include "http/server.h"
 #include "proxy/proxy.h"
 
+#define NO_ENTRY                                                                               \
+    "no such entry: it was removed, replaced or has ended; the name is that of x-ibid-entry"
 #define AGE_MAX_S (100ull * 365 * 86400)
 
 /* --- one ------------------------------------------------------------------------------- */
@@ -82,7 +84,7 @@ static void on_fetched(struct cache_get *op, enum status st, struct entry *e)
     if (st == ST_OK)
         take_entry(c, e);
     else if (c->stream != NULL && st == ST_NOTFOUND)
-        call_refuse(c, 404, "no such entry");
+        call_refuse(c, 404, NO_ENTRY);
     else if (c->stream != NULL)
         call_refuse(c, 503, "the store could not say; ask again");
     admin_call_gone(c);
@@ -103,7 +105,7 @@ static void find_entry(struct admin_call *c)
         take_entry(c, e);
         return;
     case CACHE_ABSENT:
-        call_refuse(c, 404, "no such entry");
+        call_refuse(c, 404, NO_ENTRY);
         return;
     case CACHE_ASK:
         break;

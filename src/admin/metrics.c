@@ -279,6 +279,10 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     reasons(p, "ibid_cache_exact_only_total",
             "Answers stored for the very same request only, by why.", a->exact_only);
     counter(p, "ibid_cache_stored_total", "Answers stored.", a->stored_total);
+    counter(p, "ibid_cache_timely_total",
+            "Answers stored for a short time: their question is of the moment "
+            "(cache.timely_ttl_s).",
+            a->timely_total);
     counter(p, "ibid_streams_followed_total",
             "Streams given out while they came in for the same request.", a->followed_total);
     counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",

@@ -36,6 +36,7 @@ static const char usage[] =
     "  What each threshold does to labelled pairs of questions, what the guards refuse, and\n"
     "  the least threshold that keeps to an error. PAIRS: JSON lines, '-': standard input:\n"
     "    {\"a\": \"How do I reset my PIN?\", \"b\": \"I forgot my PIN\", \"same\": true}\n"
+    "  or NAME.csv, whose first row names the columns a, b and same\n"
     "  watch: pairs out of live traffic. A running ibid with cache.semantic: shadow, which\n"
     "  decides and serves nothing, or with cache.policy: bounded, compares fresh answers with\n"
     "  those of near questions; until it is interrupted\n"

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "cli/json_lines.h"
+#include "cli/tune_csv.h"
 
 #define TEXTS_MAX_BYTES ((size_t)1 << 30)
 
@@ -46,6 +47,25 @@ static bool add(struct tune_pairs *p, const struct tune_pair *pair)
     return true;
 }
 
+static const char *keep(struct tune_pairs *p, const struct tune_pair *pair)
+{
+    if (p->count == TUNE_PAIRS_MAX)
+        return "these are too many pairs: a million at most";
+    return add(p, pair) ? NULL : "out of memory";
+}
+
+static const char *take_row(void *owner, struct span a, struct span b, struct span same)
+{
+    struct tune_pair pair = {.a = a, .b = b};
+
+    if (a.len == 0 || b.len == 0)
+        return "it needs two texts, 'a' and 'b' (or 'q1' and 'q2')";
+    pair.same = span_eq(same, SPAN("true")) || span_eq(same, SPAN("1"));
+    if (!pair.same && !span_eq(same, SPAN("false")) && !span_eq(same, SPAN("0")))
+        return "'same' must be true or false (or 1 or 0)";
+    return keep(owner, &pair);
+}
+
 static const char *take_object(void *owner, const struct json *o)
 {
     struct tune_pairs *p = owner;
@@ -57,16 +77,15 @@ static const char *take_object(void *owner, const struct json *o)
         return "it needs two texts, 'a' and 'b' (or 'q1' and 'q2')";
     if (!read_label(json_get(o, SPAN("same")), &pair.same))
         return "'same' must be true or false (or 1 or 0)";
-    if (p->count == TUNE_PAIRS_MAX)
-        return "these are too many pairs: a million at most";
-    return add(p, &pair) ? NULL : "out of memory";
+    return keep(p, &pair);
 }
 
 bool tune_pairs_read(const char *path, struct tune_pairs *out)
 {
     *out = (struct tune_pairs){.pair = NULL};
     arena_init(&out->texts, 65536, TEXTS_MAX_BYTES);
-    if (!json_lines_read(path, take_object, out))
+    if (tune_csv_named(path) ? !tune_csv_read(path, take_row, out)
+                             : !json_lines_read(path, take_object, out))
         return false;
     if (out->count == 0)
         fprintf(stderr, "ibid: %s: there are no pairs in it\n", path);

@@ -28,7 +28,8 @@ struct tune_pairs {
 };
 
 /* JSON lines: {"a": …, "b": …, "same": true|false|1|0}; "q1" and "q2" stand for "a" and "b".
- * Other members are not looked at. False: line and trouble were said on stderr. */
+ * Other members are not looked at. In a file whose name ends in .csv: columns of these names
+ * (tune_csv.h). False: line and trouble were said on stderr. */
 bool tune_pairs_read(const char *path, struct tune_pairs *out) MUST_CHECK;
 /* One that was measured elsewhere, into what was {0} at first. False: out of memory, or there
  * are too many. */

@@ -246,6 +246,7 @@ struct config {
         uint64_t refresh_max; /* in the background at the same time */
         double refresh_ahead; /* share of a life, at its end; 0: none */
         uint64_t regenerate_after_s;
+        uint64_t timely_ttl_s; /* 0: such answers are not stored */
     } cache;
 
     struct {

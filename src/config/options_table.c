@@ -224,6 +224,7 @@ const struct option options_table[] = {
     UINT("cache.stale_if_error_s", cache.stale_if_error_s, "0", 0, CONFIG_STALE_MAX_S, "how long after its end an answer takes the place of the upstream's 500, 502, 503, 504 or 529, or of no answer at all (RFC 5861)"),
     UINT("cache.refresh_max", cache.refresh_max, "8", 0, 1000, "answers asked for in the background at the same time; beyond it stale ones are given out and stay so"),
     REAL("cache.refresh_ahead", cache.refresh_ahead, "0", 0, 0.5, "the last share of an answer's life in which a second hit of the very same request has a fresh one asked for in the background, before anybody has to wait for it; within cache.refresh_max. 0: never"),
+    UINT("cache.timely_ttl_s", cache.timely_ttl_s, "3600", 0, YEAR_S, "seconds that an answer holds whose question is of the moment (\"today\", \"latest\", \"currently\"; by English words), where store.ttl_s is longer; 0: it is not stored"),
     UINT("cache.regenerate_after_s", cache.regenerate_after_s, "0", 0, 3600, "the very same request within this time after it was served a stored answer means \"again, please\": it goes upstream; 0: never"),
 
     WORDS("route.models", route.models, "", "names of models, a list or parted by blanks, `*` stands for anything: of a request for one of them ibid chooses who answers, the built-in model or the upstream; empty: it never does, but where routes say so"),

@@ -25,24 +25,34 @@ static uint32_t clamp_u32(uint64_t n)
     return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
+/* Only where that shortens its life. */
+static bool is_timely(const struct request *r)
+{
+    const struct config *c = r->setup->config;
+
+    return c->cache.timely_ttl_s < c->store.ttl_s && admission_timely(r->chat.last_text);
+}
+
 static uint64_t life_ms(const struct request *r)
 {
     uint64_t ttl_s = r->setup->config->store.ttl_s;
 
+    if (r->timely)
+        ttl_s = r->setup->config->cache.timely_ttl_s;
     if (r->controls.has_ttl && r->controls.ttl_s < ttl_s)
         ttl_s = r->controls.ttl_s;
     return ttl_s * 1000;
 }
 
-/* How long it is kept beyond that, in case. Not when the client says how long, and no agent
- * ever gets a stale action or its sequel. */
+/* How long it is kept beyond that, in case. Not when the client says how long, or the question
+ * is of the moment, and no agent ever gets a stale action or its sequel. */
 static uint16_t stale_minutes(const struct request *r, const struct answer *a)
 {
     const struct upstream *u = r->upstream;
     uint64_t s;
     bool acts = a->verdict == ANSWER_TOOL_CALL || r->chat.has_tool_turns;
 
-    if (r->to_local || r->controls.has_ttl || acts)
+    if (r->to_local || r->controls.has_ttl || acts || r->timely)
         return 0;
     s = u->stale_while_revalidate_s > u->stale_if_error_s ? u->stale_while_revalidate_s
                                                           : u->stale_if_error_s;
@@ -147,6 +157,9 @@ const char *record_unfit(struct request *r, const struct answer *a)
         return "wrong_form";
     else if (no_answer(r, a) != NULL)
         return no_answer(r, a);
+    r->timely = is_timely(r);
+    if (r->timely && r->setup->config->cache.timely_ttl_s == 0)
+        return "timely";
     keep_for_the_same_only(r, a);
     return NULL;
 }
@@ -172,6 +185,7 @@ void record_answer(struct request *r, const struct answer *a)
         compare_answer(r, a, e);
     cache_put(p->parts.cache, e);
     p->account.stored_total++;
+    p->account.timely_total += r->timely;
     judge_stored(r, a, e);
     if (needs_lesson(r, e))
         catch_up_later(&p->catch_up, &e->key);

@@ -16,7 +16,7 @@ struct request;
 void record_answer(struct request *r, const struct answer *a);
 
 /* Why this answer may not be kept (static), or NULL. Settles whether it may be found by
- * meaning. */
+ * meaning, and whether its question is of the moment. */
 const char *record_unfit(struct request *r, const struct answer *a);
 
 /* An entry of an answer under a key, with one reference; it is put nowhere. */

@@ -154,11 +154,12 @@ struct request {
     double votes;                     /* share of the samples that say the same; 0: no vote */
     enum beside beside;
     struct timer beside_timer;
-    bool judged;             /* by what was learned: `enough` is set, and both may be asked */
-    double enough;           /* P(the built-in model is) */
-    bool may_read;           /* an exact entry may answer */
-    bool may_read_semantic;  /* a near one may */
-    bool may_store;          /* the answer may become an entry */
+    bool judged;            /* by what was learned: `enough` is set, and both may be asked */
+    double enough;          /* P(the built-in model is) */
+    bool may_read;          /* an exact entry may answer */
+    bool may_read_semantic; /* a near one may */
+    bool may_store;         /* the answer may become an entry */
+    bool timely; /* what is asked is of the moment, and kept for a short time: record_unfit() */
     bool may_store_semantic; /* … to be found by meaning */
     const char *miss_reason; /* why nothing stored answered; static */
 

@@ -1,4 +1,5 @@
 """`ibid tune`: labelled pairs in, a threshold out."""
+import csv
 import json
 import xml.dom.minidom
 
@@ -36,6 +37,34 @@ def test_recommends_a_threshold(pairs, tmp_path):
     assert "500 pairs, 200 the same, 300 not" in done.stdout and "cache:\n  threshold: 0." in done.stdout
     assert "negation" in done.stdout and "name" in done.stdout
     assert len(xml.dom.minidom.parse(str(plot)).getElementsByTagName("polyline")) == 2
+
+
+@needs_encoder
+def test_pairs_of_a_spreadsheet(pairs, tmp_path):
+    """The same pairs as comma-separated values say the same."""
+    table = tmp_path / "pairs.csv"
+    with open(table, "w", encoding="utf-8-sig", newline="") as f:
+        rows = csv.writer(f)
+        rows.writerow(["same", "note", "a", "b"])
+        for a, b, same in PAIRS * 99:
+            rows.writerow([str(same).lower(), "", a, b])
+        rows.writerow([])
+        for a, b, same in PAIRS:
+            rows.writerow([int(same), 'said "so",\nthey say', a, b])
+    done, as_lines = tune(str(table), "--json", "--error-max", "0.01"), tune(pairs, "--json", "--error-max", "0.01")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(as_lines.stdout)
+
+
+@pytest.mark.parametrize("text, line, why", [
+    ("", 1, "it is empty"), ("a,b\nx,y\n", 1, "must name the columns"), ("a,b,same\nx,y\n", 2, "fewer columns"),
+    ("a,b,same\nx,y,1\n\nx,y,maybe\n", 4, "true or false"), ('a,b,same\n"x\ny",z,1\n,z,1\n', 4, "two texts"),
+    ('a,b,same\nx,"y,1\n', 2, "nothing closes"), ("," * 64 + "\n", 1, "too many columns"), ("a,b,same\n", None, "no pairs")])
+def test_a_table_that_is_not_understood(tmp_path, text, line, why):
+    table = tmp_path / "pairs.csv"
+    table.write_text(text)
+    done = tune(str(table))
+    assert done.returncode != 0 and why in done.stderr and (line is None or f"line {line}:" in done.stderr), done.stderr
 
 
 @needs_encoder

@@ -29,6 +29,18 @@ static const struct {
     {"What is the tallest tree?", "I'm not sure.", "no_answer"},
     {"What is the tallest tree?", "I\xe2\x80\x99m not sure.", "no_answer"},
     {"What is the tallest tree?", "As an AI, I like all trees.", "no_answer"},
+    {"Where is my parcel?", "Hi Anna, it is on its way.", "personal"},
+    {"Where is my parcel?", "**Dear** Mr. Smith, it is on its way.", NULL}, /* a mark between */
+    {"Where is my parcel?", "Dear Mr. Smith, it is on its way.", "personal"},
+    {"Where is my parcel?", "Good morning Anna! It is here.", "personal"},
+    {"Say hello to Anna", "Hello Anna!", NULL},
+    {"Where is my parcel?", "Hello! It is here.", NULL},
+    {"Where is my parcel?", "Hello there, it is here.", NULL},
+    {"Where is my parcel?", "Dear Sir or Madam, it is here.", NULL},
+    {"Where is my parcel?", "Thank you for asking. Anna has it.", NULL},
+    {"Where is my parcel?", "Hi", NULL},
+    {"Where is my parcel?", "Hi ", NULL},
+    {"Where is my parcel?", "Good", NULL},
     {"What day is it?", "Today is March 2, 2026.", "dated"},
     {"What day is it?", "It is 2026-03-02 now.", "dated"},
     {"What day is it?", "2 March 2026", "dated"},
@@ -76,6 +88,38 @@ static void long_answers_are_answers(void **arg)
 }
 
 /* Any bytes, any length. */
+static void moments(void **state)
+{
+    static const struct {
+        const char *question;
+        bool timely;
+    } asked[] = {
+        {"What is the weather today?", true},
+        {"what's the LATEST version of it", true},
+        {"Who is the current president?", true},
+        {"Is it open right-now", true},
+        {"today", true},
+        {"What is on next week?", true},
+        {"Today\xe2\x80\x99s news", true},
+        {"How do I measure an electric current?", false},
+        {"When was it built?", false},
+        {"What is a todayish thing?", false},
+        {"How do I use latex?", false},
+        {"", false},
+    };
+    char text[1100];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        if (admission_timely(span_of(asked[i].question)) != asked[i].timely)
+            fail_msg("'%s'", asked[i].question);
+    }
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "today ", 6);
+    assert_true(admission_timely((struct span){text, 1024}));
+    assert_false(admission_timely((struct span){text, 1025}));
+}
+
 static void takes_anything(void **arg)
 {
     char *text = malloc(100000);
@@ -95,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules),
         cmocka_unit_test(long_answers_are_answers),
+        cmocka_unit_test(moments),
         cmocka_unit_test(takes_anything),
     };
 

@@ -498,6 +498,85 @@ static void persons(void **state)
     decide(t, ARRAY_LEN(t));
 }
 
+/* Found by minimal edits of real questions: bench/quality.sh causes. */
+static void edits(void **state)
+{
+    static const struct pair t[] = {
+        {"How do you know when it is ripe?", "How do you not know when it is ripe?", "negation"},
+        {"What should guests know about the house?", "What should guests not know about the house?", "negation"},
+        {"I don't know how to reset my PIN", "How do I reset my PIN?", NULL},
+        {"I can't remember how I set it up", "I don't remember how I set it up", NULL},
+        {"not sure how to reset my PIN", "how to reset my PIN", NULL},
+        {"Who was the first man on the boat?", "Who was the last man on the boat?", "antonym"},
+        {"a flight to Oslo for under $500", "a flight to Oslo for above $500", "antonym"},
+        {"What was your first job?", "What was your 1st job?", NULL},
+        {"send forty dollars from me to Carol", "send forty dollars from Carol to me", "direction"},
+        {"I am away from May to October", "I am away from October to May", "direction"},
+        {"Is it cheap to send a box from Canada to the US?", "Is it cheap to send a box from the US to Canada?", "direction"},
+        {"Can I switch from Vodka to Gin? I try to do it", "Can I switch from Gin to Vodka? I try to do it", "direction"},
+        {"translate hello to Polish", "translate Polish to hello", "direction"},
+        {"How do I get from the hotel to the station?", "How do I get to the station from the hotel?", NULL},
+        {"Is Oslo better than Bergen in spite of the difference in cost?", "Is Bergen better than Oslo in spite of the difference in cost?", "swapped"},
+        {"Can Anna come to Bert in the near future?", "Can Bert come to Anna in the near future?", "swapped"},
+        {"Is the U.S. better than Canada for a student?", "Is Canada better than the U.S. for a student?", "swapped"},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
+static void tasks(void **state)
+{
+    static const struct pair t[] = {
+        {"Summarize this article about whales", "Translate this article about whales", "task"},
+        {"Please explain the causes of the civil war in Spain", "Please list the causes of the civil war in Spain", "task"},
+        {"Write a poem about autumn in the mountains", "Write an essay about autumn in the mountains", "task"},
+        {"Can you write a letter to my landlord about the noise?", "Can you write a song to my landlord about the noise?", "task"},
+        {"Explain the causes of the war", "Describe the causes of the war", NULL},
+        {"Write a poem about autumn", "Compose a poem about autumn", NULL},
+        {"Write an email to my boss", "Write a letter to my boss", NULL},
+        /* Not what is to be done. */
+        {"How do I sort a table?", "How can I sort a table?", NULL},
+        {"The report was correct", "The report was in order", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
+static void quantifiers(void **state)
+{
+    static const struct pair t[] = {
+        {"Do all users get the newsletter?", "Do some users get the newsletter?", "quantifier"},
+        {"Can each of my members invite a guest?", "Can most of my members invite a guest?", "quantifier"},
+        {"Can I pay only with a card?", "Can I pay with a card?", "quantifier"},
+        {"Do all users get the newsletter?", "Does every user get the newsletter?", NULL},
+        {"Is this only for members?", "Is this exclusively for members?", NULL},
+        /* One answer may serve both. */
+        {"What are some of the risks of diving?", "What are all the risks of diving?", NULL},
+        {"What is the most common reason for a delay?", "What is the common reason for a delay?", NULL},
+        {"Is it the most common reason?", "Is it a common reason?", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
+static void either_or_both(void **state)
+{
+    static const struct pair t[] = {
+        {"Do I need a passport and a visa?", "Do I need a passport or a visa?", "either"},
+        {"Should I take aspirin and ibuprofen?", "Should I take ibuprofen or aspirin?", NULL},
+        {"Should I take aspirin and ibuprofen?", "Should I take aspirin or ibuprofen?", "either"},
+        {"Is tea or coffee better for you?", "Is tea better for you, and coffee?", NULL},
+        {"Is there a difference between jam and jelly?", "Is there a difference between jam or jelly?", NULL},
+        {"How do I open and close an account?", "How do I open or close an account?", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
 static void nothing_to_refuse(void **state)
 {
     static const struct pair t[] = {
@@ -950,6 +1029,10 @@ int main(void)
         cmocka_unit_test(question_words),
         cmocka_unit_test(tenses),
         cmocka_unit_test(persons),
+        cmocka_unit_test(edits),
+        cmocka_unit_test(tasks),
+        cmocka_unit_test(quantifiers),
+        cmocka_unit_test(either_or_both),
         cmocka_unit_test(nothing_to_refuse),
         cmocka_unit_test(extra),
         cmocka_unit_test(doubts),
