@@ -6,12 +6,12 @@
 #
 # --rest: how long each state is held before it is measured (3 s; with more than limits.heap_return_s, 30 s, what was
 # freed has gone back to the system).
-# Needs build/release/ibid, a C compiler, openssl and its headers, curl; exit status 77 without them or where
+# Needs build/release/ibid, a C compiler, openssl and its headers, curl, python3; exit status 77 without them or where
 # too few open files are allowed. Ends with 1 when an answer was lost or was not the upstream's byte for byte, an
 # idle connection takes more than 10 KiB (18 with TLS), or a stream more than 64.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-idle=10000 streams=2000 seconds=30 rest=3 kinds="plain tls" quiet=
+. "$(dirname "$0")/lib.sh"
+idle=10000 streams=2000 seconds=30 rest=3 kinds="plain tls" gap_ms=200
 while [ $# -gt 0 ]; do
     case $1 in
     --idle) idle=$2; shift ;;
@@ -21,35 +21,23 @@ while [ $# -gt 0 ]; do
     --plain) kinds=plain ;;
     --tls) kinds=tls ;;
     --quiet) quiet=1 ;;
-    *) sed -n '2,11p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) usage ;;
     esac
     shift
 done
-for tool in cc openssl curl python3; do
-    command -v "$tool" >/dev/null || { echo "crowd: $tool is missing (apt install gcc openssl curl python3)"; exit 77; }
-done
-ibid=${IBID_BIN:-$root/build/release/ibid}
-[ -x "$ibid" ] || { echo "crowd: build/release/ibid is missing; build it first"; exit 77; }
-files=$(ulimit -Hn)
-[ "$files" = unlimited ] || [ "$files" -ge $((idle + 2 * streams + 256)) ] || { echo "crowd: $files open files are allowed, $((idle + 2 * streams + 256)) are needed (ulimit -Hn)"; exit 77; }
-work=$(mktemp -d)
-pids=()
-stop() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
-trap stop EXIT
-gap_ms=200
-cc -O2 -o "$work/slow" "$root/bench/load/slow.c"
-cc -O2 -o "$work/crowd" "$root/bench/load/crowd.c" -lssl -lcrypto
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$work/key.pem" -out "$work/cert.pem" -days 2 \
-    -subj /CN=crowd -addext subjectAltName=IP:127.0.0.1 2>/dev/null
-chmod 600 "$work/key.pem"
+need_tools cc openssl curl python3
+need_ibid
+files=$(ulimit -Hn) needed=$((idle + 2 * streams + 256))
+[ "$files" = unlimited ] || [ "$files" -ge "$needed" ] || skip "$files open files are allowed, $needed are needed (ulimit -Hn)"
+compile slow
+compile crowd -lssl -lcrypto
+certificate
 events=$((seconds * 1000 / gap_ms))
 status=0
 for kind in $kinds; do
-    read -r up port admin <<<"$(python3 -c 'import socket
-s = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-print(*[x.getsockname()[1] for x in s])')"
-    "$work/slow" "$up" "$events" "$gap_ms" & one=$!
-    pids+=("$one")
+    read -r up port admin <<<"$(free_ports 3)"
+    start "$work/slow" "$up" "$events" "$gap_ms"
+    upstream=$pid
     at=127.0.0.1:$port
     [ "$kind" = plain ] || at=tls:$at
     {
@@ -63,15 +51,15 @@ print(*[x.getsockname()[1] for x in s])')"
         echo "encoder: {model: 'off'}"
         echo "local: {model: 'off'}"
     } >"$work/$kind.yaml"
-    "$ibid" serve -c "$work/$kind.yaml" 2>"$work/$kind.log" & two=$!
-    pids+=("$two")
-    for _ in $(seq 200); do curl -sf "127.0.0.1:$admin/readyz" >/dev/null && break; sleep 0.05; done
+    log=$work/$kind.log
+    start "$ibid" serve -c "$work/$kind.yaml"
+    until_answered "127.0.0.1:$admin/readyz"
     tls=() limit=10
     [ "$kind" = plain ] || { tls=(--tls); limit=18; }
-    [ -n "$quiet" ] || echo "crowd: $idle idle connections, $streams streams of $seconds s, $kind" >&2
-    "$work/crowd" "$port" "$two" "${tls[@]}" --idle "$idle" --streams "$streams" --events "$events" --rest "$rest" >"$work/$kind.json" || status=$?
+    say "$idle idle connections, $streams streams of $seconds s, $kind"
+    "$work/crowd" "$port" "$pid" "${tls[@]}" --idle "$idle" --streams "$streams" --events "$events" --rest "$rest" >"$work/$kind.json" || status=$?
     cat "$work/$kind.json"
-    [ "$status" = 0 ] || cat "$work/$kind.log" >&2
+    [ "$status" = 0 ] || cat "$log" >&2
     python3 - "$work/$kind.json" "$limit" <<'PY' || status=1
 import json, sys
 got, limit = json.load(open(sys.argv[1])), float(sys.argv[2])
@@ -79,7 +67,8 @@ bad = [f"{name} takes {got[key]} KiB, more than {most}" for name, key, most in (
 print("\n".join(bad), end="\n" if bad else "", file=sys.stderr)
 sys.exit(bool(bad))
 PY
-    kill "$one" && wait "$one" 2>/dev/null || true
-    kill "$two" && wait "$two" || { echo "crowd: ibid did not end well" >&2; status=1; }
+    kill "$upstream" && wait "$upstream" 2>/dev/null || true
+    kill "$pid" && wait "$pid" || { say "ibid did not end well"; status=1; }
+    log=
 done
 exit "$status"

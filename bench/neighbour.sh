@@ -6,11 +6,11 @@
 #
 # --cpus 0.5: in a control group that may use half a processor (needs root); then it is p99 itself that counts.
 #
-# Needs build/release/ibid, the model (ibid models pull smollm2-135m-instruct), a C compiler,
+# Needs build/release/ibid, the model (ibid models pull smollm2-135m-instruct), a C compiler, curl,
 # python3; exit status 77 without them, 1 when the median of the rounds' p99 is more than 1.5 times
 # what it is beside an idle model, or 20 ms with --cpus. Nothing else should run meanwhile.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/lib.sh"
 rounds=5 seconds=6 rate=500 model=smollm2-135m-instruct priority=idle share=1 cpus=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -21,28 +21,17 @@ while [ $# -gt 0 ]; do
     --priority) priority=$2; shift ;;
     --cpu-share) share=$2; shift ;;
     --cpus) cpus=$2; shift ;;
-    *) sed -n '2,12p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+    *) usage ;;
     esac
     shift
 done
-ibid=${IBID_BIN:-$root/build/release/ibid}
-for tool in cc python3; do
-    command -v "$tool" >/dev/null || { echo "neighbour: $tool is missing (apt install gcc python3)"; exit 77; }
-done
-[ -x "$ibid" ] || { echo "neighbour: build/release/ibid is missing; build it first"; exit 77; }
-"$ibid" models show "$model" >/dev/null 2>&1 || { echo "neighbour: the model is missing: ibid models pull $model"; exit 77; }
-
-work=$(mktemp -d)
-pids=()
-stop() { for p in "${pids[@]}"; do kill "$p" 2>/dev/null || true; done; wait 2>/dev/null || true; rm -rf "$work"; }
-trap stop EXIT
-cc -O2 -o "$work/stub" "$root/bench/load/stub.c"
-cc -O2 -o "$work/paced" "$root/bench/load/paced.c"
-ports() { python3 -c 'import socket
-s = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-print(*[x.getsockname()[1] for x in s])'; }
-read -r up port admin <<<"$(ports)"
-"$work/stub" "$up" & pids+=($!)
+need_tools cc curl python3
+need_ibid
+need_models "$model"
+compile stub
+compile paced
+read -r up port admin <<<"$(free_ports 3)"
+start "$work/stub" "$up"
 cat >"$work/ibid.yaml" <<EOF
 listen: 127.0.0.1:$port
 admin: {listen: 127.0.0.1:$admin}
@@ -52,14 +41,13 @@ upstream: {url: http://127.0.0.1:$up}
 encoder: {model: "off"}
 local: {model: "$model", threads: $(nproc), priority: $priority, cpu_share: $share}
 EOF
+within=()
 if [ -n "$cpus" ]; then
-    python3 "$root/tests/e2e/cgroup.py" "$cpus" true || exit $?
-    python3 "$root/tests/e2e/cgroup.py" "$cpus" "$ibid" serve -c "$work/ibid.yaml" &
-else
-    "$ibid" serve -c "$work/ibid.yaml" &
+    within=(python3 "$root/tests/e2e/cgroup.py" "$cpus")
+    "${within[@]}" true || exit $?
 fi
-pids+=($!)
-for _ in $(seq 100); do "$ibid" health -c "$work/ibid.yaml" >/dev/null 2>&1 && break; sleep 0.1; done
+start "${within[@]}" "$ibid" serve -c "$work/ibid.yaml"
+until_answered "127.0.0.1:$admin/readyz"
 python3 "$root/bench/load/neighbour.py" "$work/paced" "$port" "$admin" "$rate" "$seconds" "$rounds" 4 | tee "$work/out"
 python3 - "$work/out" "$cpus" <<'EOF'
 import json, sys

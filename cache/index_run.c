@@ -17,7 +17,7 @@ void index_run_init(struct index_run *r, size_t dims)
 void index_run_release(struct index_run *r)
 {
     for (size_t i = 0; i < r->chunk_count; i++)
-        free(r->chunks[i].vectors);
+        free(r->chunks[i].block);
     free(r->chunks);
 }
 
@@ -26,15 +26,19 @@ size_t index_run_row_bytes(const struct index_run *r)
     return r->dims + sizeof(float) + sizeof(int32_t) + sizeof(uint32_t);
 }
 
-/* The widest part first, so that all are aligned. */
+/* The widest part first, so that all are aligned. By hand: aligned_alloc(3) of glibc
+ * before 2.38 never takes the place of a block of the same size that was freed (its bug 14581),
+ * so that a heap grew with each chunk that came and went. */
 static enum status make_chunk(const struct index_run *r, size_t cap, struct index_chunk *out)
 {
     size_t vectors = (cap * r->dims + ALIGN - 1) / ALIGN * ALIGN;
     size_t bytes = vectors + cap * (sizeof(float) + sizeof(int32_t) + sizeof(uint32_t));
-    char *block = aligned_alloc(ALIGN, (bytes + ALIGN - 1) / ALIGN * ALIGN);
+    char *block = malloc(bytes + ALIGN - 1);
 
     if (block == NULL)
         return ST_NOMEM;
+    out->block = block;
+    block += (ALIGN - (uintptr_t)block % ALIGN) % ALIGN;
     out->vectors = (int8_t *)block;
     out->scales = (float *)(void *)(block + vectors);
     out->sums = (int32_t *)(void *)(block + vectors + cap * sizeof(float));
@@ -72,7 +76,7 @@ static enum status resize_first(struct index_run *r, size_t cap)
         memcpy(fresh.scales, old->scales, r->count * sizeof(float));
         memcpy(fresh.sums, old->sums, r->count * sizeof(int32_t));
         memcpy(fresh.items, old->items, r->count * sizeof(uint32_t));
-        free(old->vectors);
+        free(old->block);
     }
     r->chunks[0] = fresh;
     r->chunk_count = 1;
@@ -141,9 +145,11 @@ static bool is_hole(const struct index_run *r, size_t at)
 static void drop_last(struct index_run *r)
 {
     r->count--;
-    /* A chunk that has become empty goes; the first becomes shorter. */
-    if (r->chunk_count > 1 && r->count <= r->cap - INDEX_RUN_CHUNK) {
-        free(r->chunks[--r->chunk_count].vectors);
+    /* An empty chunk goes when half of the one before it is empty, too: where one comes for one
+     * that goes, a full cache's state, the last would come and go with them. The first becomes
+     * shorter. */
+    if (r->chunk_count > 1 && r->count + INDEX_RUN_CHUNK / 2 <= r->cap - INDEX_RUN_CHUNK) {
+        free(r->chunks[--r->chunk_count].block);
         r->cap -= INDEX_RUN_CHUNK;
     } else if (r->chunk_count == 1 && r->cap >= SHRINK_FROM && r->count <= r->cap / 4) {
         (void)!resize_first(r, r->cap / 2); /* without memory it stays */

@@ -12,11 +12,12 @@
 #include "base/compiler.h"
 #include "base/status.h"
 
-/* Positions of a chunk. A partition wastes up to one; a scan wants some at a time. */
+/* Positions of a chunk. A partition wastes up to one and a half; a scan wants some at a time. */
 #define INDEX_RUN_CHUNK 256u
 
-/* One block of memory, which begins with the vectors. */
+/* One block of memory, in which the vectors are first. */
 struct index_chunk {
+    void *block;     /* owned */
     int8_t *vectors; /* [INDEX_RUN_CHUNK][dims]; the only one may be shorter */
     float *scales;
     int32_t *sums; /* of a hole: the next hole */

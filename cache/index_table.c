@@ -41,8 +41,8 @@ struct index_partition *index_table_find(const struct index_table *t, const stru
 
 /* --- accounting ----------------------------------------------------------------------------
  * An entry is charged what it takes, so that one goes for one that comes. Not charged: what
- * has been asked for ahead (at most the half of a small run, a chunk of a long one), holes
- * (at most the half of a long one) and the structure that is being replaced. */
+ * has been asked for ahead (at most the half of a small run, a chunk and a half of a long one),
+ * holes (at most the half of a long one) and the structure that is being replaced. */
 
 static uint64_t partition_bytes(void)
 {

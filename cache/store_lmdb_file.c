@@ -37,7 +37,7 @@
 #define MAP_BYTES_MIN    (16u * 1024 * 1024)
 #define MAP_SLACK_BYTES  (128u * 1024 * 1024) /* pages freed but not yet free */
 #define READERS_MAX      8
-#define TRIM_EVERY_BYTES (32u * 1024 * 1024)
+#define TRIM_EVERY_BYTES (8u * 1024 * 1024)
 /* A fault maps this much around it, when it is in memory already (Linux). */
 #define FAULT_AROUND_BYTES 65536u
 

@@ -25,8 +25,11 @@
 #define PREFIX_MAX    1024
 #define WINDOW_MAX    256
 #define WINDOW_STATIC 512 /* a word more costs a static model next to nothing */
-#define BATCH_TOKENS  512 /* computed together at most; two windows */
-#define BATCH_TEXTS   64
+/* Computed together at most, but for one longer text: two of the pieces that weights are read
+ * for (encoder_forward.c), so that few are half empty. More gain nothing, and the workspace for
+ * the most that ever came together in a burst stays. */
+#define BATCH_TOKENS 128
+#define BATCH_TEXTS  64
 
 struct encoder {
     struct encoder_weights weights;
@@ -40,7 +43,7 @@ struct encoder {
 struct encoder_session {
     const struct encoder *model; /* borrowed */
     struct encoder_scratch scratch;
-    uint32_t ids[BATCH_TOKENS]; /* of the texts at hand, one after the other */
+    uint32_t ids[BATCH_TOKENS + WINDOW_STATIC]; /* of the texts at hand, one after the other */
 };
 
 /* --- opening ------------------------------------------------------------------------- */
@@ -191,7 +194,7 @@ static enum status read_model(struct encoder *e, const struct place *p,
         w->shape.pooling = ENCODER_POOLING_MEAN;
     w->precision = o->precision;
     beside = encoder_tokens_bytes(e->tokens) + sizeof(struct encoder_session) +
-             encoder_forward_bytes(&w->shape, BATCH_TOKENS);
+             encoder_forward_bytes(&w->shape, w->window);
     st = encoder_load(w, t, beside, o->memory_max_bytes, err);
     if (st == ST_OK)
         make_id(e, t);
@@ -328,7 +331,8 @@ struct batch {
     size_t count, tokens;
 };
 
-/* Takes texts from *next on until the batch is full. Their ids are in s->ids. */
+/* Takes texts from *next on until the batch is full. Their ids are in s->ids. A text that is
+ * too long for the rest of it is the next one's, where its ids are made again. */
 static void gather(struct encoder_session *s, const struct span *texts, size_t n, size_t *next,
                    enum status *each, struct batch *b)
 {
@@ -336,13 +340,13 @@ static void gather(struct encoder_session *s, const struct span *texts, size_t n
     size_t window = e->weights.window, len;
 
     for (; *next < n && b->count < BATCH_TEXTS; (*next)++) {
-        if (BATCH_TOKENS - b->tokens < window)
-            return;
         each[*next] = encode(e, texts[*next], s->ids + b->tokens, window, window, &len);
         if (each[*next] == ST_OK && len == 0)
             each[*next] = ST_NOTFOUND;
         if (each[*next] != ST_OK)
             continue;
+        if (b->count > 0 && b->tokens + len > BATCH_TOKENS)
+            return;
         b->which[b->count] = *next;
         b->lengths[b->count++] = len;
         b->tokens += len;

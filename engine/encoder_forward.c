@@ -36,7 +36,7 @@ void encoder_forward_release(struct encoder_scratch *s)
     encoder_forward_init(s, s->weights);
 }
 
-/* What `cap` tokens take. */
+/* What `cap` tokens take. What is wide is there for a piece of them. */
 struct sizes {
     size_t x, qkv, mixed, feed, attention, bytes, scale;
 };
@@ -50,10 +50,10 @@ static struct sizes sizes_of(const struct encoder_shape *h, size_t cap)
         return z;
     z.qkv = cap * 3 * h->d * sizeof(float);
     z.mixed = cap * h->d * sizeof(float);
-    z.feed = cap * feed * sizeof(float);
+    z.feed = PIECE_TOKENS * feed * sizeof(float);
     z.attention = dense_attention_scratch(cap, h->d / h->heads) * sizeof(float);
-    z.bytes = cap * widest;
-    z.scale = cap * sizeof(float);
+    z.bytes = PIECE_TOKENS * widest;
+    z.scale = PIECE_TOKENS * sizeof(float);
     return z;
 }
 
@@ -163,7 +163,7 @@ static bool apply_gelu(struct encoder_scratch *s, size_t n, struct engine_stop s
     return true;
 }
 
-/* up * silu(gate), or gelu(up); the rows of s->feed are then `ffn` long. */
+/* up * silu(gate), or gelu(up), of a piece; the rows of s->feed are then `ffn` long. */
 static bool activate(struct encoder_scratch *s, size_t n, struct engine_stop stop)
 {
     const struct encoder_shape *h = &s->weights->shape;
@@ -236,6 +236,23 @@ static bool run_attention(struct encoder_scratch *s, const size_t *lengths, size
     return true;
 }
 
+/* mixed = down(act(up(x))), piece by piece. false: stopped. */
+static bool feed_forward(struct encoder_scratch *s, const struct encoder_layer *l, size_t n,
+                         struct engine_stop stop)
+{
+    size_t d = s->weights->shape.d;
+
+    for (size_t t = 0; t < n; t += PIECE_TOKENS) {
+        size_t some = n - t < PIECE_TOKENS ? n - t : PIECE_TOKENS;
+
+        if (!multiply_some(s, &l->up, s->x + t * d, some, s->feed, stop) ||
+            !activate(s, some, stop) ||
+            !multiply_some(s, &l->down, s->feed, some, s->mixed + t * d, stop))
+            return false;
+    }
+    return true;
+}
+
 /* false: stopped. */
 static bool run_layer(struct encoder_scratch *s, const struct encoder_layer *l,
                       const size_t *lengths, size_t texts, size_t n, struct engine_stop stop)
@@ -248,9 +265,7 @@ static bool run_layer(struct encoder_scratch *s, const struct encoder_layer *l,
         !multiply(s, &l->out, s->mixed, n, s->qkv, stop))
         return false;
     s->kernels->layer_norm(s->x, s->qkv, a->weight, a->bias, h->eps, n, h->d);
-    if (!multiply(s, &l->up, s->x, n, s->feed, stop))
-        return false;
-    if (!activate(s, n, stop) || !multiply(s, &l->down, s->feed, n, s->mixed, stop))
+    if (!feed_forward(s, l, n, stop))
         return false;
     s->kernels->layer_norm(s->x, s->mixed, f->weight, f->bias, h->eps, n, h->d);
     return true;

@@ -11,9 +11,9 @@ struct encoder_scratch {
     const struct encoder_weights *weights; /* borrowed */
     const struct dense_kernels *kernels;
     size_t tokens_cap;
-    /* owned, tokens_cap rows each: [d], [3d], [d], [encoder_shape_feed()]; of a model
-     * without layers only x */
-    float *x, *qkv, *mixed, *feed;
+    /* owned, tokens_cap rows each: [d], [3d], [d]; of a model without layers only x */
+    float *x, *qkv, *mixed;
+    float *feed;      /* owned, [encoder_shape_feed()], rows for a piece of the tokens */
     float *attention; /* owned: dense_attention_scratch(tokens_cap, d / heads) */
     struct dense_bytes bytes;
 };

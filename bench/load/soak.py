@@ -21,8 +21,11 @@ WARM_S = min(300, minutes * 60 / 3)
 WINDOW_S = 180 if minutes >= 15 else 60
 GROWTH_MAX = 0.01
 LATE_S = 240
-# What memory is needed for at most is needed before it is first measured.
+# What memory is needed for at most is needed before it is first measured: as many at once as there ever are, and as
+# many of them for the built-in model as it computes together.
 AT_ONCE_MAX = 64
+RUSHES = 5
+RUSH_LOCAL = 16
 # A turn of our own loop that takes longer: everything was stopped (a suspended machine), and what was under way is not judged,
 # nor what came so soon after it that it met a connection that had been silent for too long.
 STOPPED_S = 2
@@ -91,6 +94,10 @@ async def ask(kind, body, route=None, stream=False, leave=False):
         lost.append((f"{kind}: a stream without its end", asked, time.monotonic()))
 
 
+def local(n):
+    return ask("local", question(f"Say a word about the number {n % 1000}.", max_tokens=12, stream=n % 2 == 0), route="local", stream=n % 2 == 0)
+
+
 def one():
     """The next request, of a mix that is the same every time."""
     global number
@@ -108,7 +115,7 @@ def one():
         return ask("new stream", question(f"Ticket {n}-{time.time()}: please explain order {n}.", stream=True), stream=True)
     if dice < 0.98:
         return ask("left stream", question(f"Ticket {n}-{time.time()}: a stream nobody waits for.", stream=True), stream=True, leave=True)
-    return ask("local", question(f"Say a word about the number {n % 1000}.", max_tokens=12, stream=n % 2 == 0), route="local", stream=n % 2 == 0)
+    return local(n)
 
 
 def held():
@@ -145,7 +152,9 @@ async def main():
     token = open(os.environ["SOAK_TOKEN"]).read().strip()
     began, rows, running = time.monotonic(), [], set()
     operator = asyncio.create_task(beside(token))
-    due = sample = turn = began
+    for _ in range(RUSHES):
+        await asyncio.gather(*(one() for _ in range(AT_ONCE_MAX - RUSH_LOCAL)), *(local(n) for n in range(RUSH_LOCAL)))
+    due = sample = turn = time.monotonic()
     with open(table, "w") as out:
         while (now := time.monotonic()) - began < minutes * 60:
             if now - turn > STOPPED_S:

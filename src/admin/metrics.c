@@ -285,6 +285,8 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
             a->timely_total);
     counter(p, "ibid_streams_followed_total",
             "Streams given out while they came in for the same request.", a->followed_total);
+    gauge(p, "ibid_streams_kept_bytes",
+          "Kept of streams under way for those who may ask the same.", (double)a->follow_bytes);
     counter(p, "ibid_cache_shadow_hits_total", "Hits that shadow mode kept back.",
             a->shadow_hits_total);
     head(p, "ibid_cache_stale_total", "counter",

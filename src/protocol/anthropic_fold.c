@@ -193,11 +193,9 @@ static enum status put_block(struct buf *out, const struct block *b)
 {
     enum status st = buf_append(out, SPAN("{"));
 
-    for (size_t i = 0; st == ST_OK && i < MEMBERS_MAX; i++) {
+    for (size_t i = 0; st == ST_OK && i < b->members.count; i++) {
         const struct member *m = &b->members.list[i];
 
-        if (m->how == MERGE_NONE)
-            break;
         if (i > 0)
             st = buf_append(out, SPAN(","));
         if (st != ST_OK)

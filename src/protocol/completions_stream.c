@@ -133,7 +133,7 @@ static void put_choice(struct event_writer *w, const struct choice *c, size_t in
             w->st = members_write(w->out, &c->logprobs, true);
         event_writer_put(w, SPAN("}"));
     }
-    for (size_t i = 0; i < MEMBERS_MAX && c->members.list[i].how != MERGE_NONE; i++) {
+    for (size_t i = 0; i < c->members.count; i++) {
         const struct member *m = &c->members.list[i];
 
         if (!members_empty(&c->logprobs) && span_eq(span_of(m->name), SPAN("logprobs")))

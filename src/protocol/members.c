@@ -1,52 +1,76 @@
 #include "protocol/members.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/json.h"
+
+#define CAP_FIRST 4
 
 void members_init(struct members *m, size_t limit)
 {
-    *m = (struct members){0};
-    for (size_t i = 0; i < MEMBERS_MAX; i++)
-        buf_init(&m->list[i].value, limit);
+    *m = (struct members){.limit = limit};
 }
 
 void members_release(struct members *m)
 {
-    for (size_t i = 0; i < MEMBERS_MAX; i++)
+    for (size_t i = 0; i < m->count; i++)
         buf_release(&m->list[i].value);
+    free(m->list);
+    members_init(m, m->limit);
 }
 
 bool members_empty(const struct members *m)
 {
-    return m->list[0].how == MERGE_NONE;
+    return m->count == 0;
 }
 
-const struct member *members_find(const struct members *m, struct span name)
+static struct member *find(const struct members *m, struct span name)
 {
-    for (size_t i = 0; i < MEMBERS_MAX && m->list[i].how != MERGE_NONE; i++) {
+    for (size_t i = 0; i < m->count; i++) {
         if (span_eq(span_of(m->list[i].name), name))
             return &m->list[i];
     }
     return NULL;
 }
 
-/* Of that name, or a free one that gets it; NULL: too many, or too long a name. */
+const struct member *members_find(const struct members *m, struct span name)
+{
+    return find(m, name);
+}
+
+static bool make_room(struct members *m)
+{
+    size_t cap = m->cap == 0 ? CAP_FIRST : 2 * m->cap;
+    struct member *grown;
+
+    if (m->count < m->cap)
+        return true;
+    grown = m->count < MEMBERS_MAX ? realloc(m->list, cap * sizeof(*grown)) : NULL;
+    if (grown == NULL)
+        return false;
+    m->list = grown;
+    m->cap = cap;
+    return true;
+}
+
+/* Of that name, or a new one, whose `how` the caller sets; NULL: too many, too long a name, or
+ * no memory. */
 static struct member *place_of(struct members *m, struct span name)
 {
-    for (size_t i = 0; i < MEMBERS_MAX; i++) {
-        struct member *x = &m->list[i];
+    struct member *x = find(m, name);
 
-        if (x->how != MERGE_NONE && span_eq(span_of(x->name), name))
-            return x;
-        if (x->how != MERGE_NONE)
-            continue;
-        /* A NUL in a name would make it another one. */
-        if (name.len >= MEMBERS_NAME_MAX_BYTES || memchr(name.ptr, '\0', name.len) != NULL)
-            return NULL;
-        memcpy(x->name, name.ptr, name.len);
-        x->name[name.len] = '\0';
+    if (x != NULL)
         return x;
-    }
-    return NULL;
+    /* A NUL in a name would make it another one. */
+    if (name.len >= MEMBERS_NAME_MAX_BYTES || memchr(name.ptr, '\0', name.len) != NULL ||
+        !make_room(m))
+        return NULL;
+    x = &m->list[m->count++];
+    *x = (struct member){.how = MERGE_NONE};
+    buf_init(&x->value, m->limit);
+    memcpy(x->name, name.ptr, name.len);
+    return x;
 }
 
 static enum status append_to(struct member *x, const struct json *v)
@@ -126,7 +150,7 @@ enum status members_write(struct buf *out, const struct members *m, bool first)
 {
     enum status st = ST_OK;
 
-    for (size_t i = 0; st == ST_OK && i < MEMBERS_MAX && m->list[i].how != MERGE_NONE; i++) {
+    for (size_t i = 0; st == ST_OK && i < m->count; i++) {
         if (!first)
             st = buf_append(out, SPAN(","));
         first = false;

@@ -26,17 +26,19 @@ struct member {
 };
 
 struct members {
-    struct member list[MEMBERS_MAX];
+    struct member *list; /* owned; as long as needed: thousands of streams have some each */
+    size_t count, cap, limit;
 };
 
 /* `limit` bytes of each value. */
 void members_init(struct members *m, size_t limit);
 void members_release(struct members *m);
 bool members_empty(const struct members *m);
-/* NULL when it did not come. */
+/* NULL when it did not come. Valid until one more comes. */
 const struct member *members_find(const struct members *m, struct span name);
 
-/* The next piece of a member. ST_LIMIT: too many, too long a name, or a full value. */
+/* The next piece of a member. ST_LIMIT: too many, too long a name, a full value, or no memory
+ * for one more. */
 enum status members_merge(struct members *m, struct span name, const struct json *v) MUST_CHECK;
 /* Of several the last counts, whatever it is. */
 enum status members_set(struct members *m, struct span name, const struct json *v) MUST_CHECK;

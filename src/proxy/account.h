@@ -55,6 +55,7 @@ struct account {
     uint64_t stored_total;
     uint64_t timely_total;   /* of these: questions of the moment, kept for a short time */
     uint64_t followed_total; /* streams given out while they came in for somebody else */
+    uint64_t follow_bytes;   /* now kept of streams for those who follow, or may */
     uint64_t feedback_wrong_total, feedback_right_total;
     uint64_t removed_total;     /* entries, by the admin API */
     uint64_t imported_total;    /* likewise */

@@ -24,16 +24,21 @@
 /* So much is kept for those who may still come; a stream that has said more, and that nobody
  * follows by then, is kept no longer. */
 #define ALONE_BYTES (32 * 1024)
+/* Of all streams together. Beyond it those that nobody follows are not kept: with thousands
+ * under way each would take twice the memory. */
+#define ALL_BYTES (4 * 1024 * 1024)
 /* One more read of the upstream's connection, and the last event. */
 #define SPARE_BYTES (1024 * 1024)
 
 enum follow_state { FOLLOW_RUNS, FOLLOW_ENDED, FOLLOW_BROKEN };
 
 struct follow {
+    struct proxy *proxy;        /* borrowed (outlives) */
     struct request *leader;     /* NULL once it has ended */
     struct list_node followers; /* struct request.flight_link */
     struct buf bytes;           /* from `base` on */
     size_t base, window;
+    size_t counted; /* in account.follow_bytes */
     enum follow_state state;
     struct charge charge; /* once it has ended; model: owned by `model` */
     struct buf model;
@@ -44,10 +49,18 @@ static size_t end_of(const struct follow *f)
     return f->base + f->bytes.len;
 }
 
+static void count(struct follow *f, size_t bytes)
+{
+    f->proxy->account.follow_bytes += bytes;
+    f->proxy->account.follow_bytes -= f->counted;
+    f->counted = bytes;
+}
+
 static void free_unused(struct follow *f)
 {
     if (f->leader != NULL || !list_empty(&f->followers))
         return;
+    count(f, 0);
     buf_release(&f->bytes);
     buf_release(&f->model);
     free(f);
@@ -191,6 +204,7 @@ void follow_open(struct request *leader)
     f = calloc(1, sizeof(*f));
     if (f == NULL)
         return; /* they wait for the end */
+    f->proxy = leader->proxy;
     f->leader = leader;
     f->window = WINDOW_BUFFERS * (size_t)leader->setup->config->limits.buffer_bytes;
     list_init(&f->followers);
@@ -250,17 +264,27 @@ static void close_with(struct request *leader, enum follow_state state)
     free_unused(f);
 }
 
+/* Is it not worth to keep more of a stream that nobody follows? */
+static bool is_much(const struct follow *f, size_t more)
+{
+    return f->bytes.len + more > ALONE_BYTES ||
+           f->proxy->account.follow_bytes - f->counted + f->bytes.len + more > ALL_BYTES;
+}
+
 void follow_feed(struct request *leader, struct span data)
 {
     struct follow *f = leader->follow.led;
+    enum status st;
 
     if (f == NULL)
         return;
-    if (list_empty(&f->followers) && f->bytes.len + data.len > ALONE_BYTES) {
+    if (list_empty(&f->followers) && is_much(f, data.len)) {
         close_with(leader, FOLLOW_ENDED);
         return;
     }
-    if (buf_append(&f->bytes, data) == ST_OK)
+    st = buf_append(&f->bytes, data);
+    count(f, f->bytes.cap);
+    if (st == ST_OK)
         pump_all(f);
     else
         follow_break(leader, (struct span){"", 0});

@@ -219,3 +219,32 @@ def test_ending_while_they_follow(make_ibid, slow):
     ibid.stop()
     for s, data in got:
         assert not rest_of(s, data).whole
+
+
+def test_what_is_kept_of_all_streams_is_bounded(make_ibid, slow):
+    """Thousands of streams at once must not each keep what somebody might ask for."""
+    body = events("word " * 2000)
+    half = body.rfind(b"data:", 0, 30_000)
+    assert half > 25_000
+    up = slow(body=body, half=half)
+    ibid = make_ibid(up)
+    got = []
+    for i in range(150):
+        s = begin(ibid, question=f"q{i}")
+        data = b""
+        while data.count(b"word ") < body[:half].count(b"word "):
+            data += s.recv(65536)
+        got.append((s, data))
+    kept = ibid.metric("ibid_streams_kept_bytes")
+    assert 2**20 < kept <= 4 * 2**20, kept
+    follower = begin(ibid, question="q0")
+    data = read_until(follower, b"word ")
+    late = begin(ibid, question="q149")
+    late.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        late.recv(1)
+    assert ibid.metric("ibid_streams_followed_total") == 1 and up.asked == 150
+    up.go.set()
+    out = [rest_of(s, data) for s, data in (*got, (follower, data), (late, b""))]
+    assert all(r.whole for r in out) and all(r.body == body for r in out[:-1]) and out[-1].source == "coalesced"
+    until(lambda: ibid.metric("ibid_streams_kept_bytes") == 0, "what was kept to go")
