@@ -245,6 +245,7 @@ struct config {
         uint64_t refresh_max; /* in the background at the same time */
         double refresh_ahead; /* share of a life, at its end; 0: none */
         uint64_t regenerate_after_s;
+        uint64_t replay_pace; /* events a second; 0: at once */
     } cache;
 
     struct {

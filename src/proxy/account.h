@@ -67,6 +67,7 @@ struct account {
     uint64_t refreshes_total, refreshes_failed_total, refreshes_skipped_total;
     uint64_t refreshes_ahead_total; /* of all those: before the end */
     uint64_t regenerated_total;
+    uint64_t paced_total;
     /* of flights, among replicas: asked for all, answered by another's answer, asked alone */
     uint64_t leases_led_total, leases_joined_total, leases_alone_total;
     uint64_t tunnels_total, tunnels_now;

@@ -1,4 +1,5 @@
 ibid_test(NAME ahead LABEL unit SOURCES unit/test_ahead.c LIBS proxy)
+ibid_test(NAME pace LABEL unit SOURCES unit/test_pace.c LIBS proxy)
 ibid_test(NAME controls LABEL unit SOURCES unit/test_controls.c LIBS proxy)
 ibid_test(NAME openai_answer LABEL unit SOURCES unit/test_openai_answer.c LIBS protocol)
 ibid_test(NAME identity LABEL unit SOURCES unit/test_identity.c LIBS protocol)
