@@ -12,7 +12,7 @@
 #include "proxy/speed.h"
 
 #define ACCOUNT_BUCKETS 14
-#define ACCOUNT_STEPS   17
+#define ACCOUNT_STEPS   18
 #define ACCOUNT_REASONS 64
 
 /* Upper bounds of the latency buckets, seconds; the last one is +Inf. */

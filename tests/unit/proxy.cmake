@@ -5,6 +5,7 @@ ibid_test(NAME openai_answer LABEL unit SOURCES unit/test_openai_answer.c LIBS p
 ibid_test(NAME identity LABEL unit SOURCES unit/test_identity.c LIBS protocol)
 ibid_test(NAME alone LABEL unit SOURCES unit/test_alone.c LIBS protocol)
 ibid_test(NAME protocol LABEL unit SOURCES unit/test_protocol.c LIBS protocol)
+ibid_test(NAME count LABEL unit SOURCES unit/test_count.c LIBS protocol)
 ibid_test(NAME tools LABEL unit SOURCES unit/test_tools.c LIBS protocol)
 ibid_test(NAME json_schema LABEL unit SOURCES unit/test_json_schema.c LIBS protocol)
 ibid_test(NAME streams LABEL unit SOURCES unit/test_streams.c LIBS protocol)
