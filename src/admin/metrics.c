@@ -306,6 +306,9 @@ static void cache_lines(struct page *p, const struct cache_stats *c, const struc
     counter(p, "ibid_cache_regenerated_total",
             "Requests that were taken for \"again, please\" (cache.regenerate_after_s).",
             a->regenerated_total);
+    counter(p, "ibid_replays_paced_total",
+            "Stored answers that were streamed in their time (cache.replay_pace).",
+            a->paced_total);
     head(
         p, "ibid_leases_total", "counter",
         "Requests that might have been in flight at another replica, by what came of it: led "

@@ -63,6 +63,7 @@ static const char *const live[] = {
     "cache.refresh_ahead",
     "cache.regenerate_after_s",
     "cache.timely_ttl_s",
+    "cache.replay_pace",
     "explain.questions",
     "limits.head_max_bytes",
     "limits.body_max_bytes",

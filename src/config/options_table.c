@@ -226,6 +226,7 @@ const struct option options_table[] = {
     REAL("cache.refresh_ahead", cache.refresh_ahead, "0", 0, 0.5, "the last share of an answer's life in which a second hit of the very same request has a fresh one asked for in the background, before anybody has to wait for it; within cache.refresh_max. 0: never"),
     UINT("cache.timely_ttl_s", cache.timely_ttl_s, "3600", 0, YEAR_S, "seconds that an answer holds whose question is of the moment (\"today\", \"latest\", \"currently\"; by English words), where store.ttl_s is longer; 0: it is not stored"),
     UINT("cache.regenerate_after_s", cache.regenerate_after_s, "0", 0, 3600, "the very same request within this time after it was served a stored answer means \"again, please\": it goes upstream; 0: never"),
+    UINT("cache.replay_pace", cache.replay_pace, "0", 0, 1000, "events a second (about as many words) in which a stored answer is streamed, for clients that show words as they come; 0: as fast as the client takes them"),
 
     WORDS("route.models", route.models, "", "names of models, a list or parted by blanks, `*` stands for anything: of a request for one of them ibid chooses who answers, the built-in model or the upstream; empty: it never does, but where routes say so"),
     WORDS("route.ladder", route.ladder, "", "names of models on this machine, a list or parted by blanks, the smallest first: where ibid chooses, the first that can have the request is asked, where its answer is not given out the next, and then the upstream; empty: the built-in model alone"),

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "protocol/answer_form.h"
 #include "protocol/anthropic_answer.h"
+#include "protocol/anthropic_messages.h"
 #include "protocol/fields.h"
 #include "protocol/form.h"
 #include "protocol/protocol.h"
@@ -132,6 +133,14 @@ static enum status read_messages(struct arena *arena, const struct json *body,
     return turns_read(arena, list, read_message, system != NULL ? &before : NULL, q, err);
 }
 
+enum status anthropic_messages_read(struct arena *arena, const struct json *body,
+                                    struct chat_request *q, struct protocol_error *err)
+{
+    enum status st = read_messages(arena, body, q, err);
+
+    return st == ST_OK ? read_wishes(arena, body, q) : st;
+}
+
 static enum status decode(struct arena *arena, const struct protocol_request *in,
                           struct chat_request *out, struct protocol_error *err)
 {
@@ -147,10 +156,9 @@ static enum status decode(struct arena *arena, const struct protocol_request *in
         fields_get(body, SPAN("container")) != NULL || fields_get(body, SPAN("thread")) != NULL;
     q.has_tools = fields_get(body, SPAN("tools")) != NULL ||
                   fields_get(body, SPAN("mcp_servers")) != NULL;
-    if ((st = read_messages(arena, body, &q, err)) != ST_OK ||
+    if ((st = anthropic_messages_read(arena, body, &q, err)) != ST_OK ||
         (st = read_scalars(arena, body, &q, err)) != ST_OK ||
-        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK ||
-        (st = read_wishes(arena, body, &q)) != ST_OK)
+        (st = form_exact(arena, body, &form, &q.exact_form)) != ST_OK)
         return st;
     *out = q;
     return ST_OK;

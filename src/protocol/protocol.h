@@ -182,6 +182,9 @@ struct protocol {
     const struct protocol_live *live; /* and as a stream; there when render() is */
     /* The built-in encoder's vectors. NULL: this is no request for any. */
     enum status (*write_vectors)(struct buf *out, const struct protocol_vectors *v);
+    /* How many tokens the conversation has for the built-in model. NULL: that is not what is
+     * asked. */
+    enum status (*write_count)(struct buf *out, uint64_t tokens);
     /* Its requests may have several inputs: embeddings_batch.h takes them apart. */
     bool batched;
     /* It asks about a model, not for anything of it. */

@@ -12,7 +12,7 @@
 #include "proxy/speed.h"
 
 #define ACCOUNT_BUCKETS 14
-#define ACCOUNT_STEPS   17
+#define ACCOUNT_STEPS   18
 #define ACCOUNT_REASONS 64
 
 /* Upper bounds of the latency buckets, seconds; the last one is +Inf. */
@@ -69,6 +69,7 @@ struct account {
     uint64_t refreshes_total, refreshes_failed_total, refreshes_skipped_total;
     uint64_t refreshes_ahead_total; /* of all those: before the end */
     uint64_t regenerated_total;
+    uint64_t paced_total;
     /* of flights, among replicas: asked for all, answered by another's answer, asked alone */
     uint64_t leases_led_total, leases_joined_total, leases_alone_total;
     uint64_t tunnels_total, tunnels_now;

@@ -56,7 +56,7 @@ static bool wants_local(struct request *r)
     }
     if (r->setup->upstreams == NULL || vectors_named(r))
         return true;
-    return r->protocol->render != NULL && named;
+    return (r->protocol->render != NULL || r->protocol->write_count != NULL) && named;
 }
 
 /* Nobody has named who answers: the settings may leave it to us. Without an upstream it is for
@@ -412,7 +412,7 @@ enum step_result admit_enter(struct request *r)
         return STEP_DONE;
     }
     if (r->to_local && r->protocol->render == NULL && r->protocol->write_vectors == NULL &&
-        (is_there(r) || r->controls.route == ROUTE_LOCAL))
+        r->protocol->write_count == NULL && (is_there(r) || r->controls.route == ROUTE_LOCAL))
         return refuse_local(r);
     if (r->to_local && r->routed.tier != ROUTING_OPEN && !serves_locally(r)) {
         respond_error(r, 503, "server_error", "no_answerer", "",

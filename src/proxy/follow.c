@@ -11,6 +11,7 @@
 #include "proxy/charge.h"
 #include "proxy/flight.h"
 #include "proxy/forward.h"
+#include "proxy/local.h"
 #include "proxy/mark.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
@@ -29,6 +30,8 @@
 #define ALL_BYTES (4 * 1024 * 1024)
 /* One more read of the upstream's connection, and the last event. */
 #define SPARE_BYTES (1024 * 1024)
+/* Of a token as an event, in any dialect. */
+#define TOKEN_BYTES 1024
 
 enum follow_state { FOLLOW_RUNS, FOLLOW_ENDED, FOLLOW_BROKEN };
 
@@ -181,6 +184,8 @@ void follow_leave(struct request *r)
     flight_pass_on(leader);
     if (leader->call != NULL)
         http_call_cancel(leader->call);
+    else
+        local_cut(leader);
 }
 
 /* --- the leader ----------------------------------------------------------------------------
@@ -190,8 +195,16 @@ void follow_leave(struct request *r)
  * call. */
 static bool may_be_followed(const struct request *r)
 {
-    return r->leads && r->flow.is_events && r->vault == NULL &&
+    bool is_plain = r->to_local ? !mark_wanted(r) : r->flow.is_events;
+
+    return r->leads && is_plain && r->vault == NULL &&
            (!r->chat.has_tools || r->setup->config->cache.tool_calls_exact);
+}
+
+/* A model here does not wait for who reads slowly: what it says is bounded by its tokens. */
+static size_t unpaused_bytes(const struct request *leader)
+{
+    return leader->to_local ? leader->setup->config->local.max_tokens * TOKEN_BYTES : 0;
 }
 
 void follow_open(struct request *leader)
@@ -208,7 +221,7 @@ void follow_open(struct request *leader)
     f->leader = leader;
     f->window = WINDOW_BUFFERS * (size_t)leader->setup->config->limits.buffer_bytes;
     list_init(&f->followers);
-    buf_init(&f->bytes, f->window + SPARE_BYTES);
+    buf_init(&f->bytes, f->window + SPARE_BYTES + unpaused_bytes(leader));
     buf_init(&f->model, SPARE_BYTES);
     leader->follow.led = f;
     head = &leader->flight->followers;
@@ -322,6 +335,8 @@ void follow_break(struct request *leader, struct span last)
         return;
     (void)!buf_append(&f->bytes, last);
     close_with(leader, FOLLOW_BROKEN);
+    if (leader->closed)
+        flight_pass_on(leader); /* it answers nobody any more */
 }
 
 bool follow_wanted(const struct request *leader)

@@ -320,7 +320,7 @@ static void on_end(void *owner, struct http_call *call, enum status st, const ch
         return;
     }
     r->call = NULL;
-    if (r->closed && r->follow.led != NULL)
+    if (r->closed && (r->follow.led != NULL || r->follow.kept))
         end_unattended(r, st);
     if (!request_drop(r))
         return;

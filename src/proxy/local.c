@@ -8,12 +8,13 @@
 #include "protocol/answer.h"
 #include "protocol/tools.h"
 #include "proxy/beside.h"
-#include "proxy/examples.h"
+#include "proxy/follow.h"
 #include "proxy/forward.h"
 #include "proxy/ladder.h"
 #include "proxy/local.h"
 #include "proxy/local_model.h"
 #include "proxy/local_models.h"
+#include "proxy/local_turns.h"
 #include "proxy/mark.h"
 #include "proxy/prompt.h"
 #include "proxy/proxy.h"
@@ -31,20 +32,45 @@
 
 /* The text of the answer is collected in r->recorded; a stream is written beside. */
 
+/* The next events, for its client and for those who follow. A reader that takes nothing is cut
+ * by the server's write time-out; until then what waits for it is bounded by max_tokens. */
+static void give(struct request *r, struct span events)
+{
+    bool wait;
+
+    if (!r->closed && http_write(r->stream, events, &wait) != ST_OK)
+        http_abort(r->stream); /* those who follow go on */
+    follow_feed(r, events);
+    (void)follow_full(r);
+}
+
 static bool begin_stream(struct request *r)
 {
     struct respond_fields f = {.count = 0};
     struct buf *out = &r->proxy->scratch;
-    bool wait;
 
     respond_add_stream(r, &f);
-    buf_clear(out);
     r->flow.head_sent = true;
-    return r->protocol->live->begin(out, local_models_name(r->proxy->parts.local, r->voice),
-                                    &r->flow.stamp, &r->flow.events) == ST_OK &&
-           mark_stream(r, out) == ST_OK &&
-           http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) == ST_OK &&
-           http_write(r->stream, buf_span(out), &wait) == ST_OK;
+    if (http_respond(r->stream, 200, f.list, f.count, HTTP_BODY_CHUNKED) != ST_OK)
+        return false;
+    follow_open(r);
+    buf_clear(out);
+    if (r->protocol->live->begin(out, local_models_name(r->proxy->parts.local, r->voice),
+                                 &r->flow.stamp, &r->flow.events) != ST_OK ||
+        mark_stream(r, out) != ST_OK)
+        return false;
+    give(r, buf_span(out));
+    return true;
+}
+
+/* There is no memory for its next event: nobody gets more of it. */
+static void break_off(struct request *r)
+{
+    follow_break(r, SPAN(""));
+    if (!r->closed)
+        http_abort(r->stream);
+    else if (r->local != NULL)
+        local_model_cancel(r->local);
 }
 
 /* The next model that can have it, larger than this one. false: there is none. */
@@ -77,9 +103,8 @@ static void on_text(void *owner, struct span text)
 {
     struct request *r = owner;
     struct buf *out = &r->proxy->scratch;
-    bool wait;
 
-    if (r->closed)
+    if (r->closed && !follow_wanted(r))
         return;
     if (buf_append(&r->recorded, text) != ST_OK) {
         local_model_cancel(r->local);
@@ -87,15 +112,17 @@ static void on_text(void *owner, struct span text)
     }
     if (!r->chat.stream || is_held(r))
         return;
-    /* A reader that takes nothing is cut by the server's write time-out; until then
-     * what waits for it is bounded by max_tokens. */
+    if (!r->flow.head_sent && !begin_stream(r)) {
+        break_off(r);
+        return;
+    }
     buf_clear(out);
-    if ((!r->flow.head_sent && !begin_stream(r)) ||
-        (buf_clear(out),
-         r->protocol->live->delta(out, local_models_name(r->proxy->parts.local, r->voice),
-                                  &r->flow.stamp, text, &r->flow.events)) != ST_OK ||
-        mark_stream(r, out) != ST_OK || http_write(r->stream, buf_span(out), &wait) != ST_OK)
-        http_abort(r->stream);
+    if (r->protocol->live->delta(out, local_models_name(r->proxy->parts.local, r->voice),
+                                 &r->flow.stamp, text, &r->flow.events) != ST_OK ||
+        mark_stream(r, out) != ST_OK)
+        break_off(r);
+    else
+        give(r, buf_span(out));
 }
 
 /* Nothing of an answer is out. */
@@ -107,13 +134,27 @@ static void refuse_overload(struct request *r)
                   "the built-in model's queue is full; see local.queue_max");
 }
 
-static void fail(struct request *r, enum status st)
+/* In the middle of a stream. */
+static void fail_stream(struct request *r)
 {
     static const struct protocol_failure early = {
         .type = {"server_error", 12}, .message = {"the built-in model stopped early", 32}};
     struct buf *out = &r->proxy->scratch;
     bool wait;
 
+    buf_clear(out);
+    if (r->protocol->write_stream_error(out, &early) != ST_OK)
+        buf_clear(out);
+    follow_break(r, buf_span(out));
+    if (r->closed)
+        return;
+    if (out->len > 0)
+        (void)!http_write(r->stream, buf_span(out), &wait);
+    http_abort(r->stream);
+}
+
+static void fail(struct request *r, enum status st)
+{
     if (st == ST_OVERLOAD && !r->flow.head_sent && !r->speed.superseded) {
         refuse_overload(r);
         return;
@@ -125,10 +166,7 @@ static void fail(struct request *r, enum status st)
     } else if (st == ST_CANCELED && r->proxy->cutting && !r->flow.head_sent) {
         respond_error(r, 503, "server_error", "shutting_down", "", "ibid is shutting down");
     } else if (r->flow.head_sent) {
-        buf_clear(out);
-        if (r->protocol->write_stream_error(out, &early) == ST_OK)
-            (void)!http_write(r->stream, buf_span(out), &wait);
-        http_abort(r->stream);
+        fail_stream(r);
     } else if (st == ST_LIMIT) {
         respond_error(r, 400, "invalid_request_error", "context_length_exceeded", "messages",
                       "the conversation does not fit the built-in model's context "
@@ -188,20 +226,22 @@ static const char *reason_of(enum status st)
 static void finish_stream(struct request *r, const struct answer *a)
 {
     struct buf *out = &r->proxy->scratch;
-    bool wait;
 
     if (!r->flow.head_sent && !begin_stream(r)) {
-        http_abort(r->stream);
+        break_off(r);
         return;
     }
     buf_clear(out);
     if (r->protocol->live->finish(out, a, &r->flow.stamp, r->chat.include_usage,
                                   &r->flow.events) != ST_OK ||
-        mark_stream(r, out) != ST_OK || http_write(r->stream, buf_span(out), &wait) != ST_OK) {
-        http_abort(r->stream);
+        mark_stream(r, out) != ST_OK) {
+        break_off(r);
         return;
     }
-    http_end(r->stream);
+    give(r, buf_span(out));
+    follow_end(r);
+    if (!r->closed)
+        http_end(r->stream);
 }
 
 /* As a stream that came from elsewhere would tell it. */
@@ -297,6 +337,23 @@ static bool is_passed_on(struct request *r, enum status st, const struct decoder
     return trial_on(r) && trial_explores(r) && move_on(r, "escalated_explored", false);
 }
 
+/* Its client has left, and others follow or followed its answer. */
+static void end_unattended(struct request *r, enum status st,
+                           const struct decoder_result *result)
+{
+    timer_stop(r->proxy->parts.loop, &r->deadline);
+    if (!follow_wanted(r)) {
+        follow_break(r, SPAN(""));
+    } else if (st == ST_OK) {
+        finish(r, result);
+    } else {
+        record_nothing(r, "local_failed");
+        fail_stream(r);
+    }
+    if (r->follow.kept)
+        charge_background(r);
+}
+
 /* What was waited for has ended. */
 static void end(struct request *r, enum status st, const struct decoder_result *result)
 {
@@ -332,6 +389,8 @@ static void on_end(void *owner, enum status st, const struct decoder_result *res
         local_models_note(models, r->use.index, result);
     local_models_leave(models, &r->use);
     local_job_ended(r, cpu_us);
+    if (r->closed && r->to_local && (r->follow.led != NULL || r->follow.kept))
+        end_unattended(r, st, result);
     if (!request_drop(r) || !r->to_local)
         return;
     st = st != ST_OK && r->timed_out ? ST_TIMEOUT : st;
@@ -400,75 +459,6 @@ void local_give_up(struct request *r)
     cancel_jobs(r);
     stop_waiting(r);
     buf_clear(&r->recorded);
-}
-
-static bool is_system(struct span role)
-{
-    return span_eq(role, SPAN("system")) || span_eq(role, SPAN("developer"));
-}
-
-static enum status join(struct arena *arena, struct span a, struct span b, struct span *out)
-{
-    struct buf text;
-    enum status st;
-
-    buf_init(&text, SIZE_MAX / 4);
-    st = buf_append(&text, a);
-    if (st == ST_OK && a.len > 0)
-        st = buf_append(&text, SPAN("\n\n"));
-    if (st == ST_OK)
-        st = buf_append(&text, b);
-    if (st == ST_OK)
-        st = arena_copy(arena, buf_span(&text), out);
-    buf_release(&text);
-    return st;
-}
-
-/* Solved examples, where the last turn is to be: the operator's, then stored ones. */
-static enum status show_examples(struct request *r, const struct prompt *profile,
-                                 struct decoder_turn *t, size_t *count)
-{
-    size_t own = prompt_examples(profile, r->chat.last_text, t), stored;
-    enum status st = examples_take(r, t + own, &stored);
-
-    *count = own + stored;
-    r->shown = t;
-    r->shown_count = *count / 2;
-    r->examples = (unsigned)r->shown_count;
-    return st;
-}
-
-/* The conversation for the model. Of functions it is told at the end of the system's turn,
- * which is there then; examples come before the question. */
-static enum status take_turns(struct request *r, const struct prompt *profile,
-                              struct local_request *ask)
-{
-    const struct chat_request *q = &r->chat;
-    struct decoder_turn *t =
-        arena_alloc(&r->arena, (q->turn_count + 1 + 2 * EXAMPLES_ALL) * sizeof(*t),
-                    _Alignof(struct decoder_turn));
-    bool has_system = q->turn_count > 0 && is_system(q->turns[0].role);
-    struct span told = {NULL, 0};
-    size_t n = 0, shown = 0;
-    enum status st = ST_OK;
-
-    if (t == NULL || (q->must_call_tool && tools_prompt(&r->arena, q, &told) != ST_OK))
-        return ST_NOMEM;
-    if (told.ptr != NULL && !has_system)
-        t[n++] = (struct decoder_turn){SPAN("system"), told};
-    for (size_t i = 0; i < q->turn_count && st == ST_OK; i++) {
-        if (i + 1 == q->turn_count)
-            st = show_examples(r, profile, t + n, &shown);
-        n += shown;
-        t[n++] = (struct decoder_turn){q->turns[i].role, q->turns[i].text};
-    }
-    if (st == ST_OK)
-        st = prompt_shape(profile, &r->arena, t, n, r->thinks);
-    if (st == ST_OK && told.ptr != NULL && has_system)
-        st = join(&r->arena, t[0].text, told, &t[0].text);
-    ask->turns = t;
-    ask->turn_count = n;
-    return st;
 }
 
 /* The answer to the nearest question, which was not near enough to be served: ours may be like
@@ -593,11 +583,7 @@ static enum status ask_model(struct request *r)
 {
     struct proxy *p = r->proxy;
     const struct chat_request *q = &r->chat;
-    /* A text that goes on is no question. */
-    const struct prompt *profile =
-        q->continues ? NULL
-                     : prompt_find(r->setup->prompts,
-                                   local_models_name(p->parts.local, r->voice), r->rule);
+    const struct prompt *profile = local_turns_profile(r);
     uint32_t most = local_model_max_tokens(r->use.model);
     uint64_t wanted;
     struct local_request ask = {
@@ -615,7 +601,7 @@ static enum status ask_model(struct request *r)
     enum status st;
 
     forget_attempt(r);
-    r->thinks = prompt_thinks(profile) && r->schema == NULL && !q->must_call_tool;
+    r->thinks = local_turns_think(r, profile);
     wanted = q->max_tokens + (r->thinks ? PROMPT_THINK_TOKENS : 0);
     if (q->has_max_tokens && wanted < most)
         ask.params.max_tokens = (uint32_t)wanted;
@@ -624,7 +610,7 @@ static enum status ask_model(struct request *r)
     ask.like = near_answer(r);
     ask.schema = r->schema;
     r->tried = ask.confidence = can_try(r);
-    st = take_turns(r, profile, &ask);
+    st = local_turns_take(r, profile, &ask);
     if (st == ST_OK)
         st = local_model_start(r->use.model, p->parts.loop, &ask, &events, r, &r->local);
     if (st != ST_OK)
@@ -712,6 +698,14 @@ enum step_result local_enter(struct request *r)
 
 void local_cancel(struct request *r)
 {
+    struct loop *loop = r->proxy->parts.loop;
+    uint64_t now = loop_now_us(loop);
+
+    if (r->to_local && r->local != NULL && follow_wanted(r) && !r->proxy->cutting) {
+        timer_start(loop, &r->deadline, r->patience_us > now ? r->patience_us - now : 0,
+                    on_deadline);
+        return;
+    }
     cancel_jobs(r);
     stop_waiting(r);
     forward_cancel(r); /* where it is asked beside */

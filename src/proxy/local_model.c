@@ -32,6 +32,9 @@ struct local_model {
     struct decoder *decoder;       /* borrowed */
     const struct decoder *guesser; /* borrowed; NULL: none */
     struct work_pool *pool;
+    struct work_pool *counting; /* NULL: nobody has asked for a count */
+    unsigned queue_max;         /* of each */
+    enum work_rank rank;
     const struct decoder_adapter *adapters[LOCAL_ADAPTERS_MAX]; /* borrowed */
     size_t adapter_count;
     unsigned workers, threads, sequences;
@@ -322,6 +325,57 @@ static void on_done(struct work *w, enum status st)
     free(j);
 }
 
+/* --- counting: on a worker of its own, since those of the model may be full of answers ------
+ */
+
+/* No token has less than a byte of a text, and there are some between the turns. */
+#define COUNT_BETWEEN_TURNS 64
+
+/* Of a conversation beyond the context, too. */
+static enum status count_prompt(const struct local_model *m, struct local_job *j)
+{
+    const struct local_request *q = &j->request;
+    uint64_t t0 = clock_thread_cpu_us();
+    size_t cap = COUNT_BETWEEN_TURNS, count = 0;
+    enum status st = ST_NOMEM;
+    uint32_t *ids;
+
+    for (size_t i = 0; i < q->turn_count; i++)
+        cap += q->turns[i].role.len + q->turns[i].text.len + COUNT_BETWEEN_TURNS;
+    ids = malloc(cap * sizeof(*ids));
+    if (ids != NULL)
+        st = decoder_chat_tokens(m->decoder, q->turns, q->turn_count, ids, cap, &count);
+    free(ids);
+    j->result.prompt_tokens = (uint32_t)count;
+    j->cpu_us += clock_thread_cpu_us() - t0;
+    return st;
+}
+
+static void run_count(struct work *first, unsigned worker)
+{
+    struct local_job *j = job_of(first);
+
+    (void)worker;
+    if (!work_canceled(first))
+        j->status = count_prompt(work_pool_owner(first->pool), j);
+}
+
+/* The pool opens with the first one. */
+static enum status submit_count(struct local_model *m, struct local_job *j)
+{
+    enum status st = ST_OK;
+
+    if (m->counting == NULL)
+        st = work_pool_open(&(struct work_pool_options){.threads = 1,
+                                                        .queue_max = m->queue_max,
+                                                        .batch_max = 1,
+                                                        .rank = m->rank,
+                                                        .fair = true,
+                                                        .owner = m},
+                            &m->counting);
+    return st == ST_OK ? work_submit(m->counting, &j->work, j->home, run_count, on_done) : st;
+}
+
 static void free_model(struct local_model *m)
 {
     for (unsigned i = 0; i < m->workers; i++) {
@@ -347,6 +401,8 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->sequences = o->sequences;
     m->cpu_share = o->cpu_share;
     m->max_tokens = o->max_tokens;
+    m->queue_max = o->queue_max;
+    m->rank = o->rank;
     for (; m->adapter_count < o->adapter_count; m->adapter_count++)
         m->adapters[m->adapter_count] = o->adapters[m->adapter_count].adapter;
     for (unsigned i = 0; i < o->workers && st == ST_OK; i++) {
@@ -373,6 +429,8 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
 void local_model_close(struct local_model *m)
 {
     work_pool_close(m->pool);
+    if (m->counting != NULL)
+        work_pool_close(m->counting);
     free_model(m);
 }
 
@@ -447,7 +505,7 @@ enum status local_model_start(struct local_model *m, struct loop *home,
         free(j);
         return ST_NOMEM;
     }
-    st = work_submit(m->pool, &j->work, home, run, on_done);
+    st = q->count ? submit_count(m, j) : work_submit(m->pool, &j->work, home, run, on_done);
     if (st != ST_OK) {
         pthread_mutex_destroy(&j->mutex);
         free(j);

@@ -45,6 +45,7 @@ struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
     bool continues; /* as in struct decoder_request */
+    bool count;     /* nothing is written: the result's prompt_tokens are what is asked for */
     size_t voice;   /* 0: the model itself; above: the adapter before it in the list */
     struct decoder_params params;
     struct span

@@ -46,6 +46,7 @@ static const struct step pipeline[] = {
     {"replay",  replay_enter,  NULL},           /* answer from an entry */
     {"route",   route_enter,   NULL},           /* nothing stored: who answers? */
     {"vectors", vectors_enter, vectors_cancel}, /* the built-in encoder */
+    {"count",   count_enter,   count_cancel},   /* its tokens: how many a conversation has */
     {"local",   local_enter,   local_cancel},   /* the built-in model */
     {"forward", forward_enter, forward_cancel}, /* the upstream, relayed and recorded beside */
     {NULL, NULL, NULL},

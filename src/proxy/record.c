@@ -164,6 +164,21 @@ const char *record_unfit(struct request *r, const struct answer *a)
     return NULL;
 }
 
+/* Not kept, but what those who wait asked for: a model here would be cut at the same limit
+ * again. */
+static bool land_cut_short(struct request *r, const struct answer *a)
+{
+    struct entry *e;
+
+    if (!r->to_local || a->verdict != ANSWER_TRUNCATED ||
+        record_entry(r, &r->key, a, &e) != ST_OK)
+        return false;
+    account_unstored(&r->proxy->account, answer_verdict_name(a->verdict));
+    flight_land(r, e);
+    entry_unref(e);
+    return true;
+}
+
 void record_answer(struct request *r, const struct answer *a)
 {
     struct proxy *p = r->proxy;
@@ -174,6 +189,8 @@ void record_answer(struct request *r, const struct answer *a)
         flight_land(r, NULL);
         return;
     }
+    if (land_cut_short(r, a))
+        return;
     why = record_unfit(r, a);
     if (why == NULL && record_entry(r, &r->key, a, &e) != ST_OK)
         why = "no_memory";

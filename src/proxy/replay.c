@@ -8,6 +8,7 @@
 #include "protocol/answer.h"
 #include "proxy/again.h"
 #include "proxy/mark.h"
+#include "proxy/pace.h"
 #include "proxy/proxy.h"
 #include "proxy/respond.h"
 #include "proxy/setup.h"
@@ -46,6 +47,13 @@ static void replay_whole(struct request *r, const struct answer *a)
     respond_whole(r, 200, SPAN("application/json"), body);
 }
 
+/* What is paced waits in r->recorded: one piece, and no event in it is longer than the answer.
+ */
+static enum status put(struct request *r, struct span s, bool *wait)
+{
+    return r->flow.paced ? buf_append(&r->recorded, s) : http_write(r->stream, s, wait);
+}
+
 /* One piece of the stream, and with `done` the end of it. */
 static enum status give(struct request *r, struct span piece, bool done, bool *wait)
 {
@@ -53,32 +61,82 @@ static enum status give(struct request *r, struct span piece, bool done, bool *w
     enum status st;
 
     if (r->vault == NULL)
-        return http_write(r->stream, piece, wait);
+        return put(r, piece, wait);
     st = unveil_feed(r, piece, &rest);
     if (st == ST_OK)
-        st = http_write(r->stream, rest, wait);
+        st = put(r, rest, wait);
     if (st == ST_OK && done)
         st = unveil_finish(r, true, &rest);
-    return st == ST_OK && done ? http_write(r->stream, rest, wait) : st;
+    return st == ST_OK && done ? put(r, rest, wait) : st;
+}
+
+/* The next piece. false: the stream is aborted. */
+static bool replay_piece(struct request *r, const struct answer *a, bool *wait)
+{
+    struct buf *out = &r->proxy->scratch;
+
+    buf_clear(out);
+    if (answer_write_stream(r->protocol, out, a, &r->flow.stamp, r->chat.include_usage,
+                            &r->flow.cursor, REPLAY_PIECE_BYTES, &r->flow.made) == ST_OK &&
+        mark_stream(r, out) == ST_OK && give(r, buf_span(out), r->flow.made, wait) == ST_OK)
+        return true;
+    http_abort(r->stream);
+    return false;
 }
 
 /* Writes events until the client has to catch up or the terminal one is out. */
 static void replay_events(struct request *r, const struct answer *a)
 {
-    struct buf *out = &r->proxy->scratch;
-    bool done = false, wait = false;
+    bool wait = false;
 
-    while (!done && !wait) {
-        buf_clear(out);
-        if (answer_write_stream(r->protocol, out, a, &r->flow.stamp, r->chat.include_usage,
-                                &r->flow.cursor, REPLAY_PIECE_BYTES, &done) != ST_OK ||
-            mark_stream(r, out) != ST_OK || give(r, buf_span(out), done, &wait) != ST_OK) {
+    while (!r->flow.made && !wait) {
+        if (!replay_piece(r, a, &wait))
+            return;
+    }
+    if (r->flow.made)
+        http_end(r->stream);
+}
+
+static void replay_go_on(struct request *r);
+
+static void on_due(struct timer *t)
+{
+    replay_go_on(CONTAINER_OF(t, struct request, deadline));
+}
+
+/* Writes what is due of them, and sets the timer for the rest; none is needed where the client
+ * has to catch up. Who waits for the program to end does not wait for a pace. */
+static void replay_paced(struct request *r, const struct answer *a)
+{
+    struct loop *loop = r->proxy->parts.loop;
+    struct pace *pace = &r->flow.pace;
+    struct buf *made = &r->recorded;
+    uint64_t now_us = loop_now_us(loop);
+    bool wait = false;
+    size_t n;
+
+    if (r->proxy->draining)
+        pace->per_s = 0;
+    for (;;) {
+        if (made->len == 0 && !r->flow.made && !replay_piece(r, a, &wait))
+            return;
+        n = pace_take(pace, buf_span(made), r->protocol->framing, now_us);
+        if (n == 0 && made->len > 0) {
+            timer_start(loop, &r->deadline, pace_wait_us(pace, now_us), on_due);
+            return;
+        }
+        if (n > 0 && http_write(r->stream, (struct span){made->ptr, n}, &wait) != ST_OK) {
             http_abort(r->stream);
             return;
         }
+        buf_consume(made, n);
+        if (made->len == 0 && r->flow.made) {
+            http_end(r->stream);
+            return;
+        }
+        if (wait)
+            return;
     }
-    if (done)
-        http_end(r->stream);
 }
 
 static void replay_stream(struct request *r, const struct answer *a)
@@ -94,17 +152,36 @@ static void replay_stream(struct request *r, const struct answer *a)
         http_abort(r->stream);
         return;
     }
-    replay_events(r, a);
+    pace_begin(&r->flow.pace, r->setup->config->cache.replay_pace,
+               loop_now_us(r->proxy->parts.loop));
+    r->flow.paced = r->flow.pace.per_s > 0;
+    if (!r->flow.paced) {
+        replay_events(r, a);
+        return;
+    }
+    r->proxy->account.paced_total++;
+    buf_clear(&r->recorded);
+    r->recorded.limit = SIZE_MAX / 4;
+    replay_paced(r, a);
 }
 
-void replay_drained(struct request *r)
+static void replay_go_on(struct request *r)
 {
     struct answer a;
 
     if (answer_unpack(r->entry->answer, &a) != ST_OK)
         http_abort(r->stream);
+    else if (r->flow.paced)
+        replay_paced(r, &a);
     else
         replay_events(r, &a);
+}
+
+void replay_drained(struct request *r)
+{
+    if (r->flow.paced)
+        pace_begin(&r->flow.pace, r->flow.pace.per_s, loop_now_us(r->proxy->parts.loop));
+    replay_go_on(r);
 }
 
 const char *replay_unsuited(const struct request *r, const struct entry *e)

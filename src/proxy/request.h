@@ -33,6 +33,7 @@
 #include "proxy/follow.h"
 #include "proxy/hedge.h"
 #include "proxy/local_models.h"
+#include "proxy/pace.h"
 #include "proxy/routing.h"
 #include "proxy/screen.h"
 #include "proxy/source.h"
@@ -82,7 +83,10 @@ enum stale_use { STALE_NONE, STALE_REVALIDATE, STALE_ERROR };
 struct answer_flow {
     struct answer_stamp stamp; /* id and created of an answer that we write */
     size_t cursor;             /* of a replayed stream */
-    uint64_t events;           /* of the built-in model's stream, so far */
+    bool made;                 /* … its last event too */
+    bool paced;                /* … which waits, as bytes, for its time */
+    struct pace pace;
+    uint64_t events; /* of the built-in model's stream, so far */
     bool head_sent;
     bool marked;    /* a stream of ours has its "metadata" */
     bool line_open; /* the last byte relayed ended no line */

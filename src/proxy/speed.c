@@ -52,7 +52,7 @@ void speed_supersede(struct request *r)
 
         if (other == r || other->closed || other->speed.superseded ||
             other->speed.session != r->speed.session || !digest_eq(&other->scope, &r->scope) ||
-            !local_is_busy(other))
+            !local_is_busy(other) || follow_wanted(other))
             continue;
         other->speed.superseded = true;
         r->proxy->account.speed.superseded_total++;

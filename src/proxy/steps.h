@@ -40,6 +40,9 @@ enum step_result route_enter(struct request *r);
 enum step_result vectors_enter(struct request *r);
 void vectors_cancel(struct request *r);
 
+enum step_result count_enter(struct request *r);
+void count_cancel(struct request *r);
+
 enum step_result local_enter(struct request *r);
 void local_cancel(struct request *r);
 

@@ -84,9 +84,14 @@ class Driver:
         env = {k: v for k, v in os.environ.items() if k in ("PATH", "LANG")} | {"HOME": str(cwd)}
         self.proc = subprocess.Popen(argv, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
 
+    def _watch(self, ended):
+        """Time in which this program itself stood still does not count."""
+        if not any(ended.wait(1) for _ in range(100)):
+            self.proc.kill()
+
     def run(self, job):
-        late = threading.Timer(100, self.proc.kill)
-        late.start()
+        ended = threading.Event()
+        threading.Thread(target=self._watch, args=(ended,), daemon=True).start()
         try:
             self.proc.stdin.write(json.dumps(job) + "\n")
             self.proc.stdin.flush()
@@ -95,7 +100,7 @@ class Driver:
             self.proc.kill()  # what it would say now is no answer to what comes next
             raise
         finally:
-            late.cancel()
+            ended.set()
         if not line:
             self.log.seek(0)
             raise AssertionError("the client's program ended:\n" + self.log.read()[-4000:])
@@ -161,7 +166,7 @@ class Asker:
     def __init__(self, driver, who, ibid, up, key):
         self.driver, self.who, self.ibid, self.up, self.key = driver, who, ibid, up, key
 
-    def __call__(self, mode="text", question=QUESTION, stream=False, timeout_s=20, retries=0, max_tokens=1000, forced=False):
+    def __call__(self, mode="text", question=QUESTION, stream=False, timeout_s=200, retries=0, max_tokens=1000, forced=False):
         return self.driver.run({"client": self.who.name, "mode": mode, "stream": stream, "url": f"http://127.0.0.1:{self.ibid.port}", "key": self.key, "model": self.who.model,
                                 "question": question, "timeout_s": timeout_s, "retries": retries, "max_tokens": max_tokens, "forced": forced})
 
