@@ -41,7 +41,7 @@
 #define PROBE_DEADLINE_US (1000u * 1000)
 #define CLOSE_DEADLINE_US (1000u * 1000)
 #define ADDS_UNDER_WAY    2
-/* Nodes looked at by a search: recall against latency, bench/vectors_bench.c. */
+/* Nodes looked at by a search: recall against latency, bench/vectors.py. */
 #define EXPLORE      "200"
 #define SWEEP_EVERY  8
 #define SWEEP_SAMPLE 32
