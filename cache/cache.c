@@ -41,9 +41,12 @@ struct cache {
     struct traffic *traffic;     /* owned; NULL: all partitions are decided alike */
     bool memory_is_store;
     bool strangers; /* of struct decision_policy */
+    void (*unfit)(void *owner, const char *why);
+    void *unfit_owner;
     char trouble[sizeof(((struct store_stats *)NULL)->trouble)];
 
     uint32_t dimensions; /* of the index */
+    bool apart;          /* the store keeps it, `index` is NULL */
     bool index_ready;
     struct timer rebuild;
     struct timer save; /* of what `bounded` has learned */
@@ -95,8 +98,12 @@ static void index_now(struct cache *c, const struct entry *e)
 
 static void unindex(struct cache *c, const struct digest *key, const struct digest *partition)
 {
-    if (c->index != NULL && !is_zero(partition))
+    if (is_zero(partition))
+        return;
+    if (c->index != NULL)
         index_remove(c->index, partition, key);
+    else if (c->apart && c->store != NULL)
+        c->store->ops->vector_remove(c->store, partition, key);
 }
 
 /* On a thread of the store's. Reading is faster than indexing: it waits. */
@@ -326,6 +333,9 @@ static void open_index(struct cache *c, const struct cache_options *o)
 
     if (o->index.dimensions == 0)
         return;
+    c->apart = o->store.vectors != STORE_VECTORS_NONE;
+    if (c->apart)
+        return;
     st = index_open(&o->index, &c->index);
     if (st == ST_OK)
         c->dimensions = o->index.dimensions;
@@ -344,6 +354,8 @@ static enum status try_store(struct cache *c)
     c->store->lost_owner = c;
     c->store->news = on_news;
     c->store->news_owner = c;
+    c->store->unfit = c->unfit;
+    c->store->unfit_owner = c->unfit_owner;
     return ST_OK;
 }
 
@@ -391,6 +403,8 @@ enum status cache_open(struct loop *loop, struct connector *connector,
     c->loop = loop;
     c->rebuild_retry_us = REBUILD_RETRY_FIRST_US;
     c->strangers = o->strangers;
+    c->unfit = o->unfit;
+    c->unfit_owner = o->unfit_owner;
     atomic_init(&c->closing, false);
     st = open_memory(c, o);
     if (st != ST_OK)
@@ -748,6 +762,20 @@ static void note_traffic(struct cache *c, const struct digest *partition,
         traffic_turned(c->traffic, d->hit);
 }
 
+bool cache_has_index_apart(const struct cache *c)
+{
+    return c->apart;
+}
+
+enum status cache_find_neighbours(struct cache *c, struct neighbours *n)
+{
+    if (c->store == NULL)
+        return ST_UNAVAILABLE;
+    n->memory = c->memory;
+    n->store = c->store;
+    return neighbours_find(n);
+}
+
 void cache_decide(struct cache *c, const struct cache_query *q, struct arena *arena,
                   struct decision *out, struct decision_record **record)
 {
@@ -761,7 +789,9 @@ void cache_decide(struct cache *c, const struct cache_query *q, struct arena *ar
 
     if (top_k > DECISION_CANDIDATES_MAX)
         top_k = DECISION_CANDIDATES_MAX;
-    if (c->index != NULL)
+    if (q->neighbours != NULL)
+        n = neighbours_candidates(q->neighbours, candidates);
+    else if (c->index != NULL)
         n = index_search(c->index, q->partition, q->vector, top_k, q->floor, q->now_ms, arena,
                          candidates);
     if (c->bounded != NULL) {
@@ -799,7 +829,8 @@ void cache_stats(struct cache *c, struct cache_stats *out)
                                 .memory_evictions_total = m.evictions_total,
                                 .store_present = c->store != NULL || c->memory_is_store,
                                 .store = {.kind = "none"},
-                                .index_present = c->index != NULL,
+                                .index_present = c->index != NULL || c->apart,
+                                .index_apart = c->apart,
                                 .index_ready = c->index_ready,
                                 .refusals = refusals_count(c->refusals)};
     if (c->store != NULL)

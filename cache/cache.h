@@ -21,6 +21,7 @@
 #include "cache/decision_record.h"
 #include "cache/entry.h"
 #include "cache/index.h"
+#include "cache/neighbours.h"
 #include "cache/newcomers.h"
 #include "cache/purge.h"
 #include "cache/store.h"
@@ -38,6 +39,10 @@ struct cache_options {
     struct index_options index; /* dimensions 0: no semantic index */
     uint32_t refusals_max;      /* pairs reported as wrong; the oldest go */
     bool strangers;             /* of struct decision_policy */
+    /* The store's Redis was asked to keep vectors (store.vectors) and never could. NULL: nobody
+     * wants to know. */
+    void (*unfit)(void *owner, const char *why);
+    void *unfit_owner;
     /* error_max 0: the policy is `threshold`. Its data_dir is the store's. */
     struct bounded_options bounded;
     /* For the policy `threshold`: partitions whose traffic moves P(same); 0: none. */
@@ -131,6 +136,12 @@ enum status cache_refuse(struct cache *c, const struct digest *partition, struct
 enum status cache_allow(struct cache *c, const struct digest *partition, struct span a,
                         struct span b) MUST_CHECK;
 
+/* Are the vectors kept by the store? Then the neighbours of a question are found first, by
+ * cache_find_neighbours(), and looked at by cache_decide() after that. */
+bool cache_has_index_apart(const struct cache *c);
+/* Of `n` the query, `done` and `owner` are the caller's to set. As neighbours_find(). */
+enum status cache_find_neighbours(struct cache *c, struct neighbours *n) MUST_CHECK;
+
 /* What follows does nothing when the policy is `threshold`. */
 
 /* An exact entry of this partition answered. */
@@ -156,7 +167,8 @@ struct cache_query {
     double least;      /* a threshold that the caller asks for, 0: none. For `bounded` */
     float floor;
     size_t top_k;
-    uint64_t now_ms; /* wall clock */
+    uint64_t now_ms;                     /* wall clock */
+    const struct neighbours *neighbours; /* found before; NULL: the index is here */
 };
 
 /* Nearest entries of the partition and the decision about them; pairs that were reported
@@ -173,6 +185,7 @@ struct cache_stats {
     bool store_present; /* false: could not be opened; store.trouble says why */
     struct index_stats index;
     bool index_present;
+    bool index_apart; /* in the store: its entries are not counted here */
     bool index_ready; /* the rebuild at start has ended */
     uint64_t refusals;
     struct newcomers_stats newcomers;

@@ -53,6 +53,35 @@ enum store_lease_act {
     STORE_LEASE_GIVE, /* back */
 };
 
+/* Whether a store keeps the vectors of its entries too, so that no replica holds them all. */
+enum store_vectors {
+    STORE_VECTORS_NONE,
+    STORE_VECTORS_INT8,
+    STORE_VECTORS_FLOAT32,
+};
+
+#define STORE_NEAR_MAX 16
+
+struct store_near;
+/* ST_OK: what was found is in *op. Anything else: the store could not say, in time or at all.
+ */
+typedef void store_near_fn(struct store_near *op, enum status st);
+
+/* The vectors of a partition that are nearest to one. Embed in the owner of the operation. */
+struct store_near {
+    store_near_fn *done;
+    struct digest partition;
+    const float *vector; /* unit; borrowed until this is sent */
+    uint32_t dimensions;
+    uint32_t wanted; /* 1..STORE_NEAR_MAX */
+
+    size_t count; /* nearest first; their entries may be gone */
+    struct digest keys[STORE_NEAR_MAX];
+    float similarity[STORE_NEAR_MAX]; /* cosine, as exact as the vectors are kept */
+    struct store *store;
+    void *state; /* the store's */
+};
+
 struct store_options {
     const char *url; /* "lmdb:", "lmdb:/path", "redis://[user[:pw]@]host[:port][,host…][/db]",
                         "rediss://…", "redis+unix:///path", "memory:" */
@@ -65,9 +94,18 @@ struct store_options {
     /* What is kept is sealed with these; NULL: it is not. Borrowed, outlives the store. */
     const struct seal_ring *seal;
     uint64_t entries_max, bytes_max;
-    uint32_t deadline_ms; /* of one command */
-    uint32_t queue_max;   /* writes that wait */
-    const char *prefix;   /* of Redis keys: "ibid:" */
+    uint32_t deadline_ms;       /* of one command */
+    uint32_t queue_max;         /* writes that wait */
+    const char *prefix;         /* of Redis keys: "ibid:" */
+    enum store_vectors vectors; /* of Redis alone, and one of version 8.0 or later */
+};
+
+struct store_vectors_stats {
+    bool up;                                 /* they can be searched, as far as is known */
+    uint64_t searches_total, failures_total; /* failures: refused, or no answer in time */
+    uint64_t adds_total, dropped_total;      /* dropped: refused, or no room to send it */
+    uint64_t removes_total;
+    char trouble[256]; /* why it is not up; empty when it is */
 };
 
 struct store_stats {
@@ -82,7 +120,8 @@ struct store_stats {
     uint64_t stored_sent_total, stored_heard_total; /* entries told of, and heard of */
     uint64_t untold_total; /* entries that too many waited before to be told of */
     bool breaker_open;
-    char trouble[160]; /* why it is not up; empty when it is */
+    char trouble[160];                  /* why it is not up; empty when it is */
+    struct store_vectors_stats vectors; /* of a store that keeps them */
 };
 
 /* Called for every entry at start (index rebuild): any thread of the store's
@@ -90,6 +129,9 @@ struct store_stats {
  * stops. */
 typedef bool store_visit_fn(void *owner, struct entry *e);
 typedef void store_scanned_fn(void *owner, enum status st, uint64_t entries);
+/* The store is there and can not keep vectors, which was found out before it ever could. `why`
+ * says what it is and what to do. On the loop thread. */
+typedef void store_unfit_fn(void *owner, const char *why);
 /* The store dropped this entry (evicted, expired, corrupt, never written): the index
  * must forget it, unless the entry lives elsewhere. On the loop thread. */
 typedef void store_lost_fn(void *owner, const struct digest *key,
@@ -133,6 +175,18 @@ struct store_ops {
     enum status (*scan)(struct store *s, store_visit_fn *visit, store_scanned_fn *scanned,
                         void *owner);
     void (*stats)(struct store *s, struct store_stats *out);
+
+    /* The following only of a store whose `vectors` is set. */
+
+    /* ST_OK: done comes once, later, within the deadline. */
+    enum status (*near)(struct store *s, struct store_near *op);
+    /* done comes later with ST_CANCELED. */
+    void (*near_cancel)(struct store_near *op);
+    /* `put` adds it, once the entry is there; entries that end by themselves leave it behind.
+     */
+    void (*vector_remove)(struct store *s, const struct digest *partition,
+                          const struct digest *key);
+
     /* Writes what is queued (bounded by a deadline), then `closed` on the loop. */
     void (*close)(struct store *s, void (*closed)(void *owner), void *owner);
 };
@@ -140,10 +194,13 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     bool shared;         /* others write to it too */
+    bool vectors;        /* keeps those of its entries */
     store_lost_fn *lost; /* set by the owner after open */
     void *lost_owner;
     store_news_fn *news; /* likewise */
     void *news_owner;
+    store_unfit_fn *unfit; /* likewise */
+    void *unfit_owner;
 };
 
 /* By the URL's scheme. Redis that is down is ST_OK: it reconnects. LMDB that can

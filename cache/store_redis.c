@@ -26,6 +26,7 @@
 #include "cache/store_redis_news.h"
 #include "cache/store_redis_nodes.h"
 #include "cache/store_redis_scan.h"
+#include "cache/store_redis_vectors.h"
 #include "rt/io_tls.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
@@ -45,15 +46,16 @@
 
 struct store_redis {
     struct store store;
-    struct loop *loop;                 /* borrowed (outlives) */
-    struct io_tls_ctx *tls;            /* owned; NULL: none */
-    struct store_redis_nodes *redis;   /* owned; NULL: closed */
-    struct store_redis_scan *scan;     /* NULL: none under way */
-    struct store_redis_news *news;     /* owned; of removals and reports */
-    struct store_redis_news *stored;   /* owned; of entries */
-    char prefix[PREFIX_BYTES_MAX + 3]; /* with "e:" */
-    char password_file[1024];          /* empty: none */
-    char sentinel[128];                /* likewise */
+    struct loop *loop;                   /* borrowed (outlives) */
+    struct io_tls_ctx *tls;              /* owned; NULL: none */
+    struct store_redis_nodes *redis;     /* owned; NULL: closed */
+    struct store_redis_scan *scan;       /* NULL: none under way */
+    struct store_redis_news *news;       /* owned; of removals and reports */
+    struct store_redis_news *stored;     /* owned; of entries */
+    struct store_redis_vectors *vectors; /* owned; NULL: not kept, or closed */
+    char prefix[PREFIX_BYTES_MAX + 3];   /* with "e:" */
+    char password_file[1024];            /* empty: none */
+    char sentinel[128];                  /* likewise */
     uint64_t deadline_us;
 
     const struct seal_ring *seal; /* borrowed; NULL: none */
@@ -105,7 +107,7 @@ static void maybe_released(struct store_redis *s)
     void (*closed)(void *owner) = s->closed;
     void *owner = s->closed_owner;
 
-    if (!s->closing || s->redis != NULL || s->scan != NULL)
+    if (!s->closing || s->redis != NULL || s->scan != NULL || s->vectors != NULL)
         return;
     if (s->tls != NULL)
         io_tls_ctx_close(s->tls);
@@ -125,12 +127,22 @@ static void on_redis_closed(void *owner)
     maybe_released(s);
 }
 
+static void on_vectors_closed(void *owner)
+{
+    struct store_redis *s = owner;
+
+    s->vectors = NULL;
+    maybe_released(s);
+}
+
 static void close_redis(struct store_redis *s)
 {
     if (s->redis_closing)
         return;
     s->redis_closing = true;
     timer_stop(s->loop, &s->close_deadline);
+    if (s->vectors != NULL) /* after the last entry has been written */
+        store_redis_vectors_close(s->vectors, on_vectors_closed, s);
     store_redis_nodes_close(s->redis, on_redis_closed, s);
 }
 
@@ -310,15 +322,19 @@ static void write_taken(struct store_redis *s)
     s->write_trouble[0] = '\0';
 }
 
-/* The others can find it by meaning once it is in their indexes. */
-static void tell_stored(struct store_redis *s, const struct entry *e)
+/* The others can find it by meaning once it is in their indexes, or in the one in Redis. Not
+ * before it is there itself: who finds a vector without its entry removes it. */
+static void make_known(struct store_redis *s, const struct entry *e)
 {
     static const struct digest none;
     const struct store_news news = {
         .kind = STORE_NEWS_STORED, .key = e->key, .partition = e->partition};
 
-    if (e->vector != NULL && !digest_eq(&e->partition, &none) &&
-        store_redis_news_tell(s->stored, &news) != ST_OK)
+    if (e->vector == NULL || digest_eq(&e->partition, &none))
+        return;
+    if (s->vectors != NULL)
+        store_redis_vectors_add(s->vectors, e);
+    else if (!s->store.vectors && store_redis_news_tell(s->stored, &news) != ST_OK)
         s->stats.untold_total++;
 }
 
@@ -333,7 +349,7 @@ static void on_put(void *owner, enum status st, const redisReply *r)
     free(p);
     if (st == ST_OK) {
         write_taken(s);
-        tell_stored(s, e);
+        make_known(s, e);
     } else {
         count_failure(s, st);
         if (st == ST_INVALID)
@@ -525,6 +541,35 @@ static void on_down(void *owner)
         store_redis_scan_stop(s->scan, ST_UNAVAILABLE);
 }
 
+/* --- vectors ----------------------------------------------------------------------------- */
+
+static enum status redis_near(struct store *store, struct store_near *op)
+{
+    struct store_redis *s = of(store);
+
+    op->store = store;
+    op->count = 0;
+    return s->closing || s->vectors == NULL ? ST_UNAVAILABLE
+                                            : store_redis_vectors_near(s->vectors, op);
+}
+
+static void redis_vector_remove(struct store *store, const struct digest *partition,
+                                const struct digest *key)
+{
+    struct store_redis *s = of(store);
+
+    if (!s->closing && s->vectors != NULL)
+        store_redis_vectors_remove(s->vectors, partition, key);
+}
+
+static void on_unfit(void *owner, const char *why)
+{
+    struct store_redis *s = owner;
+
+    if (s->store.unfit != NULL)
+        s->store.unfit(s->store.unfit_owner, why);
+}
+
 /* --- opening
  * --------------------------------------------------------------------------------------- */
 
@@ -542,6 +587,8 @@ static void redis_stats(struct store *store, struct store_stats *out)
     store_redis_news_stats(s->stored, &news);
     out->stored_sent_total = news.sent_total;
     out->stored_heard_total = news.heard_total;
+    if (s->vectors != NULL)
+        store_redis_vectors_stats(s->vectors, &out->vectors);
     if (s->redis == NULL)
         return;
     store_redis_nodes_stats(s->redis, &c);
@@ -564,8 +611,29 @@ static const struct store_ops redis_ops = {
     .lease = redis_lease,
     .scan = redis_scan,
     .stats = redis_stats,
+    .near = redis_near,
+    .near_cancel = store_redis_vectors_cancel,
+    .vector_remove = redis_vector_remove,
     .close = redis_close,
 };
+
+/* Without them, for want of memory, the rest goes on. */
+static void open_vectors(struct store_redis *s, struct connector *connector,
+                         const struct store_redis_nodes_options *redis,
+                         const struct store_options *o)
+{
+    const struct store_redis_vectors_options v = {.redis = *redis,
+                                                  .prefix = o->prefix,
+                                                  .kind = o->vectors,
+                                                  .queue_max = o->queue_max,
+                                                  .unfit = on_unfit,
+                                                  .owner = s};
+
+    s->store.vectors = o->vectors != STORE_VECTORS_NONE;
+    if (s->store.vectors &&
+        store_redis_vectors_open(s->loop, connector, &v, &s->vectors) != ST_OK)
+        log_at(LOG_ERROR, NULL, kv_event("vectors_not_opened"));
+}
 
 static enum status open_redis(struct store_redis *s, struct connector *connector,
                               const struct store_options *o, char *why, size_t why_cap)
@@ -594,7 +662,9 @@ static enum status open_redis(struct store_redis *s, struct connector *connector
         c.tls = s->tls;
     }
     st = store_redis_nodes_open(s->loop, connector, &c, &s->redis);
-    if (st != ST_OK)
+    if (st == ST_OK)
+        open_vectors(s, connector, &c, o);
+    else
         snprintf(why, why_cap, "%s", status_text(st));
     return st;
 }
@@ -667,7 +737,8 @@ enum status store_redis_open(struct loop *loop, struct connector *connector,
         return st;
     }
     store_redis_news_start(s->news, s->redis);
-    store_redis_news_start(s->stored, s->redis);
+    if (!s->store.vectors) /* else there is nothing to tell */
+        store_redis_news_start(s->stored, s->redis);
     *out = &s->store;
     return ST_OK;
 }

@@ -11,7 +11,7 @@
  * machine, so it is looked up anew.
  *
  * Input is a peer's: the size of a reply and the elements of an array are bounded. */
-#include "cache/store_redis_conn.h"
+#include "cache/store_redis_conn_internal.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -21,14 +21,10 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "cache/breaker.h"
 #include "cache/entry.h"
 #include "rt/connect.h"
 #include "rt/io.h"
-#include "rt/loop.h"
-#include "rt/timer.h"
 
-#define ARGS_MAX           24
 #define ELEMENTS_MAX       16384 /* of an array: as many as a Cluster has slots */
 #define REPLY_BYTES_MAX    (ENTRY_FRAME_BYTES_MAX + 65536)
 #define OUT_BYTES_MAX      (2 * (size_t)ENTRY_FRAME_BYTES_MAX)
@@ -41,8 +37,6 @@
 #define PATIENCE_MIN_US    (1000u * 1000) /* connect, and a handshake's command */
 #define PING_AFTER_IDLE_US (10u * 1000 * 1000)
 
-enum conn_state { WAITING, CONNECTING, GREETING, READY, CLOSING };
-
 struct store_redis_command {
     struct store_redis_conn *conn;
     struct store_redis_command *next;
@@ -52,7 +46,7 @@ struct store_redis_command {
 };
 
 /* One connection's worth of state; outlives its use until the io is closed. */
-struct link {
+struct store_redis_link {
     struct store_redis_conn *conn;
     struct io *io;                       /* owned */
     redisReader *reader;                 /* owned */
@@ -63,36 +57,6 @@ struct link {
     bool writing;
 };
 
-struct store_redis_conn {
-    struct loop *loop;           /* borrowed (outlives) */
-    struct connector *connector; /* borrowed (outlives) */
-    struct store_redis_conn_options options;
-    enum conn_state state;
-    struct breaker breaker;
-    struct timer retry, ping;
-    struct connect_op *connecting;
-    struct link *link; /* the present one; NULL: none */
-    unsigned links;    /* not yet closed, the present one included */
-
-    struct store_redis_command *head, **tail; /* in the order of sending */
-    size_t in_flight;
-    uint64_t ready_us; /* since when */
-    bool used;         /* since the last look of the ping timer */
-    bool stalled;      /* dropped because it did not answer */
-    bool plain_auth;   /* no HELLO: an older server or a proxy */
-    bool cluster;      /* a member of one, by its own word */
-
-    struct loop_msg flush_msg;
-    bool flushing;
-    struct loop_msg closed_msg;
-    void (*closed)(void *owner);
-    void *closed_owner;
-
-    uint64_t timeouts_total, errors_total;
-    char trouble[160];
-};
-
-static void drop_link(struct store_redis_conn *c, const char *why, bool reset);
 static void maybe_closed(struct store_redis_conn *c);
 
 bool store_redis_conn_is_error(const redisReply *r, const char *word)
@@ -141,9 +105,10 @@ static void fail_all(struct store_redis_conn *c, enum status st)
 
 static void failure(struct store_redis_conn *c, const char *why)
 {
-    if (c->state == READY && breaker_failure(&c->breaker, loop_now_us(c->loop))) {
+    if (c->state == STORE_REDIS_CONN_READY &&
+        breaker_failure(&c->breaker, loop_now_us(c->loop))) {
         c->stalled = true;
-        drop_link(c, why, true);
+        store_redis_conn_drop(c, why, true);
     }
 }
 
@@ -164,8 +129,8 @@ static void on_deadline(struct timer *t)
 
     c->timeouts_total++;
     tell(cmd, ST_TIMEOUT, NULL);
-    if (c->state == GREETING)
-        drop_link(c, "no answer to the greeting in time", true);
+    if (c->state == STORE_REDIS_CONN_GREETING)
+        store_redis_conn_drop(c, "no answer to the greeting in time", true);
     else
         failure(c, "commands time out");
 }
@@ -181,7 +146,7 @@ void store_redis_conn_forget(struct store_redis_command *cmd)
  * on_written. */
 static void flush(struct store_redis_conn *c)
 {
-    struct link *l = c->link;
+    struct store_redis_link *l = c->link;
     struct span part;
     struct buf swap;
     size_t taken = 0;
@@ -190,7 +155,7 @@ static void flush(struct store_redis_conn *c)
         return;
     part = buf_span(&l->out);
     if (io_try_write(l->io, &part, 1, &taken) != ST_OK) {
-        drop_link(c, "cannot write", false);
+        store_redis_conn_drop(c, "cannot write", false);
         return;
     }
     buf_consume(&l->out, taken);
@@ -204,7 +169,7 @@ static void flush(struct store_redis_conn *c)
     l->flying = swap;
     part = buf_span(&l->flying);
     if (io_write(l->io, &part, 1) != ST_OK) {
-        drop_link(c, "cannot write", false);
+        store_redis_conn_drop(c, "cannot write", false);
         return;
     }
     l->writing = true;
@@ -220,7 +185,7 @@ static void on_flush(struct loop_msg *m)
 
 static void on_written(void *owner, enum status st)
 {
-    struct link *l = owner;
+    struct store_redis_link *l = owner;
 
     l->writing = false;
     buf_clear(&l->flying);
@@ -229,20 +194,20 @@ static void on_written(void *owner, enum status st)
     if (l->conn->link != l)
         return;
     if (st != ST_OK)
-        drop_link(l->conn, "the connection was lost", false);
+        store_redis_conn_drop(l->conn, "the connection was lost", false);
     else
         flush(l->conn);
 }
 
 static enum status append_command(struct buf *out, const struct span *part, int parts)
 {
-    const char *argv[ARGS_MAX];
-    size_t lengths[ARGS_MAX];
+    const char *argv[STORE_REDIS_ARGS_MAX];
+    size_t lengths[STORE_REDIS_ARGS_MAX];
     char *command = NULL;
     enum status st;
     int n;
 
-    assert(parts <= ARGS_MAX);
+    assert(parts <= STORE_REDIS_ARGS_MAX);
     for (int i = 0; i < parts; i++) {
         argv[i] = part[i].ptr;
         lengths[i] = part[i].len;
@@ -255,9 +220,9 @@ static enum status append_command(struct buf *out, const struct span *part, int 
     return st == ST_LIMIT ? ST_OVERLOAD : st;
 }
 
-static enum status enqueue(struct store_redis_conn *c, const struct span *part, int parts,
-                           uint64_t deadline_us, store_redis_done_fn *done, void *owner,
-                           struct store_redis_command **out)
+enum status store_redis_conn_enqueue(struct store_redis_conn *c, const struct span *part,
+                                     int parts, uint64_t deadline_us, store_redis_done_fn *done,
+                                     void *owner, struct store_redis_command **out)
 {
     struct store_redis_command *cmd;
     enum status st;
@@ -291,9 +256,9 @@ enum status store_redis_conn_send(struct store_redis_conn *c, const struct span 
                                   int parts, uint64_t deadline_us, store_redis_done_fn *done,
                                   void *owner, struct store_redis_command **out)
 {
-    if (c->state != READY)
+    if (c->state != STORE_REDIS_CONN_READY)
         return ST_UNAVAILABLE;
-    return enqueue(c, part, parts, deadline_us, done, owner, out);
+    return store_redis_conn_enqueue(c, part, parts, deadline_us, done, owner, out);
 }
 
 /* --- reading ----------------------------------------------------------------------------- */
@@ -340,11 +305,11 @@ static void take_reply(struct store_redis_conn *c, const redisReply *r)
     char why[128];
 
     if (cmd == NULL) {
-        drop_link(c, "a reply to nothing", true);
+        store_redis_conn_drop(c, "a reply to nothing", true);
         return;
     }
-    if (c->state == GREETING || r->type != REDIS_REPLY_ERROR) {
-        if (c->state == READY)
+    if (c->state == STORE_REDIS_CONN_GREETING || r->type != REDIS_REPLY_ERROR) {
+        if (c->state == STORE_REDIS_CONN_READY)
             success(c);
         tell(cmd, r->type == REDIS_REPLY_ERROR ? ST_INVALID : ST_OK, r);
     } else {
@@ -353,7 +318,7 @@ static void take_reply(struct store_redis_conn *c, const redisReply *r)
             tell(cmd, ST_INVALID, r);
         } else if (is_wrong_place(r)) {
             tell(cmd, ST_UNAVAILABLE, NULL);
-            drop_link(c, why, false);
+            store_redis_conn_drop(c, why, false);
         } else if (is_not_now(r)) {
             tell(cmd, ST_UNAVAILABLE, NULL);
             failure(c, why);
@@ -366,24 +331,25 @@ static void take_reply(struct store_redis_conn *c, const redisReply *r)
 
 static void on_read(void *owner, enum status st, struct span data)
 {
-    struct link *l = owner;
+    struct store_redis_link *l = owner;
     struct store_redis_conn *c = l->conn;
     void *reply = NULL;
 
     if (c->link != l)
         return;
     if (st != ST_OK) {
-        drop_link(c, st == ST_CLOSED ? "closed by Redis" : "the connection was lost", false);
+        store_redis_conn_drop(
+            c, st == ST_CLOSED ? "closed by Redis" : "the connection was lost", false);
         return;
     }
     l->reply_bytes += data.len;
     if (redisReaderFeed(l->reader, data.ptr, data.len) != REDIS_OK) {
-        drop_link(c, "out of memory", true);
+        store_redis_conn_drop(c, "out of memory", true);
         return;
     }
     while (c->link == l) {
         if (redisReaderGetReply(l->reader, &reply) != REDIS_OK) {
-            drop_link(c, "this is not the protocol of Redis", true);
+            store_redis_conn_drop(c, "this is not the protocol of Redis", true);
             return;
         }
         if (reply == NULL)
@@ -393,25 +359,25 @@ static void on_read(void *owner, enum status st, struct span data)
         freeReplyObject(reply);
     }
     if (c->link == l && l->reply_bytes > REPLY_BYTES_MAX)
-        drop_link(c, "a reply beyond all bounds", true);
+        store_redis_conn_drop(c, "a reply beyond all bounds", true);
 }
 
 /* --- the greeting --------------------------------------------------------------------------
  */
 
-static uint64_t patience_us(const struct store_redis_conn *c)
+uint64_t store_redis_conn_patience_us(const struct store_redis_conn *c)
 {
     return c->options.deadline_us > PATIENCE_MIN_US ? c->options.deadline_us : PATIENCE_MIN_US;
 }
 
 static void ping_later(struct store_redis_conn *c);
 
-static void become_ready(struct store_redis_conn *c)
+void store_redis_conn_become_ready(struct store_redis_conn *c)
 {
     if (c->trouble[0] != '\0')
         log_at(LOG_INFO, NULL, kv_event("redis_recovered"),
                kv_str("address", c->options.url.shown));
-    c->state = READY;
+    c->state = STORE_REDIS_CONN_READY;
     c->stalled = false;
     c->trouble[0] = '\0';
     c->ready_us = loop_now_us(c->loop);
@@ -420,166 +386,13 @@ static void become_ready(struct store_redis_conn *c)
     c->options.ready(c->options.owner);
 }
 
-static void greet_or_drop(struct store_redis_conn *c, const struct span *part, int parts,
-                          store_redis_done_fn *done)
-{
-    if (enqueue(c, part, parts, patience_us(c), done, c, NULL) != ST_OK)
-        drop_link(c, "out of memory", true);
-}
-
-static void refused(struct store_redis_conn *c, const redisReply *r)
+void store_redis_conn_refused(struct store_redis_conn *c, const redisReply *r)
 {
     char why[128];
 
     c->errors_total++;
     explain(why, sizeof(why), r);
-    drop_link(c, why, false);
-}
-
-/* An answer is enough: a user who may not ping may well read. */
-static void on_first_pong(void *owner, enum status st, const redisReply *r)
-{
-    struct store_redis_conn *c = owner;
-
-    if (st == ST_OK || store_redis_conn_is_error(r, "NOPERM"))
-        become_ready(c);
-    else if (st == ST_INVALID)
-        refused(c, r);
-}
-
-/* All before is answered while a server loads or has lost its master; this is not. One that was
- * left because look-ups waited for it in vain must be as fast as a look-up now: else each time
- * it is back a few of them would wait again. */
-static void ping(struct store_redis_conn *c)
-{
-    const struct span parts[1] = {SPAN("PING")};
-    uint64_t deadline_us = c->stalled ? c->options.deadline_us : patience_us(c);
-
-    if (enqueue(c, parts, 1, deadline_us, on_first_pong, c, NULL) != ST_OK)
-        drop_link(c, "out of memory", true);
-}
-
-static void on_selected(void *owner, enum status st, const redisReply *r)
-{
-    struct store_redis_conn *c = owner;
-
-    if (st == ST_OK)
-        ping(c);
-    else if (st == ST_INVALID)
-        refused(c, r);
-}
-
-static void select_db(struct store_redis_conn *c)
-{
-    char text[16];
-    struct span parts[2] = {SPAN("SELECT"), {text, 0}};
-
-    if (c->options.url.db == 0) {
-        ping(c);
-        return;
-    }
-    parts[1].len = (size_t)snprintf(text, sizeof(text), "%u", c->options.url.db);
-    greet_or_drop(c, parts, 2, on_selected);
-}
-
-static void on_authenticated(void *owner, enum status st, const redisReply *r)
-{
-    struct store_redis_conn *c = owner;
-
-    if (st == ST_OK)
-        select_db(c);
-    else if (st == ST_INVALID)
-        refused(c, r);
-}
-
-/* A server that knows no HELLO (before 6, or a proxy) knows no users either, unless
- * one is named. */
-static void authenticate(struct store_redis_conn *c)
-{
-    const struct redis_url *u = &c->options.url;
-    struct span parts[3] = {SPAN("AUTH")};
-    int n = 1;
-
-    if (u->password[0] == '\0') {
-        select_db(c);
-        return;
-    }
-    if (strcmp(u->user, "default") != 0)
-        parts[n++] = span_of(u->user);
-    parts[n++] = span_of(u->password);
-    greet_or_drop(c, parts, n, on_authenticated);
-}
-
-/* HELLO answers with names and values in turn. */
-static bool says_cluster(const redisReply *r)
-{
-    if (r->type != REDIS_REPLY_ARRAY)
-        return false;
-    for (size_t i = 0; i + 1 < r->elements; i += 2) {
-        const redisReply *name = r->element[i], *value = r->element[i + 1];
-
-        if (name->type == REDIS_REPLY_STRING && value->type == REDIS_REPLY_STRING &&
-            strcmp(name->str, "mode") == 0)
-            return strcmp(value->str, "cluster") == 0;
-    }
-    return false;
-}
-
-static void on_hello(void *owner, enum status st, const redisReply *r)
-{
-    struct store_redis_conn *c = owner;
-
-    if (st == ST_OK) {
-        c->cluster = says_cluster(r);
-        select_db(c);
-    } else if (st == ST_INVALID && (store_redis_conn_is_error(r, "ERR") ||
-                                    store_redis_conn_is_error(r, "NOPROTO"))) {
-        c->plain_auth = true;
-        authenticate(c);
-    } else if (st == ST_INVALID) {
-        refused(c, r);
-    }
-}
-
-/* Anew each time: it may have been changed since. A small local file, so the loop reads it. */
-static bool read_password(struct store_redis_conn *c)
-{
-    struct redis_url *u = &c->options.url;
-    size_t n;
-    FILE *f = fopen(c->options.password_file, "re");
-
-    if (f == NULL)
-        return false;
-    n = fread(u->password, 1, sizeof(u->password), f);
-    fclose(f);
-    while (n > 0 && (u->password[n - 1] == '\n' || u->password[n - 1] == '\r'))
-        n--;
-    if (n == 0 || n == sizeof(u->password))
-        n = 0;
-    u->password[n] = '\0';
-    return n > 0;
-}
-
-static void greet(struct store_redis_conn *c)
-{
-    const struct redis_url *u = &c->options.url;
-    struct span parts[ARGS_MAX] = {SPAN("HELLO"), SPAN("2")};
-    int n = 2;
-
-    if (c->options.password_file != NULL && !read_password(c)) {
-        drop_link(c, "store.password_file cannot be read, is empty or too long", false);
-        return;
-    }
-    if (c->plain_auth) {
-        authenticate(c);
-        return;
-    }
-    if (u->password[0] != '\0') {
-        parts[n++] = SPAN("AUTH");
-        parts[n++] = span_of(u->user);
-        parts[n++] = span_of(u->password);
-    }
-    greet_or_drop(c, parts, n, on_hello);
+    store_redis_conn_drop(c, why, false);
 }
 
 /* --- keeping it alive ------------------------------------------------------------------------
@@ -598,10 +411,11 @@ static void on_ping(struct timer *t)
     struct store_redis_conn *c = CONTAINER_OF(t, struct store_redis_conn, ping);
     const struct span parts[1] = {SPAN("PING")};
 
-    if (c->state != READY)
+    if (c->state != STORE_REDIS_CONN_READY)
         return;
-    if (!c->used && enqueue(c, parts, 1, patience_us(c), on_pong, c, NULL) != ST_OK) {
-        drop_link(c, "out of memory", true);
+    if (!c->used && store_redis_conn_enqueue(c, parts, 1, store_redis_conn_patience_us(c),
+                                             on_pong, c, NULL) != ST_OK) {
+        store_redis_conn_drop(c, "out of memory", true);
         return;
     }
     c->used = false;
@@ -616,7 +430,7 @@ static void ping_later(struct store_redis_conn *c)
 /* --- connecting ------------------------------------------------------------------------------
  */
 
-static void link_release(struct link *l)
+static void link_release(struct store_redis_link *l)
 {
     if (l->reader != NULL)
         redisReaderFree(l->reader);
@@ -627,7 +441,7 @@ static void link_release(struct link *l)
 
 static void on_link_closed(void *owner)
 {
-    struct link *l = owner;
+    struct store_redis_link *l = owner;
     struct store_redis_conn *c = l->conn;
 
     link_release(l);
@@ -644,12 +458,12 @@ static const struct io_events link_events = {
 /* hiredis would allocate whatever number of elements the peer claims. */
 static void *create_array_bounded(const redisReadTask *task, int elements)
 {
-    const struct link *l = task->privdata;
+    const struct store_redis_link *l = task->privdata;
 
     return elements > ELEMENTS_MAX ? NULL : l->create_array(task, elements);
 }
 
-static bool reader_open(struct link *l)
+static bool reader_open(struct store_redis_link *l)
 {
     l->reader = redisReaderCreate();
     if (l->reader == NULL)
@@ -666,7 +480,7 @@ static void wait_and_retry(struct store_redis_conn *c);
 
 static bool link_up(struct store_redis_conn *c, struct io *io)
 {
-    struct link *l = calloc(1, sizeof(*l));
+    struct store_redis_link *l = calloc(1, sizeof(*l));
 
     if (l == NULL)
         return false;
@@ -699,15 +513,15 @@ static void on_connected(struct connect_op *op, enum status st, struct io *io, c
     struct store_redis_conn *c = connect_owner(op);
 
     c->connecting = NULL;
-    if (c->state == CLOSING) {
+    if (c->state == STORE_REDIS_CONN_CLOSING) {
         if (st == ST_OK)
             io_close(io);
         maybe_closed(c);
         return;
     }
     if (st == ST_OK && link_up(c, io)) {
-        c->state = GREETING;
-        greet(c);
+        c->state = STORE_REDIS_CONN_GREETING;
+        store_redis_greeting_start(c);
         return;
     }
     if (st == ST_OK)
@@ -724,9 +538,9 @@ static void start_connecting(struct store_redis_conn *c)
 
     if (u->unix_socket)
         to.unix_path = u->host;
-    c->state = CONNECTING;
-    if (connect_start(c->connector, &to, patience_us(c), on_connected, c, &c->connecting) !=
-        ST_OK) {
+    c->state = STORE_REDIS_CONN_CONNECTING;
+    if (connect_start(c->connector, &to, store_redis_conn_patience_us(c), on_connected, c,
+                      &c->connecting) != ST_OK) {
         c->connecting = NULL;
         set_trouble(c, "cannot connect");
         wait_and_retry(c);
@@ -743,7 +557,7 @@ static void wait_and_retry(struct store_redis_conn *c)
 {
     uint64_t now_us = loop_now_us(c->loop);
 
-    c->state = WAITING;
+    c->state = STORE_REDIS_CONN_WAITING;
     if (breaker_pause_left_us(&c->breaker, now_us) == 0) {
         c->breaker.failures = c->breaker.failures_max;
         breaker_failure(&c->breaker, now_us);
@@ -752,9 +566,9 @@ static void wait_and_retry(struct store_redis_conn *c)
 }
 
 /* The one way a connection ends, whatever the reason. */
-static void drop_link(struct store_redis_conn *c, const char *why, bool reset)
+void store_redis_conn_drop(struct store_redis_conn *c, const char *why, bool reset)
 {
-    struct link *l = c->link;
+    struct store_redis_link *l = c->link;
 
     if (l == NULL) /* closed by what a reply led to */
         return;
@@ -804,17 +618,17 @@ static void on_closed(struct loop_msg *m)
 static void maybe_closed(struct store_redis_conn *c)
 {
     /* A flush that was deferred before runs before. */
-    if (c->state == CLOSING && c->links == 0 && c->connecting == NULL)
+    if (c->state == STORE_REDIS_CONN_CLOSING && c->links == 0 && c->connecting == NULL)
         loop_defer(c->loop, &c->closed_msg, on_closed);
 }
 
 void store_redis_conn_close(struct store_redis_conn *c, void (*closed)(void *owner),
                             void *owner)
 {
-    struct link *l = c->link;
+    struct store_redis_link *l = c->link;
 
-    assert(c->state != CLOSING);
-    c->state = CLOSING;
+    assert(c->state != STORE_REDIS_CONN_CLOSING);
+    c->state = STORE_REDIS_CONN_CLOSING;
     c->closed = closed;
     c->closed_owner = owner;
     timer_stop(c->loop, &c->retry);
@@ -830,12 +644,18 @@ void store_redis_conn_close(struct store_redis_conn *c, void (*closed)(void *own
 
 bool store_redis_conn_is_ready(const struct store_redis_conn *c)
 {
-    return c->state == READY;
+    return c->state == STORE_REDIS_CONN_READY;
 }
 
 bool store_redis_conn_is_cluster(const struct store_redis_conn *c)
 {
     return c->cluster;
+}
+
+void store_redis_conn_describe(const struct store_redis_conn *c, char *out, size_t cap)
+{
+    snprintf(out, cap, "%.80s%s%s", c->options.url.shown,
+             c->version[0] != '\0' ? ", version " : "", c->version);
 }
 
 size_t store_redis_conn_in_flight(const struct store_redis_conn *c)
@@ -846,7 +666,7 @@ size_t store_redis_conn_in_flight(const struct store_redis_conn *c)
 void store_redis_conn_stats(const struct store_redis_conn *c,
                             struct store_redis_conn_stats *out)
 {
-    *out = (struct store_redis_conn_stats){.ready = c->state == READY,
+    *out = (struct store_redis_conn_stats){.ready = c->state == STORE_REDIS_CONN_READY,
                                            .breaker_open = c->stalled,
                                            .timeouts_total = c->timeouts_total,
                                            .errors_total = c->errors_total,

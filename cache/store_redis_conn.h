@@ -53,6 +53,8 @@ void store_redis_conn_close(struct store_redis_conn *c, void (*closed)(void *own
 bool store_redis_conn_is_ready(const struct store_redis_conn *c);
 /* Did it say so when it was greeted? MOVED and ASK are then the owner's: ST_INVALID. */
 bool store_redis_conn_is_cluster(const struct store_redis_conn *c);
+/* For people: where it leads, and which version of what the server says it is. */
+void store_redis_conn_describe(const struct store_redis_conn *c, char *out, size_t cap);
 /* Commands whose reply is due. */
 size_t store_redis_conn_in_flight(const struct store_redis_conn *c);
 

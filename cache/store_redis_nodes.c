@@ -268,6 +268,17 @@ size_t store_redis_nodes_in_flight(const struct store_redis_nodes *n)
     return n->in_flight;
 }
 
+void store_redis_nodes_describe(const struct store_redis_nodes *n, struct span key, char *out,
+                                size_t cap)
+{
+    uint16_t i = store_redis_map_place_of(n, key);
+
+    if (i == STORE_REDIS_NO_NODE || n->node[i] == NULL)
+        snprintf(out, cap, "Redis");
+    else
+        store_redis_conn_describe(n->node[i]->conn, out, cap);
+}
+
 unsigned store_redis_nodes_count(const struct store_redis_nodes *n)
 {
     unsigned count = 0;

@@ -39,6 +39,10 @@ bool store_redis_nodes_is_ready(const struct store_redis_nodes *n);
 bool store_redis_nodes_has(const struct store_redis_nodes *n, struct span key);
 size_t store_redis_nodes_in_flight(const struct store_redis_nodes *n);
 
+/* For people: the server that has this key, with the version that it says it is of. */
+void store_redis_nodes_describe(const struct store_redis_nodes *n, struct span key, char *out,
+                                size_t cap);
+
 /* For what asks all servers, one by one: 0 to count - 1. Another version: who they are or what
  * they have is not what it was. */
 unsigned store_redis_nodes_count(const struct store_redis_nodes *n);

@@ -1,5 +1,6 @@
 # What is installed where (FHS), and the Debian package; deploy/package.sh makes it.
 include(GNUInstallDirs)
+include(${CMAKE_CURRENT_LIST_DIR}/version.cmake)
 
 set(manual_dir ${CMAKE_BINARY_DIR}/manual)
 set(manual_files ${manual_dir}/ibid.1 ${manual_dir}/ibid.bash ${manual_dir}/_ibid ${manual_dir}/ibid.fish)
@@ -51,7 +52,7 @@ install(DIRECTORY DESTINATION ${CMAKE_INSTALL_DATADIR}/ibid/models)
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_CONTACT "the ibid project <ibid@example.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "caching proxy for LLM APIs that never pays twice for the same answer")
-set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
+set(CPACK_PACKAGE_VERSION ${IBID_VERSION_TEXT})
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)

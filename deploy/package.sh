@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Debian package: build/package/ibid_VERSION_ARCH.deb.
+# The Debian package: build/package/ibid_VERSION_ARCH.deb, of the version that its tag says (deploy/version.cmake).
 #
 #   deploy/package.sh            builds it
 #   deploy/package.sh --check    builds it twice, in two folders: the same bytes?
@@ -24,9 +24,10 @@ done
 SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct 2>/dev/null || stat -c %Y "$root/CMakeLists.txt")
 export SOURCE_DATE_EPOCH
 
+# make_package FOLDER [VERSION]: a copy has no tags of its own.
 make_package() {
-    local from=$1
-    (cd "$from" && cmake --preset package && cmake --build --preset package --target ibid manual sbom &&
+    local from=$1 version=${2:-}
+    (cd "$from" && cmake --preset package -DIBID_VERSION="$version" && cmake --build --preset package --target ibid manual sbom &&
         cd build/package && cpack)
 }
 
@@ -38,6 +39,7 @@ copied() {
 need_packages "${build_packages[@]}" dpkg-dev file
 need_faiss
 need_charts
+rm -f "$root"/build/package/ibid_*.deb # of another version
 timed "package" make_package "$root"
 package=$(ls "$root"/build/package/ibid_*.deb)
 say "$package ($(stat -c %s "$package") bytes)"
@@ -46,6 +48,7 @@ say "$package ($(stat -c %s "$package") bytes)"
 again=$(mktemp -d)
 trap 'rm -rf "$again"' EXIT
 copied "$again/elsewhere"
-timed "package, in another folder" make_package "$again/elsewhere"
+version=$("$root/build/package/ibid" --version)
+timed "package, in another folder" make_package "$again/elsewhere" "${version#ibid }"
 cmp "$package" "$again"/elsewhere/build/package/ibid_*.deb || die "two builds differ"
 say "two builds, the same bytes: $(sha256sum <"$package" | cut -c1-64)"

@@ -395,6 +395,23 @@ static void index_lines(struct page *p, const struct cache_stats *c)
     gauge(p, "ibid_index_ready", "1 when the rebuild at start has ended.", c->index_ready);
     counter(p, "ibid_index_dropped_total", "Index updates dropped because the queue was full.",
             c->index.dropped_total);
+    if (!c->index_apart)
+        return;
+    gauge(p, "ibid_index_redis_up", "1 when Redis can be asked for neighbours.",
+          c->store.vectors.up);
+    counter(p, "ibid_index_redis_searches_total",
+            "Questions whose neighbours Redis was asked for.", c->store.vectors.searches_total);
+    counter(p, "ibid_index_redis_failures_total",
+            "Of those: refused, or not answered in time; the question was a miss.",
+            c->store.vectors.failures_total);
+    counter(p, "ibid_index_redis_adds_total", "Vectors that Redis took.",
+            c->store.vectors.adds_total);
+    counter(p, "ibid_index_redis_adds_dropped_total",
+            "Vectors that it did not, or for which there was no room to wait.",
+            c->store.vectors.dropped_total);
+    counter(p, "ibid_index_redis_removes_total",
+            "Vectors removed: with their answers, or because these are gone.",
+            c->store.vectors.removes_total);
 }
 
 static void guess_lines(struct page *p, const char *name, const char *help,

@@ -111,6 +111,12 @@ static bool write_parts(struct json_writer *p, const struct admin_view *v)
         json_writer_text(p, "index", span_of("could not be opened; see the log"));
         whole = false;
     }
+    if (c.index_apart && c.store_present && c.store.up && !c.store.vectors.up) {
+        json_writer_text(p, "index",
+                         span_of(c.store.vectors.trouble[0] != '\0' ? c.store.vectors.trouble
+                                                                    : "not reachable"));
+        whole = false;
+    }
     whole = write_upstreams(p, v->proxy->parts.setup->upstreams) && whole;
     if (c.index_present && !c.index_ready)
         json_writer_text(p, "index", span_of("being rebuilt from the store"));
@@ -241,11 +247,12 @@ static void write_cache(struct json_writer *p, const struct account *a,
     json_writer_u64(p, "evictions", c->store.evictions_total);
     json_writer_close(p, '}');
     json_writer_open(p, "index", '{');
-    json_writer_text(p, "backend", span_of(index_backend()));
+    json_writer_text(p, "backend", span_of(c->index_apart ? "redis" : index_backend()));
     json_writer_text(p, "state",
-                     span_of(!c->index_present ? "absent"
-                             : c->index_ready  ? "ready"
-                                               : "rebuilding"));
+                     span_of(!c->index_present || (c->index_apart && !c->store.vectors.up)
+                                 ? "absent"
+                             : c->index_ready ? "ready"
+                                              : "rebuilding"));
     json_writer_u64(p, "entries", c->index.entries);
     json_writer_u64(p, "partitions", c->index.partitions);
     json_writer_u64(p, "large_partitions", c->index.large_partitions);

@@ -99,6 +99,7 @@ struct server {
     bool stopping; /* a signal came */
     bool cutting;  /* draining took too long: answers are being broken off */
     bool closing;  /* connections are being cut */
+    bool refused;  /* what was configured can not be had */
 };
 
 static void trouble(struct server *s, const char *part, const char *why)
@@ -170,6 +171,18 @@ static void set_bounded(const struct config *c, struct bounded_options *out)
         out->seed = clock_now_us();
 }
 
+static void close_all(struct server *s);
+
+/* Nothing that was asked for can be had here: that is no bad day, but a wrong setting. */
+static void on_unfit_store(void *owner, const char *why)
+{
+    struct server *s = owner;
+
+    fprintf(stderr, "ibid: %s\n", why);
+    s->refused = true;
+    close_all(s);
+}
+
 static enum status open_cache(struct server *s)
 {
     const struct config *c = &s->config;
@@ -180,6 +193,8 @@ static enum status open_cache(struct server *s)
         .refusals_max = (uint32_t)c->cache.refusals_max,
         .memory_entries_max = (uint32_t)c->store.memory_entries_max,
         .strangers = config_has_strangers(c),
+        .unfit = on_unfit_store,
+        .unfit_owner = s,
         .index = {.entries_max = (uint32_t)c->cache.index_entries_max,
                   .bytes_max = c->cache.index_bytes_max,
                   .queue_max = (uint32_t)c->store.queue_max},
@@ -193,6 +208,8 @@ static enum status open_cache(struct server *s)
     if (s->embedder != NULL) {
         encoder_info(s->encoder, &info);
         o.index.dimensions = info.dimensions;
+    } else {
+        o.store.vectors = STORE_VECTORS_NONE; /* there will be none */
     }
     return cache_open(s->loop, s->connector, &o, &s->cache);
 }
@@ -813,6 +830,7 @@ int serve_main(int argc, char **argv)
 {
     struct server *s = calloc(1, sizeof(*s));
     enum status st;
+    bool failed;
     int rc;
 
     if (s == NULL)
@@ -847,6 +865,7 @@ int serve_main(int argc, char **argv)
     digest_wipe(&s->seal, sizeof(s->seal));
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)
         log_at(LOG_ERROR, NULL, kv_event("handles_left_open"));
+    failed = s->refused;
     free(s);
-    return st == ST_OK ? 0 : 1;
+    return st == ST_OK && !failed ? 0 : 1;
 }

@@ -11,6 +11,14 @@ static const char *text_or_null(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
+static enum store_vectors vectors_of(const struct config *c)
+{
+    if (strcmp(c->cache.index, "redis") != 0)
+        return STORE_VECTORS_NONE;
+    return strcmp(c->cache.index_vectors, "float32") == 0 ? STORE_VECTORS_FLOAT32
+                                                          : STORE_VECTORS_INT8;
+}
+
 struct store_options store_settings(const struct config *c)
 {
     const char *cert = text_or_null(c->store.cert_file);
@@ -29,6 +37,7 @@ struct store_options store_settings(const struct config *c)
         .deadline_ms = (uint32_t)c->store.deadline_ms,
         .queue_max = (uint32_t)c->store.queue_max,
         .prefix = c->store.prefix,
+        .vectors = vectors_of(c),
     };
 }
 

@@ -400,6 +400,22 @@ static enum status check_store_access(const struct config *c, struct config_erro
     return ST_OK;
 }
 
+/* Of an index that Redis keeps. */
+static enum status check_index(const struct config *c, struct config_error *err)
+{
+    if (strcmp(c->cache.index, "redis") != 0)
+        return ST_OK;
+    if (strncmp(c->store.url, "redis", 5) != 0)
+        return fail(err,
+                    "cache.index: redis is an index in the Redis that stores; set store.url: "
+                    "redis://HOST (version 8.0 or later), or cache.index: local");
+    if (c->store.seal_key_file[0] != '\0')
+        return fail(err, "cache.index: redis searches vectors, which it can not when they are "
+                         "sealed, and a vector tells much of its question; set cache.index: "
+                         "local, or take store.seal_key_file away");
+    return ST_OK;
+}
+
 static enum status check_store(const struct config *c, struct config_error *err)
 {
     static const char *const remote[] = {"redis://", "rediss://", NULL};
@@ -412,6 +428,8 @@ static enum status check_store(const struct config *c, struct config_error *err)
                          "rediss://…, redis+unix:///path or memory:");
     if (has_scheme(store, remote) && strchr("/?#", strchr(store, ':')[3]) != NULL)
         return fail(err, "store.url: names no host");
+    if (check_index(c, err) != ST_OK)
+        return ST_INVALID;
     return check_store_access(c, err);
 }
 

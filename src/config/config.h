@@ -234,6 +234,8 @@ struct config {
         bool store_false_ignore; /* store_false: ignore */
         bool tool_calls_exact;   /* tool_calls: exact */
         uint64_t answer_max_bytes;
+        char index[8];         /* local | redis */
+        char index_vectors[8]; /* int8 | float32 */
         uint64_t index_entries_max, index_bytes_max;
         uint64_t refusals_max; /* pairs that were reported as wrong */
         double error_max;      /* of `bounded`: wrong answers a request */

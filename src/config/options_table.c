@@ -66,6 +66,8 @@
 static const char *const on_off[] = {"on", "off", NULL};
 static const char *const show_hide[] = {"show", "hide", NULL};
 static const char *const semantic[] = {"on", "off", "shadow", NULL};
+static const char *const indexes[] = {"local", "redis", NULL};
+static const char *const vectors[] = {"int8", "float32", NULL};
 static const char *const rewrites[] = {"off", "rules", NULL};
 static const char *const policies[] = {"threshold", "bounded", NULL};
 static const char *const rules[] = {"off",    "count",   "replace", "local",
@@ -215,7 +217,9 @@ const struct option options_table[] = {
     SWITCH("cache.store_false", cache.store_false_ignore, "honour", store_false, "whether store: false in a request keeps its answer out of the cache"),
     SWITCH("cache.tool_calls", cache.tool_calls_exact, "off", tool_calls, "exact: an answer that calls a tool, and one to a tool's result, is reused for the very same request; off: never, so that no agent acts on a stale one"),
     BYTES("cache.answer_max_bytes", cache.answer_max_bytes, "4MiB", KIB, GIB, "longer answers are relayed but not stored"),
-    UINT("cache.index_entries_max", cache.index_entries_max, "200000", 1, 100000000, "questions in the semantic index, beyond which the oldest go"),
+    CHOICE("cache.index", cache.index, "local", indexes, "where stored questions are found by meaning: in this process, or in the Redis of store.url for all replicas together, which must be of version 8.0 or later (vector sets); docs/operations.md has what each costs"),
+    CHOICE("cache.index_vectors", cache.index_vectors, "int8", vectors, "for index: redis: a byte or four of each dimension; with another one stored questions are not found by meaning until they are stored anew"),
+    UINT("cache.index_entries_max", cache.index_entries_max, "200000", 1, 100000000, "for index: local: questions in it, beyond which the oldest go"),
     BYTES("cache.index_bytes_max", cache.index_bytes_max, "256MiB", MIB, 4 * TIB, "memory for them"),
     UINT("cache.refusals_max", cache.refusals_max, "10000", 1, 100000, "pairs of questions that were reported as wrong hits and never are one again; beyond it the oldest are forgotten"),
     SWITCH("cache.coalesce", cache.coalesce, "on", on_off, "a request equal to one in flight waits for that answer"),

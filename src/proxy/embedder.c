@@ -76,20 +76,30 @@ static bool batch_canceled(void *arg)
     return true;
 }
 
-static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
-                   const float *vector, uint64_t cpu_us)
+/* Neighbours, where they are not looked for elsewhere, and the decision. */
+static void decide(struct bench *b, struct embed_job *job)
 {
     const struct cache_query q = {.partition = &job->partition,
-                                  .vector = vector,
+                                  .vector = job->vector,
                                   .question = job->text,
                                   .asked = job->asked,
                                   .threshold = job->threshold,
                                   .least = job->least,
                                   .floor = job->floor,
                                   .top_k = job->top_k,
-                                  .now_ms = clock_wall_ms()};
-    uint64_t t0;
+                                  .now_ms = clock_wall_ms(),
+                                  .neighbours = job->neighbours};
+    uint64_t t0 = clock_thread_cpu_us();
 
+    cache_decide(job->cache, &q, &b->arena, &job->decision,
+                 job->keep_record ? &job->record : NULL);
+    arena_reset(&b->arena);
+    job->search_us += clock_thread_cpu_us() - t0;
+}
+
+static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
+                   const float *vector, uint64_t cpu_us)
+{
     job->embed_cpu_us = cpu_us;
     if (job->status != ST_OK)
         return;
@@ -100,13 +110,8 @@ static void finish(struct embedder *e, struct bench *b, struct embed_job *job,
     }
     memcpy(job->vector, vector, e->dimensions * sizeof(*vector));
     job->dimensions = e->dimensions;
-    if (!job->search)
-        return;
-    t0 = clock_thread_cpu_us();
-    cache_decide(job->cache, &q, &b->arena, &job->decision,
-                 job->keep_record ? &job->record : NULL);
-    arena_reset(&b->arena);
-    job->search_us = clock_thread_cpu_us() - t0;
+    if (job->search && !job->apart)
+        decide(b, job);
 }
 
 static bool prepare(struct embedder *e, struct bench *b)
@@ -124,9 +129,10 @@ static void note_empty(struct embedder *e, uint64_t now_us)
         atomic_store_explicit(&e->empty_us, now_us, memory_order_relaxed);
 }
 
-/* Of those taken, the jobs that are worth a vector yet: `out`, as many as returned. The others
- * end with ST_OVERLOAD. */
-static size_t choose(struct embedder *e, struct work *first, struct embed_job **out)
+/* Of those taken, the jobs that are worth a vector yet: `out`, as many as returned. Of the
+ * others those that have one are decided, the rest end with ST_OVERLOAD. */
+static size_t choose(struct embedder *e, struct bench *b, struct work *first,
+                     struct embed_job **out)
 {
     uint64_t now = clock_now_us();
     bool stands;
@@ -137,6 +143,10 @@ static size_t choose(struct embedder *e, struct work *first, struct embed_job **
     for (struct work *w = first; w != NULL; w = w->next) {
         struct embed_job *job = job_of(w);
 
+        if (job->neighbours != NULL) {
+            decide(b, job);
+            continue;
+        }
         job->embed_cpu_us = job->search_us = 0;
         job->status = ST_OVERLOAD;
         if (!stands || job->wait_max_us == 0 || now - job->submitted_us <= job->wait_max_us)
@@ -155,7 +165,7 @@ static void run_batch(struct work *first, unsigned worker)
     struct watch watch = {first, b};
     struct engine_stop stop = {batch_canceled, &watch};
     uint64_t t0 = clock_thread_cpu_us(), cpu_us;
-    size_t n = choose(e, first, jobs);
+    size_t n = choose(e, b, first, jobs);
 
     assert(n <= e->batch_max);
     if (n == 0)
@@ -175,6 +185,62 @@ static void run_batch(struct work *first, unsigned worker)
     }
 }
 
+/* --- neighbours that the store looks for -------------------------------------------------- */
+
+static void on_done(struct work *w, enum status st);
+
+static void end(struct embed_job *job, enum status st)
+{
+    if (job->neighbours != NULL) {
+        neighbours_release(job->neighbours);
+        free(job->neighbours);
+        job->neighbours = NULL;
+    }
+    job->done(job, st);
+}
+
+/* A miss; the vector is good for storing the answer. */
+static void end_without(struct embed_job *job)
+{
+    job->decision = (struct decision){.reason = "index_unavailable"};
+    end(job, ST_OK);
+}
+
+static void on_neighbours(struct neighbours *n, enum status st)
+{
+    struct embed_job *job = n->owner;
+
+    job->looking = false;
+    if (st == ST_CANCELED)
+        end(job, st);
+    else if (st != ST_OK || work_submit(job->work.pool, &job->work, job->work.home, run_batch,
+                                        on_done) != ST_OK)
+        end_without(job);
+}
+
+static void look_for_neighbours(struct embed_job *job)
+{
+    struct neighbours *n = calloc(1, sizeof(*n));
+
+    job->neighbours = n;
+    if (n == NULL) {
+        end_without(job);
+        return;
+    }
+    n->query = (struct neighbours_query){.partition = job->partition,
+                                         .vector = job->vector,
+                                         .dimensions = job->dimensions,
+                                         .top_k = job->top_k,
+                                         .floor = job->floor};
+    n->done = on_neighbours;
+    n->owner = job;
+    job->looking = cache_find_neighbours(job->cache, n) == ST_OK;
+    if (!job->looking)
+        end_without(job);
+}
+
+/* --- from outside ------------------------------------------------------------------------- */
+
 static void on_done(struct work *w, enum status st)
 {
     struct embed_job *job = job_of(w);
@@ -182,10 +248,14 @@ static void on_done(struct work *w, enum status st)
     /* It made room for another tenant's: as if it had waited too long. */
     if (st == ST_OVERLOAD) {
         job->status = st;
-        job->embed_cpu_us = job->search_us = 0;
+        if (job->neighbours == NULL)
+            job->embed_cpu_us = job->search_us = 0;
         st = ST_OK;
     }
-    job->done(job, st);
+    if (st == ST_OK && job->status == ST_OK && job->apart && job->neighbours == NULL)
+        look_for_neighbours(job);
+    else
+        end(job, st);
 }
 
 enum status embedder_open(struct encoder *encoder, const struct embedder_options *o,
@@ -237,6 +307,9 @@ enum status embedder_submit(struct embedder *e, struct embed_job *job, struct lo
     job->done = done;
     job->vector = NULL;
     job->record = NULL;
+    job->neighbours = NULL;
+    job->apart = job->search && cache_has_index_apart(job->cache);
+    job->looking = false;
     job->status = ST_CANCELED;
     job->submitted_us = clock_now_us();
     job->work.tenant = work_tenant(job->tenant.bytes);
@@ -246,7 +319,10 @@ enum status embedder_submit(struct embedder *e, struct embed_job *job, struct lo
 
 void embedder_cancel(struct embed_job *job)
 {
-    work_cancel(&job->work);
+    if (job->looking)
+        neighbours_cancel(job->neighbours);
+    else
+        work_cancel(&job->work);
 }
 
 void embedder_job_release(struct embed_job *job)

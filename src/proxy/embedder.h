@@ -1,7 +1,8 @@
 /* The encoder pool: text in, unit vector and the cache's decision out. Embedding
  * and searching are one job on one worker, so a semantic look-up is one hop to a
  * worker and one back. Jobs that wait are taken together and embedded in one
- * batch. */
+ * batch. Where the store keeps the vectors (cache_has_index_apart()) it is asked in between,
+ * by the loop: embedded on a worker, searched for there, decided on a worker. */
 #ifndef PROXY_EMBEDDER_H
 #define PROXY_EMBEDDER_H
 
@@ -44,7 +45,8 @@ struct embed_job {
     bool keep_record; /* of what is looked at */
 
     /* ST_OK; ST_LIMIT: text beyond the window; ST_INVALID; ST_OVERLOAD: wait_max_us, or it made
-     * room in a full queue */
+     * room in a full queue. The vector may be there all the same when the neighbours were not
+     * to be had: `decision` says "index_unavailable" then. */
     enum status status;
     float *vector; /* owned by the job until embedder_job_release() */
     uint32_t dimensions;
@@ -52,6 +54,11 @@ struct embed_job {
     struct decision_record *record; /* likewise; owned as the vector is, NULL: none */
     uint64_t embed_cpu_us;          /* this job's share of its batch */
     uint64_t search_us;             /* CPU of look-up and decision */
+
+    /* The embedder's, where the store keeps the vectors. */
+    struct neighbours *neighbours; /* owned; NULL: not looked for yet */
+    bool apart;                    /* they are to be looked for */
+    bool looking;                  /* they are being looked for: no worker has the job */
 };
 
 struct embedder_options {

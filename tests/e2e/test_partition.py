@@ -27,6 +27,7 @@ class Scene:
             self.upstream = Upstream(host=f"{FRONT}.1")
             self.upstream.default = lambda r: (stream if r.json.get("stream") else answer)(right(r.json["messages"][-1]["content"]), usage=(3, 5))
             self.redis = Server(tmp / "redis", 6379, [f"bind {BACK}.1 127.0.0.1", "protected-mode no"])
+            self.redis.start()
             private(tmp / "secret", SECRET)
             (tmp / "accept").write_text(KEY + "\n")
         except BaseException:

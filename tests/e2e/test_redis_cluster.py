@@ -6,7 +6,7 @@ import pytest
 
 from client import until
 from conftest import needs_encoder
-from redis_servers import make_cluster, needs_redis  # noqa: F401
+from redis_servers import loses_a_master, make_cluster, make_server, needs_redis  # noqa: F401
 from test_redis import KEY, Load, answering, chat, env, fill, right, wait_up  # noqa: F401
 from test_removal import entries
 
@@ -83,17 +83,7 @@ def test_a_master_is_killed_and_its_replica_takes_over(make_ibid, upstream, make
     fill(ibid, stored)
     for s in cluster.masters():
         s.cli("WAIT", 1, 2000)
-    load = Load(ibid, stored)
-    time.sleep(0.5)
-    event = time.monotonic()
-    cluster.servers[0].kill()  # named in the URL, too
-    wait_up(ibid, 0)
-    wait_up(ibid, timeout=20)
-    back = time.monotonic()
-    time.sleep(1)
-    load.end()
-    load.table(event, f"a master killed, whole again after {back - event:.1f} s")
-    assert not load.wrong, load.shown()
+    loses_a_master(ibid, stored, "a master", cluster.servers[0])  # named in the URL, too
     assert [chat(ibid, q) for q in stored] == ["exact"] * 60
     cluster.servers[0].start()
     time.sleep(1)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from redis_servers import Server, free_ports, needs_redis
+from redis_servers import free_ports, make_server, needs_redis  # noqa: F401
 from test_redis import answering, chat, degraded, env, fill, private, wait_up  # noqa: F401
 from test_shutdown import base_env, start_failing
 from test_tls import pki  # noqa: F401
@@ -17,18 +17,16 @@ RIGHTS = "~ibid:* resetchannels -@all +get +set +unlink +scan +xadd +xread +ping
 
 
 @pytest.fixture
-def secure(tmp_path, pki):  # noqa: F811
+def secure(tmp_path, make_server, pki):  # noqa: F811
     """TLS only, client certificates asked for, accounts by an ACL file."""
     port = free_ports(1)[0]
     acl = tmp_path / "users.acl"
     acl.write_text(f"user default off\nuser admin on >root-word ~* &* +@all\nuser ibid on >first-word {RIGHTS}\n")
-    server = Server(tmp_path / "secure", port, [
+    return make_server("secure", port, lines=[
         "port 0", f"tls-port {port}", f"tls-cert-file {pki}/good.crt", f"tls-key-file {pki}/good.key",
         f"tls-ca-cert-file {pki}/ca.pem", "tls-auth-clients yes", f"aclfile {acl}"],
         cli=["--tls", "--cacert", pki / "ca.pem", "--cert", pki / "good.crt", "--key", pki / "good.key",
              "--user", "admin", "--pass", "root-word", "--no-auth-warning"])
-    yield server
-    server.kill()
 
 
 @pytest.fixture

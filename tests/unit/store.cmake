@@ -38,3 +38,6 @@ ibid_test(NAME browse LABEL unit LIBS cache rt base
           SOURCES unit/test_browse.c unit/fake_index.c unit/store_fixture.c)
 ibid_test(NAME store_redis_cluster LABEL unit LIBS cache rt base PkgConfig::HIREDIS
           SOURCES unit/test_store_redis_cluster.c unit/redis_script.c unit/store_fixture.c)
+ibid_test(NAME neighbours LABEL unit SOURCES unit/test_neighbours.c LIBS cache base)
+ibid_test(NAME store_redis_vectors LABEL unit LIBS cache rt base PkgConfig::HIREDIS
+          SOURCES unit/test_store_redis_vectors.c unit/redis_script.c unit/store_fixture.c)
