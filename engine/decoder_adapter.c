@@ -26,6 +26,7 @@ struct pair {
 };
 
 struct decoder_adapter {
+    struct decoder *of; /* borrowed: its memory is reckoned there */
     struct pair *pairs; /* owned, [count], by the address of `of` */
     size_t count, cap;
     float *values; /* owned: of all a and b */
@@ -276,6 +277,7 @@ static enum status take_memory(struct loader *l, struct decoder *d, size_t float
     if (l->out->values == NULL || l->out->pairs == NULL)
         return error_set(l->err, ST_NOMEM, "out of memory");
     d->memory_needed += bytes;
+    l->out->of = d;
     l->out->info.memory_bytes = bytes;
     return ST_OK;
 }
@@ -339,6 +341,8 @@ enum status decoder_adapter_open(struct decoder *d, const char *path,
 
 void decoder_adapter_close(struct decoder_adapter *a)
 {
+    if (a->of != NULL)
+        a->of->memory_needed -= a->info.memory_bytes;
     free(a->pairs);
     free(a->values);
     free(a);

@@ -99,7 +99,8 @@ struct decoder {
     uint32_t ends[DECODER_ENDS_MAX]; /* end of generation */
     size_t end_count;
     char id[MODEL_ID_BYTES];
-    uint64_t memory_max, memory_needed; /* max 0: no limit; needed: also by adapters */
+    uint64_t memory_max;            /* 0: no limit */
+    _Atomic uint64_t memory_needed; /* also by adapters, which come and go */
 };
 
 #endif

@@ -38,7 +38,7 @@ class Engines:
 
     def our_rate(self, model, what, threads, tokens, depth):
         prompt, generate = (tokens, 0) if what == "prompt" else (0, tokens)
-        r = run_json([self.ibid, "models", "bench", model, "-p", prompt, "-n", generate, "-d", depth, "-t", threads, "-r", 1, "--json", "--quiet"])
+        r = run_json([self.ibid, "models", "bench", model, "-p", prompt, "-n", generate, "-d", depth, "-t", threads, "-r", 1, "--forget", "--json", "--quiet"])
         return r[f"{what}_tokens_per_s"]
 
     def llama_rate(self, model, what, threads, tokens, depth):

@@ -77,7 +77,7 @@ def decoder_quality(a, path):
 
 
 def decoder_speed(a, path):
-    r = json.loads(run([a.ibid, "models", "bench", path, "-p", PROMPT, "-n", DECODE, "-r", 1, "--json", "-q"])[0])
+    r = json.loads(run([a.ibid, "models", "bench", path, "-p", PROMPT, "-n", DECODE, "-r", 1, "--forget", "--json", "-q"])[0])
     return r["prompt_tokens_per_s"], r["decode_tokens_per_s"]
 
 

@@ -292,12 +292,13 @@ static void maybe_closed(struct admin *a)
     closed(owner);
 }
 
-/* A look-up in the store, a purge or a browse may outlast its client. */
+/* A look-up in the store, a purge, a browse or a reload may outlast its client. */
 void admin_call_gone(struct admin_call *c)
 {
     struct admin *a = c->admin;
 
-    if (c->stream != NULL || c->fetching || c->purging || c->browse != NULL)
+    if (c->stream != NULL || c->fetching || c->purging || c->browse != NULL ||
+        c->reload != NULL)
         return;
     audit_call_end(c);
     buf_release(&c->body);

@@ -15,6 +15,7 @@
 struct admin;
 struct admin_view;
 struct http_stream;
+struct reload_report;
 
 /* Freed when the stream is gone and no look-up, purge or browse is under way
  * (admin_call_gone). */
@@ -33,6 +34,7 @@ struct admin_call {
     bool purging;
     struct audit_call audit;
     struct browse *browse; /* of what is stored (entries_list.h); NULL: none is under way */
+    struct reload_report *reload; /* owned, of the reload that is under way; or NULL */
 };
 
 void call_respond(struct admin_call *c, unsigned status, const char *type, struct span body);

@@ -467,7 +467,11 @@ static void each_model(struct page *p, const struct local_models *m)
 
 static size_t adapters_of(const struct local_models *m)
 {
-    return m != NULL ? local_models_voices(m) - local_models_count(m) : 0;
+    size_t n = 0;
+
+    for (size_t i = 0; m != NULL && i < local_models_voices(m); i++)
+        n += local_models_is_listed(m, i);
+    return m != NULL ? n - local_models_count(m) : 0;
 }
 
 /* m: NULL for none; what is not there counts nothing. */

@@ -54,18 +54,34 @@ static void answer(struct admin_call *c, const struct reload_report *r)
     buf_release(&out);
 }
 
+static void end(struct admin_call *c)
+{
+    struct reload_report *r = c->reload;
+
+    audit_call_detail(c, "generation=%" PRIu64, c->view->reloads->generation);
+    if (c->stream != NULL)
+        answer(c, r);
+    c->reload = NULL;
+    free(r);
+}
+
+static void on_done(void *who)
+{
+    struct admin_call *c = who;
+
+    end(c);
+    admin_call_gone(c);
+}
+
 void reload_run(struct admin_call *c)
 {
-    struct reload_report *r = calloc(1, sizeof(*r));
-
-    if (r == NULL) {
+    c->reload = calloc(1, sizeof(*c->reload));
+    if (c->reload == NULL) {
         call_refuse(c, 503, "out of memory");
         return;
     }
-    c->view->reload(c->view->reload_owner, r);
-    audit_call_detail(c, "generation=%" PRIu64, c->view->reloads->generation);
-    answer(c, r);
-    free(r);
+    if (c->view->reload(c->view->reload_owner, c->reload, on_done, c))
+        end(c);
 }
 
 void reload_write_state(struct json_writer *w, const struct reload_state *s)

@@ -33,7 +33,10 @@ struct reload_state {
     struct live_names restart;
 };
 
-typedef void reload_fn(void *owner, struct reload_report *out);
+/* true: it has ended, and *out says how. false: files are read beside; `done` comes once,
+ * later, and *out stays until then. */
+typedef bool reload_fn(void *owner, struct reload_report *out, void (*done)(void *who),
+                       void *who);
 
 void reload_run(struct admin_call *c);
 

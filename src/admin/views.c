@@ -12,6 +12,7 @@
 #include "proxy/ledger.h"
 #include "proxy/ledger_keeper.h"
 #include "proxy/local_models.h"
+#include "proxy/model_speeds.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 #include "proxy/upstream.h"
@@ -311,6 +312,27 @@ static void write_model_info(struct json_writer *p, const struct local_models *m
     json_writer_u64(p, "memory_bytes", info.memory_bytes);
 }
 
+static void write_abilities(struct json_writer *p, const struct config_model *own)
+{
+    json_writer_u64(p, "context_max", own->context_max);
+    json_writer_bool(p, "json", own->json);
+    json_writer_bool(p, "tools", own->tools);
+    json_writer_bool(p, "code", own->code);
+    json_writer_text(p, "languages", span_of(own->languages));
+}
+
+static void write_measured(struct json_writer *p, const struct model_speed *s)
+{
+    if (s->decode_per_s <= 0)
+        return;
+    json_writer_open(p, "measured", '{');
+    json_writer_real(p, "prompt_tokens_per_s", s->prompt_per_s);
+    json_writer_real(p, "tokens_per_s", s->decode_per_s);
+    json_writer_u64(p, "threads", s->threads);
+    json_writer_text(p, "day", span_of(s->day));
+    json_writer_close(p, '}');
+}
+
 static void write_model(struct json_writer *p, const struct local_models *m, size_t i)
 {
     struct local_models_state s;
@@ -328,6 +350,9 @@ static void write_model(struct json_writer *p, const struct local_models *m, siz
     json_writer_u64(p, "failures", s.failures_total);
     json_writer_u64(p, "evictions", s.evictions_total);
     json_writer_real(p, "tokens_per_s", s.tokens_per_s);
+    json_writer_real(p, "prompt_tokens_per_s", s.prompt_per_s);
+    write_abilities(p, s.own);
+    write_measured(p, s.measured);
     json_writer_close(p, '}');
 }
 

@@ -15,6 +15,7 @@
 #include "cli/models_verbs.h"
 #include "config/config.h"
 #include "engine/engine.h"
+#include "proxy/model_speeds.h"
 
 #define MIB 1048576.0
 
@@ -68,16 +69,33 @@ static uint64_t files_bytes(const struct manifest_model *m)
 
 /* --- list -------------------------------------------------------------------------- */
 
+/* As `ibid models bench` has measured it. */
+static void print_speed(const struct job *j, const struct manifest_model *m)
+{
+    struct engine_error err;
+    struct model_place place;
+    struct model_speed s = {.threads = 0};
+
+    if (strcmp(is_here(j, m), "no") != 0 &&
+        model_place_find(j->config, m->name, &place, &err) == ST_OK)
+        model_speeds_get(j->config->model_dir, place.path, &s);
+    if (s.decode_per_s > 0)
+        printf(" %.0f, %.0f (%s, threads: %llu)", s.prompt_per_s, s.decode_per_s, s.day,
+               (unsigned long long)s.threads);
+    putchar('\n');
+}
+
 static int list(const struct job *j)
 {
-    printf("%-24s %-8s %10s %10s  %-12s %s\n", "name", "kind", "parameters", "size", "licence",
-           "here");
+    printf("%-24s %-8s %10s %10s  %-12s %-9s %s\n", "name", "kind", "parameters", "size",
+           "licence", "here", "tokens/s: prompt, answer");
     for (size_t i = 0; i < j->manifest->count; i++) {
         const struct manifest_model *m = &j->manifest->models[i];
 
-        printf("%-24s %-8s %8.1f M %6.1f MiB  %-12s %s\n", m->name, m->kind,
+        printf("%-24s %-8s %8.1f M %6.1f MiB  %-12s %-9s", m->name, m->kind,
                (double)m->parameters / 1e6, (double)files_bytes(m) / MIB, m->licence,
                is_here(j, m));
+        print_speed(j, m);
     }
     return 0;
 }

@@ -39,13 +39,16 @@ static const char usage[] =
     "  -c, --context N      tokens of a chunk (512)\n"
     "  --json               one object instead of a table\n"
     "  -q, --quiet          no progress\n"
+    "  What is measured of a decoder without -b, -d, --guess and --perplexity is kept in\n"
+    "  speeds.json in model_dir: the router asks no model that would answer too late.\n"
+    "  --forget             they are not\n"
     "  --config FILE        settings (model_dir, local.kv_type)\n";
 
 struct job {
     struct config *config;
     const char *model;
     struct models_bench_options options;
-    bool quiet;
+    bool quiet, forget;
 };
 
 /* --- measurements -------------------------------------------------------------------- */
@@ -111,6 +114,8 @@ static int parse(struct job *j, int argc, char **argv)
             continue;
         if (args_flag(&a, NULL, "--json"))
             o->json = true;
+        else if (args_flag(&a, NULL, "--forget"))
+            j->forget = true;
         else if (args_flag(&a, "-q", "--quiet"))
             j->quiet = true;
         else if (j->model != NULL || !args_word(&a, &j->model))
@@ -120,6 +125,7 @@ static int parse(struct job *j, int argc, char **argv)
         (strcmp(o->precision, "int8") != 0 && strcmp(o->precision, "f32") != 0))
         return args_refuse(&a);
     rc = config_load_file(file, j->config);
+    o->model_dir = j->forget ? NULL : j->config->model_dir;
     o->kv_type = decoder_settings(j->config).kv_type;
     return rc;
 }

@@ -17,6 +17,7 @@ struct models_bench_options {
     uint64_t context;       /* tokens of a chunk of a perplexity */
     const char *text_path;  /* of the text of a perplexity; NULL: time */
     const char *guess_path; /* of questions, to time guesses; NULL: not this */
+    const char *model_dir;  /* where speeds are kept; NULL: they are not */
     const char *precision;  /* of an encoder: "int8" or "f32" */
     bool json;
 };

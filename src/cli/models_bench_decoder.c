@@ -1,13 +1,18 @@
 /* Tokens a second. The tokens are random: what is computed does not depend on them, but for
  * the experts that a mixture chooses. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
+#include "base/day.h"
 #include "cli/models_bench.h"
+#include "proxy/model_speeds.h"
 
 struct bench {
     const struct models_bench_options *o;
+    const char *path;
     struct progress *progress;
     struct decoder_session *s;
     struct model_info info;
@@ -116,6 +121,23 @@ static void print_table(const struct bench *b, struct models_bench_spread prompt
     print_row("decode", o->generate, o->depth, decode);
 }
 
+/* Who may not write there has the figures all the same. */
+static void keep(const struct bench *b, double prompt, double decode)
+{
+    struct model_speed s = {
+        .prompt_per_s = prompt, .decode_per_s = decode, .threads = b->o->threads};
+    enum status st;
+
+    if (b->o->model_dir == NULL || b->o->prompt == 0 || b->o->generate == 0 || b->o->depth > 0)
+        return;
+    day_write((uint32_t)(clock_wall_ms() / DAY_MS), s.day);
+    st = model_speeds_put(b->o->model_dir, b->path, &s);
+    if (st != ST_OK)
+        fprintf(stderr, "ibid: '%s/" MODEL_SPEEDS_FILE "' was not written: %s\n",
+                b->o->model_dir,
+                st == ST_UNAVAILABLE ? strerror(errno) : "what is there is no such file");
+}
+
 static void print_figures(struct bench *b)
 {
     struct models_bench_spread prompt = models_bench_spread_of(b->prompt_s, b->o->repeats);
@@ -125,6 +147,7 @@ static void print_figures(struct bench *b)
         print_json(b, prompt, decode);
     else
         print_table(b, prompt, decode);
+    keep(b, prompt.median, decode.median);
 }
 
 /* --- the whole ------------------------------------------------------------------------ */
@@ -151,7 +174,7 @@ int models_bench_decoder(const char *path, const struct models_bench_options *o,
     uint64_t longest = depth + o->generate > o->prompt ? depth + o->generate : o->prompt;
     const struct decoder_options wanted = {
         .context_max = (uint32_t)longest, .kv_type = o->kv_type, .tokens_only = true};
-    struct bench b = {.o = o, .progress = p};
+    struct bench b = {.o = o, .path = path, .progress = p};
     struct engine_error err = {.text = ""};
     struct decoder *d;
     enum status st;

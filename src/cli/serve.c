@@ -57,6 +57,7 @@
 #include "rt/loop.h"
 #include "rt/signals.h"
 #include "rt/timer.h"
+#include "rt/turn_slice.h"
 
 #define SECRET_BYTES_MAX 4096
 #define DNS_TTL_MAX_S    60
@@ -77,7 +78,9 @@ struct server {
     struct encoder *encoder;
     struct embedder *embedder;
     struct local_models *local;
-    struct serve_reload reload; /* has what requests are answered by */
+    struct reload_report *report; /* owned: of a reload that a signal asked for; or NULL */
+    bool reload_again;            /* when it has ended */
+    struct serve_reload reload;   /* has what requests are answered by */
     struct serve_upgrade upgrade;
     struct inherited inherited; /* sockets that were there before */
     struct otlp *otlp;
@@ -339,6 +342,7 @@ static enum status open_proxy(struct server *s)
     if (st != ST_OK)
         return st;
     s->reload.proxy = s->proxy;
+    s->reload.models = s->local;
     s->view.proxy = s->proxy;
     s->view.upgrade_failures_total = &s->upgrade.failures_total;
     s->view.token = buf_span(&s->token);
@@ -645,15 +649,36 @@ static void on_drain_timeout(struct timer *t)
     proxy_cut(s->proxy);
 }
 
-/* What comes of it is in the log. */
+static void reload(struct server *s);
+
+static void on_reloaded(void *who)
+{
+    struct server *s = who;
+    bool again = s->reload_again;
+
+    if (s->audit != NULL)
+        audit_signal(s, "reload", s->report->adopted ? "done" : "refused");
+    free(s->report);
+    s->report = NULL;
+    s->reload_again = false;
+    if (again)
+        reload(s);
+}
+
+/* What comes of it is in the log. A signal that comes meanwhile may mean what was written
+ * since. */
 static void reload(struct server *s)
 {
-    struct reload_report *r = calloc(1, sizeof(*r));
-
-    if (r != NULL && s->proxy != NULL)
-        serve_reload_run(&s->reload, r);
-    audit_signal(s, "reload", r != NULL && r->adopted ? "done" : "refused");
-    free(r);
+    if (s->report != NULL) {
+        s->reload_again = true;
+        return;
+    }
+    if (s->proxy != NULL)
+        s->report = calloc(1, sizeof(*s->report));
+    if (s->report == NULL)
+        audit_signal(s, "reload", "refused");
+    else if (serve_reload_run(&s->reload, s->report, on_reloaded, s))
+        on_reloaded(s);
 }
 
 /* --- another program in our place ---------------------------------------------------- */
@@ -849,6 +874,7 @@ int serve_main(int argc, char **argv)
     quota_read("", &s->view.quota);
     serve_quota_apply(&s->view.quota, &s->config);
     serve_confine(&s->config);
+    turn_slice_shorten(); /* the loop is this thread */
     raise_file_limit();
     st = open_all(s);
     if (st == ST_OK) {
@@ -866,6 +892,7 @@ int serve_main(int argc, char **argv)
     if (s->loop != NULL && loop_close(s->loop) != ST_OK)
         log_at(LOG_ERROR, NULL, kv_event("handles_left_open"));
     failed = s->refused;
+    free(s->report);
     free(s);
     return st == ST_OK && !failed ? 0 : 1;
 }

@@ -13,6 +13,7 @@
 #include "cli/serve_log.h"
 #include "config/config.h"
 #include "proxy/access_log.h"
+#include "proxy/local_models_change.h"
 #include "proxy/proxy.h"
 #include "proxy/setup.h"
 
@@ -94,6 +95,9 @@ void serve_reload_close(struct serve_reload *r, void (*closed)(void *owner), voi
     r->closing = true;
     r->closed = closed;
     r->owner = owner;
+    free(r->running.next);
+    free(r->running.reasons);
+    r->running = (struct serve_reload_try){.next = NULL};
     setup_unref(r->setup);
     r->setup = NULL;
     end_if_gone(r);
@@ -223,34 +227,99 @@ static void tell_refused(const struct serve_reasons *reasons, struct reload_repo
     }
 }
 
-void serve_reload_run(void *owner, struct reload_report *out)
+static void finish(struct serve_reload *r, enum status st)
 {
-    struct serve_reload *r = owner;
-    struct serve_reasons *reasons = calloc(1, sizeof(*reasons));
-    struct config *next = malloc(sizeof(*next));
-    enum status st = reasons != NULL && next != NULL ? ST_OK : ST_NOMEM;
+    struct serve_reload_try t = r->running;
 
-    out->adopted = false;
-    if (st == ST_OK && r->proxy->draining) {
-        serve_setup_reason(reasons, "", "ibid is being stopped");
-        st = ST_UNAVAILABLE;
-    }
-    if (st == ST_OK)
-        st = read_settings(r, next, out, reasons);
-    if (st == ST_OK)
-        st = adopt(r, next, reasons);
-    out->adopted = st == ST_OK;
-    r->state.refused_last = !out->adopted;
-    if (out->adopted) {
+    r->running = (struct serve_reload_try){.next = NULL};
+    t.out->adopted = st == ST_OK;
+    r->state.refused_last = !t.out->adopted;
+    if (t.out->adopted) {
         r->state.adopted_total++;
-        r->state.restart = out->restart;
-        serve_log_level(next->log_level);
-        tell_adopted(r, out);
+        r->state.restart = t.out->restart;
+        serve_log_level(t.next->log_level);
+        tell_adopted(r, t.out);
     } else {
         r->state.refused_total++;
-        if (reasons != NULL)
-            tell_refused(reasons, out);
+        if (t.reasons != NULL)
+            tell_refused(t.reasons, t.out);
     }
-    free(reasons);
-    free(next);
+    free(t.reasons);
+    free(t.next);
+}
+
+static enum status check_serving(struct serve_reload *r)
+{
+    if (!r->closing && !r->proxy->draining)
+        return ST_OK;
+    serve_setup_reason(r->running.reasons, "", "ibid is being stopped");
+    return ST_UNAVAILABLE;
+}
+
+/* The adapters are read: they and the settings are put in force together. */
+static void on_adapters(void *owner, const char *why)
+{
+    struct serve_reload *r = owner;
+    void (*done)(void *who) = r->running.done;
+    void *who = r->running.who;
+    enum status st = ST_INVALID;
+
+    if (r->running.out == NULL) { /* closed meanwhile */
+        if (why == NULL)
+            local_models_change_drop(r->models);
+        return;
+    }
+    if (why != NULL) {
+        serve_setup_reason(r->running.reasons, "adapters", why);
+    } else {
+        st = check_serving(r);
+        if (st == ST_OK)
+            st = adopt(r, r->running.next, r->running.reasons);
+        if (st == ST_OK)
+            local_models_change_adopt(r->models);
+        else
+            local_models_change_drop(r->models);
+    }
+    finish(r, st);
+    done(who);
+}
+
+static bool refuse_second(struct serve_reload *r, struct reload_report *out)
+{
+    out->adopted = false;
+    snprintf(out->reasons[0], RELOAD_REASON_BYTES, "another reload is under way; try again");
+    out->reason_count = 1;
+    r->state.refused_total++;
+    return true;
+}
+
+bool serve_reload_run(void *owner, struct reload_report *out, void (*done)(void *who),
+                      void *who)
+{
+    struct serve_reload *r = owner;
+    struct serve_reload_try *t = &r->running;
+    enum status st;
+
+    if (t->out != NULL)
+        return refuse_second(r, out);
+    *t = (struct serve_reload_try){.next = malloc(sizeof(*t->next)),
+                                   .reasons = calloc(1, sizeof(*t->reasons)),
+                                   .out = out,
+                                   .done = done,
+                                   .who = who};
+    st = t->reasons != NULL && t->next != NULL ? ST_OK : ST_NOMEM;
+    if (st == ST_OK)
+        st = check_serving(r);
+    if (st == ST_OK)
+        st = read_settings(r, t->next, out, t->reasons);
+    if (st == ST_OK && r->models != NULL && local_models_change_wanted(r->models, t->next)) {
+        st = local_models_change_start(r->models, t->next, on_adapters, r);
+        if (st == ST_OK)
+            return false;
+        serve_setup_reason(t->reasons, "adapters", status_text(st));
+    } else if (st == ST_OK) {
+        st = adopt(r, t->next, t->reasons);
+    }
+    finish(r, st);
+    return true;
 }

@@ -1,5 +1,7 @@
 #include "config/live.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config/config.h"
@@ -7,7 +9,8 @@
 
 #define VALUE_MAX_BYTES (4 * CONFIG_TEXT_MAX) /* quoted */
 
-/* A name that ends in a dot: the whole section. */
+/* A name that ends in a dot: the whole section; LIST[].FIELD: that one of the list's records.
+ */
 static const char *const live[] = {
     "upstream.",
     "route.models",
@@ -42,6 +45,8 @@ static const char *const live[] = {
     "encoder.wait_max_ms",
     "encoder.deadline_ms",
     "local.deadline_ms",
+    "local.adapters",
+    "models[].adapters",
     "cache.exact",
     "cache.semantic",
     "cache.rewrite",
@@ -90,6 +95,14 @@ static bool is_listed(const char *name)
     return false;
 }
 
+static bool is_field_listed(const struct records *list, const struct option *field)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s[].%s", list->name, field->name);
+    return is_listed(name);
+}
+
 bool live_is(const struct config *started, const struct option *o)
 {
     /* Then there is no encoder, and opening one takes longer than requests can wait. */
@@ -133,8 +146,9 @@ static size_t count_of(const struct records *list, const struct config *c)
     return *(const size_t *)(const void *)((const char *)c + list->count_offset);
 }
 
+/* `all`: in the fields that a reload may change, too. */
 static enum status same_records(const struct config *a, const struct config *b,
-                                const struct records *list, bool *same)
+                                const struct records *list, bool all, bool *same)
 {
     enum status st = ST_OK;
     size_t n = count_of(list, a);
@@ -144,21 +158,22 @@ static enum status same_records(const struct config *a, const struct config *b,
         for (size_t f = 0; st == ST_OK && *same && f < list->field_count; f++) {
             struct option o = records_at(list, &list->fields[f], i);
 
-            st = same_value(a, b, &o, same);
+            if (all || !is_field_listed(list, &list->fields[f]))
+                st = same_value(a, b, &o, same);
         }
     }
     return st;
 }
 
 static enum status is_same(const struct config *a, const struct config *b,
-                           const struct option *o, bool *same)
+                           const struct option *o, bool all, bool *same)
 {
     if (o->type == OPTION_LISTEN) {
         *same = same_listen(a, b);
         return ST_OK;
     }
     if (o->type == OPTION_RECORDS)
-        return same_records(a, b, records_find(span_of(o->name)), same);
+        return same_records(a, b, records_find(span_of(o->name)), all, same);
     return same_value(a, b, o, same);
 }
 
@@ -176,7 +191,7 @@ enum status live_compare(const struct config *a, const struct config *b, struct 
     for (size_t i = 0; st == ST_OK && i < options_table_count; i++) {
         bool same = true;
 
-        st = is_same(a, b, &options_table[i], &same);
+        st = is_same(a, b, &options_table[i], true, &same);
         if (!same)
             add_name(out, options_table[i].name);
     }
@@ -217,20 +232,58 @@ static void copy_field(const struct config *from, struct config *to, size_t offs
     memcpy((char *)to + offset, (const char *)from + offset, n);
 }
 
-static void copy_option(const struct config *from, struct config *to, const struct option *o)
+/* The record of that name among n of them, or NULL. */
+static const char *find_record(const struct records *list, const char *records, size_t n,
+                               const char *name)
 {
-    const struct records *list;
+    for (size_t i = 0; i < n; i++) {
+        const char *one = records + i * list->size;
+
+        if (strcmp(one + list->fields[0].offset, name) == 0)
+            return one;
+    }
+    return NULL;
+}
+
+/* Records of the same name keep what may change. */
+static enum status copy_records(const struct config *from, struct config *to,
+                                const struct records *list)
+{
+    size_t bytes = list->size * list->max, n = count_of(list, to);
+    char *next = malloc(bytes), *own = (char *)to + list->offset;
+
+    if (next == NULL)
+        return ST_NOMEM;
+    memcpy(next, own, bytes);
+    copy_field(from, to, list->offset, bytes);
+    copy_field(from, to, list->count_offset, sizeof(size_t));
+    for (size_t i = 0; i < count_of(list, to); i++, own += list->size) {
+        const char *same = find_record(list, next, n, own + list->fields[0].offset);
+
+        for (size_t f = 0; same != NULL && f < list->field_count; f++) {
+            const struct option *o = &list->fields[f];
+
+            if (is_field_listed(list, o))
+                memcpy(own + o->offset, same + o->offset, field_bytes(o));
+        }
+    }
+    free(next);
+    return ST_OK;
+}
+
+static enum status copy_option(const struct config *from, struct config *to,
+                               const struct option *o)
+{
 
     if (o->type == OPTION_LISTEN) {
         memcpy(to->listen, from->listen, sizeof(to->listen));
         to->listen_count = from->listen_count;
     } else if (o->type == OPTION_RECORDS) {
-        list = records_find(span_of(o->name));
-        copy_field(from, to, list->offset, list->size * list->max);
-        copy_field(from, to, list->count_offset, sizeof(size_t));
+        return copy_records(from, to, records_find(span_of(o->name)));
     } else {
         copy_field(from, to, o->offset, field_bytes(o));
     }
+    return ST_OK;
 }
 
 enum status live_keep(const struct config *started, struct config *next,
@@ -245,11 +298,11 @@ enum status live_keep(const struct config *started, struct config *next,
 
         if (live_is(started, o))
             continue;
-        st = is_same(started, next, o, &same);
+        st = is_same(started, next, o, false, &same);
         if (same)
             continue;
         add_name(restart, o->name);
-        copy_option(started, next, o);
+        st = copy_option(started, next, o);
     }
     return st;
 }

@@ -84,7 +84,10 @@ static void settle_route(struct request *r)
                      local_models_find(parts->local, r->chat.model, &named)
                : r->to_local || r->upstream == NULL))
         return;
-    w.absent = r->absent;
+    w.limits.absent = r->absent;
+    if (r->upstream != NULL && parts->local != NULL)
+        w.limits.late = r->late =
+            local_models_late(parts->local, &r->chat, speed_patience_ms(r));
     r->routed = routing_settle(r->setup->routing, &w, rule);
     if (alone && r->routed.tier == ROUTING_UPSTREAM)
         r->routed = (struct routing_verdict){.tier = ROUTING_NONE};
@@ -97,6 +100,17 @@ static void settle_route(struct request *r)
         local_models_find(parts->local, r->routed.voice, &named))
         r->voice = named;
     r->rung = r->routed.rung;
+}
+
+/* An adapter that a reload replaces answers those that came before. */
+static void hold_voice(struct request *r)
+{
+    struct local_models *m = r->proxy->parts.local;
+
+    if (m == NULL || r->holds_voice || local_models_parent(m, r->voice).len == 0)
+        return;
+    r->held_voice = local_models_hold(m, r->voice);
+    r->holds_voice = true;
 }
 
 /* The model that it is for is there, or can be. */
@@ -407,6 +421,7 @@ enum step_result admit_enter(struct request *r)
     }
     r->to_local = wants_local(r);
     settle_route(r);
+    hold_voice(r);
     if (r->to_local && r->protocol->about_model && r->controls.route == ROUTE_ANY) {
         ollama_show(r);
         return STEP_DONE;

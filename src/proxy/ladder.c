@@ -75,9 +75,9 @@ static bool knows(const struct ladder_rung *r, struct span text)
 }
 
 static const char *fact_of(const struct ladder_rung *r, const struct chat_request *q,
-                           uint32_t absent)
+                           struct ladder_limits limits)
 {
-    if ((absent >> r->model & 1) != 0)
+    if ((limits.absent >> r->model & 1) != 0)
         return "not_served";
     if (q->has_tool_turns || (q->has_tools && !(r->tools && q->must_call_tool)))
         return "tools";
@@ -87,15 +87,17 @@ static const char *fact_of(const struct ladder_rung *r, const struct chat_reques
         return "json";
     if (!r->code && has_code(q->last_text))
         return "code";
-    return knows(r, q->last_text) ? NULL : "language";
+    if (!knows(r, q->last_text))
+        return "language";
+    return (limits.late >> r->model & 1) != 0 ? "deadline" : NULL;
 }
 
-size_t ladder_next(const struct ladder *l, const struct chat_request *q, uint32_t absent,
-                   size_t from, const char **fact)
+size_t ladder_next(const struct ladder *l, const struct chat_request *q,
+                   struct ladder_limits limits, size_t from, const char **fact)
 {
     *fact = NULL;
     for (size_t i = from; i < l->count; i++) {
-        *fact = fact_of(&l->rungs[i], q, absent);
+        *fact = fact_of(&l->rungs[i], q, limits);
         if (*fact == NULL)
             return i;
     }

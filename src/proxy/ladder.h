@@ -27,10 +27,16 @@ struct ladder {
 /* route.ladder, or the first model there is. */
 void ladder_init(struct ladder *l, const struct config *c);
 
+/* Which models can not have it; bit i: the i-th. */
+struct ladder_limits {
+    uint32_t absent; /* it is not to be had */
+    uint32_t late;   /* it would not have answered in time */
+};
+
 /* The first rung from `from` on that can have it; l->count: none. *fact is then why the last
- * one it looked at can not: "not_served", "tools", "context", "json", "code", "language"; NULL:
- * there was none. `absent`: bit i: the i-th model is not to be had. */
-size_t ladder_next(const struct ladder *l, const struct chat_request *q, uint32_t absent,
-                   size_t from, const char **fact);
+ * one it looked at can not: "not_served", "tools", "context", "json", "code", "language",
+ * "deadline"; NULL: there was none. */
+size_t ladder_next(const struct ladder *l, const struct chat_request *q,
+                   struct ladder_limits limits, size_t from, const char **fact);
 
 #endif

@@ -77,10 +77,14 @@ static void break_off(struct request *r)
 static bool find_larger(const struct request *r, size_t *rung)
 {
     const struct ladder *l = routing_ladder(r->setup->routing);
+    struct local_models *m = r->proxy->parts.local;
+    uint64_t now = loop_now_us(r->proxy->parts.loop);
+    struct ladder_limits limits = {.absent = r->absent | local_models_absent(m)};
     const char *fact;
 
-    *rung = ladder_next(l, &r->chat, r->absent | local_models_absent(r->proxy->parts.local),
-                        r->rung + 1, &fact);
+    if (r->upstream != NULL && r->patience_us > now)
+        limits.late = local_models_late(m, &r->chat, (r->patience_us - now) / 1000);
+    *rung = ladder_next(l, &r->chat, limits, r->rung + 1, &fact);
     return *rung < l->count;
 }
 
@@ -534,13 +538,10 @@ static bool open_schema(struct request *r)
 /* Where the upstream can be asked in its place, the model has less time. */
 static uint64_t patience_ms(const struct request *r)
 {
-    const struct config *c = r->setup->config;
-
-    if (r->speed.deadline_ms > 0)
-        return r->speed.deadline_ms;
-    return r->judged && r->upstream != NULL && c->route.deadline_ms < c->local.deadline_ms
-               ? c->route.deadline_ms
-               : c->local.deadline_ms;
+    if (r->judged && r->upstream != NULL)
+        return speed_patience_ms(r);
+    return r->speed.deadline_ms > 0 ? r->speed.deadline_ms
+                                    : r->setup->config->local.deadline_ms;
 }
 
 /* Waits for the end of what began, an answer or the reading of the model, as long as there is
@@ -588,7 +589,6 @@ static enum status ask_model(struct request *r)
     uint64_t wanted;
     struct local_request ask = {
         .continues = q->continues,
-        .voice = local_models_adapter(p->parts.local, r->voice),
         .params = {.temperature = q->has_temperature ? (float)q->temperature : 0.0f,
                    .top_p = q->has_top_p ? (float)q->top_p : 1.0f,
                    .seed = q->has_seed ? q->seed : clock_now_us(),
@@ -600,6 +600,8 @@ static enum status ask_model(struct request *r)
     };
     enum status st;
 
+    if (!local_models_adapter(p->parts.local, r->voice, &ask.adapter))
+        return ST_UNAVAILABLE;
     forget_attempt(r);
     r->thinks = local_turns_think(r, profile);
     wanted = q->max_tokens + (r->thinks ? PROMPT_THINK_TOKENS : 0);

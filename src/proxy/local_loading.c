@@ -75,8 +75,6 @@ static enum status open_workers(const struct local_settings *s, struct local_loa
     struct local_model_options o = s->model;
     enum status st;
 
-    o.adapters = l->adapters.list;
-    o.adapter_count = l->adapters.count;
     o.guesser = l->guesser;
     st = local_model_open(l->decoder, &o, &l->model);
     if (st != ST_OK)
@@ -91,6 +89,12 @@ static void name_file(const char *path, struct engine_error *err)
 
     if (strstr(why.text, path) == NULL)
         snprintf(err->text, sizeof(err->text), "'%.200s': %.300s", path, why.text);
+}
+
+uint64_t local_loading_memory(const struct local_loading *l, const struct local_settings *s)
+{
+    return decoder_memory(l->decoder, s->model.workers) +
+           (l->guesser != NULL ? decoder_memory(l->guesser, s->model.workers) : 0);
 }
 
 enum status local_loading_open(const struct local_settings *s, bool look,
@@ -113,12 +117,11 @@ enum status local_loading_open(const struct local_settings *s, bool look,
         return st;
     }
     decoder_info(l.decoder, &l.info);
+    model_speeds_get(s->model_dir, path, &l.speed);
     open_guesser(s, &o, &l);
     /* Without one of its adapters the model would answer for it, wrongly and without a word. */
     st = local_adapters_open(s->own.adapters, s->own.name, l.decoder, &l.adapters, err);
-    l.memory_bytes = decoder_memory(l.decoder, s->model.workers);
-    if (l.guesser != NULL)
-        l.memory_bytes += decoder_memory(l.guesser, s->model.workers);
+    l.memory_bytes = local_loading_memory(&l, s);
     if (st == ST_OK && !look)
         st = open_workers(s, &l, err);
     if (st != ST_OK) {

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "proxy/local_adapters.h"
 #include "proxy/local_model.h"
+#include "proxy/model_speeds.h"
 
 /* A copy of what the settings say of one model. */
 struct local_settings {
@@ -30,6 +31,7 @@ struct local_loading {
     struct local_adapters adapters;
     struct local_model *model; /* NULL: only looked at */
     struct model_info info;
+    struct model_speed speed;  /* as it was measured once */
     uint64_t memory_bytes;     /* of all of it, as long as it is loaded */
     char guesser_trouble[256]; /* why there is none, though one was asked for; or empty */
 };
@@ -40,6 +42,8 @@ struct local_loading {
  */
 enum status local_loading_open(const struct local_settings *s, bool look,
                                struct local_loading *out, struct engine_error *err) MUST_CHECK;
+/* What it takes now, with the adapters that it has. */
+uint64_t local_loading_memory(const struct local_loading *l, const struct local_settings *s);
 /* No answer is being written. */
 void local_loading_close(struct local_loading *l);
 

@@ -35,8 +35,6 @@ struct local_model {
     struct work_pool *counting; /* NULL: nobody has asked for a count */
     unsigned queue_max;         /* of each */
     enum work_rank rank;
-    const struct decoder_adapter *adapters[LOCAL_ADAPTERS_MAX]; /* borrowed */
-    size_t adapter_count;
     unsigned workers, threads, sequences;
     double cpu_share;
     uint32_t max_tokens;
@@ -48,7 +46,6 @@ struct local_job {
     struct loop *home;
     struct local_request request;
     uint64_t partition;
-    const struct decoder_adapter *adapter; /* borrowed; NULL: none */
     const struct local_events *events;
     void *owner;
 
@@ -124,7 +121,7 @@ static enum status open_answer(const struct desk *d, struct local_job *j)
                                       .params = j->request.params,
                                       .partition = j->partition,
                                       .like = j->request.like,
-                                      .adapter = j->adapter,
+                                      .adapter = j->request.adapter,
                                       .schema = j->request.schema,
                                       .confidence = j->request.confidence,
                                       .words = j->request.words,
@@ -403,8 +400,6 @@ enum status local_model_open(struct decoder *decoder, const struct local_model_o
     m->max_tokens = o->max_tokens;
     m->queue_max = o->queue_max;
     m->rank = o->rank;
-    for (; m->adapter_count < o->adapter_count; m->adapter_count++)
-        m->adapters[m->adapter_count] = o->adapters[m->adapter_count].adapter;
     for (unsigned i = 0; i < o->workers && st == ST_OK; i++) {
         m->desks[i].jobs = calloc(o->sequences, sizeof(struct local_job *));
         st = m->desks[i].jobs != NULL ? ST_OK : ST_NOMEM;
@@ -497,7 +492,6 @@ enum status local_model_start(struct local_model *m, struct loop *home,
     j->request = *q;
     j->partition = partition_of(q->scope);
     j->work.tenant = work_tenant(q->tenant->bytes);
-    j->adapter = q->voice > 0 ? m->adapters[q->voice - 1] : NULL;
     j->events = events;
     j->owner = owner;
     buf_init(&j->pending, PENDING_MAX_BYTES);

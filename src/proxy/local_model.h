@@ -19,24 +19,14 @@ struct local_job;
 struct local_model;
 struct loop;
 
-#define LOCAL_ADAPTERS_MAX 32
-
-/* A model as it was tuned for something, under a name of its own. */
-struct local_adapter {
-    char name[128];
-    struct decoder_adapter *adapter; /* borrowed by the model */
-};
-
 struct local_model_options {
     unsigned workers;
     unsigned threads;   /* of one session */
     unsigned sequences; /* answers that a session writes at a time, as the decoder was opened */
     unsigned queue_max;
-    enum work_rank rank;                  /* of its threads */
-    double cpu_share;                     /* of the time that they may compute, up to 1 */
-    uint32_t max_tokens;                  /* of one answer */
-    const struct local_adapter *adapters; /* copied, but for what they point to */
-    size_t adapter_count;                 /* up to LOCAL_ADAPTERS_MAX */
+    enum work_rank rank;           /* of its threads */
+    double cpu_share;              /* of the time that they may compute, up to 1 */
+    uint32_t max_tokens;           /* of one answer */
     const struct decoder *guesser; /* a smaller model of the same vocabulary, opened alike;
                                       borrowed. NULL: none */
 };
@@ -44,9 +34,9 @@ struct local_model_options {
 struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
-    bool continues; /* as in struct decoder_request */
-    bool count;     /* nothing is written: the result's prompt_tokens are what is asked for */
-    size_t voice;   /* 0: the model itself; above: the adapter before it in the list */
+    bool continues;                        /* as in struct decoder_request */
+    bool count; /* nothing is written: the result's prompt_tokens are what is asked for */
+    const struct decoder_adapter *adapter; /* NULL: the model itself; stays until on_end */
     struct decoder_params params;
     struct span
         like; /* the answer may be like this text: its words are guessed; stays, or empty */

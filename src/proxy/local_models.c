@@ -12,72 +12,20 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "config/config_models.h"
-#include "proxy/local_loading.h"
-#include "proxy/local_voices.h"
-#include "rt/loop.h"
-#include "rt/work.h"
+#include "protocol/protocol.h"
+#include "proxy/local_models_change.h"
+#include "proxy/local_tiers.h"
 
 /* One that failed is looked at again by who wants it after this. */
 #define RETRY_US 5000000
 /* Of the mean of speeds: what the last answer counts. */
 #define SPEED_WEIGHT     0.2
 #define SPEED_TOKENS_MIN 8
-
-enum tier_state {
-    TIER_BROKEN,
-    TIER_LOOKING,  /* the thread looks whether it is there now */
-    TIER_UNLOADED, /* known, not in memory */
-    TIER_WANTED,   /* waits for room */
-    TIER_LOADING,  /* the thread reads it */
-    TIER_LOADED,
-    TIER_LEAVING,   /* loaded, takes no more requests, and goes with its last answer */
-    TIER_UNLOADING, /* the thread lets it go */
-};
-
-struct tier {
-    struct local_models *set;
-    struct local_settings settings; /* read by the thread, never changed */
-    enum tier_state state;
-    struct model_info info; /* zeros: not known */
-    uint64_t memory_bytes;  /* when loaded */
-    char why[512], guessing[256];
-    uint64_t retry_us; /* of TIER_BROKEN */
-    uint64_t began_us; /* of TIER_LOADING */
-    uint64_t used_us;  /* last */
-    uint32_t users, waiting;
-    uint32_t pressing;         /* of the users: those that are not patient */
-    struct list_node waiters;  /* struct local_use */
-    struct list_node patients; /* of the same, those that are */
-    struct loop_msg idle;
-    bool is_idle_told;           /* `idle` is under way */
-    struct list_node wanted;     /* in set->wanted */
-    struct local_loading loaded; /* the thread's in TIER_LOADING and TIER_UNLOADING */
-    uint64_t loads_total, failures_total, evictions_total;
-    double tokens_per_s;
-
-    struct work work; /* one at a time */
-    enum status result;
-    struct engine_error err;
-};
-
-struct local_models {
-    struct loop *loop;
-    struct work_pool *pool;
-    struct local_voices voices;
-    struct tier *tiers; /* owned, [count] */
-    size_t count;
-    uint64_t loaded_max_bytes, load_timeout_us;
-    struct list_node wanted; /* tiers that wait for room, in their order */
-    unsigned busy;           /* works in flight */
-    uint64_t waits_total;
-    double wait_s, load_s;
-    struct decoder_counts gone; /* of sessions that were closed: what only grows */
-    uint64_t gone_pushed_out;   /* of their queues */
-    bool closing;
-    void (*closed)(void *owner);
-    void *owner;
-    struct loop_msg last;
-};
+/* Of an answer, as long as it has given none; and of a question, of English. */
+#define ANSWER_TOKENS 16
+/* Speeds of a minute ago say nothing of now: a model that was too slow is tried again. */
+#define SPEED_LASTS_US 60000000
+#define BYTES_A_TOKEN 4
 
 /* --- on the thread ---------------------------------------------------------------------- */
 
@@ -130,6 +78,7 @@ static bool get_known(struct tier *t, const struct local_loading *l)
     char why[256];
 
     t->info = l->info;
+    t->speed = l->speed;
     t->memory_bytes = l->memory_bytes;
     snprintf(t->guessing, sizeof(t->guessing), "%s", l->guesser_trouble);
     local_voices_identify(&t->set->voices, (size_t)(t - t->set->tiers), &t->settings, l);
@@ -187,15 +136,22 @@ static void tell_waiters(struct tier *t)
 
 static void on_done(struct work *w, enum status st);
 
-static void start(struct tier *t, enum tier_state state, work_run_fn *run)
+void local_models_work(struct tier *t, work_run_fn *run)
 {
-    t->state = state;
+    assert(!t->working);
     if (work_submit(t->set->pool, &t->work, t->set->loop, run, on_done) == ST_OK) {
+        t->working = true;
         t->set->busy++;
         return;
     }
     /* The queue has a place for each of them. */
     assert(false);
+}
+
+static void start(struct tier *t, enum tier_state state, work_run_fn *run)
+{
+    t->state = state;
+    local_models_work(t, run);
 }
 
 static void want(struct tier *t)
@@ -252,13 +208,19 @@ static void on_last(struct loop_msg *msg)
     void (*closed)(void *owner) = m->closed;
     void *owner = m->owner;
 
-    for (size_t i = 0; i < m->count; i++) {
-        if (m->tiers[i].is_idle_told) {
-            loop_defer(m->loop, &m->last, on_last); /* behind what is under way */
-            return;
-        }
+    bool told = m->change_told;
+
+    for (size_t i = 0; i < m->count; i++)
+        told = told || m->tiers[i].is_idle_told;
+    if (told) {
+        loop_defer(m->loop, &m->last, on_last); /* behind what is under way */
+        return;
     }
     work_pool_close(m->pool);
+    if (m->changing)
+        local_models_change_drop(m);
+    for (size_t i = 0; i < m->count; i++)
+        local_voices_strip(&m->voices, i);
     for (size_t i = 0; i < m->count; i++)
         local_loading_close(&m->tiers[i].loaded);
     local_voices_release(&m->voices);
@@ -274,17 +236,22 @@ static void on_done(struct work *w, enum status st)
 
     (void)st; /* none is canceled */
     m->busy--;
+    t->working = false;
     if (m->closing) {
         if (m->busy == 0)
             loop_defer(m->loop, &m->last, on_last);
         return;
     }
-    if (t->state == TIER_LOOKING)
+    if (t->change == CHANGE_READING)
+        ; /* below */
+    else if (t->state == TIER_LOOKING)
         end_look(t);
     else if (t->state == TIER_LOADING)
         end_load(t);
     else
         end_unload(t);
+    if (t->change != CHANGE_NONE)
+        local_models_change_step(t);
     go_on(m);
 }
 
@@ -335,9 +302,10 @@ static void keep_counts(struct tier *t)
 
 static void leave_if_idle(struct tier *t)
 {
-    if (t->state != TIER_LEAVING || t->users > 0)
+    if (t->state != TIER_LEAVING || t->users > 0 || t->change != CHANGE_NONE)
         return;
     keep_counts(t);
+    local_voices_strip(&t->set->voices, (size_t)(t - t->set->tiers));
     start(t, TIER_UNLOADING, run_unload);
 }
 
@@ -383,7 +351,7 @@ static void go_on(struct local_models *m)
     while (!list_empty(&m->wanted)) {
         struct tier *t = CONTAINER_OF(m->wanted.next, struct tier, wanted);
 
-        if (t->waiting > 0 && !has_room(m, t))
+        if (t->change != CHANGE_NONE || (t->waiting > 0 && !has_room(m, t)))
             return;
         list_remove(&t->wanted);
         t->state = TIER_UNLOADED;
@@ -392,6 +360,12 @@ static void go_on(struct local_models *m)
         t->began_us = loop_now_us(m->loop);
         start(t, TIER_LOADING, run_load);
     }
+}
+
+void local_models_go_on(struct tier *t)
+{
+    leave_if_idle(t);
+    go_on(t->set);
 }
 
 /* --- use ---------------------------------------------------------------------------------- */
@@ -458,7 +432,8 @@ void local_models_leave(struct local_models *m, struct local_use *use)
 
 static bool may_retry(const struct tier *t)
 {
-    return t->state == TIER_BROKEN && loop_now_us(t->set->loop) >= t->retry_us;
+    return t->state == TIER_BROKEN && t->change == CHANGE_NONE &&
+           loop_now_us(t->set->loop) >= t->retry_us;
 }
 
 uint32_t local_models_absent(struct local_models *m)
@@ -476,16 +451,53 @@ uint32_t local_models_absent(struct local_models *m)
     return bits;
 }
 
+static double mean_of(double before, double now)
+{
+    return before > 0 ? before + SPEED_WEIGHT * (now - before) : now;
+}
+
 void local_models_note(struct local_models *m, size_t model, const struct decoder_result *r)
 {
     struct tier *t = &m->tiers[model];
-    double now;
+    uint32_t read = r->prompt_tokens - r->reused_tokens;
 
-    if (r->completion_tokens < SPEED_TOKENS_MIN || r->decode_us == 0)
-        return;
-    now = r->completion_tokens * 1e6 / (double)r->decode_us;
-    t->tokens_per_s =
-        t->tokens_per_s > 0 ? t->tokens_per_s + SPEED_WEIGHT * (now - t->tokens_per_s) : now;
+    t->noted_us = loop_now_us(m->loop);
+    if (r->completion_tokens > 0)
+        t->answer_tokens = mean_of(t->answer_tokens, r->completion_tokens);
+    if (read >= SPEED_TOKENS_MIN && r->prompt_us > 0)
+        t->prompt_per_s = mean_of(t->prompt_per_s, read * 1e6 / (double)r->prompt_us);
+    if (r->completion_tokens >= SPEED_TOKENS_MIN && r->decode_us > 0)
+        t->tokens_per_s =
+            mean_of(t->tokens_per_s, r->completion_tokens * 1e6 / (double)r->decode_us);
+}
+
+/* Of the last message alone: what stands before it may have been read already. Nothing that is
+ * not known makes it late. */
+static bool is_late(const struct tier *t, const struct chat_request *q, uint64_t ms)
+{
+    bool lately = loop_now_us(t->set->loop) - t->noted_us < SPEED_LASTS_US;
+    double read = lately && t->prompt_per_s > 0 ? t->prompt_per_s : t->speed.prompt_per_s;
+    double written = lately && t->tokens_per_s > 0 ? t->tokens_per_s : t->speed.decode_per_s;
+    double tokens = t->answer_tokens > 0 ? t->answer_tokens : ANSWER_TOKENS;
+    double seconds = 0;
+
+    if (q->has_max_tokens && (double)q->max_tokens < tokens)
+        tokens = (double)q->max_tokens;
+    if (read > 0)
+        seconds += (double)q->last_text.len / BYTES_A_TOKEN / read;
+    if (written > 0)
+        seconds += tokens / written;
+    return seconds * 1000 > (double)ms;
+}
+
+uint32_t local_models_late(const struct local_models *m, const struct chat_request *q,
+                           uint64_t ms)
+{
+    uint32_t bits = 0;
+
+    for (size_t i = 0; i < m->count; i++)
+        bits |= is_late(&m->tiers[i], q, ms) ? UINT32_C(1) << i : 0;
+    return bits;
 }
 
 /* --- names -------------------------------------------------------------------------------- */
@@ -502,12 +514,12 @@ size_t local_models_voices(const struct local_models *m)
 
 struct span local_models_name(const struct local_models *m, size_t voice)
 {
-    return span_of(m->voices.list[voice].name);
+    return span_of(m->voices.list[voice]->name);
 }
 
 struct span local_models_parent(const struct local_models *m, size_t voice)
 {
-    const struct local_voice *v = &m->voices.list[voice];
+    const struct local_voice *v = m->voices.list[voice];
 
     return v->adapter == 0 ? (struct span){NULL, 0}
                            : local_models_name(m, local_voices_main(&m->voices, v->model));
@@ -515,12 +527,12 @@ struct span local_models_parent(const struct local_models *m, size_t voice)
 
 struct span local_models_identity(const struct local_models *m, size_t voice)
 {
-    return span_of(m->voices.list[voice].identity);
+    return span_of(m->voices.list[voice]->identity);
 }
 
 void local_models_info(const struct local_models *m, size_t voice, struct model_info *out)
 {
-    *out = m->tiers[m->voices.list[voice].model].info;
+    *out = m->tiers[m->voices.list[voice]->model].info;
 }
 
 size_t local_models_count(const struct local_models *m)
@@ -530,12 +542,34 @@ size_t local_models_count(const struct local_models *m)
 
 size_t local_models_of(const struct local_models *m, size_t voice)
 {
-    return m->voices.list[voice].model;
+    return m->voices.list[voice]->model;
 }
 
-size_t local_models_adapter(const struct local_models *m, size_t voice)
+bool local_models_is_listed(const struct local_models *m, size_t voice)
 {
-    return m->voices.list[voice].adapter;
+    return local_voices_is_listed(&m->voices, voice);
+}
+
+size_t local_models_hold(struct local_models *m, size_t voice)
+{
+    local_voices_hold(&m->voices, voice);
+    return voice;
+}
+
+void local_models_drop(struct local_models *m, size_t voice)
+{
+    local_voices_drop(&m->voices, voice);
+}
+
+bool local_models_adapter(const struct local_models *m, size_t voice,
+                          const struct decoder_adapter **out)
+{
+    const struct local_voice *v = m->voices.list[voice];
+
+    *out = v->adapter == 0 ? NULL
+           : v->retired    ? v->worn
+                           : m->tiers[v->model].loaded.adapters.list[v->adapter - 1].adapter;
+    return v->adapter == 0 || *out != NULL;
 }
 
 size_t local_models_voice(const struct local_models *m, size_t model)
@@ -566,7 +600,10 @@ void local_models_state(const struct local_models *m, size_t model,
                                        .loads_total = t->loads_total,
                                        .failures_total = t->failures_total,
                                        .evictions_total = t->evictions_total,
-                                       .tokens_per_s = t->tokens_per_s};
+                                       .tokens_per_s = t->tokens_per_s,
+                                       .prompt_per_s = t->prompt_per_s,
+                                       .own = &t->settings.own,
+                                       .measured = &t->speed};
 }
 
 static void add_counts(struct local_counts *to, const struct local_counts *c)

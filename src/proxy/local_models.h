@@ -19,8 +19,11 @@
 #include "engine/engine.h"
 #include "proxy/local_model.h"
 
+struct chat_request;
 struct config;
+struct config_model;
 struct local_models;
+struct model_speed;
 struct loop;
 
 /* Looks at every model, and loads those that are to be there from the start. *out is NULL when
@@ -31,13 +34,20 @@ enum status local_models_open(struct loop *loop, const struct config *c,
  * A model that is being read is read to its end first. */
 void local_models_close(struct local_models *m, void (*closed)(void *owner), void *owner);
 
-/* --- names: voices are the models and their adapters, numbered through ---------------------
+/* --- names: voices are the models and their adapters, numbered through. Of an adapter a reload
+ * may put another one in its place, and use its number again, unless somebody holds it.
+ * --------------
  */
 
 /* A model's name, an adapter's, or MODEL:ADAPTER. false: none of them; *voice is 0, which is
  * the first model's. */
 bool local_models_find(const struct local_models *m, struct span name, size_t *voice);
 size_t local_models_voices(const struct local_models *m);
+/* false: a reload took it out, or the number is not used. */
+bool local_models_is_listed(const struct local_models *m, size_t voice);
+/* It stays what it is; back comes its number. */
+size_t local_models_hold(struct local_models *m, size_t voice);
+void local_models_drop(struct local_models *m, size_t voice);
 struct span local_models_name(const struct local_models *m, size_t voice);
 /* The model that an adapter is one of; empty: it is no adapter. */
 struct span local_models_parent(const struct local_models *m, size_t voice);
@@ -49,8 +59,10 @@ void local_models_info(const struct local_models *m, size_t voice, struct model_
 
 size_t local_models_count(const struct local_models *m);
 size_t local_models_of(const struct local_models *m, size_t voice);
-/* Of local_request: 0, or one above the adapter's place among the model's. */
-size_t local_models_adapter(const struct local_models *m, size_t voice);
+/* Of local_request, of a model that is there; stays as long as the voice is held. false: it was
+ * taken out, and its model has gone and come since. */
+bool local_models_adapter(const struct local_models *m, size_t voice,
+                          const struct decoder_adapter **out) MUST_CHECK;
 /* The model's own voice. */
 size_t local_models_voice(const struct local_models *m, size_t model);
 /* Bit i: the i-th can not be had, as far as is known. One that failed is looked at again after
@@ -86,6 +98,10 @@ void local_models_leave(struct local_models *m, struct local_use *use);
 
 /* How fast an answer was written. */
 void local_models_note(struct local_models *m, size_t model, const struct decoder_result *r);
+/* Bit i: the i-th is not expected to answer this within `ms`, by how fast it was lately, or
+ * else when it was measured; what is not known is fast enough. */
+uint32_t local_models_late(const struct local_models *m, const struct chat_request *q,
+                           uint64_t ms);
 
 /* --- what is told of them ------------------------------------------------------------------
  */
@@ -97,7 +113,10 @@ struct local_models_state {
     uint64_t memory_bytes; /* that it takes when it is loaded; 0: not known */
     uint32_t users, waiting;
     uint64_t loads_total, failures_total, evictions_total;
-    double tokens_per_s; /* of one answer, lately; 0: not known */
+    double tokens_per_s;                /* of one answer, lately; 0: not known */
+    double prompt_per_s;                /* tokens of a prompt that were read, likewise */
+    const struct config_model *own;     /* borrowed: its settings */
+    const struct model_speed *measured; /* borrowed: zeros: not known */
 };
 
 void local_models_state(const struct local_models *m, size_t model,

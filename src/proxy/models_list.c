@@ -101,6 +101,8 @@ enum status models_list_write(struct buf *out, const struct request *r,
     for (size_t i = 0; i < n; i++)
         add_part(&l, &parts[i], only);
     for (size_t i = 0; m != NULL && i < local_models_voices(m); i++) {
+        if (!local_models_is_listed(m, i))
+            continue;
         next(&l);
         if (l.st == ST_OK)
             l.st = models_list_write_local(out, m, i);

@@ -32,7 +32,8 @@ static size_t models_of(const struct request *r, struct model out[MODELS_MAX])
     for (size_t i = 0;
          parts->local != NULL && i < local_models_voices(parts->local) && n + 1 < MODELS_MAX;
          i++) {
-        if (local_models_identity(parts->local, i).len == 0)
+        if (!local_models_is_listed(parts->local, i) ||
+            local_models_identity(parts->local, i).len == 0)
             continue; /* missing or broken */
         out[n] = (struct model){.name = local_models_name(parts->local, i),
                                 .capability = "completion",

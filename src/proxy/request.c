@@ -114,6 +114,8 @@ static void maybe_free(struct request *r)
     embedder_job_release(&r->embed);
     setup_unref(r->setup);
     r->setup = NULL;
+    if (r->holds_voice)
+        local_models_drop(p->parts.local, r->held_voice);
     list_remove(&r->link);
     p->request_count--;
     if (p->spare_count < SPARE_MAX) {

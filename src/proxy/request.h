@@ -139,10 +139,13 @@ struct request {
     struct controls controls;
     struct digest credential; /* HMAC of what the client authenticates with */
     struct digest scope;
-    bool to_local;                 /* a model on this machine would answer, not the upstream */
-    size_t voice;                  /* which one: local_models_find() */
+    bool to_local;    /* a model on this machine would answer, not the upstream */
+    size_t voice;     /* which one: local_models_find() */
+    bool holds_voice; /* held_voice stays what it is to the end of this */
+    size_t held_voice;
     size_t rung;                   /* its place on the ladder, where ibid chose it */
     uint32_t absent;               /* models that are out of the question: bit i, the i-th */
+    uint32_t late;                 /* and those that would answer too late, of who may answer */
     struct routing_verdict routed; /* by rules and what was learned; ROUTING_OPEN until route */
     const char *rule;   /* of the operator's, that applies; of the setup; NULL: none */
     struct speed speed; /* how soon it is wanted */

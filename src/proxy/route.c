@@ -14,7 +14,7 @@ static void climb(struct request *r)
     const char *fact;
 
     for (size_t i = r->rung; i < l->count;
-         i = ladder_next(l, &r->chat, r->absent, i + 1, &fact))
+         i = ladder_next(l, &r->chat, (struct ladder_limits){r->absent, r->late}, i + 1, &fact))
         r->rung = i;
     r->voice = local_models_voice(m, l->rungs[r->rung].model);
     r->routed.tier = ROUTING_LOCAL;

@@ -183,7 +183,7 @@ static const char *hard_fact(const struct routing *r, const struct routing_wish 
         return "unsupported";
     if (q->last_text.ptr == NULL)
         return "no_user_text";
-    v->rung = ladder_next(&r->ladder, q, w->absent, 0, &fact);
+    v->rung = ladder_next(&r->ladder, q, w->limits, 0, &fact);
     if (v->rung < r->ladder.count)
         v->model = r->ladder.rungs[v->rung].model;
     return fact;

@@ -11,13 +11,13 @@
 #include "base/compiler.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "proxy/ladder.h"
 #include "router/classifier.h"
 
 struct chat_request;
 struct config;
 struct config_route;
 struct http_head;
-struct ladder;
 struct routing;
 
 enum routing_tier {
@@ -53,10 +53,10 @@ void routing_close(struct routing *r);
 struct routing_wish {
     const struct http_head *head;
     const struct chat_request *chat;
-    struct span alias;  /* by which it named its model; empty: by chat->model */
-    bool serves;        /* models on this machine answer in this dialect */
-    uint32_t absent;    /* bit i: the i-th of them is not to be had */
-    const char *cannot; /* why it can not answer this one; NULL: it can */
+    struct span alias;           /* by which it named its model; empty: by chat->model */
+    bool serves;                 /* models on this machine answer in this dialect */
+    struct ladder_limits limits; /* which of them can not have it */
+    const char *cannot;          /* why it can not answer this one; NULL: it can */
 };
 
 /* `rule`: of routing_rule(). */

@@ -8,6 +8,7 @@
 #include "proxy/local.h"
 #include "proxy/proxy.h"
 #include "proxy/request.h"
+#include "proxy/setup.h"
 
 static const char *const names[] = {"none", "completion", "interactive", "batch"};
 
@@ -39,6 +40,16 @@ void speed_settle(struct request *r, const struct config_route *rule)
     r->speed.deadline_ms = rule->deadline_ms;
     if (r->speed.class == SPEED_COMPLETION)
         r->speed.session = session_of(r);
+}
+
+uint64_t speed_patience_ms(const struct request *r)
+{
+    const struct config *c = r->setup->config;
+
+    if (r->speed.deadline_ms > 0)
+        return r->speed.deadline_ms;
+    return c->route.deadline_ms < c->local.deadline_ms ? c->route.deadline_ms
+                                                       : c->local.deadline_ms;
 }
 
 void speed_supersede(struct request *r)

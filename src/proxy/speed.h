@@ -41,6 +41,9 @@ const char *speed_name(enum speed_class c);
 /* NULL: no rule applies. */
 void speed_settle(struct request *r, const struct config_route *rule);
 
+/* How long who may be asked here has, where the upstream can be asked as well. */
+uint64_t speed_patience_ms(const struct request *r);
+
 /* What the same session asked for before is no longer wanted. */
 void speed_supersede(struct request *r);
 

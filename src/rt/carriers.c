@@ -9,6 +9,7 @@
 #include "rt/io_carried.h"
 #include "rt/loop.h"
 #include "rt/timer.h"
+#include "rt/turn_slice.h"
 
 /* As in the kernel, what is not sent when all ends gets a last chance. */
 #define GRACE_US 500000
@@ -126,6 +127,7 @@ static void *run(void *arg)
 {
     struct carrier *one = arg;
 
+    turn_slice_shorten();
     loop_run(one->loop);
     return NULL;
 }

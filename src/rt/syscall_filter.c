@@ -104,7 +104,7 @@ static const unsigned allowed[] = {
     __NR_mincore, __NR_msync, __NR_mlock, __NR_munlock, __NR_membarrier, __NR_rseq,
     __NR_set_robust_list, __NR_get_robust_list, __NR_set_tid_address, __NR_sched_yield,
     __NR_sched_getaffinity, __NR_sched_setaffinity, __NR_sched_setscheduler,
-    __NR_sched_getscheduler, __NR_sched_getparam, __NR_sched_setparam,
+    __NR_sched_getscheduler, __NR_sched_setattr, __NR_sched_getparam, __NR_sched_setparam,
     __NR_sched_get_priority_max, __NR_sched_get_priority_min, __NR_setpriority,
     __NR_getpriority, __NR_getcpu, __NR_get_mempolicy, __NR_exit, __NR_exit_group,
     /* clocks and chance */

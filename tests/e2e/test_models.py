@@ -78,7 +78,7 @@ def test_a_base_model_without_a_chat_template_is_shown_and_timed():
     r = of_json("show", "gemma-3-270m")
     assert (r["architecture"], r["chat_template"], r["supported"]) == ("gemma3", "", True) and r["session_bytes"] > 0
     assert "local.chat_template" in models("show", "gemma-3-270m").stdout
-    assert of_json("bench", "gemma-3-270m", "-p", "8", "-n", "2", "-r", "1")["decode_tokens_per_s"] > 0
+    assert of_json("bench", "gemma-3-270m", "-p", "8", "-n", "2", "-r", "1", "--forget")["decode_tokens_per_s"] > 0
 
 
 @needs_encoder
@@ -100,7 +100,7 @@ def test_perplexity_is_that_of_the_reference():
 
 @needs_decoder
 def test_tables_for_people(tmp_path):
-    done = models("bench", "smollm2-135m-instruct", "-p", "8", "-n", "2", "-r", "1")
+    done = models("bench", "smollm2-135m-instruct", "-p", "8", "-n", "2", "-r", "1", "--forget")
     assert done.returncode == 0 and not done.stderr
     assert [line.split()[:1] for line in done.stdout.splitlines()[2:]] == [["prompt"], ["decode"]]
     (tmp_path / "short.txt").write_text("too short")
@@ -163,3 +163,27 @@ def test_quantize_keeps_what_a_model_says(tmp_path):
     assert {t["type"] for t in after["tensors"]} == {"F32", "Q8_0"} and after["supported"]
     r = of_json("bench", str(out), "--perplexity", TEXT, "-c", "512", "-t", "2")
     assert r["perplexity"] == pytest.approx(16.8104, rel=0.02)
+
+
+@needs_decoder
+def test_how_fast_a_model_is_here_is_kept_and_the_router_knows_it(make_ibid, upstream, tmp_path):
+    """Its own folder of models: what others measure there is not what is looked at."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / DECODER.name).symlink_to(DECODER)
+    env = {"IBID_MODEL_DIR": str(folder)}
+    done = run("models", "bench", DECODER.name, "-p", "8", "-n", "2", "-r", "1", "-q", **env)
+    assert done.returncode == 0, done.stderr
+    (known,) = json.loads((folder / "speeds.json").read_text())["models"]
+    assert known["decode_tokens_per_s"] > 0 and known["threads"] == 1
+    row = next(x for x in run("models", "list", **env).stdout.splitlines() if x.startswith(DECODER.name))
+    assert f"{known['prompt_tokens_per_s']:.0f}, {known['decode_tokens_per_s']:.0f} ({known['measured']}" in row
+    # A second a token: an answer would be late, and nobody has to wait to find out.
+    known["decode_tokens_per_s"] = 1
+    (folder / "speeds.json").write_text(json.dumps({"models": [known]}))
+    ibid = make_ibid(upstream, local=True, env=env, config="route: {models: auto, classifier: off, confidence_min: 0.01, deadline_ms: 3000}\n")
+    far, near = (ibid.chat("Name a colour.", model="auto", max_tokens=n, headers={"x-ibid-cache": "no-cache, no-store"}) for n in (40, 2))
+    assert far.headers["x-ibid-route"].startswith("upstream; reason=deadline")
+    assert near.headers["x-ibid-route"].startswith(("local; reason=first", "upstream; reason=escalated"))
+    shown = next(m for m in ibid.admin("/admin/v1/models", ibid.token()).json["models"])
+    assert shown["measured"]["tokens_per_s"] == 1 and shown["context_max"] == 2048 and shown["json"] and not shown["tools"]

@@ -17,4 +17,5 @@ ibid_test(NAME finetune LABEL unit SOURCES unit/test_finetune.c ../src/cli/finet
 ibid_test(NAME ledger LABEL unit SOURCES unit/test_ledger.c LIBS proxy)
 ibid_test(NAME energy LABEL unit SOURCES unit/test_energy.c LIBS proxy)
 ibid_test(NAME local_models LABEL unit SOURCES unit/test_local_models.c tiny_llama.c gguf_writer.c LIBS proxy m)
+ibid_test(NAME model_speeds LABEL unit SOURCES unit/test_model_speeds.c LIBS proxy)
 ibid_test(NAME trace LABEL unit SOURCES unit/test_trace.c LIBS admin)

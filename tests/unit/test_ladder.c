@@ -33,7 +33,8 @@ static void check(const struct config *c, const struct chat_request *q, uint32_t
     const char *fact;
 
     ladder_init(&l, c);
-    assert_int_equal(ladder_next(&l, q, absent, from, &fact), rung);
+    assert_int_equal(ladder_next(&l, q, (struct ladder_limits){.absent = absent}, from, &fact),
+                     rung);
     if (why != NULL)
         assert_string_equal(fact, why);
     else
@@ -68,6 +69,28 @@ static void the_models_there_are(void **arg)
     assert_true(config_models_find(c, SPAN("large"), &i) && i == 0);
     CHECK_SPAN(SPAN("large"), config_models_named("local:large"));
     assert_int_equal(config_models_named("local").len, 0);
+    free(c);
+}
+
+static void who_would_be_late(void **arg)
+{
+    struct chat_request q = {.last_text = SPAN("Why?"), .choices = 1};
+    struct config *c = settings();
+    struct ladder l;
+    const char *fact;
+
+    (void)arg;
+    add(c, "b");
+    strcpy(c->route.ladder, "smollm2-135m-instruct b");
+    ladder_init(&l, c);
+    assert_int_equal(ladder_next(&l, &q, (struct ladder_limits){.late = 1}, 0, &fact), 1);
+    assert_null(fact);
+    assert_int_equal(ladder_next(&l, &q, (struct ladder_limits){.late = 3}, 0, &fact), 2);
+    assert_string_equal(fact, "deadline");
+    /* What is not there is not late. */
+    assert_int_equal(
+        ladder_next(&l, &q, (struct ladder_limits){.absent = 2, .late = 3}, 0, &fact), 2);
+    assert_string_equal(fact, "not_served");
     free(c);
 }
 
@@ -156,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_models_there_are),
         cmocka_unit_test(the_order),
+        cmocka_unit_test(who_would_be_late),
         cmocka_unit_test(facts),
     };
 

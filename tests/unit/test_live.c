@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/live.h"
+#include "config/records.h"
 
 static struct config *parsed(const char *text)
 {
@@ -57,6 +58,9 @@ static const struct {
     {"upstreams: [{name: a, url: 'http://a'}]",
      "upstreams: [{name: a, url: 'http://a', trusted: on}]", "upstreams", ""},
     {"upstreams: [{name: a, url: 'http://a'}]", "upstreams: []", "upstreams", ""},
+    {"local: {adapters: 'a=/x'}", "local: {adapters: 'a=/y b=/z'}", "local.adapters", ""},
+    {"models: [{name: a, model: x}]", "models: [{name: a, model: x, adapters: {b: /y}}]",
+     "models", ""},
     {"route: {models: a}\nprivacy: {email: count}\nlog_level: warn",
      "store: {ttl_s: 5, queue_max: 3}",
      "store.ttl_s store.queue_max route.models privacy.email log_level", "store.queue_max"},
@@ -85,8 +89,41 @@ static void differences_are_named_and_given_back(void **state)
     }
 }
 
+/* Of a record that needs a restart what may change holds at once. */
+static void a_part_of_a_record_holds_at_once(void **state)
+{
+    struct config *a = parsed("models: [{name: a, model: x}, {name: c, model: x}]");
+    struct config *b = parsed("models: [{name: c, model: z, adapters: {b: /y}}]");
+    struct live_names restart;
+
+    (void)state;
+    CHECK_STATUS(ST_OK, live_keep(a, b, &restart));
+    assert_string_equal("models", joined(&restart));
+    assert_int_equal(2, b->model_count);
+    assert_string_equal("a", b->models[0].name);
+    assert_string_equal("", b->models[0].adapters);
+    assert_string_equal("x", b->models[1].model);
+    assert_string_equal("b=/y", b->models[1].adapters);
+    free(a);
+    free(b);
+}
+
+/* LIST[].FIELD */
+static bool field_exists(const char *name, size_t n)
+{
+    const char *parts = memchr(name, '[', n);
+    const struct records *list =
+        parts != NULL ? records_find((struct span){name, (size_t)(parts - name)}) : NULL;
+
+    return list != NULL && n > (size_t)(parts - name) + 3 && memcmp(parts, "[].", 3) == 0 &&
+           records_field(list, (struct span){parts + 3, n - (size_t)(parts - name) - 3}) !=
+               NULL;
+}
+
 static bool exists(const char *name, size_t n)
 {
+    if (field_exists(name, n))
+        return true;
     bool section = name[n - 1] == '.';
 
     for (size_t i = 0; i < options_table_count; i++) {
@@ -124,6 +161,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(differences_are_named_and_given_back),
+        cmocka_unit_test(a_part_of_a_record_holds_at_once),
         cmocka_unit_test(what_is_listed_exists),
     };
 
