@@ -92,12 +92,11 @@ static const struct local_events events = {on_text, on_end};
 static enum status start(struct request *r)
 {
     const struct prompt *profile = local_turns_profile(r);
-    struct local_request ask = {.count = true,
-                                .voice = local_models_adapter(r->proxy->parts.local, r->voice),
-                                .scope = &r->scope,
-                                .tenant = &r->credential};
+    struct local_request ask = {.count = true, .scope = &r->scope, .tenant = &r->credential};
     enum status st;
 
+    if (!local_models_adapter(r->proxy->parts.local, r->voice, &ask.adapter))
+        return ST_UNAVAILABLE;
     r->thinks = local_turns_think(r, profile);
     st = local_turns_take(r, profile, &ask);
     if (st == ST_OK)
