@@ -37,7 +37,9 @@ static inline partial sum_signed(partial sum, ints codes, ints x)
 
 static inline ints sum_end(ints start, partial sum)
 {
-    return _mm256_add_epi32(start, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+    start = _mm256_add_epi32(start, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+    NOW(start);
+    return start;
 }
 
 const struct quant_kernels quant_avx2 = QUANT_TABLE;
