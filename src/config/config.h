@@ -249,7 +249,7 @@ struct config {
         double refresh_ahead; /* share of a life, at its end; 0: none */
         uint64_t regenerate_after_s;
         uint64_t timely_ttl_s; /* 0: such answers are not stored */
-        uint64_t replay_pace; /* events a second; 0: at once */
+        uint64_t replay_pace;  /* events a second; 0: at once */
     } cache;
 
     struct {

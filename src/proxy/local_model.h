@@ -34,8 +34,8 @@ struct local_model_options {
 struct local_request {
     const struct decoder_turn *turns; /* stays, as the stop strings do, until on_end */
     size_t turn_count;
-    bool continues;                        /* as in struct decoder_request */
-    bool count; /* nothing is written: the result's prompt_tokens are what is asked for */
+    bool continues; /* as in struct decoder_request */
+    bool count;     /* nothing is written: the result's prompt_tokens are what is asked for */
     const struct decoder_adapter *adapter; /* NULL: the model itself; stays until on_end */
     struct decoder_params params;
     struct span
