@@ -374,10 +374,11 @@ def test_a_herd_is_one_request(make_ibid, upstream, is_stream):
 def test_a_herd_whose_leader_fails_is_let_go(make_ibid, upstream, fault):
     ibid = make_ibid(upstream)
     ask(ibid, "proof")
-    first = {"garbage": Reply(raw=b"garbage\r\n", close=True, delay=0.4), "broken": answer("x" * 100, at=50, fault="fin", delay=0.4),
-             "500": Reply(status=500, body=b'{"error":{"message":"no"}}', delay=0.4),
-             "left": answer("nobody's", delay=0.4), "unstorable": answer("cut", finish="length", delay=0.4)}[fault]
-    upstream.script = [first, answer("second")]
+    first = {"garbage": Reply(raw=b"garbage\r\n", close=True), "broken": answer("x" * 100, at=50, fault="fin"),
+             "500": Reply(status=500, body=b'{"error":{"message":"no"}}'),
+             "left": answer("nobody's"), "unstorable": answer("cut", finish="length")}[fault]
+    gate = threading.Event()
+    upstream.script = [lambda _: gate.wait(60) and first, answer("second")]
     leader = at_once(ibid, 1, "herd")
     assert wait(lambda: len(upstream.posts()) == 2)
     conns = at_once(ibid, 200, "herd")
@@ -386,6 +387,8 @@ def test_a_herd_whose_leader_fails_is_let_go(make_ibid, upstream, fault):
     if fault == "left":
         leader[0].close()
         leader = []
+        ibid.wait_metric("ibid_client_gone_total", 1)
+    gate.set()
     out = collect(conns)
     assert [(r.status, r.text) for r in out] == [(200, "second")] * 200
     for r in collect(leader):
