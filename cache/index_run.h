@@ -12,8 +12,7 @@
 #include "base/compiler.h"
 #include "base/status.h"
 
-/* Positions of a chunk. A partition wastes up to one and a half; a scan wants some at a time.
- */
+/* Positions of a chunk. A partition wastes one and a half at most; a scan wants some. */
 #define INDEX_RUN_CHUNK 256u
 
 /* One block of memory, in which the vectors are first. */
