@@ -3,8 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/span.h"
-
 #define PORT_DEFAULT 6379
 #define DB_MAX       65535
 
@@ -65,7 +63,7 @@ static bool decode(struct span s, char *out)
     return true;
 }
 
-static bool number(struct span s, uint32_t max, uint32_t *out)
+bool redis_url_read_number(struct span s, uint32_t max, uint32_t *out)
 {
     uint32_t n = 0;
 
@@ -106,10 +104,11 @@ static const char *take_host(struct span s, struct redis_url_address *out)
         if (!split(&s, ']', false, &host))
             return "a [ without ] in the address";
         if (s.len > 0 &&
-            (s.ptr[0] != ':' || !number((struct span){s.ptr + 1, s.len - 1}, 65535, &port)))
+            (s.ptr[0] != ':' ||
+             !redis_url_read_number((struct span){s.ptr + 1, s.len - 1}, 65535, &port)))
             return "the port is no number from 1 to 65535";
     } else if (split(&s, ':', true, &host)) {
-        if (!number(s, 65535, &port))
+        if (!redis_url_read_number(s, 65535, &port))
             return "the port is no number from 1 to 65535";
     }
     if (host.len == 0)
@@ -160,7 +159,7 @@ static const char *take_network(struct span s, struct redis_url *u)
         before = s;
         s.len = 0;
     }
-    if (s.len > 0 && !number(s, DB_MAX, &u->db))
+    if (s.len > 0 && !redis_url_read_number(s, DB_MAX, &u->db))
         return "what follows the / is no database number";
     return take_hosts(before, u);
 }
@@ -170,7 +169,7 @@ static const char *take_unix(struct span s, struct redis_url *u)
     struct span path;
 
     if (split(&s, '?', true, &path)) {
-        if (!take_prefix(&s, "db=") || !number(s, DB_MAX, &u->db))
+        if (!take_prefix(&s, "db=") || !redis_url_read_number(s, DB_MAX, &u->db))
             return "what follows the ? is not db=NUMBER";
     } else {
         path = s;

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "base/span.h"
 #include "base/status.h"
 
 #define REDIS_URL_TEXT_MAX   256
@@ -34,6 +35,9 @@ struct redis_url {
 /* ST_INVALID with what is wrong in `why`, which never quotes the URL. */
 enum status redis_url_parse(const char *text, struct redis_url *out, char *why,
                             size_t why_cap) MUST_CHECK;
+
+/* Decimal digits and nothing else, up to nine of them and `max`. */
+bool redis_url_read_number(struct span s, uint32_t max, uint32_t *out);
 
 /* Makes *u that of another server with the same user, password and database. */
 void redis_url_set_address(struct redis_url *u, const char *host, uint16_t port);

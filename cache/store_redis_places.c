@@ -5,21 +5,6 @@
 #include "base/span.h"
 #include "cache/redis_slot.h"
 
-static bool read_number(struct span s, uint32_t max, uint32_t *out)
-{
-    uint32_t n = 0;
-
-    if (s.len == 0 || s.len > 5)
-        return false;
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] < '0' || s.ptr[i] > '9')
-            return false;
-        n = n * 10 + (uint32_t)(s.ptr[i] - '0');
-    }
-    *out = n;
-    return n <= max;
-}
-
 /* A name or an address; "?" is a server's word for not knowing. */
 static bool read_host(struct span s, char out[REDIS_URL_TEXT_MAX])
 {
@@ -52,7 +37,8 @@ static bool read_address(struct span s, struct redis_url_address *out)
 
     while (colon > 0 && s.ptr[colon - 1] != ':')
         colon--;
-    if (colon == 0 || !read_number((struct span){s.ptr + colon, s.len - colon}, 65535, &port) ||
+    if (colon == 0 ||
+        !redis_url_read_number((struct span){s.ptr + colon, s.len - colon}, 65535, &port) ||
         port == 0)
         return false;
     out->port = (uint16_t)port;
@@ -68,7 +54,7 @@ bool store_redis_places_redirect(const redisReply *r, struct store_redis_redirec
         return false;
     text = (struct span){r->str, (size_t)r->len};
     if (!next_word(&text, &verb) || !next_word(&text, &slot) || !next_word(&text, &address) ||
-        !read_number(slot, REDIS_SLOTS - 1, &number))
+        !redis_url_read_number(slot, REDIS_SLOTS - 1, &number))
         return false;
     out->ask = span_eq(verb, SPAN("ASK"));
     out->slot = (uint16_t)number;
@@ -116,8 +102,8 @@ bool store_redis_places_master(const redisReply *r, struct redis_url_address *ou
     if (r->type != REDIS_REPLY_ARRAY || r->elements != 2 ||
         r->element[0]->type != REDIS_REPLY_STRING ||
         r->element[1]->type != REDIS_REPLY_STRING ||
-        !read_number((struct span){r->element[1]->str, (size_t)r->element[1]->len}, 65535,
-                     &port) ||
+        !redis_url_read_number((struct span){r->element[1]->str, (size_t)r->element[1]->len},
+                               65535, &port) ||
         port == 0 || r->element[0]->len == 0)
         return false;
     out->port = (uint16_t)port;
