@@ -225,8 +225,8 @@ struct decoder_adapter_info {
 };
 
 /* A LoRA adapter of that decoder (GGUF). Its memory is part of the decoder's memory_max_bytes.
- * Stays until no answer uses it, and is closed before the decoder, whose sessions may be at work
- * meanwhile; one thread opens adapters of a decoder. */
+ * Stays until no answer uses it, and is closed before the decoder, whose sessions may be at
+ * work meanwhile; one thread opens adapters of a decoder. */
 enum status decoder_adapter_open(struct decoder *d, const char *path,
                                  struct decoder_adapter **out,
                                  struct engine_error *err) MUST_CHECK;

@@ -25,7 +25,7 @@
 #define ANSWER_TOKENS 16
 /* Speeds of a minute ago say nothing of now: a model that was too slow is tried again. */
 #define SPEED_LASTS_US 60000000
-#define BYTES_A_TOKEN 4
+#define BYTES_A_TOKEN  4
 
 /* --- on the thread ---------------------------------------------------------------------- */
 
