@@ -107,6 +107,12 @@ def blindly(rows, share):
     return mean([share * r["right_local"] + (1 - share) * r["right_upstream"] for r in rows])
 
 
+def at_best(rows, share):
+    """If it were known beforehand which answers are better here, or not worse."""
+    gains = sorted((r["right_local"] - r["right_upstream"] for r in rows), reverse=True)
+    return mean([r["right_upstream"] for r in rows]) + sum(gains[:round(share * len(rows))]) / len(rows)
+
+
 def draw_curve(rows):
     """`rows` have "by_cascade" and "by_router". Of each share: the three ways, and the gain of the first with its interval."""
     def gain(share, other):
@@ -114,7 +120,7 @@ def draw_curve(rows):
             blindly(drawn, share) if other is None else right_at(drawn, [r[other] for r in drawn], share))
     out = []
     for s in SHARES:
-        point = {"share": s, "cascade": right_at(rows, [r["by_cascade"] for r in rows], s), "router": right_at(rows, [r["by_router"] for r in rows], s), "random": blindly(rows, s)}
+        point = {"share": s, "cascade": right_at(rows, [r["by_cascade"] for r in rows], s), "router": right_at(rows, [r["by_router"] for r in rows], s), "random": blindly(rows, s), "best": at_best(rows, s)}
         point["over_random"] = interval(rows, gain(s, None), 400)
         point["over_router"] = interval(rows, gain(s, "by_router"), 400)
         out.append(point)
@@ -122,9 +128,9 @@ def draw_curve(rows):
 
 
 def print_curve(points):
-    print("\n| answered here | small first | router alone | at random | small first over random (95 %) | over the router (95 %) |\n|---:|---:|---:|---:|---:|---:|")
+    print("\n| answered here | small first | router alone | at random | at best | small first over random (95 %) | over the router (95 %) |\n|---:|---:|---:|---:|---:|---:|---:|")
     for p in points:
-        print(f"| {p['share']:.1f} | {p['cascade']:.3f} | {p['router']:.3f} | {p['random']:.3f} | {p['cascade'] - p['random']:+.3f} ({p['over_random'][0]:+.3f} to {p['over_random'][1]:+.3f}) "
+        print(f"| {p['share']:.1f} | {p['cascade']:.3f} | {p['router']:.3f} | {p['random']:.3f} | {p['best']:.3f} | {p['cascade'] - p['random']:+.3f} ({p['over_random'][0]:+.3f} to {p['over_random'][1]:+.3f}) "
               f"| {p['cascade'] - p['router']:+.3f} ({p['over_router'][0]:+.3f} to {p['over_router'][1]:+.3f}) |")
 
 
@@ -255,6 +261,8 @@ def main():
     shown = "solved examples of the operator (4)"
     only = {shown} if o.quick else None if o.all or o.device else {shown, "stored examples (4)"}
     everything = []
+    if o.keep:
+        pathlib.Path(o.keep).mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as d:
         lessons = write_lines(f"{d}/examples.jsonl", [{"prompt": t["prompt"], "answer": t["right"][0]} for t in taught])
         for model in models:

@@ -1,3 +1,4 @@
+#define _XOPEN_SOURCE 700 /* realpath */
 #include "proxy/model_speeds.h"
 
 #include <errno.h>
