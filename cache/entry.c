@@ -21,6 +21,10 @@
 #include "base/hash.h"
 #include "base/size.h"
 
+/* What is fetched ahead; the machine goes on by itself where more is read in a row. */
+#define EXPECT_BYTES_MAX 2048
+#define LINE_BYTES       64
+
 #define FRAME_VERSION  2
 #define HEAD_BYTES     12
 #define STALE_AT       6
@@ -136,6 +140,16 @@ void entry_expect(const struct entry *e)
 
     __builtin_prefetch(b);             /* references, key */
     __builtin_prefetch(&e->partition); /* may begin on the next line */
+}
+
+void entry_expect_all(const struct entry *e, size_t bytes)
+{
+    const char *p = (const char *)const_block_of(e);
+
+    if (bytes > EXPECT_BYTES_MAX)
+        bytes = EXPECT_BYTES_MAX;
+    for (size_t i = 0; i < bytes; i += LINE_BYTES)
+        __builtin_prefetch(p + i);
 }
 
 /* --- writing a frame ----------------------------------------------------------------- */

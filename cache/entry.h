@@ -43,6 +43,8 @@ struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e);
 /* It will soon be looked at or released: its beginning begins to come. */
 void entry_expect(const struct entry *e);
+/* The same of all of it; `bytes` is entry_bytes(), which the caller knows already. */
+void entry_expect_all(const struct entry *e, size_t bytes);
 /* Until when it may be reused without a question; after that only as RFC 5861 has it. */
 static inline uint64_t entry_fresh_ms(const struct entry *e)
 {

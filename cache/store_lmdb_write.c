@@ -131,8 +131,12 @@ static enum status try_segment(struct store_lmdb_writer *w, struct segment s,
 
     if (st != ST_OK)
         return st;
-    for (struct store_lmdb_write *i = s.from; st == ST_OK && i != s.until; i = i->next)
+    for (struct store_lmdb_write *i = s.from; st == ST_OK && i != s.until; i = i->next) {
+        /* Put a moment ago by another thread, and a thousand others since. */
+        if (i->next != NULL && i->next->entry != NULL)
+            entry_expect_all(i->next->entry, i->next->bytes);
         st = write_one(w, i);
+    }
     if (st == ST_OK)
         st = evict(w, 0, UINT64_MAX, g);
     st = finish(w, st);

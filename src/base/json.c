@@ -8,11 +8,9 @@
 
 #include "base/scan.h"
 
-const struct json *json_get(const struct json *v, struct span key)
+const struct json *json_find(const struct json *object, struct span key)
 {
-    if (v == NULL || v->type != JSON_OBJECT)
-        return NULL;
-    for (const struct json *m = v->child; m != NULL; m = m->next) {
+    for (const struct json *m = object->child; m != NULL; m = m->next) {
         if (span_eq(m->key, key))
             return m;
     }
@@ -124,12 +122,32 @@ static enum status write_escape(struct buf *out, unsigned char c)
     return buf_printf(out, "\\u%04x", c);
 }
 
+/* What needs no escape and is ASCII, as nearly all is: looked at and copied, no more. */
+static bool write_plain(struct buf *out, struct span s)
+{
+    char *to;
+
+    if (out->cap - out->len < 2 || s.len > out->cap - out->len - 2 ||
+        scan_plain(s.ptr, s.len) != s.len)
+        return false;
+    to = out->ptr + out->len;
+    to[0] = '"';
+    if (s.len > 0)
+        memcpy(to + 1, s.ptr, s.len);
+    to[s.len + 1] = '"';
+    out->len += s.len + 2;
+    return true;
+}
+
 enum status json_write_string(struct buf *out, struct span s)
 {
     const unsigned char *p = (const unsigned char *)s.ptr;
     size_t start = 0, i = 0;
-    enum status st = buf_append(out, SPAN("\""));
+    enum status st;
 
+    if (write_plain(out, s))
+        return ST_OK;
+    st = buf_append(out, SPAN("\""));
     while (st == ST_OK && i < s.len) {
         size_t n;
 

@@ -31,10 +31,14 @@ enum json_type {
 
 struct json {
     enum json_type type;
-    uint32_t count;     /* members of an array or object */
-    struct span key;    /* decoded; only for a member of an object */
-    struct span text;   /* string: decoded bytes; number: its characters as sent */
-    size_t at;          /* where these began in the parsed text; strings and numbers only */
+    uint32_t count;   /* members of an array or object */
+    struct span key;  /* decoded; only for a member of an object */
+    struct span text; /* string: decoded bytes; number: its characters as sent */
+    union {
+        size_t at;     /* strings and numbers: where `text` began in the parsed text */
+        uint64_t keys; /* objects: the bits of all keys (json_key_bit()), perhaps of more;
+                          0: of none, or they were not gathered */
+    };
     struct json *child; /* first member, in the order sent */
     struct json *next;  /* next sibling */
 };
@@ -45,15 +49,33 @@ struct json_error {
     char text[128]; /* "duplicate key 'model'", lower case, no full stop */
 };
 
+/* One bit of 64, the same for equal keys. */
+static inline uint64_t json_key_bit(struct span key)
+{
+    unsigned first = key.len > 0 ? (unsigned char)key.ptr[0] : 0;
+    unsigned last = key.len > 0 ? (unsigned char)key.ptr[key.len - 1] : 0;
+
+    return (uint64_t)1 << ((unsigned)(key.len * 7 + first * 3 + last) & 63);
+}
+
 /* Parses `text` into `arena`. Strings are copied, so `text` may go afterwards.
  * ST_INVALID with *err set; ST_LIMIT when deeper than depth_max or when the
  * arena is full (also with *err set). depth_max: 1..JSON_DEPTH_MAX. */
 enum status json_parse(struct arena *arena, struct span text, unsigned depth_max,
                        struct json **out, struct json_error *err) MUST_CHECK;
 
+/* json_get() behind its first look. */
+const struct json *json_find(const struct json *object, struct span key);
+
 /* Member of an object by name; NULL when absent or when `v` is NULL or not an
- * object. */
-const struct json *json_get(const struct json *v, struct span key);
+ * object. Most that is asked for is absent, and told by its bit, a constant. */
+static inline const struct json *json_get(const struct json *v, struct span key)
+{
+    if (v == NULL || v->type != JSON_OBJECT ||
+        (v->keys != 0 && (v->keys & json_key_bit(key)) == 0))
+        return NULL;
+    return json_find(v, key);
+}
 
 /* NULL-safe conversions; false when absent or of another type (or out of range). */
 bool json_bool(const struct json *v, bool *out) MUST_CHECK;

@@ -23,8 +23,7 @@
 struct level {
     struct json *value;
     struct json *last; /* newest member */
-    uint64_t keys;     /* bit k: a key of the class k came */
-    bool alike;        /* two of one class: they may be the same */
+    bool alike;        /* two of one bit (json_key_bit()): they may be the same */
 };
 
 struct reader {
@@ -310,15 +309,6 @@ static bool keys_are_unique(struct reader *r, const struct level *l)
     return true;
 }
 
-/* Equal keys are of one class. */
-static unsigned class_of(struct span key)
-{
-    unsigned first = key.len > 0 ? (unsigned char)key.ptr[0] : 0;
-    unsigned last = key.len > 0 ? (unsigned char)key.ptr[key.len - 1] : 0;
-
-    return (unsigned)(key.len * 7 + first * 3 + last) & 63;
-}
-
 /* Up to the colon behind it. */
 static bool read_key(struct reader *r, struct span *key)
 {
@@ -331,9 +321,9 @@ static bool read_key(struct reader *r, struct span *key)
     r->at++;
     if (!read_string(r, key))
         return false;
-    bit = (uint64_t)1 << class_of(*key);
-    l->alike |= (l->keys & bit) != 0;
-    l->keys |= bit;
+    bit = json_key_bit(*key);
+    l->alike |= (l->value->keys & bit) != 0;
+    l->value->keys |= bit;
     skip_space(r);
     if (*r->at != ':')
         return fail(r, r->at, "a colon was expected");

@@ -188,19 +188,30 @@ static bool has_no_body(const struct message *m)
 static enum status read_framing(struct message *m)
 {
     struct http_head *h = &m->head;
-    bool connection = http_head_get(h, SPAN("connection")).ptr != NULL;
-    size_t codings = http_head_count(h, SPAN("transfer-encoding"));
-    size_t lengths = http_head_count(h, SPAN("content-length"));
+    struct span coding = {NULL, 0}, length = {NULL, 0};
+    size_t codings = 0, lengths = 0;
+    bool connection = false;
 
+    for (size_t i = 0; i < h->field_count; i++) {
+        const struct http_field *f = &h->fields[i];
+
+        if (http_name_eq(f->name, SPAN("content-length"))) {
+            length = f->value;
+            lengths++;
+        } else if (http_name_eq(f->name, SPAN("transfer-encoding"))) {
+            coding = f->value;
+            codings++;
+        } else if (http_name_eq(f->name, SPAN("connection"))) {
+            connection = true;
+        }
+    }
     if (codings > 0 && lengths > 0)
         return refuse(m, 400, "both Transfer-Encoding and Content-Length");
     if (codings > 1 || lengths > 1)
         return refuse(m, 400, "a framing header is repeated");
-    if (lengths == 1 &&
-        !request_rules_length(http_head_get(h, SPAN("content-length")), &h->content_length))
+    if (lengths == 1 && !request_rules_length(length, &h->content_length))
         return refuse(m, 400, "Content-Length must be a number");
-    if (codings == 1 &&
-        !http_name_eq(http_head_get(h, SPAN("transfer-encoding")), SPAN("chunked")))
+    if (codings == 1 && !http_name_eq(coding, SPAN("chunked")))
         return refuse(m, 501, "the only transfer coding is 'chunked'");
     if (codings == 1 && h->minor == 0)
         return refuse(m, 400, "Transfer-Encoding in HTTP/1.0");

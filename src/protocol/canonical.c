@@ -6,11 +6,27 @@
 
 /* Headers that change an answer. Their names are known, so an unknown one can not
  * split the cache, and a client's tracing header does not. */
-static const struct span deciding[] = {
-    {"openai-organization", 19},       {"openai-project", 14}, {"openai-beta", 11},
-    {"anthropic-version", 17},         {"anthropic-beta", 14}, {"anthropic-workspace-id", 22},
-    {"anthropic-user-profile-id", 25},
-};
+#define DECIDING_NAMES(X)                                                                      \
+    X("openai-organization")                                                                   \
+    X("openai-project")                                                                        \
+    X("openai-beta")                                                                           \
+    X("anthropic-version")                                                                     \
+    X("anthropic-beta")                                                                        \
+    X("anthropic-workspace-id")                                                                \
+    X("anthropic-user-profile-id")
+
+static const struct span deciding[] = {DECIDING_NAMES(HTTP_NAME_SPAN)};
+
+/* false: surely none of them is there. */
+static bool may_decide(const struct identity *id)
+{
+    const uint64_t bits = 0 DECIDING_NAMES(HTTP_NAME_BIT); /* of constants: one itself */
+    uint64_t there = 0;
+
+    for (size_t i = 0; i < id->field_count; i++)
+        there |= http_name_bit(id->fields[i].name);
+    return (there & bits) != 0;
+}
 
 static enum status put_part(struct buf *b, struct span s)
 {
@@ -22,9 +38,10 @@ static enum status put_part(struct buf *b, struct span s)
 
 static enum status put_fields(struct buf *b, const struct identity *id)
 {
+    size_t count = may_decide(id) ? ARRAY_LEN(deciding) : 0;
     enum status st = ST_OK;
 
-    for (size_t k = 0; k < ARRAY_LEN(deciding); k++) {
+    for (size_t k = 0; k < count; k++) {
         for (size_t i = 0; st == ST_OK && i < id->field_count; i++) {
             if (!http_name_eq(id->fields[i].name, deciding[k]))
                 continue;

@@ -118,9 +118,10 @@ static struct json *part_from_string(struct arena *arena, struct span type_name)
 
     if (part == NULL || type == NULL || text == NULL)
         return NULL;
-    *type = (struct json){JSON_STRING, 0, SPAN("type"), type_name, 0, NULL, text};
-    *text = (struct json){JSON_STRING, 0, SPAN("text"), {"", 0}, 0, NULL, NULL};
-    *part = (struct json){JSON_OBJECT, 2, {NULL, 0}, {NULL, 0}, 0, type, NULL};
+    *type = (struct json){
+        .type = JSON_STRING, .key = SPAN("type"), .text = type_name, .next = text};
+    *text = (struct json){.type = JSON_STRING, .key = SPAN("text"), .text = {"", 0}};
+    *part = (struct json){.type = JSON_OBJECT, .count = 2, .child = type};
     return part;
 }
 

@@ -354,11 +354,11 @@ static const struct control {
 
 static const struct control *find(struct span name)
 {
-#define LENGTH(lit, read, expected) HTTP_NAME_LENGTH(lit)
-    static const uint64_t lengths = 0 CONTROLS(LENGTH);
-#undef LENGTH
+#define BIT(lit, read, expected) HTTP_NAME_BIT(lit)
+    const uint64_t bits = 0 CONTROLS(BIT); /* of constants: one itself */
+#undef BIT
 
-    for (size_t i = 0; http_length_in(lengths, name) && i < ARRAY_LEN(table); i++) {
+    for (size_t i = 0; (http_name_bit(name) & bits) != 0 && i < ARRAY_LEN(table); i++) {
         if (http_name_eq(name, table[i].name))
             return &table[i];
     }

@@ -52,13 +52,15 @@ void cors_add(const struct request *r, struct respond_fields *f)
 
 bool cors_preflight(struct request *r)
 {
-    struct respond_fields f = {.count = 0};
-    struct span wanted = http_head_get(r->head, SPAN("access-control-request-headers"));
+    struct respond_fields f;
+    struct span wanted;
 
     if (r->setup->config->cors.origins[0] == '\0' ||
         !span_eq(r->head->method, SPAN("OPTIONS")) ||
         http_head_get(r->head, SPAN("access-control-request-method")).ptr == NULL)
         return false;
+    f.count = 0;
+    wanted = http_head_get(r->head, SPAN("access-control-request-headers"));
     cors_add(r, &f);
     if (allowed_origin(r).ptr != NULL) {
         respond_add(&f, SPAN("Access-Control-Allow-Methods"),

@@ -101,9 +101,10 @@ static bool is_taken(struct request *r, struct http_call *call, unsigned status)
 static void on_head(void *owner, struct http_call *call, const struct http_head *h)
 {
     struct request *r = owner;
-    struct respond_fields f = {.count = 0};
+    struct respond_fields f;
     uint64_t body = HTTP_BODY_CHUNKED;
 
+    f.count = 0;
     if (r->closed || !is_taken(r, call, h->status))
         return;
     if (r->stale != NULL && is_outage(h->status)) {

@@ -141,8 +141,9 @@ static void replay_paced(struct request *r, const struct answer *a)
 
 static void replay_stream(struct request *r, const struct answer *a)
 {
-    struct respond_fields f = {.count = 0};
+    struct respond_fields f;
 
+    f.count = 0;
     respond_add_stream(r, &f);
     if (r->vault != NULL && unveil_start(r, NULL) != ST_OK) {
         http_abort(r->stream);

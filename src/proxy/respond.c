@@ -280,9 +280,10 @@ void respond_add_stream(struct request *r, struct respond_fields *f)
 void respond_whole(struct request *r, unsigned status, struct span content_type,
                    struct span body)
 {
-    struct respond_fields f = {.count = 0};
+    struct respond_fields f;
     bool wait;
 
+    f.count = 0;
     respond_add(&f, SPAN("Content-Type"), content_type);
     respond_add_facts(r, &f);
     if (http_respond(r->stream, status, f.list, f.count, body.len) != ST_OK ||

@@ -17,6 +17,7 @@ struct request;
 /* Our own fields and those of the answer at hand. */
 #define RESPOND_FIELDS_MAX (HTTP_FIELDS_MAX + 16)
 
+/* Begins with a count of 0; what is behind is never read, and too long to be set each time. */
 struct respond_fields {
     struct http_field list[RESPOND_FIELDS_MAX];
     size_t count;

@@ -345,11 +345,58 @@ static void tokens_are_told_from_others(void **state)
     assert_true(http_is_token((struct span){"", 0}));
 }
 
+/* RFC 9110 5.5, likewise. */
+static void values_are_told_from_controls(void **state)
+{
+    (void)state;
+    for (size_t n = 1; n <= 48; n++) {
+        char *value = malloc(n);
+
+        assert_non_null(value);
+        memset(value, 'x', n);
+        assert_true(http_is_value((struct span){value, n}));
+        for (size_t at = 0; at < n; at++) {
+            for (unsigned c = 0; c < 256; c++) {
+                bool good = c == '\t' || (c >= 0x20 && c != 0x7f);
+
+                value[at] = (char)c;
+                if (http_is_value((struct span){value, n}) != good)
+                    fail_msg("byte %u at %zu of %zu", c, at, n);
+            }
+            value[at] = 'x';
+        }
+        free(value);
+    }
+    assert_true(http_is_value((struct span){"", 0}));
+}
+
+/* Names that are one by http_name_eq() must have one bit: else a list would not know them. */
+static void a_name_has_its_bit_in_any_case(void **state)
+{
+    (void)state;
+    for (unsigned first = 0; first < 256; first++) {
+        for (unsigned last = 0; last < 256; last++) {
+            char a[] = {(char)first, 'x', (char)last}, b[] = {(char)first, 'X', (char)last};
+
+            for (size_t i = 0; i < sizeof(b); i += 2) {
+                if (b[i] >= 'a' && b[i] <= 'z')
+                    b[i] = (char)(b[i] - 32);
+            }
+            assert_true(http_name_eq((struct span){a, 3}, (struct span){b, 3}));
+            assert_int_equal(http_name_bit((struct span){a, 3}),
+                             http_name_bit((struct span){b, 3}));
+        }
+    }
+    assert_int_equal(http_name_bit((struct span){"", 0}), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_ignore_the_case_of_letters_only),
         cmocka_unit_test(tokens_are_told_from_others),
+        cmocka_unit_test(values_are_told_from_controls),
+        cmocka_unit_test(a_name_has_its_bit_in_any_case),
         cmocka_unit_test(test_request_head),
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_targets),

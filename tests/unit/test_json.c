@@ -1,4 +1,5 @@
 /* What is JSON and what is not; the tree must hold nothing but UTF-8. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -208,6 +209,92 @@ static void a_key_may_come_once(void **state)
     }
 }
 
+/* By their bits (json_key_bit()) absent keys are told from those that are there: with few and
+ * with many members, whatever an empty key is, and in one that was not gathered. */
+static void members_are_found_by_name(void **state)
+{
+    struct arena arena;
+    struct json *v, bare = {.type = JSON_OBJECT};
+    struct json_error why;
+
+    (void)state;
+    for (unsigned members = 0; members <= 100; members++) {
+        struct buf text;
+
+        arena_init(&arena, 4096, 1024 * 1024);
+        buf_init(&text, 65536);
+        assert_int_equal(buf_append(&text, SPAN("{")), ST_OK);
+        for (unsigned i = 0; i < members; i++)
+            assert_int_equal(buf_printf(&text, "%s\"key%u\":%u", i > 0 ? "," : "", i, i),
+                             ST_OK);
+        assert_int_equal(buf_append(&text, SPAN("}")), ST_OK);
+        assert_int_equal(json_parse(&arena, buf_span(&text), 8, &v, &why), ST_OK);
+        for (unsigned i = 0; i < 200; i++) {
+            char key[16];
+            size_t n = (size_t)snprintf(key, sizeof(key), "key%u", i);
+            const struct json *m = json_get(v, (struct span){key, n});
+            uint64_t value = 0;
+
+            assert_int_equal(m != NULL, i < members);
+            assert_true(m == NULL || (json_u64(m, &value) && value == i));
+        }
+        assert_null(json_get(v, (struct span){"", 0}));
+        buf_release(&text);
+        bare.child = v->child;
+        assert_ptr_equal(json_get(&bare, SPAN("key0")), v->child);
+        arena_release(&arena);
+    }
+    arena_init(&arena, 4096, 1024 * 1024);
+    assert_int_equal(json_parse(&arena, SPAN("{\"\":1,\"\\u0061\":2}"), 8, &v, &why), ST_OK);
+    assert_non_null(json_get(v, (struct span){"", 0}));
+    assert_non_null(json_get(v, SPAN("a")));
+    assert_null(json_get(v, SPAN("b")));
+    arena_release(&arena);
+}
+
+/* Of every length up to three vectors, with nothing, an escape or a character beyond ASCII at
+ * every place, into a block that is just full or has room. */
+static void a_string_is_written_whatever_room_there_is(void **state)
+{
+    static const struct {
+        const char *in, *out;
+    } marks[] = {{"x", "x"},
+                 {"\"", "\\\""},
+                 {"\n", "\\n"},
+                 {"\xc3\xa4", "\xc3\xa4"},
+                 {"\xff", "\xef\xbf\xbd"}};
+
+    (void)state;
+    for (size_t n = 0; n <= 48; n++) {
+        for (size_t at = 0; at <= n; at++) {
+            for (size_t k = 0; k < ARRAY_LEN(marks) * 2; k++) {
+                size_t kind = k / 2, in = strlen(marks[kind].in), out = strlen(marks[kind].out);
+                char text[64], want[64];
+                struct buf b;
+
+                memset(text, 'x', sizeof(text));
+                memset(want, 'x', sizeof(want));
+                memcpy(text + at, marks[kind].in, in);
+                want[0] = '"';
+                memcpy(want + 1 + at, marks[kind].out, out);
+                want[1 + n + out] = '"';
+                buf_init(&b, n + out + 2 - k % 2);
+                if (k % 2 == 0 && n % 2 == 0)
+                    assert_int_equal(buf_reserve(&b, n + out + 2), ST_OK);
+                if (k % 2 == 1) {
+                    assert_int_equal(json_write_string(&b, (struct span){text, n + in}),
+                                     ST_LIMIT);
+                } else {
+                    assert_int_equal(json_write_string(&b, (struct span){text, n + in}), ST_OK);
+                    assert_int_equal(b.len, n + out + 2);
+                    assert_memory_equal(b.ptr, want, b.len);
+                }
+                buf_release(&b);
+            }
+        }
+    }
+}
+
 /* A text that does not fit is said to be too large, not broken. */
 static void a_full_arena_is_a_limit(void **state)
 {
@@ -265,6 +352,8 @@ int main(void)
         cmocka_unit_test(control_characters_are_refused),
         cmocka_unit_test(half_of_a_surrogate_pair_is_refused),
         cmocka_unit_test(a_writer_sets_its_commas),
+        cmocka_unit_test(members_are_found_by_name),
+        cmocka_unit_test(a_string_is_written_whatever_room_there_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
