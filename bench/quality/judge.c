@@ -8,8 +8,8 @@
  * Prints a line a pair: same, cosine, probability (guards left out),
  * reason, overlap, exchanged words, respelled numbers, bare, words, names,
  * substituted, added (cache/guard.h), probability with the guards, common, stops, trouble,
- * reworded, then the two texts when a third argument "texts" is given; "strangers": as among those (the
- * first of a pair is asked, the second stored). */
+ * reworded, then the two texts when a third argument "texts" is given; "strangers": as among
+ * those (the first of a pair is asked, the second stored). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +43,8 @@ static void judge(const struct row *a, const struct row *b, bool same)
     guard_check(span_of(a->text), span_of(b->text), &g);
     unguarded = g;
     unguarded.doubt = 0;
-    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f\t%.5f\t%.5f\t%d\t%d", same,
-           (double)c.similarity, decision_probability(c.similarity, &unguarded), d.reason,
+    printf("%d\t%.5f\t%.5f\t%s\t%.5f\t%.5f\t%u\t%d\t%u\t%d\t%d\t%d\t%.5f\t%.5f\t%.5f\t%d\t%d",
+           same, (double)c.similarity, decision_probability(c.similarity, &unguarded), d.reason,
            g.overlap, g.exchanged, g.respelled, g.bare, g.words, g.names, g.substituted,
            g.added, decision_probability(c.similarity, &g), g.common, g.stops, g.trouble,
            g.reworded);
