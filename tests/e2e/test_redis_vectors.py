@@ -150,7 +150,7 @@ def test_redis_away_is_a_miss_within_the_deadline(make_ibid, upstream, server, s
     until(lambda: ibid.metric("ibid_index_redis_up") == 0, "the loss to be seen")
     assert ask(ibid, 0, **NO_STORE)[0] == "upstream"
     server.start()
-    until(lambda: ibid.metric("ibid_index_redis_up") == 1, "Redis to be back")
+    until(lambda: ibid.metric("ibid_index_redis_up") == 1 and ibid.metric("ibid_store_up") == 1, "Redis to be back")
     keep(ibid, 0)
     assert ask(ibid, 0, **NO_STORE)[0] == "semantic"
 

@@ -293,6 +293,7 @@ def test_while_it_drains_nothing_is_adopted(make_ibid, upstream):
     time.sleep(0.1)
     assert reload(ibid, 422)["error"]["reasons"] == ["ibid is being stopped"]
     assert finish(*s).whole
+    assert ibid.proc.wait(40) == 0  # a second signal would come while it ends
 
 
 def test_nothing_is_lost_while_settings_change(make_ibid, upstream, other):
