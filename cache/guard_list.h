@@ -49,6 +49,7 @@ typedef bool guard_fn(const struct guard_pair *p, struct guard_conflict *where);
     X(question, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME) /* who / when */         \
     X(tense, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)    /* did / will */         \
     X(person, GUARD_GATE_EQUAL, GUARD_GATE_EQUAL, GUARD_DOUBT_SOME)   /* my / your */          \
+    X(language, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT)        /* how / comment */      \
     X(length, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT)          /* a line / a page */    \
     X(extra, GUARD_GATE_NONE, GUARD_GATE_NONE, GUARD_DOUBT_SOME)      /* …? Say that … */
 

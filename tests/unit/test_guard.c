@@ -577,6 +577,29 @@ static void either_or_both(void **state)
     decide(t, ARRAY_LEN(t));
 }
 
+static void languages(void **state)
+{
+    static const struct pair t[] = {
+        {"What is the capital of Portugal?", "Was ist die Hauptstadt von Portugal und wie groß?", "language"},
+        {"How can I reset my password?", "Wie kann ich mein Passwort zurücksetzen?", "language"},
+        {"Quelle est la capitale du Portugal ?", "Qual é a capital de Portugal e onde fica?", "language"},
+        {"¿Cómo puedo cancelar mi pedido?", "Come posso annullare il mio ordine e perché?", "language"},
+        {"¿Cómo puedo cancelar mi pedido?", "Pourquoi cette commande est annulée ?", "language"},
+        {"Hoe kan ik mijn wachtwoord wijzigen?", "Wie kann ich mein Passwort ändern?", "language"},
+        {"Docker restart policy", "Политика перезапуска контейнера", "language"},
+        {"東京の天気", "Weather in Tokyo", "language"},
+        {"서울 날씨", "北京天气", "language"},
+        {"Dockerの使い方", "Docker の使い方", NULL},
+        {"python list sort", "python liste sortieren", NULL},
+        {"What does \"wie ist das\" mean?", "What is the meaning of \"wie ist das\"?", NULL},
+        {"Wie heißt der Präsident?", "Wie ist der Name des Präsidenten?", NULL},
+        {"Как дела", "Как у тебя дела", NULL},
+    };
+
+    (void)state;
+    decide(t, ARRAY_LEN(t));
+}
+
 static void nothing_to_refuse(void **state)
 {
     static const struct pair t[] = {
@@ -1033,6 +1056,7 @@ int main(void)
         cmocka_unit_test(tasks),
         cmocka_unit_test(quantifiers),
         cmocka_unit_test(either_or_both),
+        cmocka_unit_test(languages),
         cmocka_unit_test(nothing_to_refuse),
         cmocka_unit_test(extra),
         cmocka_unit_test(doubts),
