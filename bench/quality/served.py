@@ -42,7 +42,7 @@ import run
 import streams
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MARK = re.compile(rb"stub-answer (\d+)")
+MARK = re.compile(r"stub-answer (\d+)")
 NOISE = 0.03  # of --answers cluster
 WORDS = 24
 REUSED = ("exact", "semantic", "coalesced")
@@ -126,13 +126,14 @@ class Upstream:
 
 def write_answer(text, model, stream):
     like = {"id": "chatcmpl-1", "created": 1700000000, "model": model}
+    usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
     if not stream:
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 10, "completion_tokens": 4, "total_tokens": 14}
         return json.dumps(dict(like, object="chat.completion", choices=[choice], usage=usage)).encode()
     events = [({"role": "assistant", "content": text}, None), ({}, "stop")]
     lines = [json.dumps(dict(like, object="chat.completion.chunk",
                              choices=[{"index": 0, "delta": d, "finish_reason": f}])) for d, f in events]
+    lines.append(json.dumps(dict(like, object="chat.completion.chunk", choices=[], usage=usage)))
     return "".join("data: %s\n\n" % line for line in lines + ["[DONE]"]).encode()
 
 
@@ -182,6 +183,14 @@ def free_port():
         return s.getsockname()[1]
 
 
+def said(headers, answer):
+    """The text of an answer; a stored one is streamed word by word."""
+    if not headers.get("content-type", "").startswith("text/event-stream"):
+        return json.loads(answer)["choices"][0]["message"]["content"]
+    events = [json.loads(line[6:]) for line in answer.split(b"\n") if line.startswith(b"data: {")]
+    return "".join(c["delta"].get("content") or "" for e in events for c in e["choices"])
+
+
 async def play_stream(play, port, key, upstream, sse):
     upstream.by_key["bearer " + key] = play
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
@@ -190,13 +199,13 @@ async def play_stream(play, port, key, upstream, sse):
             play.half = (play.hits, play.wrong)
         body = {"model": "stub", "messages": [{"role": "user", "content": text}], "temperature": 0}
         if sse and play.at % 2:
-            body["stream"] = True
+            body.update(stream=True, stream_options={"include_usage": True})  # what it would cost is part of a JSON answer
         data = json.dumps(body).encode()
         writer.write(("POST /v1/chat/completions HTTP/1.1\r\nhost: ibid\r\ncontent-type: application/json\r\n"
                       "authorization: Bearer %s\r\ncontent-length: %d\r\n\r\n" % (key, len(data))).encode() + data)
         line, headers, answer = await read_message(reader)
-        mark = MARK.search(answer)
-        if not line.startswith("HTTP/1.1 200") or mark is None:
+        mark = MARK.search(said(headers, answer)) if line.startswith("HTTP/1.1 200") else None
+        if mark is None:
             play.trouble[line] += 1
         else:
             play.count(upstream.serials[int(mark.group(1))], headers.get("x-ibid-source"))
