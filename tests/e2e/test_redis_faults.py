@@ -237,7 +237,8 @@ def loading(b):
     b.server.cli("EVAL", "for i=1,1000 do redis.call('SET','other:'..i,'x') end", 0)
     b.server.cli("SAVE")
     b.server.kill()
-    b.server.more = ["--key-load-delay", "1500", "--loading-process-events-interval-bytes", "1024"]
+    delay_us = int((b.fault_s + 0.7) * 1000)  # each of the thousand
+    b.server.more = ["--key-load-delay", str(delay_us), "--loading-process-events-interval-bytes", "1024"]
     b.server.start()
     b.server.more = []
 
@@ -310,6 +311,7 @@ def in_use(b):
 
 def run(b, name, warm_s, fault_s):
     begin, end, said_, up = FAULTS[name]
+    b.fault_s = fault_s
     b.refill()
     load = Load(b.ibid)
     time.sleep(warm_s)
