@@ -180,7 +180,7 @@ def test_explain(a, b, status, reason):
     assert done.returncode == status, done.stderr
     said = json.loads(done.stdout)
     assert said["reason"] == reason and said["hit"] == (status == 0)
-    assert len(said["guards"]) == 22 and set(said["guards"].values()) <= {"passed", "gated", "doubted", "fired"}
+    assert len(said["guards"]) == 23 and set(said["guards"].values()) <= {"passed", "gated", "doubted", "fired"}
     text = run("explain", a, b, IBID_MODEL_DIR=MODELS)
     assert text.returncode == status and len(text.stdout.splitlines()) <= 24  # one screen
     assert text.stdout.splitlines()[-1].split(maxsplit=1)[1] == ("the same" if status == 0 else f"different: {reason}")

@@ -56,7 +56,7 @@ def test_from_header_to_removal(make_ibid, upstream):
     assert d["entry"] == two.headers["x-ibid-entry"] == d["candidates"][0]["entry"]
     assert f"{d['probability']:.4f}" == two.headers["x-ibid-confidence"] and f"{d['similarity']:.4f}" == two.headers["x-ibid-similarity"]
     assert d["threshold"] == 0.88 and d["floor"] == pytest.approx(0.6)
-    assert len(d["candidates"][0]["guards"]) == 22 and set(d["candidates"][0]["guards"].values()) <= {"passed", "gated", "doubted"}
+    assert len(d["candidates"][0]["guards"]) == 23 and set(d["candidates"][0]["guards"].values()) <= {"passed", "gated", "doubted"}
     assert b"invoice" not in why.body  # the operator did not ask for texts
 
     said = feedback(ibid, two, evict=True)
