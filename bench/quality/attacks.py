@@ -87,8 +87,8 @@ class Client:
         self.writer.write(("%scontent-length: %d\r\n\r\n" % (head, len(data))).encode() + data)
         line, headers, body = await served.read_message(self.reader)
         took = time.perf_counter() - began
-        mark = served.MARK.search(body)
-        return int(line.split()[1]), int(mark.group(1)) if mark else -1, headers.get("x-ibid-source"), took
+        serial = served.serial_of(line, headers, body)
+        return int(line.split()[1]), -1 if serial is None else serial, headers.get("x-ibid-source"), took
 
 
 class Bench:

@@ -72,11 +72,11 @@ class Talk:
                            "authorization: Bearer %s\r\nx-ibid-cache: %s\r\ncontent-length: %d\r\n\r\n"
                            % (KEY, control, len(data))).encode() + data)
         line, headers, answer = await served.read_message(self.reader)
-        mark = served.MARK.search(answer)
-        if not line.startswith("HTTP/1.1 200") or mark is None:
+        serial = served.serial_of(line, headers, answer)
+        if serial is None:
             self.trouble += 1
             return number, headers
-        return int(mark.group(1)), headers
+        return serial, headers
 
 
 class Tally:

@@ -191,6 +191,12 @@ def said(headers, answer):
     return "".join(c["delta"].get("content") or "" for e in events for c in e["choices"])
 
 
+def serial_of(line, headers, answer):
+    """Which of the stub's answers it is; None: it is none of them."""
+    mark = MARK.search(said(headers, answer)) if line.startswith("HTTP/1.1 200") else None
+    return int(mark.group(1)) if mark else None
+
+
 async def play_stream(play, port, key, upstream, sse):
     upstream.by_key["bearer " + key] = play
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
@@ -204,11 +210,11 @@ async def play_stream(play, port, key, upstream, sse):
         writer.write(("POST /v1/chat/completions HTTP/1.1\r\nhost: ibid\r\ncontent-type: application/json\r\n"
                       "authorization: Bearer %s\r\ncontent-length: %d\r\n\r\n" % (key, len(data))).encode() + data)
         line, headers, answer = await read_message(reader)
-        mark = MARK.search(said(headers, answer)) if line.startswith("HTTP/1.1 200") else None
-        if mark is None:
+        serial = serial_of(line, headers, answer)
+        if serial is None:
             play.trouble[line] += 1
         else:
-            play.count(upstream.serials[int(mark.group(1))], headers.get("x-ibid-source"))
+            play.count(upstream.serials[serial], headers.get("x-ibid-source"))
     writer.close()
 
 
